@@ -1,0 +1,84 @@
+// Who runs an op. A backend owns memory and binds ops: bind() may allocate, choose algorithms, state its
+// scratch size and (for a Plan, which marks inputs as constant) pack weights; BoundOp::run() may do none of it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/op.h"
+#include "tensor/tensor.h"
+
+namespace advf {
+
+// Bytes with a shape: what a kernel sees of a tensor. data is null for an absent optional input.
+struct View {
+  void* data = nullptr;
+  Shape shape;
+  DType dtype = DType::f32;
+
+  View() = default;
+  View(void* d, const Shape& s, DType t) : data(d), shape(s), dtype(t) {}
+  explicit View(const Tensor& t) : data(t.raw()), shape(t.shape()), dtype(t.dtype()) {}
+  explicit operator bool() const { return data != nullptr; }
+  int64_t numel() const { return shape.numel(); }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+class BoundOp {
+ public:
+  virtual ~BoundOp() = default;
+  virtual size_t scratch_bytes() const { return 0; }
+  // `scratch` holds scratch_bytes() bytes, 64-byte aligned, and belongs to the caller, so a bound op can run
+  // on several threads at once. Throws only on a device error.
+  virtual void run(std::span<const View> in, std::span<const View> out, void* scratch) const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* name() const = 0;
+  virtual bool is_host() const = 0;  // whether the CPU can read its memory
+  virtual std::byte* alloc(size_t bytes) = 0;  // 64-byte aligned
+  virtual void free(std::byte* data, size_t bytes) = 0;
+  virtual void copy_in(void* device, const void* host, size_t bytes) = 0;
+  virtual void copy_out(void* host, const void* device, size_t bytes) = 0;
+  virtual void sync() = 0;
+  // `constants` is empty (eager) or holds one View per input, with data only where the value never changes.
+  virtual std::unique_ptr<BoundOp> bind(const OpCall& call, std::span<const View> constants) = 0;
+};
+
+// By name: "reference", "cpu", and whatever register_backend added. Unknown names throw, listing the known.
+Backend& backend(std::string_view name);
+void register_backend(std::string name, std::function<Backend&()> get);
+
+// The backend that new tensors and apply() use on this thread; "cpu" unless a scope says otherwise.
+Backend& current_backend();
+class BackendScope {
+ public:
+  explicit BackendScope(Backend& b);
+  ~BackendScope();
+  BackendScope(const BackendScope&) = delete;
+
+ private:
+  Backend* previous_;
+};
+
+// Shapes only: inside the scope apply() infers and records but neither allocates nor runs.
+class MetaScope {
+ public:
+  MetaScope();
+  ~MetaScope();
+  MetaScope(const MetaScope&) = delete;
+  static bool active();
+
+ private:
+  bool previous_;
+};
+
+}  // namespace advf

@@ -1,0 +1,50 @@
+#include "tensor/io/atomic_file.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tensor/check.h"
+
+namespace advf {
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  temporary_ = path_ + ".tmp-" + std::to_string(::getpid());
+  file_ = std::fopen(temporary_.c_str(), "wb");
+  if (!file_) fail(path_, ": cannot be written: ", std::strerror(errno));
+}
+
+AtomicFile::~AtomicFile() {
+  if (!file_) return;
+  std::fclose(file_);
+  std::remove(temporary_.c_str());
+}
+
+void AtomicFile::fail_errno(const char* what) {
+  fail(path_, ": ", what, ": ", std::strerror(errno), "; nothing was written");
+}
+
+void AtomicFile::write(const void* data, size_t bytes) {
+  if (bytes && std::fwrite(data, 1, bytes, file_) != bytes) fail_errno("writing failed");
+}
+
+void AtomicFile::rewrite(size_t offset, std::string_view bytes) {
+  if (std::fseek(file_, long(offset), SEEK_SET) != 0) fail_errno("seeking failed");
+  write(bytes);
+  if (std::fseek(file_, 0, SEEK_END) != 0) fail_errno("seeking failed");
+}
+
+void AtomicFile::commit() {
+  if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) fail_errno("writing failed");
+  std::FILE* f = file_;
+  file_ = nullptr;
+  if (std::fclose(f) != 0 || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int code = errno;
+    std::remove(temporary_.c_str());
+    errno = code;
+    fail_errno("writing failed");
+  }
+}
+
+}  // namespace advf

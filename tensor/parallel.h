@@ -1,0 +1,17 @@
+// The project's one thread pool. Work is split into a fixed partition that does not depend on the number of
+// threads, so every result has the same bits whatever that number is.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+namespace advf {
+
+// Threads used by parallel_for, the caller included. 0 = as many as the machine has. Not while work runs.
+void set_num_threads(int n);
+int num_threads();
+
+// Calls body(i) for every i in [0, n), each exactly once, on any thread, and returns when all are done. The first
+// exception is rethrown. Nested calls run in place. body must not care which thread runs it or in what order.
+void parallel_for(int64_t n, const std::function<void(int64_t)>& body);
+
+}  // namespace advf

@@ -1,0 +1,186 @@
+// The op table, walked: every op and every one of its samples. A new op needs no new code here.
+#define BOOST_TEST_MODULE ops
+#include <boost/test/unit_test.hpp>
+
+#include "autograd/gradcheck.h"
+#include "autograd/tape.h"
+#include "tensor/ops.h"
+#include "tensor/parallel.h"
+#include "test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+constexpr double kGradientBound = 2e-6;
+
+std::vector<Tensor> run(const char* device, const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in) {
+  BackendScope scope(backend(device));
+  std::vector<Tensor> here;
+  for (const Tensor& t : in) here.push_back(t.defined() ? t.to(backend(device)) : t);
+  std::vector<Tensor> out;
+  for (const Tensor& t : apply(op, attrs, here)) out.push_back(t.to(backend("reference")));
+  return out;
+}
+
+// Outputs are poisoned with NaN (or -1 for whole numbers) before the kernel runs: every element must be written.
+std::vector<Tensor> run_poisoned(const char* device, const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in) {
+  BackendScope scope(backend(device));
+  std::vector<Tensor> here, out;
+  for (const Tensor& t : in) here.push_back(t.defined() ? t.to(backend(device)) : t);
+  {
+    MetaScope meta;
+    out = apply(op, attrs, here);
+  }
+  for (Tensor& t : out)
+    t = Tensor::full(t.shape(), t.dtype() == DType::f32 || t.dtype() == DType::f64 ? NAN : -1, t.dtype());
+  apply_into(op, attrs, here, out);
+  for (Tensor& t : out) t = t.to(backend("reference"));
+  return out;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_op_is_declared_whole) {
+  for (const OpDef* op : all_ops()) {
+    BOOST_TEST_CONTEXT(op->name) {
+      BOOST_TEST(find_op(op->name) == op);
+      BOOST_TEST(!op->samples.empty(), "no samples");
+      BOOST_TEST((op->vjp != nullptr) != (op->no_vjp != nullptr), "either a gradient rule or a reason for none");
+      if (!op->is_view) {
+        BOOST_TEST((op->reference.f32 && op->reference.f64), "a reference kernel in f32 and f64");
+      }
+    }
+  }
+}
+
+// f32 on every backend against the f64 reference.
+BOOST_AUTO_TEST_CASE(parity_of_every_backend) {
+  for (const OpDef* op : all_ops()) {
+    if (op->is_view) continue;
+    for (size_t s = 0; s < op->samples.size(); ++s) {
+      const Sample& sample = op->samples[s];
+      const auto in = sample_inputs(sample, 7 + s);
+      const auto exact = run("reference", *op, sample.attrs, to_dtype(to_dtype(in, DType::f32), DType::f64));
+      for (const char* device : {"reference", "cpu"}) {
+        const auto out = run_poisoned(device, *op, sample.attrs, to_dtype(in, DType::f32));
+        BOOST_REQUIRE_EQUAL(out.size(), exact.size());
+        for (size_t o = 0; o < out.size(); ++o)
+          BOOST_TEST(relative_error(out[o], exact[o]) <= op->bound,
+                     where(*op, s) << " output " << o << " on " << device << ": "
+                                   << relative_error(out[o], exact[o]) << " > " << op->bound);
+      }
+    }
+  }
+}
+
+// Small whole numbers make sums of products exact in f32: bit for bit.
+BOOST_AUTO_TEST_CASE(linear_ops_are_exact_on_integers) {
+  int seen = 0;
+  for (const OpDef* op : all_ops()) {
+    if (!op->exact_on_integers) continue;
+    for (size_t s = 0; s < op->samples.size(); ++s) {
+      auto in = sample_inputs(op->samples[s], 31 + s);
+      for (Tensor& t : in) {
+        if (!t.defined() || t.dtype() != DType::f64) continue;
+        auto v = t.to_vector<double>();
+        for (double& x : v) x = std::round(2 * x);
+        t = Tensor::from(v, t.shape());
+      }
+      const auto exact = run("reference", *op, op->samples[s].attrs, in);
+      for (const char* device : {"reference", "cpu"}) {
+        const auto out = run_poisoned(device, *op, op->samples[s].attrs, to_dtype(in, DType::f32));
+        for (size_t o = 0; o < out.size(); ++o)
+          BOOST_TEST((out[o].to(exact[o].dtype()).to_vector<double>() == exact[o].to_vector<double>()),
+                     where(*op, s) << " on " << device);
+      }
+      ++seen;
+    }
+  }
+  BOOST_TEST(seen > 0);
+}
+
+BOOST_AUTO_TEST_CASE(gradients_by_central_differences) {
+  BackendScope scope(backend("reference"));
+  for (const OpDef* op : all_ops()) {
+    if (!op->vjp) continue;
+    for (size_t s = 0; s < op->samples.size(); ++s) {
+      const Sample& sample = op->samples[s];
+      const auto in = sample_inputs(sample, 17 + s);
+      std::vector<bool> wanted(in.size());
+      for (size_t i = 0; i < in.size(); ++i)
+        wanted[i] = in[i].defined() && in[i].dtype() == DType::f64 && (op->differentiable >> i & 1u);
+      const double error = gradient_error(
+          [&](const std::vector<Tensor>& x) { return apply(*op, sample.attrs, x); }, in, wanted, 3 + s);
+      BOOST_TEST(error < kGradientBound, where(*op, s) << ": " << error);
+    }
+  }
+}
+
+// Each subset of wanted gradients gives the same numbers as all of them.
+BOOST_AUTO_TEST_CASE(every_subset_of_gradients) {
+  BackendScope scope(backend("reference"));
+  for (const OpDef* op : all_ops()) {
+    if (!op->vjp) continue;
+    const Sample& sample = op->samples[0];
+    const auto in = sample_inputs(sample, 5);
+    std::vector<size_t> able;
+    for (size_t i = 0; i < in.size(); ++i)
+      if (in[i].defined() && in[i].dtype() == DType::f64 && (op->differentiable >> i & 1u)) able.push_back(i);
+    if (able.size() > 5) able.resize(5);
+    std::vector<Tensor> full;
+    for (uint32_t mask = (1u << able.size()) - 1; mask > 0; --mask) {
+      Tape tape;
+      std::vector<Tensor> outs, floats, cotangents, wrt;
+      {
+        TapeScope record(tape);
+        outs = apply(*op, sample.attrs, in);
+      }
+      for (size_t o = 0; o < outs.size(); ++o)
+        if (outs[o].dtype() == DType::f64) {
+          floats.push_back(outs[o]);
+          cotangents.push_back(randn(outs[o].shape(), 900 + o));
+        }
+      for (size_t k = 0; k < able.size(); ++k)
+        if (mask >> k & 1u) wrt.push_back(in[able[k]]);
+      const auto grads = backward(tape, floats, cotangents, wrt);
+      if (full.empty()) full = grads;
+      size_t g = 0;
+      for (size_t k = 0; k < able.size(); ++k)
+        if (mask >> k & 1u)
+          BOOST_TEST((grads[g++].to_vector<double>() == full[k].to_vector<double>()),
+                     op->name << " subset " << mask << " input " << able[k]);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(same_bits_at_any_thread_count) {
+  for (const OpDef* op : all_ops()) {
+    if (op->is_view) continue;
+    for (size_t s = 0; s < op->samples.size(); ++s) {
+      const auto in = to_dtype(sample_inputs(op->samples[s], 77 + s), DType::f32);
+      std::vector<std::vector<Tensor>> runs;
+      for (int threads : {1, 2, 5}) {
+        set_num_threads(threads);
+        runs.push_back(run("cpu", *op, op->samples[s].attrs, in));
+      }
+      for (size_t r = 1; r < runs.size(); ++r)
+        for (size_t o = 0; o < runs[r].size(); ++o)
+          BOOST_TEST(
+              std::equal(runs[r][o].raw(), runs[r][o].raw() + runs[r][o].bytes(), runs[0][o].raw()),
+              where(*op, s) << " differs between thread counts");
+    }
+  }
+  set_num_threads(0);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_shapes_name_the_op) {
+  const Tensor a = randn({2, 3}, 1), b = randn({4, 5}, 2);
+  BOOST_CHECK_EXCEPTION(add(a, b), Error, [](const Error& e) {
+    const std::string what = e.what();
+    return what.find("add") != std::string::npos && what.find("[2,3]") != std::string::npos;
+  });
+  BOOST_CHECK_THROW(matmul(a, b), Error);
+  BOOST_CHECK_THROW(reshape(a, {7}), Error);
+}

@@ -1,0 +1,78 @@
+#include "tools/cli.h"
+
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <new>
+
+#include "cuda/cuda_backend.h"
+#include "tensor/backend.h"
+#include "tensor/io/atomic_file.h"
+#include "tensor/parallel.h"
+
+namespace advf::tools {
+namespace {
+volatile std::sig_atomic_t signalled = 0;
+void on_signal(int signal) {
+  if (signalled) std::_Exit(128 + signal);  // the second Ctrl-C means it
+  signalled = 1;
+}
+}  // namespace
+
+void Common::add_to(CLI::App& app) {
+  app.add_option("--device", device, "where to compute: cpu, reference or cuda")->capture_default_str();
+  app.add_option("--seed", seed, "seed of everything random")->capture_default_str();
+  app.add_option("--threads", threads, "CPU threads; 0 = all of the machine")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--json", json, "also write the result to this file");
+}
+
+void Common::activate() const {
+  register_cuda_backend();
+  set_num_threads(threads);
+  // Kept for the whole run of the program.
+  static BackendScope scope(backend(device));
+}
+
+void Common::write_json(const nlohmann::json& result) const {
+  if (json.empty()) return;
+  AtomicFile file(json);
+  file.write(result.dump(2) + "\n");
+  file.commit();
+}
+
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+  app.set_version_flag("--version", "0.1.0");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
+    return 2;
+  }
+  try {
+    return body();
+  } catch (const CLI::ParseError& e) {  // options that exclude each other, found after parsing
+    std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
+    return 2;
+  } catch (const std::bad_alloc&) {
+    std::cerr << app.get_name() << ": out of memory; a smaller --batch needs less\n";
+  } catch (const std::exception& e) {
+    std::cerr << app.get_name() << ": " << e.what() << '\n';
+  }
+  return 1;
+}
+
+void install_interrupt_handler() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+bool interrupted() { return signalled != 0; }
+
+}  // namespace advf::tools

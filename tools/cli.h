@@ -1,0 +1,35 @@
+// What all programs share on the command line: exit codes, common options, strict numbers, the --json file.
+// Data goes to stdout, progress and messages to stderr. Exit 0: done; 1: it failed; 2: it was called wrongly;
+// 130: interrupted, with everything finished so far saved.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace advf::tools {
+
+// Options that every program has.
+struct Common {
+  std::string device = "cpu";
+  uint64_t seed = 1;
+  int threads = 0;
+  std::string json;  // path; empty = none
+
+  void add_to(CLI::App& app);
+  // Sets threads and the current backend of this thread. Call once, after parsing.
+  void activate() const;
+  // Writes the result where --json asks for it (through a temporary file and a rename).
+  void write_json(const nlohmann::json& result) const;
+};
+
+// Parses, runs the verb chosen, and turns exceptions into one line on stderr and an exit code. `body` runs after a
+// successful parse and returns the exit code.
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+
+// Set by SIGINT and SIGTERM once install_interrupt_handler() was called: loops look at it and end cleanly.
+void install_interrupt_handler();
+bool interrupted();
+
+}  // namespace advf::tools
