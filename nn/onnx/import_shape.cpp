@@ -192,8 +192,7 @@ Emit pad_node(NodeReader& node) {
 struct Sampling {
   ResizeMode mode = ResizeMode::nearest;
   ResizeCoordinates coordinates = ResizeCoordinates::asymmetric;
-  bool whole_factors_only = false;  // nearest by rounding equals nearest by floor only there
-  bool several_pixels = false;      // pytorch_half_pixel equals half_pixel unless the output has one pixel
+  bool several_pixels = false;  // pytorch_half_pixel equals half_pixel unless the output has one pixel
 };
 
 // Output height and width for factors of (N,C,H,W); the product must be a whole number, as ONNX computes
@@ -212,14 +211,8 @@ std::array<int64_t, 2> scaled_size(const Tensor& x, const std::vector<float>& sc
 }
 
 std::vector<Value> resize(const Tensor& x, const std::array<int64_t, 2>& size, const Sampling& how) {
-  check(x.numel() > 0, "resizes an empty image of shape ", x.shape());
   check(!how.several_pixels || (size[0] > 1 && size[1] > 1),
         "pytorch_half_pixel with one pixel is not supported");
-  if (how.whole_factors_only)
-    for (int i = 0; i < 2; ++i)
-      check(size[size_t(i)] % x.dim(2 + i) == 0,
-            "this rounding is supported only for whole factors, not for ", x.dim(2 + i), " to ",
-            size[size_t(i)], " pixels");
   return one(resize2d(x, {.size = size, .mode = how.mode, .coordinates = how.coordinates}));
 }
 
@@ -234,20 +227,19 @@ Sampling read_sampling(NodeReader& node) {
   if (node.node().op_type == "Upsample" || node.opset() < 11) return how;
   const std::string coordinates = node.text("coordinate_transformation_mode", "half_pixel");
   const std::string rounding = node.text("nearest_mode", "round_prefer_floor");
+  // The op resize2d rounds nearest positions as ONNX does by default, and takes the floor where asymmetric.
   const bool nearest = how.mode == ResizeMode::nearest;
   if (coordinates == "half_pixel" || coordinates == "pytorch_half_pixel") {
-    how.coordinates = nearest ? ResizeCoordinates::asymmetric : ResizeCoordinates::half_pixel;
-    how.whole_factors_only = nearest;
-    how.several_pixels = !nearest && coordinates == "pytorch_half_pixel";
-    node.require(!nearest || rounding.rfind("round_prefer", 0) == 0,
-                 "nearest with half_pixel needs one of the rounding modes round_prefer_*");
-  } else if (coordinates == "asymmetric") {
-    node.require(!nearest || rounding == "floor", "nearest with asymmetric needs nearest_mode floor");
-  } else if (coordinates == "align_corners" && !nearest) {
+    how.coordinates = ResizeCoordinates::half_pixel;
+    how.several_pixels = coordinates == "pytorch_half_pixel";
+  } else if (coordinates == "align_corners") {
     how.coordinates = ResizeCoordinates::align_corners;
-  } else {
-    node.problem("coordinates '", coordinates, "' are not supported with mode ", mode);
+  } else if (coordinates != "asymmetric") {
+    node.problem("coordinate_transformation_mode '", coordinates, "' is not supported");
   }
+  const char* rounds = how.coordinates == ResizeCoordinates::asymmetric ? "floor" : "round_prefer_floor";
+  if (nearest && rounding != rounds)
+    node.problem("nearest_mode '", rounding, "' is not supported with ", coordinates, "; ", rounds, " is");
   for (const char* unused : {"cubic_coeff_a", "extrapolation_value"}) node.real(unused, 0);
   node.require(!node.flag("antialias", false), "antialias is not supported");
   node.require(node.text("keep_aspect_ratio_policy", "stretch") == "stretch",
