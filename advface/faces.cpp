@@ -55,9 +55,10 @@ std::vector<int64_t> range(int64_t begin, int64_t end) {
 
 }  // namespace
 
-CropBox face_box(const Eyes& eyes, const CropTemplate& crop) {
-  check(crop.name == "arcface112", "no crop template named \"", crop.name, "\"; there is: arcface112");
-  check(crop.margin >= 0 && crop.margin <= 4, "a crop margin of ", crop.margin, "; 0 to 4 are possible");
+CropBox face_box(const Eyes& eyes, const std::string& face_template, double margin) {
+  check(face_template == "arcface112", "no crop template named \"", face_template,
+        "\"; there is: arcface112");
+  check(margin > -0.5 && margin <= 4, "a crop margin of ", margin, "; it must lie in (-0.5, 4]");
   constexpr double kSide = 112, kLeftX = 38.29, kLeftY = 51.70, kRightX = 73.53, kRightY = 51.50;
   const double distance = std::hypot(double(eyes.x2) - eyes.x1, double(eyes.y2) - eyes.y1);
   check(std::isfinite(distance) && distance > 0 && eyes.x2 > eyes.x1, "eye centres (", eyes.x1, ", ", eyes.y1,
@@ -66,7 +67,7 @@ CropBox face_box(const Eyes& eyes, const CropTemplate& crop) {
       distance / std::hypot(kRightX - kLeftX, kRightY - kLeftY);  // source pixels per template pixel
   const double centre_x = (double(eyes.x1) + eyes.x2) / 2 + (kSide / 2 - (kLeftX + kRightX) / 2) * scale;
   const double centre_y = (double(eyes.y1) + eyes.y2) / 2 + (kSide / 2 - (kLeftY + kRightY) / 2) * scale;
-  const double half = kSide / 2 * scale * (1 + crop.margin);
+  const double half = kSide / 2 * scale * (1 + margin);
   return {float(centre_x - half), float(centre_y - half), float(centre_x + half), float(centre_y + half)};
 }
 
@@ -135,7 +136,8 @@ FaceBatch FaceSource::load(int64_t begin, int64_t end, const std::optional<CropB
 FaceCache::FaceCache(FaceSource& source, const std::optional<CropBox>& box, int size)
     : FaceCache(source, range(0, source.size()), box, size) {}
 
-FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<CropBox>& box, int size)
+FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<CropBox>& box,
+                     int size)
     : size_(size) {
   const size_t face = size_t(3) * size_t(size) * size_t(size);
   BackendScope host(backend("cpu"));

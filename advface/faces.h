@@ -19,17 +19,12 @@ struct Eyes {
   float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
 };
 
-// How a recogniser wants its faces, from its card: {"template": "arcface112", "margin": 0.0}.
-struct CropTemplate {
-  std::string name = "arcface112";
-  double margin = 0;  // share of the side by which the box grows around its centre
-};
-
 // The square box (no rotation; one for all pictures of a set) in which the eyes' midpoint and distance are
-// those of the template. arcface112: eyes at (38.29, 51.70) and (73.53, 51.50) of 112 x 112 (the five-point
-// template used with ArcFace, CVPR 2019). Throws Error for an unknown template, a margin outside [0, 4], and
-// eyes that coincide.
-CropBox face_box(const Eyes& eyes, const CropTemplate& crop);
+// those of the template; `margin` is the share of the side by which the box grows around its centre. Both
+// come from the recogniser's card. arcface112: eyes at (38.29, 51.70) and (73.53, 51.50) of 112 x 112, the
+// five-point template used with ArcFace (CVPR 2019). Throws Error for an unknown template, a margin outside
+// (-0.5, 4], eyes that coincide.
+CropBox face_box(const Eyes& eyes, const std::string& face_template = "arcface112", double margin = 0);
 
 // A picture that could not be read, and why (the message names the file).
 struct BrokenFace {
