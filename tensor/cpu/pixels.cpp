@@ -5,7 +5,6 @@
 namespace advf::cpu {
 
 void PixelSource::finish() {
-  plane_ = height * width;
   const bool within_rows = stride_x == 1 && stride_y == 1 && grid_w == width &&
                            std::all_of(tap_x.begin(), tap_x.end(), [](int64_t x) { return x == 0; });
   if (!within_rows) return;

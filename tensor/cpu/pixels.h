@@ -18,7 +18,7 @@ struct PixelSource {
   std::vector<int64_t> tap_y, tap_x;
 
   int taps() const { return int(tap_y.size()); }
-  int64_t plane() const { return plane_; }
+  int64_t plane() const { return height * width; }
   // Call last. Rows whose taps never look across a row's end are joined into one, which makes panels contiguous.
   void finish();
   // The chunks of pack_pixels for the panel at `pixel`, out of `pixels` in all. chunks holds max_chunks(),
@@ -26,9 +26,6 @@ struct PixelSource {
   void make_chunks(int64_t pixel, int64_t pixels, int vectors, int lanes, PixelChunk* chunks,
                    int32_t* chunk_begin) const;
   int64_t max_chunks(int64_t width) const { return int64_t(taps()) * width; }
-
- private:
-  int64_t plane_ = 0;
 };
 
 // Output pixel (gy, gx) of an image goes to base + image * image_stride + gy * row_stride + gx * element_stride.

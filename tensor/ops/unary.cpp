@@ -84,8 +84,6 @@ constexpr uint32_t kSecondInput = 0b10;
 
 }  // namespace
 
-{ f<float>, f<double> }
-
 // scale a, shift b
 const OpDef op_affine = {.name = "affine",
                          .infer = infer_unary,
