@@ -48,7 +48,7 @@ Timing measure(int repeat, const std::function<void()>& body) {
 double peak_flops(int repeat) {
   const cpu::KernelTable* kernels = cpu::kernels();
   if (!kernels) return 0;
-  constexpr int64_t kRounds = 200'000;
+  constexpr int64_t kRounds = 2'000'000;  // milliseconds: the scheduler has to spread the threads
   std::vector<float> sinks(size_t(num_threads()) * 16);
   const double flops = kernels->fma_peak(1, sinks.data()) * kRounds;
   const Timing t = measure(repeat, [&] {

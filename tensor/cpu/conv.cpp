@@ -82,12 +82,11 @@ class ConvOp : public BoundOp {
   struct Lane {
     float* gemm;
     PixelChunk* chunks;
-    int32_t* chunk_begin;
     StoreRun* runs;
   };
   Lane take_lane(Arena& arena) const {
     return {arena.take<float>(lane_floats_), arena.take<PixelChunk>(max_taps_ * max_width_),
-            arena.take<int32_t>(max_taps_ * kMaxVectors + 1), arena.take<StoreRun>(max_width_)};
+            arena.take<StoreRun>(max_width_)};
   }
 
   void run_tile(const Phase& p, int64_t tile, const float* x, const float* packed, const float* bias, float* y,
@@ -97,10 +96,10 @@ class ConvOp : public BoundOp {
     const float* source = x + group * in_ * p.source.plane();
     float* target = y + group * out_ * plane_out_;
     const auto pack_b = [&](float* dst, int64_t pixel, int64_t k_begin, int64_t k_end) {
-      p.source.make_chunks(pixel, pixels, p.gemm.vectors(), kernels_->lanes, lane.chunks, lane.chunk_begin);
-      if (k_end > k_begin)
-        kernels_->pack_pixels(dst, p.gemm.vectors(), source, p.source.plane(), k_begin, k_end, p.source.taps(),
-                              lane.chunks, lane.chunk_begin, int(p.source.stride_x));
+      if (k_end == k_begin) return;
+      const int pieces = p.source.make_chunks(pixel, pixels, p.gemm.vectors(), kernels_->lanes, lane.chunks);
+      kernels_->pack_pixels(dst, p.gemm.vectors(), source, p.source.plane(), k_begin, k_end, p.source.taps(),
+                            lane.chunks, pieces, int(p.source.stride_x));
     };
     const auto store = [&](const float* c, int64_t row, int64_t rows, int64_t pixel) {
       const int runs = p.target.make_runs(pixel, pixels, p.gemm.width(), lane.runs);

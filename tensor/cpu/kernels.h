@@ -35,9 +35,9 @@ struct KernelTable {
   void (*transpose)(float* dst, ptrdiff_t dst_stride, const float* src, ptrdiff_t src_stride, int64_t rows,
                     int64_t cols);
   // Rows [k_begin, k_end) of a pixel panel, `vectors` wide: row k is channel k / taps shifted by tap k % taps.
-  // Vector v of tap t is the union of chunks [chunk_begin[t * vectors + v], chunk_begin[t * vectors + v + 1]).
+  // Vector v of tap t is the union of the chunks [t][v][0..pieces).
   void (*pack_pixels)(float* dst, int vectors, const float* src, int64_t plane, int64_t k_begin, int64_t k_end,
-                      int taps, const PixelChunk* chunks, const int32_t* chunk_begin, int x_stride);
+                      int taps, const PixelChunk* chunks, int pieces, int x_stride);
   // Rows of a tile (each src_stride long) to dst + r * dst_stride, plus row_bias[r] and col_bias[j], where given.
   void (*store_rows)(float* dst, ptrdiff_t dst_stride, int element_stride, const float* src, ptrdiff_t src_stride,
                      int rows, const StoreRun* runs, int num_runs, const float* row_bias, const float* col_bias);

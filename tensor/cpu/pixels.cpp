@@ -16,8 +16,7 @@ void PixelSource::finish() {
   height = 1;
 }
 
-void PixelSource::make_chunks(int64_t pixel, int64_t pixels, int vectors, int lanes, PixelChunk* chunks,
-                              int32_t* chunk_begin) const {
+int PixelSource::make_chunks(int64_t pixel, int64_t pixels, int vectors, int lanes, PixelChunk* chunks) const {
   // The panel's pieces of rows, none of which crosses a vector's end.
   struct Piece {
     int64_t image, y, x;
@@ -46,10 +45,12 @@ void PixelSource::make_chunks(int64_t pixel, int64_t pixels, int vectors, int la
     }
   }
   first[vectors] = num_pieces;
-  int32_t n = 0;
+  int most = 1;
+  for (int v = 0; v < vectors; ++v) most = std::max(most, first[v + 1] - first[v]);
   for (int t = 0; t < taps(); ++t)
-    for (int v = 0; v < vectors; ++v) {
-      *chunk_begin++ = n;
+    for (int v = 0; v < vectors; ++v, chunks += most) {
+      std::fill_n(chunks, most, PixelChunk{0, 0});
+      PixelChunk* next = chunks;
       for (const Piece* p = pieces + first[v]; p < pieces + first[v + 1]; ++p) {
         const int64_t sy = p->y + tap_y[size_t(t)], sx = p->x + tap_x[size_t(t)];
         if (sy < 0 || sy >= height) continue;
@@ -57,11 +58,11 @@ void PixelSource::make_chunks(int64_t pixel, int64_t pixels, int vectors, int la
         if (sx < 0) low = (-sx + stride_x - 1) / stride_x;
         if (sx + (high - 1) * stride_x >= width) high = sx >= width ? 0 : (width - sx + stride_x - 1) / stride_x;
         if (low >= high) continue;
-        chunks[n++] = {p->image * image_stride + sy * width + sx - p->lane * stride_x,
-                       ((1u << (high - low)) - 1u) << (p->lane + low)};
+        *next++ = {p->image * image_stride + sy * width + sx - p->lane * stride_x,
+                   ((1u << (high - low)) - 1u) << (p->lane + low)};
       }
     }
-  *chunk_begin = n;
+  return most;
 }
 
 void PixelTarget::finish() {

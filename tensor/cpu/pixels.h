@@ -21,11 +21,9 @@ struct PixelSource {
   int64_t plane() const { return height * width; }
   // Call last. Rows whose taps never look across a row's end are joined into one, which makes panels contiguous.
   void finish();
-  // The chunks of pack_pixels for the panel at `pixel`, out of `pixels` in all. chunks holds max_chunks(),
-  // chunk_begin taps() * vectors + 1.
-  void make_chunks(int64_t pixel, int64_t pixels, int vectors, int lanes, PixelChunk* chunks,
-                   int32_t* chunk_begin) const;
-  int64_t max_chunks(int64_t width) const { return int64_t(taps()) * width; }
+  // Fills the chunks of pack_pixels for the panel at `pixel`, out of `pixels` in all, at most taps() * panel width;
+  // returns how many there are per vector (the same for all of them; surplus ones have an empty mask).
+  int make_chunks(int64_t pixel, int64_t pixels, int vectors, int lanes, PixelChunk* chunks) const;
 };
 
 // Output pixel (gy, gx) of an image goes to base + image * image_stride + gy * row_stride + gx * element_stride.
