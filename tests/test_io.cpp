@@ -1,14 +1,11 @@
-// Files in and out: against files that Python's packages wrote, back and forth, and hostile.
+// Tensors in files: against files that Python's packages wrote, back and forth, and hostile.
 #define BOOST_TEST_MODULE io
 #include <boost/test/unit_test.hpp>
-#include <cmath>
 #include <cstring>
-#include <functional>
 
-#include "temp_dir.h"
+#include "file_test_util.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
-#include "tensor/rng.h"
 #include "test_util.h"
 
 using namespace advf;
@@ -18,47 +15,9 @@ namespace {
 
 const std::string kOracles = std::string(ADVF_TEST_DATA) + "/io/";
 
-std::span<const std::byte> bytes_of(const std::string& s) {
-  return std::as_bytes(std::span(s.data(), s.size()));
-}
-
 bool same(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && a.dtype() == b.dtype() &&
          (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), a.bytes()) == 0);
-}
-
-// The call throws Error with all these words in its message.
-void refused(const std::function<void()>& call, const std::vector<std::string>& words) {
-  try {
-    call();
-    BOOST_ERROR("accepted; expected an error with \"" << words[0] << "\"");
-  } catch (const Error& e) {
-    for (const std::string& word : words)
-      BOOST_TEST(std::string(e.what()).find(word) != std::string::npos,
-                 "\"" << e.what() << "\" lacks \"" << word << '"');
-  }
-}
-
-// Every prefix and many flipped bytes: either accepted or an Error, never anything else (ASan watches).
-// Returns how many were accepted.
-int survive(const std::string& good, const std::function<void(const std::string&)>& parse, size_t flips) {
-  int accepted = 0;
-  const auto attempt = [&](const std::string& bytes) {
-    try {
-      parse(bytes);
-      ++accepted;
-    } catch (const Error&) {
-    }
-  };
-  for (size_t n = 0; n < good.size(); n += 1 + good.size() / 1500) attempt(good.substr(0, n));
-  const Philox rng{11, good.size()};
-  for (size_t i = 0; i < flips; ++i) {
-    std::string bad = good;
-    for (uint64_t k = 0; k <= rng.below(3 * i, 3); ++k)
-      bad[rng.below(7919 * i + 2 * k + 1, bad.size())] = char(rng.bits(4 * (104729 * i + k)));
-    attempt(bad);
-  }
-  return accepted;
 }
 
 std::string safetensors_file(const std::string& header, size_t data_bytes) {

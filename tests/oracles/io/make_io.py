@@ -1,6 +1,6 @@
 """Makes the files beside it: what the safetensors package, NumPy and Pillow write and compute, for test_io.cpp.
 
-Run: python make_io.py (needs numpy, torch, safetensors, pillow). Deterministic; no file holds anything random.
+Run: python make_io.py (needs numpy, torch, safetensors, pillow). No file holds anything random; only the order of the metadata in types.safetensors varies.
 """
 import pathlib
 
@@ -93,7 +93,7 @@ def make_resize():
     np.save(HERE / "resize_half.npy", np.asarray(image.resize((6, 10), Image.BOX)) / 255)
     area = area_axis(source / 255.0, -1.5, 18.25, 7)
     area = area_axis(area.T, 3.3, 27.8, 9).T  # beyond the right edge
-    np.save(HERE / "resize_area.npy", area.astype(np.float32))
+    np.save(HERE / "resize_area.npy", np.ascontiguousarray(area, np.float32))
 
 
 if __name__ == "__main__":
