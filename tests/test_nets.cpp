@@ -95,9 +95,43 @@ BOOST_AUTO_TEST_CASE(shapes_at_full_size) {
       BOOST_TEST(net->forward(Tensor::meta({5, 3, size, size})).shape() == Shape({5, 128}));
     }
   const auto net = make_recogniser({.name = "mobilefacenet"}, 1);
-  BOOST_TEST(count_elements(net->parameters()) > 900'000);
-  BOOST_TEST(count_elements(net->parameters()) < 1'100'000);
   BOOST_TEST(contains(error_of([&] { net->forward(Tensor::meta({5, 3, 128, 128})); }), "another image size"));
+}
+
+namespace {
+// Multiply-adds of all products on a tape, in millions.
+double million_macs(Module& net, const Tensor& x) {
+  net.train(false);
+  Tape tape(Tape::Keep::everything);
+  {
+    TapeScope scope(tape);
+    net.forward(x);
+  }
+  int64_t macs = 0;
+  for (const Record& r : tape.records()) {
+    if (r.op == &op_conv2d) macs += r.out[0].numel() * r.in[1].shape().numel(1, 4);
+    if (r.op == &op_conv_transpose2d) macs += r.in[0].numel() * r.in[1].shape().numel(1, 4);
+    if (r.op == &op_matmul) macs += r.out[0].numel() * r.in[0].dim(1);
+  }
+  return double(macs) / 1e6;
+}
+}  // namespace
+
+// The costs that the headers state.
+BOOST_AUTO_TEST_CASE(costs_are_as_documented) {
+  const MetaScope meta;
+  auto near = [](double got, double want) {
+    BOOST_TEST(std::abs(got - want) < 0.06 * want, got << ", not " << want);
+  };
+  auto check_net = [&](Module& net, const Tensor& x, double macs, double parameters) {
+    near(million_macs(net, x), macs);
+    near(double(count_elements(net.parameters())) / 1e6, parameters);
+  };
+  check_net(*make_decoder("deconv", {512}, 64, 1), Tensor::meta({1, 512}), 38, 2.8);
+  check_net(*make_decoder("resup", {512}, 64, 1), Tensor::meta({1, 512}), 119, 2.7);
+  check_net(*make_recogniser({.name = "mobilefacenet"}, 1), Tensor::meta({1, 3, 112, 112}), 221, 1.0);
+  check_net(*make_recogniser({.name = "cnn_small", .image_size = 64}, 1), Tensor::meta({1, 3, 64, 64}), 14,
+            0.3);
 }
 
 BOOST_AUTO_TEST_CASE(specs_survive_metadata_and_bad_ones_are_refused) {

@@ -26,8 +26,8 @@ struct DecoderSpec {
 // throws, listing the known ones; so do a feature shape or image size that the decoder does not take.
 //   deconv  transposed convolutions (4x4, stride 2), as NbNet (arXiv 1703.00832) has them.  38 M
 //   multiply-adds an
-//           image at D = 512, S = 64, 3.0 M parameters
-//   resup   residual blocks after nearest-neighbour upsampling.  119 M multiply-adds, 2.8 M parameters
+//           image at D = 512, S = 64, 2.8 M parameters
+//   resup   residual blocks after nearest-neighbour upsampling.  119 M multiply-adds, 2.7 M parameters
 std::unique_ptr<Module> make_decoder(const DecoderSpec& spec, uint64_t seed);
 std::unique_ptr<Module> make_decoder(const std::string& name, const Shape& feature, int image_size,
                                      uint64_t seed);
