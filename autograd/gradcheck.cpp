@@ -24,22 +24,18 @@ double dot(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-double gradient_error(const MultiFunction& f, const std::vector<Tensor>& inputs, const std::vector<bool>& wanted,
-                      uint64_t seed, double step, int directions) {
+double gradient_error(const MultiFunction& f, const std::vector<Tensor>& inputs,
+                      const std::vector<bool>& wanted, uint64_t seed, double step, int directions) {
   Tape tape;
-  std::vector<Tensor> outputs, used, cotangents, wrt, gradients;
+  std::vector<Tensor> outputs, cotangents, wrt, gradients;
   {
     TapeScope scope(tape);
     outputs = f(inputs);
   }
-  for (const Tensor& o : outputs)
-    if (o.dtype() == DType::f64) {
-      used.push_back(o);
-      cotangents.push_back(random_like(o, seed, 100 + used.size()));
-    }
+  for (const Tensor& o : outputs) cotangents.push_back(random_like(o, seed, 100 + cotangents.size()));
   for (size_t i = 0; i < inputs.size(); ++i)
     if (wanted[i]) wrt.push_back(inputs[i]);
-  gradients = backward(tape, used, cotangents, wrt);
+  gradients = backward(tape, outputs, cotangents, wrt);
 
   auto value_at = [&](size_t input, const Tensor& direction, double t) {
     std::vector<Tensor> moved = inputs;
@@ -48,8 +44,7 @@ double gradient_error(const MultiFunction& f, const std::vector<Tensor>& inputs,
     moved[input] = Tensor::from(v, inputs[input].shape());
     double sum = 0;
     size_t k = 0;
-    for (const Tensor& o : f(moved))
-      if (o.dtype() == DType::f64) sum += dot(o, cotangents[k++]);
+    for (const Tensor& o : f(moved)) sum += dot(o, cotangents[k++]);
     return sum;
   };
   double worst = 0;

@@ -2,12 +2,14 @@
 
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "tensor/ops.h"
 
 namespace advf {
 
-void Tape::record(const OpDef& op, const Attrs& attrs, std::span<const Tensor> in, std::span<const Tensor> out) {
+void Tape::record(const OpDef& op, const Attrs& attrs, std::span<const Tensor> in,
+                  std::span<const Tensor> out) {
   Record r{&op, attrs, {in.begin(), in.end()}, {out.begin(), out.end()}};
   if (keep_ == Keep::needed_by_gradients) {
     for (size_t i = 0; i < r.in.size(); ++i)

@@ -15,12 +15,13 @@ struct Record {
 
 class Tape : public Recorder {
  public:
-  // needed_by_gradients: values that no gradient rule reads lose their bytes as soon as nobody else holds them.
-  // everything: for tracing, where a pass may want any value.
+  // needed_by_gradients: values that no gradient rule reads lose their bytes as soon as nobody else holds
+  // them. everything: for tracing, where a pass may want any value.
   enum class Keep { needed_by_gradients, everything };
   explicit Tape(Keep keep = Keep::needed_by_gradients) : keep_(keep) {}
 
-  void record(const OpDef& op, const Attrs& attrs, std::span<const Tensor> in, std::span<const Tensor> out) override;
+  void record(const OpDef& op, const Attrs& attrs, std::span<const Tensor> in,
+              std::span<const Tensor> out) override;
   const std::vector<Record>& records() const { return records_; }
   void clear() { records_.clear(); }
 
@@ -53,13 +54,14 @@ class NoTapeScope {
   Recorder* previous_;
 };
 
-// Reverse mode. outputs[i] receives the cotangent cotangents[i] (same shape); the result holds one gradient per
-// tensor of `wrt`, zeros where no path leads there. Records are released as they are passed, so that activations
-// are freed early, unless `retain`. Runs under the caller's recorder: with a TapeScope the gradient itself is
-// recorded. Throws, naming the op, where a needed path has no gradient rule.
+// Reverse mode. outputs[i] receives the cotangent cotangents[i] (same shape); the result holds one gradient
+// per tensor of `wrt`, zeros where no path leads there. Records are released as they are passed, so that
+// activations are freed early, unless `retain`. Runs under the caller's recorder: with a TapeScope the
+// gradient itself is recorded. Throws, naming the op, where a needed path has no gradient rule.
 std::vector<Tensor> backward(Tape& tape, std::span<const Tensor> outputs, std::span<const Tensor> cotangents,
                              const std::vector<Tensor>& wrt, bool retain = false);
 // Of a scalar loss (one element), with cotangent 1.
-std::vector<Tensor> backward(Tape& tape, const Tensor& loss, const std::vector<Tensor>& wrt, bool retain = false);
+std::vector<Tensor> backward(Tape& tape, const Tensor& loss, const std::vector<Tensor>& wrt,
+                             bool retain = false);
 
 }  // namespace advf

@@ -28,8 +28,8 @@ struct PoolAttrs {
   std::array<int, 2> kernel{1, 1}, stride{1, 1};
   std::array<int, 4> pad{};  // top, left, bottom, right
   bool ceil_mode = false;
-  bool count_include_pad = false;   // average pooling: divide by the kernel's size even at the border
-  std::array<int64_t, 2> size{};    // the gradients: height and width of the pooled op's INPUT
+  bool count_include_pad = false;  // average pooling: divide by the kernel's size even at the border
+  std::array<int64_t, 2> size{};   // the gradients: height and width of the pooled op's INPUT
   bool operator==(const PoolAttrs&) const = default;
 };
 
@@ -81,7 +81,7 @@ struct ScalarAttrs {  // what a and b mean is said at the op
   bool operator==(const ScalarAttrs&) const = default;
 };
 
-using Attrs = std::variant<std::monostate, ConvAttrs, MatmulAttrs, PoolAttrs, ResizeAttrs, AxesAttrs, ShapeAttrs,
-                           SliceAttrs, PadAttrs, PermuteAttrs, AxisAttrs, ScalarAttrs>;
+using Attrs = std::variant<std::monostate, ConvAttrs, MatmulAttrs, PoolAttrs, ResizeAttrs, AxesAttrs,
+                           ShapeAttrs, SliceAttrs, PadAttrs, PermuteAttrs, AxisAttrs, ScalarAttrs>;
 
 }  // namespace advf

@@ -13,7 +13,7 @@ namespace {
 struct Registry {
   std::mutex mutex;
   std::map<std::string, std::function<Backend&()>, std::less<>> entries{
-      {"cpu", [] () -> Backend& { return cpu_backend(); }},
+      {"cpu", []() -> Backend& { return cpu_backend(); }},
       {"reference", []() -> Backend& { return reference_backend(); }},
   };
 };

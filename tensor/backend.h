@@ -1,5 +1,6 @@
 // Who runs an op. A backend owns memory and binds ops: bind() may allocate, choose algorithms, state its
-// scratch size and (for a Plan, which marks inputs as constant) pack weights; BoundOp::run() may do none of it.
+// scratch size and (for a Plan, which marks inputs as constant) pack weights; BoundOp::run() may do none of
+// it.
 #pragma once
 #include <functional>
 #include <memory>
@@ -43,7 +44,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual const char* name() const = 0;
-  virtual bool is_host() const = 0;  // whether the CPU can read its memory
+  virtual bool is_host() const = 0;            // whether the CPU can read its memory
   virtual std::byte* alloc(size_t bytes) = 0;  // 64-byte aligned
   virtual void free(std::byte* data, size_t bytes) = 0;
   virtual void copy_in(void* device, const void* host, size_t bytes) = 0;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
 #include "tensor/backend.h"
 
@@ -30,8 +31,8 @@ namespace {
 
 thread_local Recorder* recorder = nullptr;
 
-// Bound ops of one thread by (backend, op, shapes, attributes). Eager binding never looks at values, so an entry
-// stays right for ever; the cache is emptied when it grows past a bound, which training never reaches.
+// Bound ops of one thread by (backend, op, shapes, attributes). Eager binding never looks at values, so an
+// entry stays right for ever; the cache is emptied when it grows past a bound, which training never reaches.
 class BindCache {
  public:
   const BoundOp& get(Backend& backend, const OpCall& call) {
@@ -106,8 +107,9 @@ void run(const OpCall& call, const std::vector<Tensor>& in, const std::vector<Te
   std::vector<View> in_views, out_views;
   in_views.reserve(in.size());
   for (const Tensor& t : in) {
-    check(!t.defined() || (t.has_storage() && &t.backend() == &backend), call.op->name, ": an input of shape ",
-          t.shape(), t.has_storage() ? " lives on another backend than " : " has no storage on ", backend.name());
+    check(!t.defined() || (t.has_storage() && &t.backend() == &backend), call.op->name,
+          ": an input of shape ", t.shape(),
+          t.has_storage() ? " lives on another backend than " : " has no storage on ", backend.name());
     in_views.emplace_back(t);
   }
   for (const Tensor& t : out) out_views.emplace_back(t);
@@ -135,12 +137,14 @@ std::vector<Tensor> apply(const OpDef& op, const Attrs& attrs, std::vector<Tenso
   return out;
 }
 
-void apply_into(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in, const std::vector<Tensor>& out) {
+void apply_into(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
+                const std::vector<Tensor>& out) {
   const OpCall call = infer(op, attrs, in);
-  check(call.out.size() == out.size(), op.name, ": ", call.out.size(), " outputs into ", out.size(), " tensors");
+  check(call.out.size() == out.size(), op.name, ": ", call.out.size(), " outputs into ", out.size(),
+        " tensors");
   for (size_t i = 0; i < out.size(); ++i)
-    check(out[i].shape() == call.out[i].shape && out[i].dtype() == call.out[i].dtype, op.name, ": output of shape ",
-          call.out[i].shape, " into a tensor of shape ", out[i].shape());
+    check(out[i].shape() == call.out[i].shape && out[i].dtype() == call.out[i].dtype, op.name,
+          ": output of shape ", call.out[i].shape, " into a tensor of shape ", out[i].shape());
   run(call, in, out);
 }
 

@@ -1,5 +1,6 @@
 // What an op means: its shape rule, its reference kernel in f32 and f64, its gradient rule and sample inputs
-// for the tests, in one OpDef that stands in one file (tensor/ops/<op>.cpp). apply() is the one way to run it.
+// for the tests, in one OpDef that stands in one file (tensor/ops/<op>.cpp). apply() is the one way to run
+// it.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -34,7 +35,8 @@ struct OpCall {
   }
 };
 
-// Fills call.out from call.in and call.attrs; throws Error naming the op and the shapes where they do not fit.
+// Fills call.out from call.in and call.attrs; throws Error naming the op and the shapes where they do not
+// fit.
 using InferFn = void (*)(OpCall& call);
 
 struct KernelArgs {
@@ -53,8 +55,8 @@ using Grads = std::vector<Tensor>;  // one per input; undefined = zero, or not w
 // What a gradient rule sees. Values that OpDef::uses does not name have a shape but no bytes.
 class VjpArgs {
  public:
-  VjpArgs(const Attrs& attrs, std::span<const Tensor> in, std::span<const Tensor> out, std::span<const Tensor> gout,
-          const std::vector<bool>& needs)
+  VjpArgs(const Attrs& attrs, std::span<const Tensor> in, std::span<const Tensor> out,
+          std::span<const Tensor> gout, const std::vector<bool>& needs)
       : attrs_(attrs), in_(in), out_(out), gout_(gout), needs_(needs) {}
   template <class A>
   const A& attr() const {
@@ -73,7 +75,8 @@ class VjpArgs {
 };
 using VjpFn = Grads (*)(const VjpArgs& args);
 
-// Which values the gradient rule reads, one bit per input and per output; the tape drops the bytes of the rest.
+// Which values the gradient rule reads, one bit per input and per output; the tape drops the bytes of the
+// rest.
 struct Uses {
   uint32_t in = 0, out = 0;
 };
@@ -104,28 +107,31 @@ struct Reference {
 struct OpDef {
   const char* name = "";
   InferFn infer = nullptr;
-  Reference reference;
+  Reference reference{};
   VjpFn vjp = nullptr;
   const char* no_vjp = nullptr;          // why there is no gradient rule, where there is none
   uint32_t differentiable = 0xFFFFFFFF;  // inputs that have a gradient, one bit each
-  Uses uses;
-  std::vector<Sample> samples;
-  double bound = 2e-6;              // relative error in norm that an f32 kernel may have against the f64 reference
-  bool exact_on_integers = false;   // bit-exact for small whole numbers (sums of products)
-  bool is_view = false;             // output 0 is the bytes of input 0 (reshape); no kernel
+  uint32_t carries_gradient = 0b1;       // outputs through which a gradient flows; others are by-products
+  Uses uses{};
+  std::vector<Sample> samples{};
+  double bound = 2e-6;  // relative error in norm that an f32 kernel may have against the f64 reference
+  bool exact_on_integers = false;  // bit-exact for small whole numbers (sums of products)
+  bool is_view = false;            // output 0 is the bytes of input 0 (reshape); no kernel
 };
 
 // All ops, in the order of op_list.h. find_op returns null for an unknown name.
 std::span<const OpDef* const> all_ops();
 const OpDef* find_op(std::string_view name);
 
-// infer -> bind (cached) -> run -> record. All inputs live on the current backend. Undefined inputs are absent.
+// infer -> bind (cached) -> run -> record. All inputs live on the current backend. Undefined inputs are
+// absent.
 std::vector<Tensor> apply(const OpDef& op, const Attrs& attrs, std::vector<Tensor> in);
 inline Tensor apply1(const OpDef& op, const Attrs& attrs, std::vector<Tensor> in) {
   return std::move(apply(op, attrs, std::move(in))[0]);
 }
 // For optimiser steps: runs into tensors that exist (which may be inputs), never recorded.
-void apply_into(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in, const std::vector<Tensor>& out);
+void apply_into(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
+                const std::vector<Tensor>& out);
 
 // Who wants to hear of every apply(): the tape. At most one per thread; set by TapeScope and NoTapeScope.
 class Recorder {

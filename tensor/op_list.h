@@ -1,5 +1,5 @@
-// Every op of the project, one line each; the definition is op_<name> in tensor/ops/. Included with ADVF_OP set.
-// element-wise
+// Every op of the project, one line each; the definition is op_<name> in tensor/ops/. Included with ADVF_OP
+// set. element-wise
 ADVF_OP(add)
 ADVF_OP(sub)
 ADVF_OP(mul)

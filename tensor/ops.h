@@ -1,5 +1,6 @@
 // The ops as functions. Each is one apply() of the op of the same name; composites say so. Shapes: images are
-// (N,C,H,W), vectors (N,D). f32 or f64; all inputs of one call have one element type. Errors name op and shapes.
+// (N,C,H,W), vectors (N,D). f32 or f64; all inputs of one call have one element type. Errors name op and
+// shapes.
 #pragma once
 #include <optional>
 #include <vector>
@@ -8,7 +9,8 @@
 
 namespace advf {
 
-// ---- element-wise arithmetic. Shapes broadcast as in NumPy: aligned at the last dimension, sizes equal or 1.
+// ---- element-wise arithmetic. Shapes broadcast as in NumPy: aligned at the last dimension, sizes equal
+// or 1.
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
@@ -39,20 +41,22 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);
 // Sums over the axes (negative counts from the end). mean divides by the count: reduce_sum, affine.
 Tensor reduce_sum(const Tensor& x, const std::vector<int>& axes, bool keep_dims = true);
 Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keep_dims = true);
-Tensor sum_all(const Tensor& x);   // scalar, shape []
-Tensor mean_all(const Tensor& x);  // scalar, shape []
+Tensor sum_all(const Tensor& x);                     // scalar, shape []
+Tensor mean_all(const Tensor& x);                    // scalar, shape []
 Tensor sum_to(const Tensor& x, const Shape& shape);  // the adjoint of broadcast_to: reduce_sum, reshape
 
 // ---- products
 // op(a) op(b) + bias: a (M,K) or its transpose, b (K,N) or its transpose, bias (N) or undefined.
 Tensor matmul(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const MatmulAttrs& attrs = {});
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});  // x (N,I), weight (O,I), bias (O)
+Tensor linear(const Tensor& x, const Tensor& weight,
+              const Tensor& bias = {});  // x (N,I), weight (O,I), bias (O)
 // x (N,C,H,W), weight (O, C/groups, kh, kw), bias (O) or undefined.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvAttrs& attrs);
 // The adjoint of conv2d in x. x (N,O,h,w), weight (O, C/groups, kh, kw), bias (C); attrs.size = output (H,W).
 // This is also PyTorch's ConvTranspose2d, whose weight has the same layout (in, out/groups, kh, kw).
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvAttrs& attrs);
-// The adjoint of conv2d in its weight: x (N,C,H,W), g (N,O,h,w) -> (O, C/groups, kh, kw); attrs.size = (kh,kw).
+// The adjoint of conv2d in its weight: x (N,C,H,W), g (N,O,h,w) -> (O, C/groups, kh, kw); attrs.size =
+// (kh,kw).
 Tensor conv2d_grad_weight(const Tensor& x, const Tensor& g, const ConvAttrs& attrs);
 
 // ---- normalisation. Channel = dimension 1 of (N,C) or (N,C,H,W); gamma, beta, mean, var (C).

@@ -10,8 +10,9 @@ namespace advf {
 void set_num_threads(int n);
 int num_threads();
 
-// Calls body(i) for every i in [0, n), each exactly once, on any thread, and returns when all are done. The first
-// exception is rethrown. Nested calls run in place. body must not care which thread runs it or in what order.
+// Calls body(i) for every i in [0, n), each exactly once, on any thread, and returns when all are done. The
+// first exception is rethrown. Nested calls run in place. body must not care which thread runs it or in what
+// order.
 void parallel_for(int64_t n, const std::function<void(int64_t)>& body);
 
 }  // namespace advf

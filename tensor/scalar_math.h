@@ -1,4 +1,5 @@
-// Element-wise formulas, shared by the CPU loops and the CUDA kernels. The one place with a host/device macro.
+// Element-wise formulas, shared by the CPU loops and the CUDA kernels. The one place with a host/device
+// macro. A gradient reads the OUTPUT y wherever that is enough, so that the input may be freed.
 #pragma once
 #include <cmath>
 
@@ -10,13 +11,151 @@
 
 namespace advf::scalar {
 
-struct Add { template <class T> ADVF_HD T operator()(T a, T b) const { return a + b; } };
-struct Sub { template <class T> ADVF_HD T operator()(T a, T b) const { return a - b; } };
-struct Mul { template <class T> ADVF_HD T operator()(T a, T b) const { return a * b; } };
-struct Div { template <class T> ADVF_HD T operator()(T a, T b) const { return a / b; } };
+struct Add {
+  template <class T>
+  ADVF_HD T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+struct Sub {
+  template <class T>
+  ADVF_HD T operator()(T a, T b) const {
+    return a - b;
+  }
+};
+struct Mul {
+  template <class T>
+  ADVF_HD T operator()(T a, T b) const {
+    return a * b;
+  }
+};
+struct Div {
+  template <class T>
+  ADVF_HD T operator()(T a, T b) const {
+    return a / b;
+  }
+};
 
-struct Relu { template <class T> ADVF_HD T operator()(T x) const { return x > T(0) ? x : T(0); } };
-// From the OUTPUT y, so that x may be freed.
-struct ReluGrad { template <class T> ADVF_HD T operator()(T y, T g) const { return y > T(0) ? g : T(0); } };
+struct Affine {
+  double scale, shift;
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return T(scale) * x + T(shift);
+  }
+};
+struct Power {
+  double exponent;
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    if (exponent == 2) return x * x;
+    if (exponent == 0.5) return std::sqrt(x);
+    if (exponent == -0.5) return T(1) / std::sqrt(x);
+    if (exponent == -1) return T(1) / x;
+    return std::pow(x, T(exponent));
+  }
+};
+struct Exp {
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return std::exp(x);
+  }
+};
+struct Log {
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return std::log(x);
+  }
+};
+struct Abs {
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return std::abs(x);
+  }
+};
+struct Sign {
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return T((x > T(0)) - (x < T(0)));
+  }
+};
+struct Clamp {
+  double low, high;
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return x < T(low) ? T(low) : x > T(high) ? T(high) : x;
+  }
+};
+// From the input x: the gradient passes inside the closed interval.
+struct ClampGrad {
+  double low, high;
+  template <class T>
+  ADVF_HD T operator()(T x, T g) const {
+    return x >= T(low) && x <= T(high) ? g : T(0);
+  }
+};
+
+struct Relu {
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return x > T(0) ? x : T(0);
+  }
+};
+struct ReluGrad {
+  template <class T>
+  ADVF_HD T operator()(T y, T g) const {
+    return y > T(0) ? g : T(0);
+  }
+};
+struct LeakyRelu {  // slope > 0, so that the sign of y is the sign of x
+  double slope;
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return x > T(0) ? x : T(slope) * x;
+  }
+};
+struct LeakyReluGrad {
+  double slope;
+  template <class T>
+  ADVF_HD T operator()(T y, T g) const {
+    return y > T(0) ? g : T(slope) * g;
+  }
+};
+struct Sigmoid {
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return T(1) / (T(1) + std::exp(-x));
+  }
+};
+struct SigmoidGrad {
+  template <class T>
+  ADVF_HD T operator()(T y, T g) const {
+    return g * y * (T(1) - y);
+  }
+};
+struct Tanh {
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return std::tanh(x);
+  }
+};
+struct TanhGrad {
+  template <class T>
+  ADVF_HD T operator()(T y, T g) const {
+    return g * (T(1) - y * y);
+  }
+};
+struct Prelu {
+  template <class T>
+  ADVF_HD T operator()(T x, T slope) const {
+    return x > T(0) ? x : slope * x;
+  }
+};
+struct PgdStep {  // delta + alpha * sign(grad) on the L-inf ball
+  double alpha, epsilon;
+  template <class T>
+  ADVF_HD T operator()(T delta, T grad) const {
+    return Clamp{-epsilon, epsilon}(delta + T(alpha) * Sign{}(grad));
+  }
+};
 
 }  // namespace advf::scalar

@@ -23,7 +23,11 @@ class Shape {
     for (int64_t d : dims) push_back(d);
   }
 
-  int rank() const { return rank_; }
+  int rank() const {
+    if (rank_ < 0 || rank_ > kMaxRank)
+      __builtin_unreachable();  // lets the compiler see that indices are in range
+    return rank_;
+  }
   int64_t operator[](int axis) const { return dims_[axis < 0 ? axis + rank_ : axis]; }
   void set(int axis, int64_t size) {
     check(size >= 0, "a dimension cannot be ", size);

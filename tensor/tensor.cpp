@@ -13,21 +13,29 @@ std::atomic<uint64_t> next_id{1};
 size_t size_of(DType t) {
   switch (t) {
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::f64:
-    case DType::i64: return 8;
-    case DType::u8: return 1;
+    case DType::i64:
+      return 8;
+    case DType::u8:
+      return 1;
   }
   return 0;
 }
 
 const char* name_of(DType t) {
   switch (t) {
-    case DType::f32: return "f32";
-    case DType::f64: return "f64";
-    case DType::i32: return "i32";
-    case DType::i64: return "i64";
-    case DType::u8: return "u8";
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::i32:
+      return "i32";
+    case DType::i64:
+      return "i64";
+    case DType::u8:
+      return "u8";
   }
   return "?";
 }
@@ -67,18 +75,29 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
     }
   };
   switch (dtype) {
-    case DType::f32: fill(float(value)); break;
-    case DType::f64: fill(value); break;
-    case DType::i32: fill(int32_t(value)); break;
-    case DType::i64: fill(int64_t(value)); break;
-    case DType::u8: fill(uint8_t(value)); break;
+    case DType::f32:
+      fill(float(value));
+      break;
+    case DType::f64:
+      fill(value);
+      break;
+    case DType::i32:
+      fill(int32_t(value));
+      break;
+    case DType::i64:
+      fill(int64_t(value));
+      break;
+    case DType::u8:
+      fill(uint8_t(value));
+      break;
   }
   return t;
 }
 
 Tensor Tensor::from_bytes(std::span<const std::byte> bytes, const Shape& shape, DType dtype) {
   Tensor t = empty(shape, dtype);
-  check(bytes.size() == t.bytes(), "tensor of shape ", shape, " (", name_of(dtype), ") from ", bytes.size(), " bytes");
+  check(bytes.size() == t.bytes(), "tensor of shape ", shape, " (", name_of(dtype), ") from ", bytes.size(),
+        " bytes");
   if (t.has_storage() && !bytes.empty()) t.backend().copy_in(t.raw(), bytes.data(), bytes.size());
   return t;
 }
@@ -91,7 +110,8 @@ Backend& Tensor::backend() const {
 void Tensor::check_host(DType wanted) const {
   check(dtype_ == wanted, "a ", name_of(dtype_), " tensor of shape ", shape_, " used as ", name_of(wanted));
   check(storage_ != nullptr, "a tensor of shape ", shape_, " has no storage");
-  check(storage_->backend().is_host(), "a tensor of the ", storage_->backend().name(), " backend read by the CPU");
+  check(storage_->backend().is_host(), "a tensor of the ", storage_->backend().name(),
+        " backend read by the CPU");
 }
 
 void Tensor::copy_to_host(void* out) const {
@@ -113,19 +133,39 @@ Tensor Tensor::to(DType dtype) const {
   };
   auto from = [&]<class From>(const From* p) {
     switch (dtype) {
-      case DType::f32: convert(p, out.mutable_data<float>()); break;
-      case DType::f64: convert(p, out.mutable_data<double>()); break;
-      case DType::i32: convert(p, out.mutable_data<int32_t>()); break;
-      case DType::i64: convert(p, out.mutable_data<int64_t>()); break;
-      case DType::u8: convert(p, out.mutable_data<uint8_t>()); break;
+      case DType::f32:
+        convert(p, out.mutable_data<float>());
+        break;
+      case DType::f64:
+        convert(p, out.mutable_data<double>());
+        break;
+      case DType::i32:
+        convert(p, out.mutable_data<int32_t>());
+        break;
+      case DType::i64:
+        convert(p, out.mutable_data<int64_t>());
+        break;
+      case DType::u8:
+        convert(p, out.mutable_data<uint8_t>());
+        break;
     }
   };
   switch (dtype_) {
-    case DType::f32: from(data<float>()); break;
-    case DType::f64: from(data<double>()); break;
-    case DType::i32: from(data<int32_t>()); break;
-    case DType::i64: from(data<int64_t>()); break;
-    case DType::u8: from(data<uint8_t>()); break;
+    case DType::f32:
+      from(data<float>());
+      break;
+    case DType::f64:
+      from(data<double>());
+      break;
+    case DType::i32:
+      from(data<int32_t>());
+      break;
+    case DType::i64:
+      from(data<int64_t>());
+      break;
+    case DType::u8:
+      from(data<uint8_t>());
+      break;
   }
   return out;
 }

@@ -1,6 +1,6 @@
-// A Tensor is a shape, an element type and a share of a contiguous block of bytes. Once an op has produced it,
-// it is immutable (optimiser steps, which are never recorded, are the one exception). Copies share storage and
-// keep the id: the id names a value, which is how the tape and the planner follow it.
+// A Tensor is a shape, an element type and a share of a contiguous block of bytes. Once an op has produced
+// it, it is immutable (optimiser steps, which are never recorded, are the one exception). Copies share
+// storage and keep the id: the id names a value, which is how the tape and the planner follow it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -61,13 +61,15 @@ class Tensor {
  public:
   Tensor() = default;  // undefined: an absent optional input, a gradient that is zero
 
-  // On the current backend (backend.h). `empty` leaves the bytes unset. Under a MetaScope there is no storage.
+  // On the current backend (backend.h). `empty` leaves the bytes unset. Under a MetaScope there is no
+  // storage.
   static Tensor empty(const Shape& shape, DType dtype = DType::f32);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32) { return full(shape, 0.0, dtype); }
   template <class T>
   static Tensor from(std::span<const T> values, const Shape& shape) {
-    check(int64_t(values.size()) == shape.numel(), "tensor of shape ", shape, " from ", values.size(), " values");
+    check(int64_t(values.size()) == shape.numel(), "tensor of shape ", shape, " from ", values.size(),
+          " values");
     return from_bytes(std::as_bytes(values), shape, dtype_of<T>());
   }
   template <class T>

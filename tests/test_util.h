@@ -49,10 +49,17 @@ inline Tensor sample_input(const SampleInput& spec, uint64_t seed) {
         v[i] = x < 0 ? x - 0.05 : x + 0.05;
         break;
       }
-      case Domain::positive: v[i] = rng.uniform(i, 0.2, 2); break;
-      case Domain::unit_interval: v[i] = rng.uniform(i, 0.05, 0.95); break;
-      case Domain::cosine: v[i] = rng.uniform(i, -0.999, 0.999); break;
-      case Domain::index: break;
+      case Domain::positive:
+        v[i] = rng.uniform(i, 0.2, 2);
+        break;
+      case Domain::unit_interval:
+        v[i] = rng.uniform(i, 0.05, 0.95);
+        break;
+      case Domain::cosine:
+        v[i] = rng.uniform(i, -0.999, 0.999);
+        break;
+      case Domain::index:
+        break;
     }
   return Tensor::from(v, spec.shape);
 }
@@ -70,6 +77,8 @@ inline std::vector<Tensor> to_dtype(const std::vector<Tensor>& in, DType dtype) 
 }
 
 // "conv2d sample 3" for messages.
-inline std::string where(const OpDef& op, size_t sample) { return std::string(op.name) + " sample " + std::to_string(sample); }
+inline std::string where(const OpDef& op, size_t sample) {
+  return std::string(op.name) + " sample " + std::to_string(sample);
+}
 
 }  // namespace advf::test

@@ -24,8 +24,8 @@ struct Common {
   void write_json(const nlohmann::json& result) const;
 };
 
-// Parses, runs the verb chosen, and turns exceptions into one line on stderr and an exit code. `body` runs after a
-// successful parse and returns the exit code.
+// Parses, runs the verb chosen, and turns exceptions into one line on stderr and an exit code. `body` runs
+// after a successful parse and returns the exit code.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
 // Set by SIGINT and SIGTERM once install_interrupt_handler() was called: loops look at it and end cleanly.

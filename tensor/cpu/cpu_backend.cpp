@@ -22,7 +22,9 @@ class CpuBackend : public Backend {
   void copy_in(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
   void copy_out(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
   void sync() override {}
-  std::unique_ptr<BoundOp> bind(const OpCall& call, std::span<const View>) override { return bind_reference(call); }
+  std::unique_ptr<BoundOp> bind(const OpCall& call, std::span<const View>) override {
+    return bind_reference(call);
+  }
 };
 
 }  // namespace

@@ -16,9 +16,9 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
-  void write(const void* data, size_t bytes);  // throws Error, e.g. when the disk is full
+  void write(const void* data, size_t bytes);           // throws Error, e.g. when the disk is full
   void rewrite(size_t offset, std::string_view bytes);  // over bytes already written (a header)
-  void commit();                               // flush, sync, rename
+  void commit();                                        // flush, sync, rename
 
  private:
   [[noreturn]] void fail_errno(const char* what);

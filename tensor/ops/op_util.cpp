@@ -8,7 +8,8 @@ void check_inputs(const OpCall& call, size_t count) {
   bool first = true;
   for (const ValueInfo& v : call.in) {
     if (!v.defined || (v.dtype != DType::f32 && v.dtype != DType::f64)) continue;
-    check(first || v.dtype == type, call.op->name, ": inputs of both ", name_of(type), " and ", name_of(v.dtype));
+    check(first || v.dtype == type, call.op->name, ": inputs of both ", name_of(type), " and ",
+          name_of(v.dtype));
     type = v.dtype;
     first = false;
   }

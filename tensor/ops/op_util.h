@@ -33,8 +33,6 @@ void map2(const KernelArgs& a, F f) {
 struct ChannelDims {
   int64_t n, c, inner;
 };
-inline ChannelDims channel_dims(const Shape& s) {
-  return {s[0], s[1], s.numel(2, s.rank())};
-}
+inline ChannelDims channel_dims(const Shape& s) { return {s[0], s[1], s.numel(2, s.rank())}; }
 
 }  // namespace advf

@@ -1,0 +1,114 @@
+// Optimiser and PGD steps: never recorded, usually run in place (outputs may be the inputs). What changes
+// from step to step stands in the small vector `hyper`, so that a schedule does not bind anew.
+//   sgd_step   (param, grad, momentum, hyper[lr, momentum, weight_decay, nesterov])  -> (param, momentum)
+//   adam_step  (param, grad, m, v, hyper[lr, beta1, beta2, eps, coupled_decay, decoupled_decay, 1-beta1^t,
+//   1-beta2^t])
+//              -> (param, m, v); arXiv 1412.6980; decoupled_decay is AdamW's (arXiv 1711.05101)
+//   pgd_step   (delta, grad) -> delta; alpha a, epsilon b: sign step and projection on the L-inf ball
+// PyTorch's conventions: SGD's first momentum is the gradient itself when momentum starts at zero and
+// dampening is 0.
+#include <cmath>
+
+#include "tensor/ops/op_util.h"
+#include "tensor/scalar_math.h"
+
+namespace advf {
+namespace {
+
+void check_step(const OpCall& call, size_t tensors, int64_t fields) {
+  check_inputs(call, tensors + (fields > 0 ? 1 : 0));
+  for (size_t i = 1; i < tensors; ++i)
+    check(call.in[i].shape == call.in[0].shape, call.op->name, ": shapes ", call.in[0].shape, " and ",
+          call.in[i].shape);
+  if (fields > 0)
+    check(call.in[tensors].shape == Shape{fields}, call.op->name, ": hyper of shape ", call.in[tensors].shape,
+          ", not [", fields, "]");
+}
+void infer_sgd(OpCall& call) {
+  check_step(call, 3, 4);
+  call.out = {call.in[0], call.in[0]};
+}
+void infer_adam(OpCall& call) {
+  check_step(call, 4, 8);
+  call.out = {call.in[0], call.in[0], call.in[0]};
+}
+void infer_pgd(OpCall& call) {
+  check_step(call, 2, 0);
+  check(call.attr<ScalarAttrs>().b >= 0, "pgd_step: epsilon ", call.attr<ScalarAttrs>().b);
+  infer_same_as_first(call);
+}
+
+template <class T>
+void sgd_ref(const KernelArgs& k) {
+  const T *p = k.in[0].as<const T>(), *g = k.in[1].as<const T>(), *buf = k.in[2].as<const T>(),
+          *h = k.in[3].as<const T>();
+  const T lr = h[0], momentum = h[1], decay = h[2];
+  const bool nesterov = h[3] != T(0);
+  for (int64_t i = 0, n = k.in[0].numel(); i < n; ++i) {
+    const T grad = g[i] + decay * p[i];
+    const T b = momentum * buf[i] + grad;
+    k.out[0].as<T>()[i] = p[i] - lr * (nesterov ? grad + momentum * b : b);
+    k.out[1].as<T>()[i] = b;
+  }
+}
+template <class T>
+void adam_ref(const KernelArgs& k) {
+  const T *p = k.in[0].as<const T>(), *g = k.in[1].as<const T>(), *m = k.in[2].as<const T>(),
+          *v = k.in[3].as<const T>();
+  const T* h = k.in[4].as<const T>();
+  for (int64_t i = 0, n = k.in[0].numel(); i < n; ++i) {
+    const T grad = g[i] + h[4] * p[i];
+    const T m1 = h[1] * m[i] + (T(1) - h[1]) * grad;
+    const T v1 = h[2] * v[i] + (T(1) - h[2]) * grad * grad;
+    const T denominator = std::sqrt(v1 / h[7]) + h[3];
+    k.out[0].as<T>()[i] = p[i] - h[0] * h[5] * p[i] - h[0] * (m1 / h[6]) / denominator;
+    k.out[1].as<T>()[i] = m1;
+    k.out[2].as<T>()[i] = v1;
+  }
+}
+template <class T>
+void pgd_ref(const KernelArgs& k) {
+  const auto& a = k.attr<ScalarAttrs>();
+  map2<T>(k, scalar::PgdStep{a.a, a.b});
+}
+
+constexpr const char* kStep = "a step, never part of a differentiated function";
+
+}  // namespace
+
+const OpDef op_sgd_step = {
+    .name = "sgd_step",
+    .infer = infer_sgd,
+    .reference = {sgd_ref<float>, sgd_ref<double>},
+    .no_vjp = kStep,
+    .samples = {{{{{3, 13}}, {{3, 13}}, {{3, 13}}, {{4}, Domain::unit_interval}}}},
+};
+const OpDef op_adam_step = {
+    .name = "adam_step",
+    .infer = infer_adam,
+    .reference = {adam_ref<float>, adam_ref<double>},
+    .no_vjp = kStep,
+    .samples =
+        {{{{{3, 13}}, {{3, 13}}, {{3, 13}}, {{3, 13}, Domain::positive}, {{8}, Domain::unit_interval}}},
+         {{{{70001}}, {{70001}}, {{70001}}, {{70001}, Domain::positive}, {{8}, Domain::unit_interval}}}},
+};
+const OpDef op_pgd_step = {
+    .name = "pgd_step",
+    .infer = infer_pgd,
+    .reference = {pgd_ref<float>, pgd_ref<double>},
+    .no_vjp = kStep,
+    .samples = {{{{{3, 13}}, {{3, 13}}}, ScalarAttrs{0.3, 1.2}},
+                {{{{33, 512}}, {{33, 512}}}, ScalarAttrs{0.01, 0.04}}},
+};
+
+void sgd_step_(Tensor& param, const Tensor& grad, Tensor& momentum, const Tensor& hyper) {
+  apply_into(op_sgd_step, {}, {param, grad, momentum, hyper}, {param, momentum});
+}
+void adam_step_(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, const Tensor& hyper) {
+  apply_into(op_adam_step, {}, {param, grad, m, v, hyper}, {param, m, v});
+}
+Tensor pgd_step(const Tensor& delta, const Tensor& grad, double alpha, double epsilon) {
+  return apply1(op_pgd_step, ScalarAttrs{alpha, epsilon}, {delta, grad});
+}
+
+}  // namespace advf
