@@ -92,10 +92,9 @@ class BlockCache {
 
 const std::map<const OpDef*, cpu::BindFn>& fast_ops() {
   static const std::map<const OpDef*, cpu::BindFn> table = {
-      {&op_conv2d, cpu::bind_conv2d},
-      {&op_conv_transpose2d, cpu::bind_conv_transpose2d},
-      {&op_conv2d_grad_weight, cpu::bind_conv2d_grad_weight},
-      {&op_matmul, cpu::bind_matmul},
+#define ADVF_TABLE_ENTRY(name) {&op_##name, cpu::bind_##name},
+      ADVF_CPU_FAST_OPS(ADVF_TABLE_ENTRY)
+#undef ADVF_TABLE_ENTRY
   };
   return table;
 }
