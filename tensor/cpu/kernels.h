@@ -48,6 +48,10 @@ struct KernelTable {
   void (*scale_shift)(float* y, const float* x, float shift, float scale, float offset, int64_t n);
   void (*combine)(float* y, const float* a, float a_scale, const float* b, float b_shift, float b_scale,
                   float offset, int64_t n);
+  // out[t] = sum over positions i and lanes j < g_runs[i].count of
+  // g[g_runs[i].offset + j] * plane[position[i] + tap_offset[t] + j].
+  void (*correlate)(double* out, const float* g, const StoreRun* g_runs, const int32_t* position, int positions,
+                    const float* plane, const int32_t* tap_offset, int taps);
   // Multiply-adds in registers only, to measure what the machine can do; returns the floating point operations.
   double (*fma_peak)(int64_t rounds, float* sink);
 };
