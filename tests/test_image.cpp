@@ -111,6 +111,10 @@ BOOST_AUTO_TEST_CASE(a_broken_picture_is_named) {
   refused([&] { decode_image(bytes_of(png.substr(0, png.size() - 40)), "cut.png"); }, {"cut.png", "damaged"});
   refused([&] { decode_image(bytes_of(ppm.substr(0, ppm.size() - 1)), "cut.ppm"); },
           {"cut.ppm", "cut short"});
+  // 17 x 16 = 272 codes in one Huffman table, the segment as long as it says.
+  std::string codes = jpeg;
+  codes.insert(2, std::string("\xff\xc4\x01\x23\x00", 5) + std::string(16, 17) + std::string(272, 1));
+  refused([&] { decode_image(bytes_of(codes), "codes.jpg"); }, {"codes.jpg", "272 codes"});
   refused([] { decode_image(bytes_of("GIF89a......."), "a.gif"); }, {"a.gif", "not a JPEG, PNG"});
   refused([] { decode_image({}, "empty.jpg"); }, {"empty.jpg", "not a JPEG"});
   refused([] { decode_image(bytes_of("P5 2 2 65535\n12345678"), "deep.pgm"); }, {"65535"});
