@@ -128,6 +128,25 @@ BOOST_AUTO_TEST_CASE(survives_truncation_and_bit_flips) {
     BOOST_TEST(survive(read_bytes(kOracles + name), parse, 2000) < 2300, name);
 }
 
+// A scan whose Huffman table was never defined: any picture or an error, but the same one each time.
+BOOST_AUTO_TEST_CASE(jpeg_without_huffman_tables_reads_no_unset_memory) {
+  for (const char* name : {"baseline.jpg", "progressive.jpg"}) {
+    std::string jpeg = read_bytes(kOracles + name);
+    for (size_t at; (at = jpeg.find("\xff\xc4")) != std::string::npos;)
+      jpeg.erase(at, 2 + (size_t(uint8_t(jpeg[at + 2])) << 8 | uint8_t(jpeg[at + 3])));
+    std::vector<uint8_t> first;
+    for (int i = 0; i < 5; ++i) {
+      std::vector<uint8_t> pixels;
+      try {
+        pixels = decode_image(bytes_of(jpeg), name).pixels;
+      } catch (const Error&) {
+      }
+      if (i == 0) first = pixels;
+      BOOST_TEST((pixels == first), name);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(untouched_where_nothing_is_resized) {
   const Image image = picture(20, 24, 3);
   const Tensor t = crop_resize(image, whole(image), 20, 24);

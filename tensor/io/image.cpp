@@ -1,5 +1,6 @@
-// The only file that sees stb. It is compiled with -fwrapv: stb's decoders let arithmetic on damaged coefficients
-// overflow, which then has a defined (and harmless: a wrong colour) result; see CMakeLists.txt for the rest.
+// The only file that sees stb. It is compiled with -fwrapv: stb's decoders let arithmetic on damaged
+// coefficients overflow, which then has a defined (and harmless: a wrong colour) result; see CMakeLists.txt
+// for the rest.
 #include "tensor/io/image.h"
 
 #include <algorithm>
@@ -13,9 +14,10 @@
 namespace {
 
 // What one allocation of the decoder may take. A few kilobytes of PNG can ask for gigabytes of inflated data,
-// so the limit is set from the picture's size, known from its header.
+// so the limit is set from the picture's size, known from its header. Memory is zeroed, since stb decodes a
+// JPEG scan whose Huffman table was never defined with whatever the table's memory holds.
 thread_local size_t allocation_limit = 0;
-void* limited_malloc(size_t bytes) { return bytes <= allocation_limit ? std::malloc(bytes) : nullptr; }
+void* limited_malloc(size_t bytes) { return bytes <= allocation_limit ? std::calloc(1, bytes) : nullptr; }
 void* limited_realloc(void* old, size_t bytes) {
   return bytes <= allocation_limit ? std::realloc(old, bytes) : nullptr;
 }
