@@ -32,7 +32,8 @@ DecoderInfo DecoderInfo::from_metadata(const Metadata& metadata, const std::stri
   info.recogniser = metadata_text(metadata, "recogniser", source);
   info.trained_on = metadata_text(metadata, "trained_on", source);
   const std::string& domain = metadata_text(metadata, "domain", source);
-  check(domain == "sphere" || domain == "real", source, ": the domain \"", domain, "\" is neither sphere nor real");
+  check(domain == "sphere" || domain == "real", source, ": the domain \"", domain,
+        "\" is neither sphere nor real");
   info.domain = domain == "sphere" ? FeatureDomain::sphere : FeatureDomain::real;
   info.split_seed = uint64_t(metadata_int(metadata, "split_seed", 0, INT64_MAX, source));
   return info;
@@ -63,8 +64,8 @@ void Decoder::save(const std::string& path) { save_weights(*this, path, info_.to
 
 void Decoder::check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
                          const std::string& what) const {
-  check(row == info_.spec.feature, what, " has features of shape ", row, ", but the decoder ", source_, " takes ",
-        info_.spec.feature);
+  check(row == info_.spec.feature, what, " has features of shape ", row, ", but the decoder ", source_,
+        " takes ", info_.spec.feature);
   check(fingerprint.empty() || fingerprint == info_.recogniser, what, " comes from recogniser ", fingerprint,
         ", but the decoder ", source_, " was trained for recogniser ", info_.recogniser);
   check(cut.empty() || cut == info_.cut, what, " is cut at ", cut, ", but the decoder ", source_,

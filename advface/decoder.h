@@ -1,6 +1,6 @@
-// A trained decoder (feature -> image) with everything that must fit it: which recogniser's features it takes,
-// cut where, from which domain; the statistics of the features and faces it was trained on. The server's shadow
-// model and every attacker are decoders; they differ only in what they were trained on.
+// A trained decoder (feature -> image) with everything that must fit it: which recogniser's features it
+// takes, cut where, from which domain; the statistics of the features and faces it was trained on. The
+// server's shadow model and every attacker are decoders; they differ only in what they were trained on.
 #pragma once
 #include <memory>
 #include <string>
@@ -20,9 +20,9 @@ const char* name_of(FeatureDomain domain);
 
 struct DecoderInfo {
   DecoderSpec spec;
-  std::string cut;          // name of the recogniser's tensor
-  std::string recogniser;   // fingerprint of the recogniser's model file
-  std::string trained_on;   // "raw", or what the features' file was called
+  std::string cut;         // name of the recogniser's tensor
+  std::string recogniser;  // fingerprint of the recogniser's model file
+  std::string trained_on;  // "raw", or what the features' file was called
   FeatureDomain domain = FeatureDomain::real;
   uint64_t split_seed = 0;  // of the split by identity: who was trained on, and who must be tested on
 
@@ -46,7 +46,8 @@ class Decoder : public Module {
                   const std::string& what) const;
 
   // Of the training features, per element of a vector or per channel of a map: (D) or (C).
-  // Of the training faces: their mean image (3,S,S); the means and deviations of their channels, averaged (3).
+  // Of the training faces: their mean image (3,S,S); the means and deviations of their channels, averaged
+  // (3).
   struct Statistics {
     Tensor feature_mean, feature_std, mean_face, channel_mean, channel_std;
   };

@@ -17,18 +17,21 @@ void check_records(const Tensor& z, int64_t first_record, FeatureDomain domain) 
     double norm = 0;
     for (int64_t k = 0; k < d; ++k) {
       const double v = double(p[i * d + k]);
-      check(std::isfinite(v), "record ", first_record + i, ": value ", k, " is ", v, "; it cannot be protected");
+      check(std::isfinite(v), "record ", first_record + i, ": value ", k, " is ", v,
+            "; it cannot be protected");
       norm += v * v;
     }
     norm = std::sqrt(norm);
     check(domain != FeatureDomain::sphere || norm > 1e-6, "record ", first_record + i,
           ": the feature is zero and has no direction; it cannot be protected");
     check(domain != FeatureDomain::sphere || std::abs(norm - 1) < 1e-3, "record ", first_record + i,
-          ": the feature has norm ", norm, ", but the shadow takes unit vectors; normalise the features first");
+          ": the feature has norm ", norm,
+          ", but the shadow takes unit vectors; normalise the features first");
   }
 }
 
-// Uniform in the ball. The gradient of the direct objective is exactly zero at d = 0, so there must be a start.
+// Uniform in the ball. The gradient of the direct objective is exactly zero at d = 0, so there must be a
+// start.
 Tensor random_start(const Shape& shape, int64_t first_record, const ProtectSettings& settings) {
   const int64_t n = shape[0], d = shape.numel(1, shape.rank());
   std::vector<float> start(size_t(n * d));
@@ -72,10 +75,12 @@ ProtectReport report_of(int64_t record, const float* z, const float* adv, int64_
 void ProtectSettings::check_valid() const {
   check(std::isfinite(epsilon) && epsilon >= 0, "epsilon must be a number of at least 0, not ", epsilon);
   check(steps >= 1 && steps <= 100000, "the number of steps must lie between 1 and 100000, not ", steps);
-  check(std::isfinite(step_size) && step_size >= 0, "the step size must be positive (0 = chosen), not ", step_size);
+  check(std::isfinite(step_size) && step_size >= 0, "the step size must be positive (0 = chosen), not ",
+        step_size);
 }
 
-Protected protect(Decoder& shadow, const Tensor& features, int64_t first_record, const ProtectSettings& settings) {
+Protected protect(Decoder& shadow, const Tensor& features, int64_t first_record,
+                  const ProtectSettings& settings) {
   settings.check_valid();
   const FeatureDomain domain = shadow.info().domain;
   const int64_t n = features.dim(0), d = features.shape().numel(1, features.shape().rank());

@@ -49,8 +49,10 @@ std::vector<int64_t> part(const std::vector<int64_t>& items, int64_t begin, int6
 
 void TrainSettings::check_valid() const {
   check(epochs >= 1 && epochs <= 100000, "the number of epochs must lie between 1 and 100000, not ", epochs);
-  check(batch >= 2 && batch <= 65536, "the batch must lie between 2 and 65536 (batch norm needs two), not ", batch);
-  check(std::isfinite(learning_rate) && learning_rate > 0, "the learning rate must be positive, not ", learning_rate);
+  check(batch >= 2 && batch <= 65536, "the batch must lie between 2 and 65536 (batch norm needs two), not ",
+        batch);
+  check(std::isfinite(learning_rate) && learning_rate > 0, "the learning rate must be positive, not ",
+        learning_rate);
 }
 
 Tensor gather_rows(const Tensor& rows, const std::vector<int64_t>& indices) {
@@ -72,8 +74,9 @@ std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_
 DecoderTrainer::DecoderTrainer(Decoder& decoder, const TrainData& data, const TrainSettings& settings)
     : decoder_(decoder), data_(data), settings_(settings), optimizer_(decoder.parameters()) {
   settings.check_valid();
-  decoder.check_fits(Shape(std::span(data.features.shape().begin() + 1, size_t(data.features.shape().rank() - 1))), "",
-                     "", "the training set");
+  decoder.check_fits(
+      Shape(std::span(data.features.shape().begin() + 1, size_t(data.features.shape().rank() - 1))), "", "",
+      "the training set");
   check(int64_t(data.train.size()) >= settings.batch, "there are ", data.train.size(),
         " training images, fewer than one batch of ", settings.batch);
   check(!data.validation.empty(), "there are no validation images; use more people");
@@ -155,7 +158,8 @@ std::string DecoderTrainer::fingerprint() const {
   // FNV-1a over the rows and a sample of the features' bytes; settings stand in plain text.
   uint64_t hash = 0xcbf29ce484222325u;
   auto mix = [&hash](const void* data, size_t bytes) {
-    for (size_t i = 0; i < bytes; ++i) hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < bytes; ++i)
+      hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
   };
   mix(data_.train.data(), data_.train.size() * sizeof(int64_t));
   mix(data_.validation.data(), data_.validation.size() * sizeof(int64_t));
@@ -174,7 +178,8 @@ void DecoderTrainer::save_checkpoint(const std::string& path) {
   for (const EpochResult& e : history_)
     past.insert(past.end(), {e.train_l1, e.validation_l1, e.validation_ssim, e.seconds});
   all["history"] = Tensor::from(past, {int64_t(history_.size()), 4});
-  all["position"] = Tensor::from(std::vector<double>{double(epoch_), double(next_batch_), loss_sum_, seconds_}, {4});
+  all["position"] =
+      Tensor::from(std::vector<double>{double(epoch_), double(next_batch_), loss_sum_, seconds_}, {4});
   Metadata metadata = decoder_.info().to_metadata();
   metadata["format"] = "advface-checkpoint-1";
   metadata["run"] = fingerprint();
@@ -184,8 +189,9 @@ void DecoderTrainer::save_checkpoint(const std::string& path) {
 void DecoderTrainer::load_checkpoint(const std::string& path) {
   TensorFile file = load_safetensors(path);
   check(metadata_text(file.metadata, "format", path) == "advface-checkpoint-1", path, ": not a checkpoint");
-  check(metadata_text(file.metadata, "run", path) == fingerprint(), path, ": the checkpoint is of another run (",
-        file.metadata["run"], "), this one has ", fingerprint(), "; use the same settings and data, or no --resume");
+  check(metadata_text(file.metadata, "run", path) == fingerprint(), path,
+        ": the checkpoint is of another run (", file.metadata["run"], "), this one has ", fingerprint(),
+        "; use the same settings and data, or no --resume");
   TensorMap decoder, optimizer;
   for (const auto& [name, tensor] : file.tensors) {
     if (name.starts_with("decoder.")) decoder[name.substr(8)] = tensor;

@@ -1,5 +1,5 @@
-// Training a decoder: minimise the mean absolute difference between S(z) and the face x that z was made from (L1, on
-// public faces). The shadow model and the attackers are trained by this one loop.
+// Training a decoder: minimise the mean absolute difference between S(z) and the face x that z was made from
+// (L1, on public faces). The shadow model and the attackers are trained by this one loop.
 #pragma once
 #include <functional>
 #include <memory>
@@ -42,8 +42,8 @@ class DecoderTrainer {
   int64_t steps_done() const { return optimizer_.steps(); }
   const std::vector<EpochResult>& history() const { return history_; }
 
-  // One optimiser step; the loss of its batch. After the last batch of an epoch also validates, which appends to
-  // history(). Throws Error when the loss is no longer a number.
+  // One optimiser step; the loss of its batch. After the last batch of an epoch also validates, which appends
+  // to history(). Throws Error when the loss is no longer a number.
   double step();
 
   // Everything needed to go on to the very weights of an uninterrupted run: weights, optimiser, position.

@@ -61,10 +61,10 @@ void Progress::draw(const std::string& detail, bool last) {
   }
   const std::string time = last ? "took " + short_duration(elapsed)
                                 : short_duration(rate > 0 ? double(total_ - done_) / rate : 0) + " left";
-  std::fprintf(stderr, "%s%s %s%3d%% %lld/%lld %s, %s/s, %s%s%s%s", terminal_ ? "\r\033[K" : "", what_.c_str(),
-               bar.c_str(), int(share * 100), static_cast<long long>(done_), static_cast<long long>(total_),
-               unit_.c_str(), short_number(rate).c_str(), time.c_str(), detail.empty() ? "" : ", ", detail.c_str(),
-               terminal_ && !last ? "" : "\n");
+  std::fprintf(stderr, "%s%s %s%3d%% %lld/%lld %s, %s/s, %s%s%s%s", terminal_ ? "\r\033[K" : "",
+               what_.c_str(), bar.c_str(), int(share * 100), static_cast<long long>(done_),
+               static_cast<long long>(total_), unit_.c_str(), short_number(rate).c_str(), time.c_str(),
+               detail.empty() ? "" : ", ", detail.c_str(), terminal_ && !last ? "" : "\n");
   std::fflush(stderr);
 }
 

@@ -21,8 +21,8 @@ struct Options {
 };
 
 nlohmann::json to_json(const ProtectReport& r) {
-  return {{"record", r.record},           {"noise_l2", r.noise_l2},       {"noise_linf", r.noise_linf},
-          {"cosine", r.cosine},           {"loss_before", r.loss_before}, {"loss_after", r.loss_after}};
+  return {{"record", r.record}, {"noise_l2", r.noise_l2},       {"noise_linf", r.noise_linf},
+          {"cosine", r.cosine}, {"loss_before", r.loss_before}, {"loss_after", r.loss_after}};
 }
 
 int protect_file(Options& o) {
@@ -65,22 +65,23 @@ int protect_file(Options& o) {
   writer.commit();
 
   const double n = double(std::max<int64_t>(reader.rows(), 1));
-  nlohmann::json result = {{"records", reader.rows()},
-                           {"epsilon", o.settings.epsilon},
-                           {"steps", o.settings.steps},
-                           {"step_size", o.settings.effective_step_size()},
-                           {"seed", o.settings.seed},
-                           {"mean_noise_l2", sum.noise_l2 / n},
-                           {"mean_cosine", sum.cosine / n},
-                           {"mean_loss_before", sum.loss_before / n},
-                           {"mean_loss_after", sum.loss_after / n},
-                           {"seconds", progress.seconds()},
-                           {"features_per_second", double(reader.rows()) / std::max(progress.seconds(), 1e-9)}};
+  nlohmann::json result = {
+      {"records", reader.rows()},
+      {"epsilon", o.settings.epsilon},
+      {"steps", o.settings.steps},
+      {"step_size", o.settings.effective_step_size()},
+      {"seed", o.settings.seed},
+      {"mean_noise_l2", sum.noise_l2 / n},
+      {"mean_cosine", sum.cosine / n},
+      {"mean_loss_before", sum.loss_before / n},
+      {"mean_loss_after", sum.loss_after / n},
+      {"seconds", progress.seconds()},
+      {"features_per_second", double(reader.rows()) / std::max(progress.seconds(), 1e-9)}};
   o.common.write_json(result);
   std::cout << "protected " << reader.rows() << " features -> " << o.out << ": mean cosine to the original "
             << short_number(sum.cosine / n) << ", mean noise norm " << short_number(sum.noise_l2 / n)
-            << ", image difference " << short_number(sum.loss_before / n) << " -> " << short_number(sum.loss_after / n)
-            << "\n";
+            << ", image difference " << short_number(sum.loss_before / n) << " -> "
+            << short_number(sum.loss_after / n) << "\n";
   return 0;
 }
 
@@ -95,7 +96,8 @@ int main(int argc, char** argv) {
   Options o;
   app.add_option("--shadow", o.shadow, "decoder made by `advface-train shadow`")->required();
   app.add_option("--in", o.in, "features, one per row (.npy)")->required();
-  app.add_option("--out", o.out, "where the protected features go (.npy); appears only when complete")->required();
+  app.add_option("--out", o.out, "where the protected features go (.npy); appears only when complete")
+      ->required();
   app.add_option("--epsilon", o.settings.epsilon, "largest change of each value of a feature (L-inf)")
       ->capture_default_str();
   app.add_option("--steps", o.settings.steps, "gradient steps")->capture_default_str();
