@@ -2,14 +2,13 @@
 #define BOOST_TEST_MODULE recogniser
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "advface/recogniser.h"
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
+#include "tensor/io/npy.h"
 #include "tensor/ops.h"
 #include "test_util.h"
 
@@ -27,20 +26,6 @@ std::string models() {
   if (fs::exists(root / "models")) return (root / "models").string();
   std::cout << "SKIPPED: no models; set ADVF_SHARED to a folder with models/ in it\n";
   return "";
-}
-
-// float32, version 1.0, C order: what the reference embeddings are.
-std::vector<float> read_floats(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  char head[10] = {};
-  file.read(head, 10);
-  BOOST_REQUIRE(std::memcmp(head, "\x93NUMPY\x01", 7) == 0);
-  std::string header(size_t(uint8_t(head[8])) | size_t(uint8_t(head[9])) << 8, '\0');
-  file.read(header.data(), std::streamsize(header.size()));
-  BOOST_REQUIRE(header.find("'<f4'") != std::string::npos);
-  std::vector<float> out;
-  for (float v; file.read(reinterpret_cast<char*>(&v), 4);) out.push_back(v);
-  return out;
 }
 
 // p(c,y,x) = (7x + 13y + 29c + floor(x y / 5)) mod 256 with c = R, G, B, in [0,1].
@@ -77,7 +62,7 @@ void compare_to_reference(const std::string& name, const char* device, int64_t b
   const Tensor x = r.preprocess(Tensor::from(pixels, {batch, 3, height, width}));
   const std::string& output = r.card().embedding.name;
   const std::vector<float> raw = r.model().run({{r.card().input.name, x}}, {output})[0].to_vector<float>();
-  const std::vector<float> expected = read_floats(folder + "/reference/" + name + ".npy");
+  const std::vector<float> expected = load_npy(folder + "/reference/" + name + ".npy").to_vector<float>();
   const size_t d = size_t(r.card().embedding.dimension);
   BOOST_REQUIRE_EQUAL(expected.size(), d);
   const double error = largest_difference(std::span(raw).last(d), expected);
