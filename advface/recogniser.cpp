@@ -3,10 +3,9 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "tensor/io/input_file.h"
 #include "tensor/ops.h"
 
 namespace advf {
@@ -138,22 +137,15 @@ RecogniserCard parse_card(const std::string& text, const std::string& path) {
 }
 
 RecogniserCard load_card(const std::string& path) {
-  constexpr uintmax_t kMaxBytes = 1 << 20;
-  std::error_code error;
-  check(std::filesystem::is_regular_file(path, error), path, ": ",
-        error ? error.message() : std::string("not a regular file"));
-  check(std::filesystem::file_size(path, error) <= kMaxBytes, path, ": too large for a recogniser's card");
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  check(file.good(), path, ": cannot be read");
-  return parse_card(text.str(), path);
+  constexpr uint64_t kMaxBytes = 1 << 20;
+  const std::vector<std::byte> bytes = read_file(path, kMaxBytes);
+  return parse_card({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
 }
 
 Recogniser Recogniser::load(const std::string& card_path, DType dtype) {
   RecogniserCard card = load_card(card_path);
-  const std::string bytes = read_model_file(card.model);
-  return from_bytes(std::move(card), bytes, dtype);
+  const std::vector<std::byte> bytes = read_file(card.model, OnnxModel::kMaxFileBytes);
+  return from_bytes(std::move(card), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, dtype);
 }
 
 Recogniser Recogniser::from_bytes(RecogniserCard card, std::string_view model, DType dtype) {

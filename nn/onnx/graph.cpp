@@ -2,11 +2,12 @@
 #include "nn/onnx/graph.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <protozero/pbf_reader.hpp>
 #include <unordered_map>
 #include <unordered_set>
+
+#include "tensor/io/half.h"
 
 namespace advf::onnx {
 namespace {
@@ -82,18 +83,6 @@ enum ElementType : int64_t {
   kBfloat16 = 16
 };
 
-float from_half(uint16_t h) {
-  const uint32_t sign = uint32_t(h & 0x8000u) << 16, exponent = h >> 10 & 31u, fraction = h & 0x3FFu;
-  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24, exact in float
-    const float value = float(fraction) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  const uint32_t wide = exponent == 31 ? 255 : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
-}
-
-float from_bfloat(uint16_t b) { return std::bit_cast<float>(uint32_t(b) << 16); }
-
 // The little-endian values of `raw`, each passed through `convert`. The machine is little-endian (x86-64,
 // AArch64).
 template <class From, class To, class Convert>
@@ -147,10 +136,10 @@ void unpack_raw(const TensorFields& t, Constant& out) {
       out.floats = unpack<double, float>(t.raw, same);
       break;
     case kFloat16:
-      out.floats = unpack<uint16_t, float>(t.raw, from_half);
+      out.floats = unpack<uint16_t, float>(t.raw, f16_to_float);
       break;
     case kBfloat16:
-      out.floats = unpack<uint16_t, float>(t.raw, from_bfloat);
+      out.floats = unpack<uint16_t, float>(t.raw, bf16_to_float);
       break;
     case kInt32:
       out.ints = unpack<int32_t, int64_t>(t.raw, same);
@@ -177,7 +166,7 @@ void take_typed(TensorFields& t, Constant& out) {
     case kFloat16:
     case kBfloat16:  // 16 bits each in int32_data
       for (const int64_t v : t.ints32)
-        out.floats.push_back(t.type == kFloat16 ? from_half(uint16_t(v)) : from_bfloat(uint16_t(v)));
+        out.floats.push_back(t.type == kFloat16 ? f16_to_float(uint16_t(v)) : bf16_to_float(uint16_t(v)));
       break;
     case kInt64:
       out.ints = std::move(t.ints64);

@@ -1,8 +1,6 @@
 #include "nn/onnx/model.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <set>
 #include <unordered_map>
@@ -10,6 +8,7 @@
 #include "autograd/tape.h"
 #include "nn/onnx/import.h"
 #include "tensor/backend.h"
+#include "tensor/io/input_file.h"
 
 namespace advf {
 
@@ -314,7 +313,8 @@ void OnnxModel::State::check_shapes(Problems& problems) const {
 }
 
 OnnxModel OnnxModel::load(const std::string& path, DType dtype) {
-  return from_bytes(read_model_file(path), path, dtype);
+  const std::vector<std::byte> bytes = read_file(path, kMaxFileBytes);
+  return from_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, dtype);
 }
 
 OnnxModel OnnxModel::from_bytes(std::string_view bytes, const std::string& source, DType dtype) {
@@ -454,19 +454,6 @@ std::string OnnxModel::bypass(const std::string& cut, const std::string& output)
   });
   check(made, state_->source, ": '", cut, "' is not computed on the way from the input to '", output, "'");
   return other;
-}
-
-std::string read_model_file(const std::string& path) {
-  constexpr uintmax_t kMaxBytes = uintmax_t(2) << 30;  // protobuf's own limit
-  std::error_code error;
-  check(std::filesystem::is_regular_file(path, error), path, ": ",
-        error ? error.message() : std::string("not a regular file"));
-  const uintmax_t size = std::filesystem::file_size(path, error);
-  check(!error && size <= kMaxBytes, path, ": ", error ? error.message() : std::string("larger than 2 GiB"));
-  std::string bytes(size_t(size), '\0');
-  std::ifstream file(path, std::ios::binary);
-  check(bool(file.read(bytes.data(), std::streamsize(bytes.size()))), path, ": cannot be read");
-  return bytes;
 }
 
 }  // namespace advf

@@ -18,6 +18,7 @@ class OnnxModel {
  public:
   // A file may not make more than this of one image: a value, and all values together, in elements.
   static constexpr int64_t kMaxValue = int64_t(1) << 26, kMaxTotal = int64_t(1) << 28;
+  static constexpr uint64_t kMaxFileBytes = uint64_t(2) << 30;  // protobuf's own limit
 
   // Throws one Error that names the file and lists everything in it that cannot be used. dtype is that of the
   // weights, and then of all that is fed: f32, or f64 for gradient checks.
@@ -63,8 +64,5 @@ class OnnxModel {
   explicit OnnxModel(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;  // immutable, so copies share it
 };
-
-// The whole file; throws Error with the reason where it cannot be read or is larger than ONNX allows (2 GiB).
-std::string read_model_file(const std::string& path);
 
 }  // namespace advf
