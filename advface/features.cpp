@@ -43,10 +43,7 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
 
 std::optional<CropBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes) {
   if (!eyes) return std::nullopt;
-  CropTemplate crop;
-  crop.name = recogniser.card().crop.face_template;
-  crop.margin = recogniser.card().crop.margin;
-  return face_box(*eyes, crop);
+  return face_box(*eyes, recogniser.card().crop.face_template, recogniser.card().crop.margin);
 }
 
 void for_each_feature_batch(

@@ -9,7 +9,7 @@
 #include "advface/train_decoder.h"
 #include "autograd/tape.h"
 #include "nn/state_dict.h"
-#include "temp_dir.h"
+#include "file_test_util.h"
 #include "tensor/ops.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
