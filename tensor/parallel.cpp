@@ -1,6 +1,9 @@
+// The pool: workers look for the next job for a few microseconds before they sleep, and a job never waits for a
+// worker that has not joined it, so a short job costs no context switch and a busy machine delays nobody.
 #include "tensor/parallel.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -14,11 +17,30 @@ namespace advf {
 namespace {
 
 thread_local bool inside = false;
+struct InsideScope {
+  InsideScope() { inside = true; }
+  ~InsideScope() { inside = false; }
+};
+
+constexpr auto kSpin = std::chrono::microseconds(40);
+
+// Polls until ready() or until the time to spin is over.
+template <class Ready>
+bool spin_until(Ready ready) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (ready()) return true;
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return ready();
+}
 
 class Pool {
  public:
-  ~Pool() { resize(1); }
-
   int size() {
     std::lock_guard lock(run_mutex_);
     ensure();
@@ -40,47 +62,53 @@ class Pool {
     std::lock_guard lock(run_mutex_);
     ensure();
     if (size_ == 1) {
-      inside = true;
-      struct Reset {
-        ~Reset() { inside = false; }
-      } reset;
+      InsideScope scope;
       for (int64_t i = 0; i < n; ++i) body(i);
       return;
     }
-    {
-      std::lock_guard job_lock(mutex_);
-      body_ = &body;
-      n_ = n;
-      next_ = 0;
-      error_ = nullptr;
-      busy_ = int(workers_.size());
-      ++generation_;
+    body_ = &body;
+    n_ = n;
+    next_.store(0, std::memory_order_relaxed);
+    open_ = true;
+    ++generation_;
+    if (sleepers_ > 0) {
+      std::lock_guard wake_lock(mutex_);
+      wake_.notify_all();
     }
-    wake_.notify_all();
     work();
-    std::unique_lock job_lock(mutex_);
-    done_.wait(job_lock, [this] { return busy_ == 0; });
-    body_ = nullptr;
+    // A worker counts itself in before it looks at open_, so one that found the job open is waited for here.
+    open_ = false;
+    if (!spin_until([this] { return active_ == 0; })) {
+      std::unique_lock done_lock(mutex_);
+      done_.wait(done_lock, [this] { return active_ == 0; });
+    }
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
   void ensure() {
     if (size_ == 0) size_ = std::max(1, int(std::thread::hardware_concurrency()));
-    while (int(workers_.size()) < size_ - 1)
-      workers_.emplace_back([this, seen = generation_]() mutable {
-        for (;;) {
-          {
-            std::unique_lock lock(mutex_);
-            wake_.wait(lock, [&] { return quit_ || generation_ != seen; });
-            if (quit_) return;
-            seen = generation_;
-          }
-          work();
-          std::lock_guard lock(mutex_);
-          if (--busy_ == 0) done_.notify_one();
-        }
-      });
+    while (int(workers_.size()) < size_ - 1) workers_.emplace_back([this, seen = generation_.load()] { loop(seen); });
+  }
+
+  void loop(uint64_t seen) {
+    const auto called = [&] { return quit_ || generation_ != seen; };
+    for (;;) {
+      if (!spin_until(called)) {
+        std::unique_lock lock(mutex_);
+        ++sleepers_;
+        wake_.wait(lock, called);
+        --sleepers_;
+      }
+      if (quit_) return;
+      seen = generation_;
+      ++active_;
+      if (open_) work();
+      if (--active_ == 0) {
+        std::lock_guard lock(mutex_);
+        done_.notify_one();
+      }
+    }
   }
 
   void stop() {
@@ -95,7 +123,7 @@ class Pool {
   }
 
   void work() {
-    inside = true;
+    InsideScope scope;
     for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < n_;) {
       try {
         (*body_)(i);
@@ -105,25 +133,25 @@ class Pool {
         next_ = n_;
       }
     }
-    inside = false;
   }
 
-  std::mutex run_mutex_, mutex_;
+  std::mutex run_mutex_, mutex_;  // one job at a time; sleeping, waking and the first error
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
   int size_ = 0;
   const std::function<void(int64_t)>* body_ = nullptr;
   int64_t n_ = 0;
   std::atomic<int64_t> next_{0};
-  int busy_ = 0;
-  uint64_t generation_ = 0;
-  bool quit_ = false;
+  std::atomic<bool> open_{false}, quit_{false};
+  std::atomic<int> active_{0}, sleepers_{0};
+  std::atomic<uint64_t> generation_{0};
   std::exception_ptr error_;
 };
 
+// Never destroyed: whoever runs late, during exit, still finds it; the workers sleep and end with the process.
 Pool& pool() {
-  static Pool p;
-  return p;
+  static Pool& instance = *new Pool;
+  return instance;
 }
 
 }  // namespace

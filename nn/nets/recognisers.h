@@ -24,9 +24,10 @@ struct RecogniserSpec {
 };
 
 // In training mode, first values from `seed`. Errors as make_decoder.
-//   mobilefacenet  Chen et al. 2018 (arXiv 1804.07573), table 1.  221 M multiply-adds an image at S =
-//   112, 1.0 M parameters cnn_small      four residual stages of 16..128 channels for small images.  14 M
-//   multiply-adds at S = 64
+//   mobilefacenet  Chen et al. 2018 (arXiv 1804.07573), table 1
+//   cnn_small      four residual stages of 16 to 128 channels, for small images
+// An image costs 221 M multiply-adds (mobilefacenet, S = 112, 1.0 M parameters) or 14 M (cnn_small, S = 64,
+// 0.3 M parameters).
 std::unique_ptr<Module> make_recogniser(const RecogniserSpec& spec, uint64_t seed);
 std::vector<std::string> recogniser_names();
 

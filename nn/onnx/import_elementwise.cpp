@@ -33,7 +33,11 @@ Emit pow_node(NodeReader&) {
 
 Emit leaky_relu_node(NodeReader& node) {
   const double slope = node.real("alpha", 0.01);
-  return [slope](const Inputs& in) { return one(leaky_relu(in.tensor(0), slope)); };
+  return [slope](const Inputs& in) {
+    const Tensor& x = in.tensor(0);
+    if (slope > 0) return one(leaky_relu(x, slope));
+    return one(sub(relu(x), affine(relu(affine(x, -1, 0)), slope, 0)));
+  };
 }
 
 // The slope broadcasts to x from the right. One value per channel is the op prelu; anything else is composed.

@@ -143,8 +143,10 @@ Emit unsqueeze(NodeReader& node) {
   };
 }
 
-Emit reduce_mean(NodeReader& node) {
-  const Axes axes = read_axes(node, 18);
+using Reduce = Tensor (*)(const Tensor&, const std::vector<int>&, bool);
+template <Reduce reduce, int64_t axes_are_input_since>
+Emit reduction(NodeReader& node) {
+  const Axes axes = read_axes(node, axes_are_input_since);
   const bool keep = node.flag("keepdims", true), empty_is_none = node.flag("noop_with_empty_axes", false);
   return [=](const Inputs& in) {
     const Tensor& x = in.tensor(0);
@@ -152,8 +154,45 @@ Emit reduce_mean(NodeReader& node) {
     if (over.empty() && empty_is_none) return std::vector<Value>{in.value(0)};
     if (over.empty())
       for (int i = 0; i < x.shape().rank(); ++i) over.push_back(i);
-    auto out = one(mean(x, over, keep));
+    if (over.empty()) return std::vector<Value>{in.value(0)};  // of a scalar
+    auto out = one(reduce(x, over, keep));
     out[0].batched = over[0] != 0;
+    return out;
+  };
+}
+
+// starts, ends, axes (all where absent), steps: attributes up to opset 9, inputs since. Only steps of one.
+Emit slice_node(NodeReader& node) {
+  const bool by_input = node.opset() >= 10;
+  const auto fixed_starts = node.integers("starts", {}), fixed_ends = node.integers("ends", {}),
+             fixed_axes = node.integers("axes", {});
+  if (by_input) node.require(node.has_input(1) && node.has_input(2), "has no starts or no ends");
+  return [=](const Inputs& in) {
+    const Tensor& x = in.tensor(0);
+    const int rank = x.shape().rank();
+    const auto &starts = by_input ? in.ints(1) : fixed_starts, &ends = by_input ? in.ints(2) : fixed_ends;
+    const auto& axes = by_input && in.has(3) ? in.ints(3) : fixed_axes;
+    check(starts.size() == ends.size() && (axes.empty() || axes.size() == starts.size()) &&
+              starts.size() <= size_t(rank),
+          "has ", starts.size(), " starts, ", ends.size(), " ends and ", axes.size(), " axes");
+    if (in.has(4))
+      for (const int64_t step : in.ints(4)) check(step == 1, "a step of ", step, " is not supported");
+    SliceAttrs attrs;
+    attrs.size = x.shape();
+    bool batched = true;
+    for (size_t i = 0; i < starts.size(); ++i) {
+      const int axis = checked_axis(axes.empty() ? int64_t(i) : axes[i], rank);
+      const int64_t n = x.dim(axis);
+      const auto from_end = [n](int64_t v) {
+        return std::clamp<int64_t>(v < 0 ? std::max(v, -n) + n : v, 0, n);
+      };
+      const int64_t begin = from_end(starts[i]);
+      attrs.begin[size_t(axis)] = begin;
+      attrs.size.set(axis, std::max<int64_t>(0, from_end(ends[i]) - begin));
+      batched = batched && (axis != 0 || attrs.size[0] == n);
+    }
+    auto out = one(slice(x, attrs));
+    out[0].batched = batched;
     return out;
   };
 }
@@ -281,9 +320,17 @@ Emit upsample(NodeReader& node) {
 
 std::span<const OpRow> shape_rows() {
   static const OpRow rows[] = {
-      {"Reshape", 2, 2, reshape_node},        {"Flatten", 1, 1, flatten}, {"Transpose", 1, 1, transpose},
-      {"Concat", 1, kAnyNumber, concat_node}, {"Squeeze", 1, 2, squeeze}, {"Unsqueeze", 1, 2, unsqueeze},
-      {"ReduceMean", 1, 2, reduce_mean},      {"Pad", 1, 4, pad_node},    {"Resize", 1, 4, resize_node},
+      {"Reshape", 2, 2, reshape_node},
+      {"Flatten", 1, 1, flatten},
+      {"Transpose", 1, 1, transpose},
+      {"Concat", 1, kAnyNumber, concat_node},
+      {"Squeeze", 1, 2, squeeze},
+      {"Unsqueeze", 1, 2, unsqueeze},
+      {"ReduceMean", 1, 2, reduction<mean, 18>},
+      {"ReduceSum", 1, 2, reduction<reduce_sum, 13>},
+      {"Slice", 1, 5, slice_node},
+      {"Pad", 1, 4, pad_node},
+      {"Resize", 1, 4, resize_node},
       {"Upsample", 1, 2, upsample},
   };
   return rows;

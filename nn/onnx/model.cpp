@@ -338,7 +338,7 @@ OnnxModel OnnxModel::from_bytes(std::string_view bytes, const std::string& sourc
     for (const int o : state->steps[s].out)
       if (o >= 0) state->maker[size_t(o)] = int(s);
   if (sound) state->check_shapes(problems);
-  problems.throw_if_any(source);
+  problems.throw_if_any(source, "this ONNX model cannot be used");
   return OnnxModel(std::move(state));
 }
 

@@ -19,9 +19,9 @@ class Problems {
   }
   bool empty() const { return count_ == 0; }
   // Throws one Error with all of them.
-  void throw_if_any(const std::string& source) const {
+  void throw_if_any(const std::string& source, const std::string& what) const {
     if (empty()) return;
-    std::string text = source + ": this ONNX model cannot be used:";
+    std::string text = source + ": " + what + ":";
     for (const std::string& line : shown_) text += "\n  - " + line;
     if (count_ > kShown) text += "\n  - and " + std::to_string(count_ - kShown) + " more";
     fail(text);
