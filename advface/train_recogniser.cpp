@@ -1,0 +1,151 @@
+#include "advface/train_recogniser.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "autograd/tape.h"
+#include "nn/onnx/export.h"
+#include "tensor/io/atomic_file.h"
+#include "tensor/ops.h"
+#include "tensor/rng.h"
+
+namespace advf {
+namespace {
+
+constexpr int64_t kBatch = 64;
+constexpr int kFolds = 10;
+constexpr size_t kMaxPairs = 3000;  // genuine, and as many impostors
+
+// Mirrors images by the bits of the generator: row i when its bit is set.
+Tensor mirror_some(const Tensor& images, const Philox& rng, const std::vector<int64_t>& rows) {
+  Tensor out = Tensor::from(images.to_vector<float>(), images.shape());
+  const int64_t lines = images.numel() / images.dim(0) / images.dim(3), width = images.dim(3);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if ((rng.bits(uint64_t(rows[i])) & 1u) == 0) continue;
+    float* p = out.mutable_data<float>() + int64_t(i) * lines * width;
+    for (int64_t y = 0; y < lines; ++y) std::reverse(p + y * width, p + (y + 1) * width);
+  }
+  return out;
+}
+
+}  // namespace
+
+RecogniserTrainer::Head::Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed,
+                              const ArcFaceSettings& arcface) {
+  std::map<int64_t, int32_t> numbers;
+  for (int64_t r : data.train) numbers.try_emplace(data.person[size_t(r)], 0);
+  int32_t next = 0;
+  for (auto& [person, number] : numbers) number = next++;
+  classes.assign(numbers.begin(), numbers.end());
+  check(classes.size() >= 2, "there are ", classes.size(), " people to train on; at least two are needed");
+  module = std::make_unique<ArcFaceHead>(int64_t(classes.size()), spec.embedding, arcface.scale, arcface.margin);
+  module->initialise(seed);
+}
+
+RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
+                                     const TrainSettings& settings, const ArcFaceSettings& arcface)
+    : RecogniserTrainer(net, spec, data, settings, Head(data, spec, settings.seed, arcface)) {}
+
+RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
+                                     const TrainSettings& settings, Head head)
+    : Trainer({{"net", &net}, {"head", head.module.get()}}, data.train, settings,
+              {.weight_decay = 5e-4, .decoupled = true},
+              spec.name + " " + std::to_string(fingerprint(std::as_bytes(std::span(data.person))))),
+      net_(net),
+      data_(data),
+      seed_(settings.seed),
+      class_of_(std::move(head.classes)),
+      head_(std::move(head.module)) {
+  draw_pairs(settings.seed);
+}
+
+// Genuine: neighbouring photographs of each held-out person. Impostors: as many random pairs.
+void RecogniserTrainer::draw_pairs(uint64_t seed) {
+  std::map<int64_t, std::vector<size_t>> photos;
+  for (size_t i = 0; i < data_.validation.size(); ++i) photos[data_.person[size_t(data_.validation[i])]].push_back(i);
+  int person = 0;
+  for (const auto& [unused, list] : photos) {
+    for (size_t i = 0; i + 1 < list.size() && pairs_.size() < kMaxPairs; ++i)
+      pairs_.push_back({list[i], list[i + 1], true, person % kFolds});
+    person += list.size() > 1;
+  }
+  const size_t genuine = pairs_.size(), n = data_.validation.size();
+  check(person >= kFolds, "only ", person, " held-out people have two photographs; ", kFolds,
+        " are needed to measure verification");
+  const Philox rng{seed, 77};
+  for (uint64_t draw = 0; pairs_.size() < 2 * genuine; ++draw) {
+    const size_t a = rng.below(2 * draw, n), b = rng.below(2 * draw + 1, n);
+    if (data_.person[size_t(data_.validation[a])] == data_.person[size_t(data_.validation[b])]) continue;
+    pairs_.push_back({a, b, false, int(pairs_.size() % kFolds)});
+  }
+}
+
+Tensor RecogniserTrainer::network_input(const Tensor& images01) {
+  return affine(images01, 255 * kScale, -kMean * kScale);
+}
+
+Tensor RecogniserTrainer::loss(const std::vector<int64_t>& rows) {
+  std::vector<int32_t> labels;
+  for (int64_t r : rows) {
+    const auto at = std::lower_bound(class_of_.begin(), class_of_.end(), std::pair(data_.person[size_t(r)], 0));
+    labels.push_back(at->second);
+  }
+  const Tensor images = mirror_some(data_.face(rows), Philox{seed_, 1000 + uint64_t(history().size())}, rows);
+  return head_->loss(net_.forward(network_input(images)), Tensor::from(labels, {int64_t(labels.size())}));
+}
+
+std::pair<double, double> RecogniserTrainer::validate() {
+  std::vector<float> values;
+  for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
+    const Tensor faces = data_.face(part_of(data_.validation, begin, begin + kBatch));
+    const auto rows = l2_normalise(net_.forward(network_input(faces))).to_vector<float>();
+    values.insert(values.end(), rows.begin(), rows.end());
+  }
+  const size_t dim = values.size() / data_.validation.size();
+  std::vector<ScoredPair> scores;
+  double genuine = 0, impostor = 0;
+  for (const ValidationPair& p : pairs_) {
+    double dot = 0;
+    for (size_t k = 0; k < dim; ++k) dot += double(values[p.a * dim + k]) * double(values[p.b * dim + k]);
+    scores.push_back({dot, p.genuine, p.fold});
+    (p.genuine ? genuine : impostor) += dot;
+  }
+  // There are no classes for new people: the loss is how much closer strangers are than photographs of one person.
+  return {2 * (impostor - genuine) / double(pairs_.size()), fold_accuracy(scores).mean};
+}
+
+void write_recogniser(Module& net, const RecogniserSpec& spec, const std::string& card_path) {
+  namespace fs = std::filesystem;
+  const fs::path model = fs::path(card_path).replace_extension(".onnx");
+  net.train(false);
+  std::map<uint64_t, std::string> names;
+  for (const Named& n : net.state()) names[n.tensor->id()] = n.name;
+  Tape tape(Tape::Keep::everything);
+  const Tensor input = Tensor::zeros({1, 3, spec.image_size, spec.image_size});
+  Tensor output;
+  {
+    TapeScope scope(tape);
+    output = net.forward(input);
+  }
+  export_onnx(model.string(), tape, input, "input", {{output, "embedding"}}, names);
+  const nlohmann::ordered_json card = {
+      {"model", model.filename().string()},
+      {"input",
+       {{"name", "input"},
+        {"width", spec.image_size},
+        {"height", spec.image_size},
+        {"channels", "RGB"},
+        {"mean", RecogniserTrainer::kMean},
+        {"scale", RecogniserTrainer::kScale}}},
+      {"crop", {{"template", "arcface112"}, {"margin", 0.0}}},
+      {"embedding",
+       {{"name", "embedding"}, {"dimension", spec.embedding}, {"unit_norm", false}, {"normalise", true}}},
+      {"metric", "cosine"}};
+  AtomicFile file(card_path);
+  file.write(card.dump(2) + "\n");
+  file.commit();
+}
+
+}  // namespace advf

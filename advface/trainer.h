@@ -1,0 +1,80 @@
+// The training loop that decoders and recognisers share: epochs over shuffled rows, Adam on a one-cycle schedule,
+// validation after each epoch, checkpoints that go on to the very weights of an uninterrupted run.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nn/module.h"
+#include "nn/optim.h"
+
+namespace advf {
+
+struct TrainSettings {
+  int epochs = 12;
+  int64_t batch = 64;
+  double learning_rate = 2e-3;  // peak of a one-cycle schedule
+  uint64_t seed = 1;            // of the first weights and the order of the images
+
+  void check_valid() const;  // throws Error naming the setting
+};
+
+struct EpochResult {
+  int epoch = 0;  // from 1
+  double train_loss = 0, validation_loss = 0;
+  double validation_score = 0;  // SSIM for decoders, verification accuracy for recognisers: higher is better
+  double seconds = 0;
+};
+
+class Trainer {
+ public:
+  virtual ~Trainer() = default;
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  bool done() const { return epoch_ >= settings_.epochs; }
+  int64_t batches_per_epoch() const { return batches_; }
+  int64_t steps_done() const { return optimizer_.steps(); }
+  const std::vector<EpochResult>& history() const { return history_; }
+
+  // One optimiser step; the loss of its batch. After the last batch of an epoch also validates, which appends to
+  // history(). Throws Error when the loss is no longer a number.
+  double step();
+
+  // Weights, optimiser and position. load_checkpoint throws where settings or data differ from those of the file.
+  void save_checkpoint(const std::string& path);
+  void load_checkpoint(const std::string& path);
+
+ protected:
+  // modules: what is trained and saved, each under a name; data: a fingerprint of what is trained on. The last,
+  // smaller batch of an epoch is dropped: every epoch drops others.
+  Trainer(std::vector<std::pair<std::string, Module*>> modules, std::vector<int64_t> rows,
+          const TrainSettings& settings, const AdamOptions& adam, std::string data);
+  virtual Tensor loss(const std::vector<int64_t>& rows) = 0;  // in training mode, on the tape; a scalar
+  virtual std::pair<double, double> validate() = 0;           // loss and score
+
+ private:
+  void train_mode(bool on);
+  std::string run_name() const;
+
+  std::vector<std::pair<std::string, Module*>> modules_;
+  std::vector<int64_t> rows_, order_;
+  TrainSettings settings_;
+  std::string data_;
+  Adam optimizer_;
+  int64_t batches_ = 0, next_batch_ = 0;
+  int epoch_ = 0;
+  double loss_sum_ = 0, seconds_ = 0;
+  std::vector<EpochResult> history_;
+};
+
+// Rows of the first dimension by index, in host memory.
+Tensor gather_rows(const Tensor& rows, const std::vector<int64_t>& indices);
+// A permutation of `items` that depends on (seed, stream) alone.
+std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_t stream);
+// Elements [begin, end) of a list, cut at its end.
+std::vector<int64_t> part_of(const std::vector<int64_t>& items, int64_t begin, int64_t end);
+// FNV-1a over bytes, to tell data sets apart.
+uint64_t fingerprint(std::span<const std::byte> bytes, uint64_t start = 0xcbf29ce484222325u);
+
+}  // namespace advf
