@@ -41,14 +41,11 @@ DecoderInfo DecoderInfo::from_metadata(const Metadata& metadata, const std::stri
 
 Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(make_decoder(info.spec, seed)) {
   const int64_t channels = info.spec.feature[0], size = info.spec.image_size;
-  statistics_ = {Tensor::zeros({channels}), Tensor::full({channels}, 1), Tensor::full({3, size, size}, 0.5),
-                 Tensor::full({3}, 0.5), Tensor::full({3}, 0.25)};
+  statistics_ = {Tensor::zeros({channels}), Tensor::full({channels}, 1), Tensor::full({3, size, size}, 0.5)};
   register_child("net", *net_);
   register_buffer("statistics.feature_mean", statistics_.feature_mean);
   register_buffer("statistics.feature_std", statistics_.feature_std);
   register_buffer("statistics.mean_face", statistics_.mean_face);
-  register_buffer("statistics.channel_mean", statistics_.channel_mean);
-  register_buffer("statistics.channel_std", statistics_.channel_std);
 }
 
 std::unique_ptr<Decoder> Decoder::load(const std::string& path) {

@@ -45,11 +45,10 @@ class Decoder : public Module {
   void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
                   const std::string& what) const;
 
-  // Of the training features, per element of a vector or per channel of a map: (D) or (C).
-  // Of the training faces: their mean image (3,S,S); the means and deviations of their channels, averaged
-  // (3).
+  // Of the training features, per element of a vector or per channel of a map: (D) or (C). The mean of the
+  // training faces (3,S,S) is what an attacker knows who has no feature at all.
   struct Statistics {
-    Tensor feature_mean, feature_std, mean_face, channel_mean, channel_std;
+    Tensor feature_mean, feature_std, mean_face;
   };
   Statistics& statistics() { return statistics_; }
   const Statistics& statistics() const { return statistics_; }

@@ -344,18 +344,18 @@ void write_face_set(const FaceSetOptions& o) {
   namespace fs = std::filesystem;
   check(o.identities >= 1 && o.test_identities >= 0 && o.identities + o.test_identities <= 1'000'000,
         "a set has 1 to 1000000 identities in all, not ", o.identities, " + ", o.test_identities);
+  check(o.size >= 16 && o.size <= 1024, "a face has 16 to 1024 pixels a side, not ", o.size);
   check(o.per_identity >= 1 && o.per_identity <= 9999, "1 to 9999 images per identity, not ", o.per_identity);
   check(o.pairs == 0 || o.test_identities > 0, "pairs are drawn from test identities: ask for some of these");
+  std::string pairs;
+  if (o.pairs > 0)
+    pairs = face_pairs_text(
+        draw_face_pairs(o.seed, o.identities, o.test_identities, o.per_identity, 10, o.pairs));
   std::error_code error;
   fs::create_directories(o.out, error);
   check(!error, o.out, ": cannot be made: ", error.message());
   check(fs::is_empty(o.out, error) && !error, o.out,
         ": is not empty; choose another folder or empty this one");
-  // First whatever can fail for the arguments' sake, then the long work.
-  std::string pairs;
-  if (o.pairs > 0)
-    pairs = face_pairs_text(
-        draw_face_pairs(o.seed, o.identities, o.test_identities, o.per_identity, 10, o.pairs));
   write_people(o, o.out, 0, o.identities);
   if (o.test_identities == 0) return;
   write_people(o, o.out + "/test", o.identities, o.test_identities);

@@ -91,29 +91,12 @@ void DecoderTrainer::set_statistics() {
   std::tie(s.feature_mean, s.feature_std) = moments(data_.features, data_.train);
   const int64_t size = decoder_.info().spec.image_size, plane = size * size;
   std::vector<double> face(size_t(3 * plane), 0.0);
-  double mean[3] = {}, deviation[3] = {};
   for (int64_t begin = 0; begin < int64_t(data_.train.size()); begin += kValidationBatch) {
     const Tensor x = data_.face(part(data_.train, begin, begin + kValidationBatch));
-    for (int64_t i = 0; i < x.dim(0); ++i)
-      for (int64_t c = 0; c < 3; ++c) {
-        const float* p = x.data<float>() + (i * 3 + c) * plane;
-        double sum = 0, squares = 0;
-        for (int64_t k = 0; k < plane; ++k) {
-          face[size_t(c * plane + k)] += double(p[k]);
-          sum += double(p[k]);
-          squares += double(p[k]) * double(p[k]);
-        }
-        const double m = sum / double(plane);
-        mean[c] += m;
-        deviation[c] += std::sqrt(std::max(0.0, squares / double(plane) - m * m));
-      }
+    for (int64_t k = 0; k < x.numel(); ++k) face[size_t(k % (3 * plane))] += double(x.data<float>()[k]);
   }
-  const double n = double(data_.train.size());
-  for (int64_t k = 0; k < 3 * plane; ++k) s.mean_face.mutable_data<float>()[k] = float(face[size_t(k)] / n);
-  for (int64_t c = 0; c < 3; ++c) {
-    s.channel_mean.mutable_data<float>()[c] = float(mean[c] / n);
-    s.channel_std.mutable_data<float>()[c] = float(deviation[c] / n);
-  }
+  for (int64_t k = 0; k < 3 * plane; ++k)
+    s.mean_face.mutable_data<float>()[k] = float(face[size_t(k)] / double(data_.train.size()));
 }
 
 double DecoderTrainer::step() {

@@ -111,6 +111,10 @@ BOOST_AUTO_TEST_CASE(a_broken_picture_is_named) {
   refused([&] { decode_image(bytes_of(png.substr(0, png.size() - 40)), "cut.png"); }, {"cut.png", "damaged"});
   refused([&] { decode_image(bytes_of(ppm.substr(0, ppm.size() - 1)), "cut.ppm"); },
           {"cut.ppm", "cut short"});
+  // 17 x 16 = 272 codes in one Huffman table, the segment as long as it says.
+  std::string codes = jpeg;
+  codes.insert(2, std::string("\xff\xc4\x01\x23\x00", 5) + std::string(16, 17) + std::string(272, 1));
+  refused([&] { decode_image(bytes_of(codes), "codes.jpg"); }, {"codes.jpg", "272 codes"});
   refused([] { decode_image(bytes_of("GIF89a......."), "a.gif"); }, {"a.gif", "not a JPEG, PNG"});
   refused([] { decode_image({}, "empty.jpg"); }, {"empty.jpg", "not a JPEG"});
   refused([] { decode_image(bytes_of("P5 2 2 65535\n12345678"), "deep.pgm"); }, {"65535"});
@@ -122,6 +126,25 @@ BOOST_AUTO_TEST_CASE(survives_truncation_and_bit_flips) {
   for (const char* name :
        {"rgb.png", "grey.png", "baseline.jpg", "progressive.jpg", "grey_jpeg.jpg", "rgb.ppm"})
     BOOST_TEST(survive(read_bytes(kOracles + name), parse, 2000) < 2300, name);
+}
+
+// A scan whose Huffman table was never defined: any picture or an error, but the same one each time.
+BOOST_AUTO_TEST_CASE(jpeg_without_huffman_tables_reads_no_unset_memory) {
+  for (const char* name : {"baseline.jpg", "progressive.jpg"}) {
+    std::string jpeg = read_bytes(kOracles + name);
+    for (size_t at; (at = jpeg.find("\xff\xc4")) != std::string::npos;)
+      jpeg.erase(at, 2 + (size_t(uint8_t(jpeg[at + 2])) << 8 | uint8_t(jpeg[at + 3])));
+    std::vector<uint8_t> first;
+    for (int i = 0; i < 5; ++i) {
+      std::vector<uint8_t> pixels;
+      try {
+        pixels = decode_image(bytes_of(jpeg), name).pixels;
+      } catch (const Error&) {
+      }
+      if (i == 0) first = pixels;
+      BOOST_TEST((pixels == first), name);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(untouched_where_nothing_is_resized) {

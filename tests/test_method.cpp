@@ -8,8 +8,8 @@
 #include "advface/protect.h"
 #include "advface/train_decoder.h"
 #include "autograd/tape.h"
-#include "nn/state_dict.h"
 #include "file_test_util.h"
+#include "nn/state_dict.h"
 #include "tensor/ops.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(training_learns_and_beats_the_mean_face) {
   const Tensor mean = broadcast_to(reshape(decoder.statistics().mean_face, {1, 3, kSize, kSize}), x.shape());
   const double mean_l1 = mean_all(abs(sub(mean, x))).item();
   BOOST_TEST(trainer.history().back().validation_l1 < 0.8 * mean_l1);
-  BOOST_TEST(trainer.history().back().validation_ssim > trainer.history().front().validation_ssim);
+  BOOST_TEST(trainer.history().back().train_l1 < 0.8 * trainer.history().front().train_l1);
 }
 
 BOOST_AUTO_TEST_CASE(a_resumed_run_ends_at_the_same_weights) {

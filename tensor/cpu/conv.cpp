@@ -2,8 +2,9 @@
 // rows = output channels, columns = output pixels, depth = input channels x taps. The adjoint is one GEMM per
 // output phase (y mod stride, x mod stride), each with the taps that meet this phase, so no zero is multiplied.
 #include "tensor/cpu/bind.h"
+#include "tensor/cpu/conv_phases.h"
+#include "tensor/cpu/depthwise.h"
 #include "tensor/cpu/gemm.h"
-#include "tensor/cpu/pixels.h"
 
 namespace advf::cpu {
 namespace {
@@ -155,57 +156,46 @@ class ConvOp : public BoundOp {
 
 }  // namespace
 
-std::unique_ptr<BoundOp> bind_conv2d(const BindArgs& args) {
+namespace {
+
+// in, out: channels of a group.
+std::unique_ptr<BoundOp> make_conv(const BindArgs& args, bool forward, int64_t in, int64_t out,
+                                   std::vector<ConvPhase> parts) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
-  const Shape &x = args.call.in[0].shape, &w = args.call.in[1].shape, &y = args.call.out[0].shape;
-  if (x.numel() == 0 || w.numel() == 0 || y.numel() == 0) return nullptr;
-  PixelSource source{x[1] * x[2] * x[3], x[2], x[3], y[2], y[3], a.stride[0], a.stride[1], {}, {}};
-  for (int64_t ky = 0; ky < w[2]; ++ky)
-    for (int64_t kx = 0; kx < w[3]; ++kx) {
-      source.tap_y.push_back(ky * a.dilation[0] - a.pad[0]);
-      source.tap_x.push_back(kx * a.dilation[1] - a.pad[1]);
-    }
-  source.finish();
-  PixelTarget target{0, y[1] * y[2] * y[3], y[3], y[2], y[3], 1};
-  target.finish();
-  const int64_t out = w[0] / a.groups, taps = w[2] * w[3];
+  const Shape &w = args.call.in[1].shape, &y = args.call.out[0].shape;
   std::vector<Phase> phases;
-  phases.push_back({std::move(source), target, {}, Gemm(args.kernels, out, y[0] * y[2] * y[3], w[1] * taps, a.groups)});
-  auto op = std::make_unique<ConvOp>(args.kernels, true, a.groups, w[1], out, taps, y[2] * y[3], std::move(phases));
+  for (ConvPhase& p : parts) {
+    Gemm gemm(args.kernels, out, p.pixels, in * p.source.taps(), a.groups * int64_t(parts.size()));
+    p.source.finish();
+    p.target.finish();
+    phases.push_back({std::move(p.source), p.target, std::move(p.kernel_tap), std::move(gemm)});
+  }
+  auto op = std::make_unique<ConvOp>(args.kernels, forward, a.groups, in, out, w[2] * w[3], y[2] * y[3],
+                                     std::move(phases));
   if (const float* weight = args.constant(1)) op->pack_constant(weight);
   return op;
 }
 
-std::unique_ptr<BoundOp> bind_conv_transpose2d(const BindArgs& args) {
+bool any_empty(const OpCall& call) {
+  return call.in[0].shape.numel() == 0 || call.in[1].shape.numel() == 0 || call.out[0].shape.numel() == 0;
+}
+
+}  // namespace
+
+std::unique_ptr<BoundOp> bind_conv2d(const BindArgs& args) {
+  if (any_empty(args.call)) return nullptr;
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
-  const Shape &x = args.call.in[0].shape, &w = args.call.in[1].shape, &y = args.call.out[0].shape;
-  if (x.numel() == 0 || w.numel() == 0 || y.numel() == 0) return nullptr;
-  const int64_t in = w[0] / a.groups, sy = a.stride[0], sx = a.stride[1];
-  std::vector<Phase> phases;
-  for (int64_t py = 0; py < std::min(sy, y[2]); ++py)
-    for (int64_t px = 0; px < std::min(sx, y[3]); ++px) {
-      const int64_t grid_h = ceil_div(y[2] - py, sy), grid_w = ceil_div(y[3] - px, sx);
-      PixelSource source{x[1] * x[2] * x[3], x[2], x[3], grid_h, grid_w, 1, 1, {}, {}};
-      std::vector<int> kernel_tap;
-      for (int64_t ky = 0; ky < w[2]; ++ky)
-        for (int64_t kx = 0; kx < w[3]; ++kx) {
-          // Output y meets input (y + pad - ky * dilation) / stride, where that is whole.
-          const int64_t ty = py + a.pad[0] - ky * a.dilation[0], tx = px + a.pad[1] - kx * a.dilation[1];
-          if (ty % sy != 0 || tx % sx != 0) continue;
-          source.tap_y.push_back(ty / sy);
-          source.tap_x.push_back(tx / sx);
-          kernel_tap.push_back(int(ky * w[3] + kx));
-        }
-      source.finish();
-      PixelTarget target{py * y[3] + px, y[1] * y[2] * y[3], sy * y[3], grid_h, grid_w, int(sx)};
-      target.finish();
-      Gemm gemm(args.kernels, w[1], y[0] * grid_h * grid_w, in * source.taps(), a.groups * sy * sx);
-      phases.push_back({std::move(source), target, std::move(kernel_tap), std::move(gemm)});
-    }
-  auto op = std::make_unique<ConvOp>(args.kernels, false, a.groups, in, w[1], w[2] * w[3], y[2] * y[3],
-                                     std::move(phases));
-  if (const float* weight = args.constant(1)) op->pack_constant(weight);
-  return op;
+  const Shape& w = args.call.in[1].shape;
+  if (is_depthwise(a, w[1] * a.groups, w[0])) return make_depthwise(args, conv2d_phases(args.call));
+  return make_conv(args, true, w[1], w[0] / a.groups, conv2d_phases(args.call));
+}
+
+std::unique_ptr<BoundOp> bind_conv_transpose2d(const BindArgs& args) {
+  if (any_empty(args.call)) return nullptr;
+  const ConvAttrs& a = args.call.attr<ConvAttrs>();
+  const Shape& w = args.call.in[1].shape;
+  if (is_depthwise(a, w[1] * a.groups, w[0])) return make_depthwise(args, conv_transpose2d_phases(args.call));
+  return make_conv(args, false, w[0] / a.groups, w[1], conv_transpose2d_phases(args.call));
 }
 
 }  // namespace advf::cpu

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tensor/cpu/bind.h"
+#include "tensor/cpu/depthwise.h"
 #include "tensor/cpu/gemm.h"
 
 namespace advf::cpu {
@@ -244,6 +245,8 @@ std::unique_ptr<BoundOp> bind_conv2d_grad_weight(const BindArgs& args) {
   const OpCall& call = args.call;
   if (call.in[0].shape.numel() == 0 || call.in[1].shape.numel() == 0 || call.out[0].shape.numel() == 0)
     return nullptr;
+  if (is_depthwise(call.attr<ConvAttrs>(), call.in[0].shape[1], call.in[1].shape[1]))
+    return make_depthwise_grad_weight(args);
   auto op = std::make_unique<GradWeightOp>(args.kernels, call);
   if (!op->fits()) return nullptr;
   return op;

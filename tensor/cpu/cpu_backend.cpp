@@ -92,18 +92,18 @@ class BlockCache {
 
 const std::map<const OpDef*, cpu::BindFn>& fast_ops() {
   static const std::map<const OpDef*, cpu::BindFn> table = {
-      {&op_conv2d, cpu::bind_conv2d},
-      {&op_conv_transpose2d, cpu::bind_conv_transpose2d},
-      {&op_conv2d_grad_weight, cpu::bind_conv2d_grad_weight},
-      {&op_matmul, cpu::bind_matmul},
+#define ADVF_TABLE_ENTRY(name) {&op_##name, cpu::bind_##name},
+      ADVF_CPU_FAST_OPS(ADVF_TABLE_ENTRY)
+#undef ADVF_TABLE_ENTRY
   };
   return table;
 }
 
-bool all_f32(const OpCall& call) {
+// Whether the floating point tensors of the call are f32 (places and labels are i32).
+bool is_f32(const OpCall& call) {
   for (const auto* list : {&call.in, &call.out})
     for (const ValueInfo& v : *list)
-      if (v.defined && v.dtype != DType::f32) return false;
+      if (v.defined && v.dtype != DType::f32 && v.dtype != DType::i32) return false;
   return true;
 }
 
@@ -117,7 +117,7 @@ class CpuBackend : public Backend {
   void copy_out(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
   void sync() override {}
   std::unique_ptr<BoundOp> bind(const OpCall& call, std::span<const View> constants) override {
-    if (const cpu::KernelTable* kernels = cpu::kernels(); kernels && all_f32(call)) {
+    if (const cpu::KernelTable* kernels = cpu::kernels(); kernels && is_f32(call)) {
       const auto found = fast_ops().find(call.op);
       if (found != fast_ops().end())
         if (auto bound = found->second({call, constants, *kernels})) return bound;

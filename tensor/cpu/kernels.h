@@ -41,6 +41,17 @@ struct KernelTable {
   // Rows of a tile (each src_stride long) to dst + r * dst_stride, plus row_bias[r] and col_bias[j], where given.
   void (*store_rows)(float* dst, ptrdiff_t dst_stride, int element_stride, const float* src, ptrdiff_t src_stride,
                      int rows, const StoreRun* runs, int num_runs, const float* row_bias, const float* col_bias);
+  // Sums: f32 over short blocks, f64 over the blocks. dot is the sum of (a - a_shift)(b - b_shift).
+  double (*sum)(const float* x, int64_t n);
+  double (*dot)(const float* a, float a_shift, const float* b, float b_shift, int64_t n);
+  // y = (x - shift) scale + offset;  y = a_scale a + b_scale (b - b_shift) + offset. y may be an input.
+  void (*scale_shift)(float* y, const float* x, float shift, float scale, float offset, int64_t n);
+  void (*combine)(float* y, const float* a, float a_scale, const float* b, float b_shift, float b_scale,
+                  float offset, int64_t n);
+  // out[t] = sum over positions i and lanes j < g_runs[i].count of
+  // g[g_runs[i].offset + j] * plane[position[i] + tap_offset[t] + j].
+  void (*correlate)(double* out, const float* g, const StoreRun* g_runs, const int32_t* position, int positions,
+                    const float* plane, const int32_t* tap_offset, int taps);
   // Multiply-adds in registers only, to measure what the machine can do; returns the floating point operations.
   double (*fma_peak)(int64_t rounds, float* sink);
 };

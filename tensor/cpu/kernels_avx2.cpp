@@ -16,6 +16,7 @@ inline __m256i lane_mask(uint32_t mask) {
 }
 inline Vec load_masked(const float* p, uint32_t mask) { return (Vec)_mm256_maskload_ps(p, lane_mask(mask)); }
 inline void store_masked(float* p, uint32_t mask, Vec v) { _mm256_maskstore_ps(p, lane_mask(mask), (__m256)v); }
+inline Vec keep_lanes(Vec v, uint32_t mask) { return (Vec)_mm256_and_ps((__m256)v, (__m256)lane_mask(mask)); }
 inline Vec either(Vec a, Vec b) { return (Vec)_mm256_or_ps((__m256)a, (__m256)b); }
 inline Vec even_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
 inline Vec interleave_low(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }

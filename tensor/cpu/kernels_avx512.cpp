@@ -14,6 +14,7 @@ inline Vec load_masked(const float* p, uint32_t mask) { return (Vec)_mm512_maskz
 inline void store_masked(float* p, uint32_t mask, Vec v) {
   _mm512_mask_storeu_ps(p, __mmask16(mask), (__m512)v);
 }
+inline Vec keep_lanes(Vec v, uint32_t mask) { return (Vec)_mm512_maskz_mov_ps(__mmask16(mask), (__m512)v); }
 inline Vec either(Vec a, Vec b) { return (Vec)_mm512_or_ps((__m512)a, (__m512)b); }
 inline Vec even_lanes(Vec a, Vec b) {
   return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

@@ -1,5 +1,6 @@
 // The only file that sees stb. It is compiled with -fwrapv: stb's decoders let arithmetic on damaged
-// coefficients overflow, which then has a defined (and harmless: a wrong colour) result.
+// coefficients overflow, which then has a defined (and harmless: a wrong colour) result; see CMakeLists.txt
+// for the rest.
 #include "tensor/io/image.h"
 
 #include <algorithm>
@@ -13,9 +14,10 @@
 namespace {
 
 // What one allocation of the decoder may take. A few kilobytes of PNG can ask for gigabytes of inflated data,
-// so the limit is set from the picture's size, known from its header.
+// so the limit is set from the picture's size, known from its header. Memory is zeroed, since stb decodes a
+// JPEG scan whose Huffman table was never defined with whatever the table's memory holds.
 thread_local size_t allocation_limit = 0;
-void* limited_malloc(size_t bytes) { return bytes <= allocation_limit ? std::malloc(bytes) : nullptr; }
+void* limited_malloc(size_t bytes) { return bytes <= allocation_limit ? std::calloc(1, bytes) : nullptr; }
 void* limited_realloc(void* old, size_t bytes) {
   return bytes <= allocation_limit ? std::realloc(old, bytes) : nullptr;
 }
@@ -90,11 +92,35 @@ int64_t big_endian(std::string_view text, size_t at) {
   return value;
 }
 
-// Whether the picture's own end marker is there: it stands after the last start of a scan (that of an
-// embedded thumbnail stands before), and neither pair of bytes occurs within a scan.
-bool jpeg_is_whole(std::string_view text) {
-  const size_t scan = text.rfind("\xff\xda"), end = text.rfind("\xff\xd9");
-  return scan != std::string_view::npos && end != std::string_view::npos && end > scan;
+// Walks a JPEG from marker to marker. stb fills a picture that is cut short with grey, and lets a Huffman
+// table with more than 256 codes write past its array; both are refused here.
+void check_jpeg(std::string_view text, const std::string& name) {
+  const auto byte = [&](size_t i) { return uint8_t(text[i]); };
+  for (size_t at = 2;;) {
+    // To the next marker: 0xFF (perhaps repeated) and a byte that is neither 0, an escape within a scan, nor
+    // a restart.
+    at = text.find('\xff', at);
+    if (at != std::string_view::npos) at = text.find_first_not_of('\xff', at);
+    check(at != std::string_view::npos, name, ": cut short: the JPEG has no end marker");
+    const uint8_t marker = byte(at++);
+    if (marker == 0 || (marker >= 0xD0 && marker <= 0xD7)) continue;
+    if (marker == 0xD9) return;
+    check(text.size() - at >= 2, name, ": cut short in a JPEG segment");
+    const size_t length = size_t(byte(at)) << 8 | byte(at + 1);
+    check(length >= 2 && length <= text.size() - at, name, ": cut short in a JPEG segment");
+    const size_t end = at + length;
+    if (marker == 0xC4) {
+      // Tables: one byte of class and number, 16 counts of codes by length, one byte per code.
+      for (size_t table = at + 2; table < end;) {
+        size_t codes = 0;
+        for (size_t i = 1; i <= 16; ++i) codes += table + i < end ? byte(table + i) : 0;
+        check(table + 17 + codes <= end && codes <= 256, name, ": damaged picture: a JPEG Huffman table of ",
+              codes, " codes");
+        table += 17 + codes;
+      }
+    }
+    at = end;
+  }
 }
 
 }  // namespace
@@ -110,14 +136,15 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name, co
   const auto* data = reinterpret_cast<const stbi_uc*>(text.data());
   const int size = int(text.size());
   int width = 0, height = 0, components = 0;
-  if (!jpeg)
+  if (jpeg)
+    check_jpeg(text, name);
+  else
     check_size(big_endian(text, 16), big_endian(text, 20), name, limits);  // stb knows its own limits only
   // Reading a header takes the decoder's own state, some 20 kB, and little else.
   allocation_limit = size_t(1) << 20;
   check(stbi_info_from_memory(data, size, &width, &height, &components) != 0, name,
         ": damaged picture header");
   check_size(width, height, name, limits);
-  check(!jpeg || jpeg_is_whole(text), name, ": cut short: the JPEG has no end marker");
 
   // 16-bit RGBA with filter bytes is 8 bytes per pixel, and buffers double; a JPEG is padded to blocks of up
   // to 32.

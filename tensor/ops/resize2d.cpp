@@ -2,42 +2,12 @@
 // position of output pixel i, with scale = in/out:  half_pixel (i + 0.5) scale - 0.5;  asymmetric i scale;
 // align_corners i (in-1)/(out-1). Nearest rounds half down for half_pixel and align_corners (ONNX's default),
 // and takes the floor for asymmetric (PyTorch's "nearest"). resize2d_grad is the adjoint; attrs.size = (H,W).
-#include <cmath>
+#include "tensor/ops/resize.h"
 
 #include "tensor/ops/op_util.h"
 
 namespace advf {
 namespace {
-
-struct Tap {
-  int64_t first, second;
-  double weight;  // of the second
-};
-
-Tap tap(int64_t i, int64_t in, int64_t out, ResizeMode mode, ResizeCoordinates coordinates) {
-  const double scale = double(in) / double(out);
-  double x = 0;
-  switch (coordinates) {
-    case ResizeCoordinates::half_pixel:
-      x = (double(i) + 0.5) * scale - 0.5;
-      break;
-    case ResizeCoordinates::asymmetric:
-      x = double(i) * scale;
-      break;
-    case ResizeCoordinates::align_corners:
-      x = out > 1 ? double(i) * double(in - 1) / double(out - 1) : 0;
-      break;
-  }
-  const int64_t last = in - 1;
-  if (mode == ResizeMode::nearest) {
-    const double r = coordinates == ResizeCoordinates::asymmetric ? std::floor(x) : std::ceil(x - 0.5);
-    const int64_t p = std::clamp<int64_t>(int64_t(r), 0, last);
-    return {p, p, 0.0};
-  }
-  x = std::clamp(x, 0.0, double(last));
-  const int64_t p = int64_t(std::floor(x));
-  return {p, std::min(p + 1, last), x - double(p)};
-}
 
 void infer_resize(OpCall& call) {
   check_inputs(call, 1);
@@ -53,9 +23,9 @@ template <class F>
 void for_taps(const Shape& source, const Shape& target, const ResizeAttrs& a, F f) {
   for (int64_t plane = 0; plane < source[0] * source[1]; ++plane)
     for (int64_t y = 0; y < target[2]; ++y) {
-      const Tap v = tap(y, source[2], target[2], a.mode, a.coordinates);
+      const ResizeTap v = resize_tap(y, source[2], target[2], a.mode, a.coordinates);
       for (int64_t x = 0; x < target[3]; ++x) {
-        const Tap u = tap(x, source[3], target[3], a.mode, a.coordinates);
+        const ResizeTap u = resize_tap(x, source[3], target[3], a.mode, a.coordinates);
         const int64_t t = (plane * target[2] + y) * target[3] + x;
         const int64_t row0 = (plane * source[2] + v.first) * source[3],
                       row1 = (plane * source[2] + v.second) * source[3];

@@ -1,0 +1,280 @@
+// The fast CPU backend: the thread pool, memory that is handed out again, and random convolutions and products on
+// every instruction set that this machine has, against the f64 reference.
+#define BOOST_TEST_MODULE cpu
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <thread>
+
+#include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/kernels.h"
+#include "tensor/ops.h"
+#include "tensor/parallel.h"
+#include "test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+struct ThreadsScope {
+  explicit ThreadsScope(int n) { set_num_threads(n); }
+  ~ThreadsScope() { set_num_threads(0); }
+};
+
+// Binds afresh (apply() would keep what it bound for another instruction set) and runs into poisoned memory.
+Tensor bind_and_run(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in, bool constant_weight = false) {
+  OpCall call{&op, attrs, {}, {}};
+  std::vector<View> views, constants;
+  for (const Tensor& t : in) {
+    call.in.push_back({t.shape(), t.dtype(), t.defined()});
+    views.emplace_back(t);
+    constants.emplace_back(nullptr, t.shape(), t.dtype());
+  }
+  op.infer(call);
+  if (constant_weight) constants[1] = views[1];
+  const auto bound = cpu_backend().bind(call, constant_weight ? constants : std::vector<View>{});
+  const Tensor out = Tensor::full(call.out[0].shape, NAN);
+  // Exactly as much scratch as was asked for, so that a sanitizer sees the end of it, and full of NaN.
+  const Tensor scratch = Tensor::full({int64_t(bound->scratch_bytes() + 3) / 4}, NAN);
+  const std::vector<View> out_views = {View(out)};
+  bound->run(views, out_views, scratch.raw());
+  return out;
+}
+
+double error_against_f64(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in, const Tensor& out) {
+  BackendScope scope(backend("reference"));
+  std::vector<Tensor> wide;
+  for (const Tensor& t : in) wide.push_back(t.defined() ? t.to(backend("reference")).to(DType::f64) : t);
+  return relative_error(out.to(backend("reference")), apply1(op, attrs, wide));
+}
+
+struct Random {
+  Philox rng;
+  uint64_t next = 0;
+  int64_t between(int64_t low, int64_t high) { return low + int64_t(rng.below(next++, uint64_t(high - low + 1))); }
+};
+
+// A convolution with anything odd about it: stride over kernel, dilation, groups, uneven padding, one pixel.
+struct ConvCase {
+  Shape x, w, y;
+  ConvAttrs attrs;
+};
+ConvCase random_conv(Random& r) {
+  for (;;) {
+    ConvCase c;
+    ConvAttrs& a = c.attrs;
+    const bool depthwise = r.between(0, 4) == 0;
+    a.groups = depthwise ? int(r.between(2, 20)) : r.between(0, 3) == 0 ? int(r.between(2, 3)) : 1;
+    const int64_t in = depthwise ? 1 : r.between(1, r.between(0, 1) ? 40 : 8);
+    const int64_t out = depthwise ? 1 : r.between(1, r.between(0, 1) ? 40 : 8);
+    for (size_t i = 0; i < 2; ++i) {
+      a.stride[i] = int(r.between(1, 3));
+      a.dilation[i] = r.between(0, 2) ? 1 : int(r.between(1, 3));
+      a.pad[i] = int(r.between(0, 3));
+      a.pad[i + 2] = int(r.between(0, 3));
+    }
+    c.x = {r.between(1, 5), in * a.groups, r.between(1, 20), r.between(1, r.between(0, 3) ? 20 : 70)};
+    c.w = {out * a.groups, in, r.between(1, 5), r.between(1, 5)};
+    int64_t size[2];
+    for (size_t i = 0; i < 2; ++i) {
+      const int64_t span =
+          c.x[2 + int(i)] + a.pad[i] + a.pad[i + 2] - a.dilation[i] * (c.w[2 + int(i)] - 1) - 1;
+      size[i] = span < 0 ? 0 : span / a.stride[i] + 1;
+    }
+    if (size[0] == 0 || size[1] == 0) continue;
+    c.y = {c.x[0], c.w[0], size[0], size[1]};
+    return c;
+  }
+}
+
+std::string describe(const ConvCase& c) {
+  std::string s = "x " + c.x.str() + " w " + c.w.str() + " groups " + std::to_string(c.attrs.groups) + " stride";
+  for (int v : c.attrs.stride) s += " " + std::to_string(v);
+  s += " dilation";
+  for (int v : c.attrs.dilation) s += " " + std::to_string(v);
+  s += " pad";
+  for (int v : c.attrs.pad) s += " " + std::to_string(v);
+  return s;
+}
+
+// f(kernels) with each instruction set that this machine runs.
+template <class F>
+void on_every_isa(F f) {
+  const cpu::KernelTable* before = cpu::kernels();
+  int seen = 0;
+  for (const char* name : {"avx2", "avx512"})
+    if (const cpu::KernelTable* table = cpu::kernels_named(name)) {
+      cpu::set_kernels(table);
+      BOOST_TEST_CONTEXT("kernels " << name) { f(); }
+      ++seen;
+    }
+  cpu::set_kernels(before);
+  if (seen == 0) BOOST_TEST_MESSAGE("SKIPPED: this machine has neither AVX2 nor AVX-512");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(parallel_for_visits_every_index_once) {
+  for (int threads : {1, 2, 7}) {
+    ThreadsScope scope(threads);
+    for (int64_t n : {0, 1, 2, 3, 64, 1000}) {
+      std::vector<std::atomic<int>> visits(static_cast<size_t>(n));
+      for (int repeat = 0; repeat < 20; ++repeat)
+        parallel_for(n, [&](int64_t i) { ++visits[size_t(i)]; });
+      for (const auto& v : visits) BOOST_TEST(v == 20);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(parallel_for_rethrows_and_goes_on) {
+  for (int threads : {1, 4}) {
+    ThreadsScope scope(threads);
+    for (int repeat = 0; repeat < 50; ++repeat) {
+      BOOST_CHECK_THROW(parallel_for(100, [](int64_t i) { check(i != 37, "index ", i); }), Error);
+      std::atomic<int> count{0};
+      parallel_for(100, [&](int64_t) { ++count; });
+      BOOST_TEST(count == 100);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(parallel_for_nests_in_place) {
+  ThreadsScope scope(3);
+  std::atomic<int> count{0};
+  parallel_for(10, [&](int64_t) {
+    const auto here = std::this_thread::get_id();
+    parallel_for(10, [&](int64_t) {
+      BOOST_REQUIRE(std::this_thread::get_id() == here);
+      ++count;
+    });
+  });
+  BOOST_TEST(count == 100);
+}
+
+BOOST_AUTO_TEST_CASE(parallel_for_from_many_threads) {
+  ThreadsScope scope(3);
+  std::atomic<int> count{0};
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; ++t)
+    callers.emplace_back([&] {
+      for (int repeat = 0; repeat < 200; ++repeat) parallel_for(5, [&](int64_t) { ++count; });
+    });
+  for (std::thread& t : callers) t.join();
+  BOOST_TEST(count == 4 * 200 * 5);
+}
+
+BOOST_AUTO_TEST_CASE(thread_counts_are_checked) {
+  BOOST_CHECK_THROW(set_num_threads(-1), Error);
+  BOOST_CHECK_THROW(set_num_threads(1 << 20), Error);
+}
+
+BOOST_AUTO_TEST_CASE(memory_is_aligned_and_never_shared) {
+  Backend& b = cpu_backend();
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::pair<std::byte*, size_t>> blocks;
+    for (size_t bytes : {size_t(0), size_t(1), size_t(63), size_t(64), size_t(65), size_t(1000), size_t(100000),
+                         size_t(100001), size_t(3000000)}) {
+      std::byte* p = b.alloc(bytes);
+      BOOST_TEST(reinterpret_cast<uintptr_t>(p) % 64 == 0u);
+      std::fill_n(p, bytes, std::byte(blocks.size()));
+      blocks.emplace_back(p, bytes);
+    }
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      const auto [p, bytes] = blocks[i];
+      BOOST_TEST(std::all_of(p, p + bytes, [&](std::byte v) { return v == std::byte(i); }));
+      b.free(p, bytes);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_fast_op_is_in_the_op_table) {
+  const auto ops = cpu_fast_ops();
+  BOOST_TEST(ops.size() > 30u);
+  for (const char* name : {"conv2d", "conv_transpose2d", "conv2d_grad_weight", "matmul"})
+    BOOST_TEST((std::find(ops.begin(), ops.end(), find_op(name)) != ops.end()), name);
+}
+
+BOOST_AUTO_TEST_CASE(random_convolutions) {
+  on_every_isa([] {
+    Random r{{2024, 5}};
+    for (int i = 0; i < 150; ++i) {
+      const ConvCase c = random_conv(r);
+      const uint64_t seed = 100 * uint64_t(i);
+      const Tensor x = randn(c.x, seed, DType::f32), w = randn(c.w, seed + 1, DType::f32),
+                   y = randn(c.y, seed + 2, DType::f32);
+      const Tensor bias = i % 2 ? randn({c.w[0]}, seed + 3, DType::f32) : Tensor();
+      const Tensor bias_x = i % 2 ? randn({c.x[1]}, seed + 4, DType::f32) : Tensor();
+      const auto test = [&](const OpDef& op, const ConvAttrs& a, const std::vector<Tensor>& in, bool constant) {
+        const double error = error_against_f64(op, a, in, bind_and_run(op, a, in, constant));
+        BOOST_TEST(error <= op.bound, op.name << " of " << describe(c) << ": " << error);
+      };
+      ConvAttrs a = c.attrs;
+      test(op_conv2d, a, {x, w, bias}, i % 3 == 0);
+      a.size = {c.x[2], c.x[3]};
+      test(op_conv_transpose2d, a, {y, w, bias_x}, i % 3 == 1);
+      a.size = {c.w[2], c.w[3]};
+      test(op_conv2d_grad_weight, a, {x, y}, false);
+    }
+  });
+}
+
+// More depth than one block holds, more rows than one tile, row tiles, wide images: beyond what the random cases reach.
+BOOST_AUTO_TEST_CASE(convolutions_of_many_blocks) {
+  on_every_isa([] {
+    const ConvCase cases[] = {
+        {{1, 600, 5, 5}, {300, 600, 1, 1}, {1, 300, 5, 5}, {}},
+        {{2, 70, 9, 9}, {70, 70, 3, 3}, {2, 70, 9, 9}, {.pad = {1, 1, 1, 1}}},
+        {{1, 2, 3, 700}, {5, 2, 3, 3}, {1, 5, 3, 700}, {.pad = {1, 1, 1, 1}}},
+        {{40, 34, 4, 4}, {33, 34, 2, 2}, {40, 33, 2, 2}, {.stride = {2, 2}}},
+    };
+    for (const ConvCase& c : cases) {
+      const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32), y = randn(c.y, 3, DType::f32);
+      const auto test = [&](const OpDef& op, const ConvAttrs& a, const std::vector<Tensor>& in) {
+        const double error = error_against_f64(op, a, in, bind_and_run(op, a, in));
+        BOOST_TEST(error <= op.bound, op.name << " of " << describe(c) << ": " << error);
+      };
+      ConvAttrs a = c.attrs;
+      test(op_conv2d, a, {x, w, {}});
+      a.size = {c.x[2], c.x[3]};
+      test(op_conv_transpose2d, a, {y, w, {}});
+      a.size = {c.w[2], c.w[3]};
+      test(op_conv2d_grad_weight, a, {x, y});
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(random_products) {
+  on_every_isa([] {
+    Random r{{77, 5}};
+    for (int i = 0; i < 60; ++i) {
+      const int64_t m = r.between(1, 90), n = r.between(1, 90), k = r.between(1, i % 10 ? 100 : 900);
+      const MatmulAttrs t{r.between(0, 1) == 1, r.between(0, 1) == 1};
+      const Tensor a = randn(t.transpose_a ? Shape{k, m} : Shape{m, k}, uint64_t(i), DType::f32);
+      const Tensor b = randn(t.transpose_b ? Shape{n, k} : Shape{k, n}, uint64_t(i) + 1000, DType::f32);
+      const Tensor bias = i % 2 ? randn({n}, uint64_t(i) + 2000, DType::f32) : Tensor();
+      const double error = error_against_f64(op_matmul, t, {a, b, bias}, bind_and_run(op_matmul, t, {a, b, bias}));
+      BOOST_TEST(error <= op_matmul.bound, m << "x" << k << "x" << n << ": " << error);
+    }
+  });
+}
+
+// Element-wise ops in place: optimiser steps write over their inputs.
+BOOST_AUTO_TEST_CASE(steps_in_place) {
+  const Shape s{40000};
+  const Tensor g = randn(s, 2, DType::f32), hyper = Tensor::from(std::vector<float>{0.1f, 0.9f, 0.01f, 1}, {4});
+  Tensor p = randn(s, 1, DType::f32), m = randn(s, 3, DType::f32);
+  const auto expected = apply(op_sgd_step, {}, {p, g, m, hyper});
+  sgd_step_(p, g, m, hyper);
+  BOOST_TEST((p.to_vector<float>() == expected[0].to_vector<float>()));
+  BOOST_TEST((m.to_vector<float>() == expected[1].to_vector<float>()));
+}
+
+BOOST_AUTO_TEST_CASE(sigmoid_at_the_ends) {
+  const Tensor y = sigmoid(Tensor::from(std::vector<float>{-1000, -90, -20, 0, 20, 90, 1000, NAN}, {8}));
+  const auto v = y.to_vector<float>();
+  BOOST_TEST(v[0] < 1e-30f);
+  BOOST_TEST(std::abs(v[2] / 2.0611537e-9f - 1) < 1e-6f);
+  BOOST_TEST(v[3] == 0.5f);
+  BOOST_TEST(v[6] == 1.0f);
+  BOOST_TEST(std::isnan(v[7]));
+}
