@@ -216,7 +216,8 @@ BOOST_AUTO_TEST_CASE(not_an_onnx_file) {
 BOOST_AUTO_TEST_CASE(damaged_files) {
   constexpr int64_t kLittleWork = 1000000;
   size_t ran = 0;
-  for (const auto& [name, c] : cases()) {
+  for (const auto& entry : cases()) {
+    const Case& c = entry.second;
     survive(
         c.model,
         [&](const std::string& bytes) {
