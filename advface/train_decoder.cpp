@@ -40,9 +40,12 @@ std::string describe(const DecoderData& data) {
 }  // namespace
 
 DecoderTrainer::DecoderTrainer(Decoder& decoder, const DecoderData& data, const TrainSettings& settings)
-    : Trainer({{"decoder", &decoder}}, data.train, settings, {}, describe(data)), decoder_(decoder), data_(data) {
-  decoder.check_fits(Shape(std::span(data.features.shape().begin() + 1, size_t(data.features.shape().rank() - 1))), "",
-                     "", "the training set");
+    : Trainer({{"decoder", &decoder}}, data.train, settings, {}, describe(data)),
+      decoder_(decoder),
+      data_(data) {
+  decoder.check_fits(
+      Shape(std::span(data.features.shape().begin() + 1, size_t(data.features.shape().rank() - 1))), "", "",
+      "the training set");
   check(!data.validation.empty(), "there are no validation images; use more people");
   set_statistics();
 }
@@ -54,7 +57,8 @@ void DecoderTrainer::set_statistics() {
   for (int64_t begin = 0; begin < int64_t(data_.train.size()); begin += kBatch) {
     const Tensor x = data_.face(part_of(data_.train, begin, begin + kBatch));
     for (int64_t i = 0; i < x.dim(0); ++i)
-      for (size_t k = 0; k < face.size(); ++k) face[k] += double(x.data<float>()[size_t(i) * face.size() + k]);
+      for (size_t k = 0; k < face.size(); ++k)
+        face[k] += double(x.data<float>()[size_t(i) * face.size() + k]);
   }
   for (size_t k = 0; k < face.size(); ++k)
     s.mean_face.mutable_data<float>()[k] = float(face[k] / double(data_.train.size()));

@@ -1,5 +1,6 @@
-// Training a decoder: minimise the mean absolute difference between S(z) and the face x that z was made from (L1, on
-// public faces). The shadow model and the attackers are trained by this one class; their score is SSIM.
+// Training a decoder: minimise the mean absolute difference between S(z) and the face x that z was made from
+// (L1, on public faces). The shadow model and the attackers are trained by this one class; their score is
+// SSIM.
 #pragma once
 #include <functional>
 

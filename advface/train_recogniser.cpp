@@ -40,7 +40,8 @@ RecogniserTrainer::Head::Head(const RecogniserData& data, const RecogniserSpec& 
   for (auto& [person, number] : numbers) number = next++;
   classes.assign(numbers.begin(), numbers.end());
   check(classes.size() >= 2, "there are ", classes.size(), " people to train on; at least two are needed");
-  module = std::make_unique<ArcFaceHead>(int64_t(classes.size()), spec.embedding, arcface.scale, arcface.margin);
+  module =
+      std::make_unique<ArcFaceHead>(int64_t(classes.size()), spec.embedding, arcface.scale, arcface.margin);
   module->initialise(seed);
 }
 
@@ -64,7 +65,8 @@ RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, co
 // Genuine: neighbouring photographs of each held-out person. Impostors: as many random pairs.
 void RecogniserTrainer::draw_pairs(uint64_t seed) {
   std::map<int64_t, std::vector<size_t>> photos;
-  for (size_t i = 0; i < data_.validation.size(); ++i) photos[data_.person[size_t(data_.validation[i])]].push_back(i);
+  for (size_t i = 0; i < data_.validation.size(); ++i)
+    photos[data_.person[size_t(data_.validation[i])]].push_back(i);
   int person = 0;
   for (const auto& [unused, list] : photos) {
     for (size_t i = 0; i + 1 < list.size() && pairs_.size() < kMaxPairs; ++i)
@@ -89,7 +91,8 @@ Tensor RecogniserTrainer::network_input(const Tensor& images01) {
 Tensor RecogniserTrainer::loss(const std::vector<int64_t>& rows) {
   std::vector<int32_t> labels;
   for (int64_t r : rows) {
-    const auto at = std::lower_bound(class_of_.begin(), class_of_.end(), std::pair(data_.person[size_t(r)], 0));
+    const auto at =
+        std::lower_bound(class_of_.begin(), class_of_.end(), std::pair(data_.person[size_t(r)], 0));
     labels.push_back(at->second);
   }
   const Tensor images = mirror_some(data_.face(rows), Philox{seed_, 1000 + uint64_t(history().size())}, rows);
@@ -112,7 +115,8 @@ std::pair<double, double> RecogniserTrainer::validate() {
     scores.push_back({dot, p.genuine, p.fold});
     (p.genuine ? genuine : impostor) += dot;
   }
-  // There are no classes for new people: the loss is how much closer strangers are than photographs of one person.
+  // There are no classes for new people: the loss is how much closer strangers are than photographs of one
+  // person.
   return {2 * (impostor - genuine) / double(pairs_.size()), fold_accuracy(scores).mean};
 }
 

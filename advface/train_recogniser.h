@@ -1,5 +1,5 @@
-// Training a recogniser with ArcFace (arXiv 1801.07698) on labelled faces. Its score is verification accuracy on
-// pairs of people it was not trained on.
+// Training a recogniser with ArcFace (arXiv 1801.07698) on labelled faces. Its score is verification accuracy
+// on pairs of people it was not trained on.
 #pragma once
 #include <functional>
 #include <memory>
@@ -33,11 +33,13 @@ class RecogniserTrainer : public Trainer {
   static Tensor network_input(const Tensor& images01);
 
  private:
-  // A person's class number, and the head that needs their count, exist before the base class takes the modules.
+  // A person's class number, and the head that needs their count, exist before the base class takes the
+  // modules.
   struct Head {
     std::vector<std::pair<int64_t, int32_t>> classes;  // sorted by person
     std::unique_ptr<ArcFaceHead> module;
-    Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed, const ArcFaceSettings& arcface);
+    Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed,
+         const ArcFaceSettings& arcface);
   };
   RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
                     const TrainSettings& settings, Head head);

@@ -29,8 +29,10 @@ constexpr const char* kOptimizer = "optimizer.";
 
 void TrainSettings::check_valid() const {
   check(epochs >= 1 && epochs <= 100000, "the number of epochs must lie between 1 and 100000, not ", epochs);
-  check(batch >= 2 && batch <= 65536, "the batch must lie between 2 and 65536 (batch norm needs two), not ", batch);
-  check(std::isfinite(learning_rate) && learning_rate > 0, "the learning rate must be positive, not ", learning_rate);
+  check(batch >= 2 && batch <= 65536, "the batch must lie between 2 and 65536 (batch norm needs two), not ",
+        batch);
+  check(std::isfinite(learning_rate) && learning_rate > 0, "the learning rate must be positive, not ",
+        learning_rate);
 }
 
 Tensor gather_rows(const Tensor& rows, const std::vector<int64_t>& indices) {
@@ -120,16 +122,19 @@ void Trainer::save_checkpoint(const std::string& path) {
   for (const EpochResult& e : history_)
     past.insert(past.end(), {e.train_loss, e.validation_loss, e.validation_score, e.seconds});
   all["history"] = Tensor::from(past, {int64_t(history_.size()), 4});
-  all["position"] = Tensor::from(std::vector<double>{double(epoch_), double(next_batch_), loss_sum_, seconds_}, {4});
+  all["position"] =
+      Tensor::from(std::vector<double>{double(epoch_), double(next_batch_), loss_sum_, seconds_}, {4});
   save_safetensors(path, all, {{"format", "advface-checkpoint-1"}, {"run", run_name()}});
 }
 
 void Trainer::load_checkpoint(const std::string& path) {
   TensorFile file = load_safetensors(path);
   const auto format = file.metadata.find("format");
-  check(format != file.metadata.end() && format->second == "advface-checkpoint-1", path, ": not a checkpoint");
+  check(format != file.metadata.end() && format->second == "advface-checkpoint-1", path,
+        ": not a checkpoint");
   check(metadata_text(file.metadata, "run", path) == run_name(), path, ": the checkpoint is of another run (",
-        file.metadata["run"], "), this one has ", run_name(), "; use the same settings and data, or no --resume");
+        file.metadata["run"], "), this one has ", run_name(),
+        "; use the same settings and data, or no --resume");
   const Tensor past = file.tensors["history"], position = file.tensors["position"];
   check(past.defined() && past.dtype() == DType::f64 && past.shape().rank() == 2 && past.dim(1) == 4 &&
             position.defined() && position.dtype() == DType::f64 && position.shape() == Shape{4},
@@ -141,8 +146,10 @@ void Trainer::load_checkpoint(const std::string& path) {
   TensorMap weights, optimizer;
   for (const auto& [name, tensor] : file.tensors) {
     if (name == "history" || name == "position") continue;
-    if (name.starts_with(kOptimizer)) optimizer[name.substr(std::strlen(kOptimizer))] = tensor;
-    else weights[name] = tensor;
+    if (name.starts_with(kOptimizer))
+      optimizer[name.substr(std::strlen(kOptimizer))] = tensor;
+    else
+      weights[name] = tensor;
   }
   load_named(prefixed(modules_, true), weights, path);
   optimizer_.load_state(optimizer, path);

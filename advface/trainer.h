@@ -1,5 +1,5 @@
-// The training loop that decoders and recognisers share: epochs over shuffled rows, Adam on a one-cycle schedule,
-// validation after each epoch, checkpoints that go on to the very weights of an uninterrupted run.
+// The training loop that decoders and recognisers share: epochs over shuffled rows, Adam on a one-cycle
+// schedule, validation after each epoch, checkpoints that go on to the very weights of an uninterrupted run.
 #pragma once
 #include <string>
 #include <utility>
@@ -37,17 +37,18 @@ class Trainer {
   int64_t steps_done() const { return optimizer_.steps(); }
   const std::vector<EpochResult>& history() const { return history_; }
 
-  // One optimiser step; the loss of its batch. After the last batch of an epoch also validates, which appends to
-  // history(). Throws Error when the loss is no longer a number.
+  // One optimiser step; the loss of its batch. After the last batch of an epoch also validates, which appends
+  // to history(). Throws Error when the loss is no longer a number.
   double step();
 
-  // Weights, optimiser and position. load_checkpoint throws where settings or data differ from those of the file.
+  // Weights, optimiser and position. load_checkpoint throws where settings or data differ from those of the
+  // file.
   void save_checkpoint(const std::string& path);
   void load_checkpoint(const std::string& path);
 
  protected:
-  // modules: what is trained and saved, each under a name; data: a fingerprint of what is trained on. The last,
-  // smaller batch of an epoch is dropped: every epoch drops others.
+  // modules: what is trained and saved, each under a name; data: a fingerprint of what is trained on. The
+  // last, smaller batch of an epoch is dropped: every epoch drops others.
   Trainer(std::vector<std::pair<std::string, Module*>> modules, std::vector<int64_t> rows,
           const TrainSettings& settings, const AdamOptions& adam, std::string data);
   virtual Tensor loss(const std::vector<int64_t>& rows) = 0;  // in training mode, on the tape; a scalar

@@ -50,7 +50,7 @@ struct ToyFaces {
 
 struct ToyRun {
   ToyFaces faces{160};
-  TrainData data;
+  DecoderData data;
   TrainSettings settings;
   explicit ToyRun(int epochs = 3) {
     data.features = faces.features;
@@ -81,8 +81,8 @@ BOOST_AUTO_TEST_CASE(training_learns_and_beats_the_mean_face) {
   const Tensor x = run.faces.face(run.data.validation);
   const Tensor mean = broadcast_to(reshape(decoder.statistics().mean_face, {1, 3, kSize, kSize}), x.shape());
   const double mean_l1 = mean_all(abs(sub(mean, x))).item();
-  BOOST_TEST(trainer.history().back().validation_l1 < 0.8 * mean_l1);
-  BOOST_TEST(trainer.history().back().train_l1 < 0.8 * trainer.history().front().train_l1);
+  BOOST_TEST(trainer.history().back().validation_loss < 0.8 * mean_l1);
+  BOOST_TEST(trainer.history().back().train_loss < 0.8 * trainer.history().front().train_loss);
 }
 
 BOOST_AUTO_TEST_CASE(a_resumed_run_ends_at_the_same_weights) {
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(a_resumed_run_ends_at_the_same_weights) {
     b.load_checkpoint(path);
     while (!b.done()) b.step();
     BOOST_TEST(same_state(whole, second), "stopped after " << stop);
-    BOOST_TEST(b.history().back().validation_ssim == uninterrupted.history().back().validation_ssim);
+    BOOST_TEST(b.history().back().validation_score == uninterrupted.history().back().validation_score);
   }
   ToyRun other;
   other.settings.seed = 4;

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "advface/reconstruction.h"
-#include "advface/train_decoder.h"
+#include "advface/trainer.h"
 #include "nn/loss.h"
 #include "tensor/io/grid.h"
 #include "tensor/io/npy.h"

@@ -7,9 +7,14 @@
 
 namespace advf::tools {
 
-void FaceOptions::add_to(CLI::App& app, bool needs_recogniser) {
-  auto* r = app.add_option("--recogniser", recogniser, "recogniser card (.json beside its .onnx)");
-  if (needs_recogniser) r->required();
+void FaceOptions::add_to(CLI::App& app) {
+  app.add_option("--recogniser", recogniser, "recogniser card (.json beside its .onnx)")->required();
+  add_images_to(app);
+  app.add_option("--cut", cut, "the recogniser's tensor that is the feature (default: the embedding)");
+  app.add_option("--cache", cache, "folder where computed features are kept and found again");
+}
+
+void FaceOptions::add_images_to(CLI::App& app) {
   app.add_option("--images", images, "folder of photographs (JPEG, PNG, PGM), searched through")->required();
   app.add_option("--list", list, "use the files of this list, one path below --images per line");
   app.add_option("--eyes", eyes,
@@ -17,8 +22,6 @@ void FaceOptions::add_to(CLI::App& app, bool needs_recogniser) {
                  "without it the whole image is used")
       ->delimiter(',')
       ->expected(4);
-  app.add_option("--cut", cut, "the recogniser's tensor that is the feature (default: the embedding)");
-  app.add_option("--cache", cache, "folder where computed features are kept and found again");
   app.add_option("--max-broken", max_broken, "share of unreadable images above which the run ends")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));

@@ -20,7 +20,8 @@ struct FaceOptions {
   double max_broken = 0.01;
   int64_t extract_batch = 32;
 
-  void add_to(CLI::App& app, bool needs_recogniser = true);
+  void add_to(CLI::App& app);         // with --recogniser, --cut and --cache
+  void add_images_to(CLI::App& app);  // the images and their crop alone
   void add_labels_to(CLI::App& app);
 
   std::optional<Eyes> eye_centres() const;

@@ -23,11 +23,10 @@ int main(int argc, char** argv) {
       app, "attacker", "trains an attacker: on raw features, or (adaptive) on protected ones", attacker,
       true);
   RecogniserOptions recogniser;
-  auto* recogniser_app = add_recogniser_verb(app, recogniser);
+  add_recogniser_verb(app, recogniser);
   return run(app, argc, argv, [&] {
     if (*shadow_app) return train_decoder(shadow);
     if (*attacker_app) return train_decoder(attacker);
-    (void)recogniser_app;
     return train_recogniser(recogniser);
   });
 }

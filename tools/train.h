@@ -1,6 +1,9 @@
 // The verbs of advface-train.
 #pragma once
+#include <functional>
+
 #include "advface/train_decoder.h"
+#include "advface/train_recogniser.h"
 #include "tools/cli.h"
 #include "tools/face_options.h"
 
@@ -23,13 +26,25 @@ int train_decoder(DecoderOptions& options);
 struct RecogniserOptions {
   Common common;
   FaceOptions faces;
-  std::string architecture = "mobilefacenet", out;
-  int image_size = 112, embedding = 128, epochs = 20;
-  int64_t batch = 64;
-  double learning_rate = 2e-3, scale = 32, margin = 0.3;
+  TrainSettings settings{.epochs = 20};
+  RecogniserSpec spec{.name = "mobilefacenet"};
+  ArcFaceSettings arcface;
+  std::string out;
   uint64_t split_seed = 1;
+  bool resume = false;
 };
 CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& options);
 int train_recogniser(RecogniserOptions& options);
+
+// Options of TrainSettings.
+void add_training_options(CLI::App& app, TrainSettings& settings);
+// Trains to the end, with a progress line per epoch, a checkpoint after each and one when the user interrupts
+// (then throws Interrupted). `score` names the validation score, e.g. "SSIM".
+void run_training(Trainer& trainer, const TrainSettings& settings, const std::string& checkpoint,
+                  const std::string& score, const std::function<void(const EpochResult&)>& after_epoch);
+// Removes the checkpoint, draws the training curve.
+void finish_training(const Trainer& trainer, const std::string& checkpoint, const std::string& curve,
+                     const std::string& score);
+nlohmann::json history_json(const std::vector<EpochResult>& history, const std::string& score);
 
 }  // namespace advf::tools

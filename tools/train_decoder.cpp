@@ -1,6 +1,4 @@
 // advface-train shadow | attacker: one loop, on raw features, on features protected here, or on a given file.
-#include <cstdio>
-#include <filesystem>
 #include <iostream>
 #include <numeric>
 
@@ -18,7 +16,7 @@ constexpr int64_t kSampleColumns = 10;
 struct Job {
   DecoderInfo info;
   std::vector<int64_t> indices;  // row -> image of the source
-  TrainData data;
+  DecoderData data;
   Split split;
 };
 
@@ -65,7 +63,7 @@ Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) 
 }
 
 // Originals above reconstructions.
-void write_samples(const std::string& path, Decoder& decoder, const TrainData& data,
+void write_samples(const std::string& path, Decoder& decoder, const DecoderData& data,
                    const EpochResult& epoch) {
   std::vector<int64_t> rows = data.validation;
   rows.resize(std::min<size_t>(rows.size(), size_t(kSampleColumns)));
@@ -78,60 +76,9 @@ void write_samples(const std::string& path, Decoder& decoder, const TrainData& d
   }
   GridLabels labels;
   labels.title = decoder.info().spec.name + ", epoch " + std::to_string(epoch.epoch) + ", validation SSIM " +
-                 short_number(epoch.validation_ssim);
+                 short_number(epoch.validation_score);
   labels.rows = {"original", "decoded"};
   write_png(path, make_grid(grid, labels));
-}
-
-void write_curve(const std::string& path, const std::vector<EpochResult>& history) {
-  Series train{"training L1", {}, {}}, validation{"validation L1", {}, {}},
-      similarity{"validation SSIM", {}, {}};
-  for (const EpochResult& e : history) {
-    for (Series* s : {&train, &validation, &similarity}) s->xs.push_back(e.epoch);
-    train.ys.push_back(e.train_l1);
-    validation.ys.push_back(e.validation_l1);
-    similarity.ys.push_back(e.validation_ssim);
-  }
-  write_png(path, line_plot("training", {train, validation, similarity}, "epoch", ""));
-}
-
-nlohmann::json to_json(const std::vector<EpochResult>& history) {
-  auto list = nlohmann::json::array();
-  for (const EpochResult& e : history)
-    list.push_back({{"epoch", e.epoch},
-                    {"train_l1", e.train_l1},
-                    {"validation_l1", e.validation_l1},
-                    {"validation_ssim", e.validation_ssim},
-                    {"seconds", e.seconds}});
-  return list;
-}
-
-void run_epochs(DecoderTrainer& trainer, Decoder& decoder, const DecoderOptions& o, const TrainData& data,
-                const std::string& checkpoint) {
-  const int64_t per_epoch = trainer.batches_per_epoch();
-  while (!trainer.done()) {
-    const size_t epochs_before = trainer.history().size();
-    const int64_t begin = trainer.steps_done() % per_epoch;
-    Progress progress("epoch " + std::to_string(epochs_before + 1) + "/" + std::to_string(o.settings.epochs),
-                      (per_epoch - begin) * o.settings.batch, "images");
-    while (trainer.history().size() == epochs_before) {
-      if (interrupted()) {
-        progress.finish();
-        trainer.save_checkpoint(checkpoint);
-        std::cerr << "stopped after step " << trainer.steps_done()
-                  << "; the same command with --resume goes on from " << checkpoint << "\n";
-        throw Interrupted();
-      }
-      progress.advance(o.settings.batch, "loss " + short_number(trainer.step()));
-    }
-    progress.finish();
-    const EpochResult& e = trainer.history().back();
-    std::cerr << "  training L1 " << short_number(e.train_l1) << ", validation L1 "
-              << short_number(e.validation_l1) << ", validation SSIM " << short_number(e.validation_ssim)
-              << "\n";
-    trainer.save_checkpoint(checkpoint);
-    write_samples(o.samples, decoder, data, e);
-  }
 }
 
 }  // namespace
@@ -164,12 +111,11 @@ int train_decoder(DecoderOptions& o) {
   const std::string checkpoint = o.out + ".checkpoint";
   if (o.samples.empty()) o.samples = o.out + ".png";
   if (o.resume) trainer.load_checkpoint(checkpoint);
-  run_epochs(trainer, decoder, o, job.data, checkpoint);
+  run_training(trainer, o.settings, checkpoint, "SSIM",
+               [&](const EpochResult& e) { write_samples(o.samples, decoder, job.data, e); });
 
   decoder.save(o.out);
-  write_curve(o.out + ".curve.png", trainer.history());
-  std::error_code ignored;
-  std::filesystem::remove(checkpoint, ignored);
+  finish_training(trainer, checkpoint, o.out + ".curve.png", "SSIM");
   const EpochResult& last = trainer.history().back();
   o.common.write_json({{"out", o.out},
                        {"decoder", o.decoder},
@@ -177,9 +123,9 @@ int train_decoder(DecoderOptions& o) {
                        {"trained_on", job.info.trained_on},
                        {"train_images", job.data.train.size()},
                        {"validation_images", job.data.validation.size()},
-                       {"history", to_json(trainer.history())}});
+                       {"history", history_json(trainer.history(), "ssim")}});
   std::cout << o.out << ": " << o.decoder << " trained on " << job.data.train.size() << " images ("
-            << job.info.trained_on << "), validation SSIM " << short_number(last.validation_ssim)
+            << job.info.trained_on << "), validation SSIM " << short_number(last.validation_score)
             << "; samples in " << o.samples << "\n";
   return 0;
 }
@@ -195,10 +141,7 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   sub->add_option("--decoder", o.decoder, "architecture: " + names)->capture_default_str();
   sub->add_option("--image-size", o.image_size, "side of the decoded images in pixels")
       ->capture_default_str();
-  sub->add_option("--epochs", o.settings.epochs, "passes over the training images")->capture_default_str();
-  sub->add_option("--batch", o.settings.batch, "images per step")->capture_default_str();
-  sub->add_option("--lr", o.settings.learning_rate, "peak learning rate (Adam, one cycle)")
-      ->capture_default_str();
+  add_training_options(*sub, o.settings);
   sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)");
   sub->add_option("--split-seed", o.split_seed,
                   "of the split by person: 80 % training, 10 % validation, 10 % test")

@@ -1,7 +1,93 @@
+// advface-train recogniser: a face recogniser of our own from labelled photographs, as a card and an ONNX
+// file.
+#include <iostream>
+#include <map>
+
+#include "tools/progress.h"
 #include "tools/train.h"
+
 namespace advf::tools {
-CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions&) {
-  return app.add_subcommand("recogniser", "");
+namespace {
+
+RecogniserData prepare(const RecogniserOptions& o, const FaceSource& faces, const FaceCache& cache) {
+  std::vector<std::string> files;
+  for (int64_t i : cache.source_index()) files.push_back(faces.name(i));
+  const Labels labels = o.faces.labels_of(files);
+  const Split split = split_by_identity(labels, o.split_seed);
+  RecogniserData data;
+  std::map<std::string, int64_t> numbers;
+  std::map<int64_t, int64_t> photos;
+  for (const std::string& name : labels.identities) {
+    data.person.push_back(numbers.try_emplace(name, int64_t(numbers.size())).first->second);
+    ++photos[data.person.back()];
+  }
+  // A person with one photograph teaches nothing about what stays the same between two.
+  for (int64_t r : split.train)
+    if (photos[data.person[size_t(r)]] > 1) data.train.push_back(r);
+  data.validation = split.validation;
+  data.validation.insert(data.validation.end(), split.test.begin(), split.test.end());
+  data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
+  return data;
 }
-int train_recogniser(RecogniserOptions&) { return 1; }
+
+}  // namespace
+
+int train_recogniser(RecogniserOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  o.settings.seed = o.common.seed;
+  o.settings.check_valid();
+  const auto net = make_recogniser(o.spec, o.common.seed);
+  FaceSource faces = o.faces.open_images();
+  std::optional<CropBox> box;
+  if (const auto eyes = o.faces.eye_centres()) box = face_box(*eyes, "arcface112", 0);
+  std::cerr << "reading faces\n";
+  const FaceCache cache(faces, box, o.spec.image_size);
+  const RecogniserData data = prepare(o, faces, cache);
+  RecogniserTrainer trainer(*net, o.spec, data, o.settings, o.arcface);
+  std::cerr << data.train.size() << " images of " << trainer.classes() << " people to train on, "
+            << trainer.validation_pairs() << " pairs of " << data.validation.size()
+            << " images of other people\n";
+  const std::string checkpoint = o.out + ".checkpoint";
+  if (o.resume) trainer.load_checkpoint(checkpoint);
+  run_training(trainer, o.settings, checkpoint, "accuracy", [](const EpochResult&) {});
+  write_recogniser(*net, o.spec, o.out);
+  finish_training(trainer, checkpoint, o.out + ".curve.png", "accuracy");
+  o.common.write_json({{"out", o.out},
+                       {"architecture", o.spec.name},
+                       {"parameters", count_elements(net->parameters())},
+                       {"people", trainer.classes()},
+                       {"train_images", data.train.size()},
+                       {"validation_pairs", trainer.validation_pairs()},
+                       {"history", history_json(trainer.history(), "accuracy")}});
+  std::cout << o.out << ": " << o.spec.name << " trained on " << data.train.size() << " images of "
+            << trainer.classes() << " people, verification accuracy on other people "
+            << short_number(trainer.history().back().validation_score) << "\n";
+  return 0;
+}
+
+CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& o) {
+  CLI::App* sub =
+      app.add_subcommand("recogniser", "trains a face recogniser with ArcFace on labelled photographs");
+  o.faces.add_images_to(*sub);
+  o.faces.add_labels_to(*sub);
+  std::string names;
+  for (const std::string& name : recogniser_names()) names += (names.empty() ? "" : ", ") + name;
+  sub->add_option("--architecture", o.spec.name, "one of: " + names)->capture_default_str();
+  sub->add_option("--image-size", o.spec.image_size, "side of the input in pixels")->capture_default_str();
+  sub->add_option("--embedding", o.spec.embedding, "length of the embedding")->capture_default_str();
+  sub->add_option("--width", o.spec.width_percent, "channels, in percent of the standard")
+      ->capture_default_str();
+  add_training_options(*sub, o.settings);
+  sub->add_option("--scale", o.arcface.scale, "ArcFace's scale s")->capture_default_str();
+  sub->add_option("--margin", o.arcface.margin, "ArcFace's margin m, radians")->capture_default_str();
+  sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
+      ->capture_default_str();
+  sub->add_option("--out", o.out, "where the card goes (.json); the network lies beside it (.onnx)")
+      ->required();
+  sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");
+  o.common.add_to(*sub);
+  return sub;
+}
+
 }  // namespace advf::tools
