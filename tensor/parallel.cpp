@@ -1,5 +1,5 @@
-// The pool: workers look for the next job for a few microseconds before they sleep, and a job never waits for a
-// worker that has not joined it, so a short job costs no context switch and a busy machine delays nobody.
+// The pool: workers look for the next job for a few microseconds before they sleep, and a job never waits for
+// a worker that has not joined it, so a short job costs no context switch and a busy machine delays nobody.
 #include "tensor/parallel.h"
 
 #include <atomic>
@@ -88,7 +88,8 @@ class Pool {
  private:
   void ensure() {
     if (size_ == 0) size_ = std::max(1, int(std::thread::hardware_concurrency()));
-    while (int(workers_.size()) < size_ - 1) workers_.emplace_back([this, seen = generation_.load()] { loop(seen); });
+    while (int(workers_.size()) < size_ - 1)
+      workers_.emplace_back([this, seen = generation_.load()] { loop(seen); });
   }
 
   void loop(uint64_t seen) {
@@ -148,7 +149,8 @@ class Pool {
   std::exception_ptr error_;
 };
 
-// Never destroyed: whoever runs late, during exit, still finds it; the workers sleep and end with the process.
+// Never destroyed: whoever runs late, during exit, still finds it; the workers sleep and end with the
+// process.
 Pool& pool() {
   static Pool& instance = *new Pool;
   return instance;

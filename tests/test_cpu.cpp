@@ -1,5 +1,5 @@
-// The fast CPU backend: the thread pool, memory that is handed out again, and random convolutions and products on
-// every instruction set that this machine has, against the f64 reference.
+// The fast CPU backend: the thread pool, memory that is handed out again, and random convolutions and
+// products on every instruction set that this machine has, against the f64 reference.
 #define BOOST_TEST_MODULE cpu
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -22,7 +22,8 @@ struct ThreadsScope {
 };
 
 // Binds afresh (apply() would keep what it bound for another instruction set) and runs into poisoned memory.
-Tensor bind_and_run(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in, bool constant_weight = false) {
+Tensor bind_and_run(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
+                    bool constant_weight = false) {
   OpCall call{&op, attrs, {}, {}};
   std::vector<View> views, constants;
   for (const Tensor& t : in) {
@@ -41,7 +42,8 @@ Tensor bind_and_run(const OpDef& op, const Attrs& attrs, const std::vector<Tenso
   return out;
 }
 
-double error_against_f64(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in, const Tensor& out) {
+double error_against_f64(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
+                         const Tensor& out) {
   BackendScope scope(backend("reference"));
   std::vector<Tensor> wide;
   for (const Tensor& t : in) wide.push_back(t.defined() ? t.to(backend("reference")).to(DType::f64) : t);
@@ -51,7 +53,9 @@ double error_against_f64(const OpDef& op, const Attrs& attrs, const std::vector<
 struct Random {
   Philox rng;
   uint64_t next = 0;
-  int64_t between(int64_t low, int64_t high) { return low + int64_t(rng.below(next++, uint64_t(high - low + 1))); }
+  int64_t between(int64_t low, int64_t high) {
+    return low + int64_t(rng.below(next++, uint64_t(high - low + 1)));
+  }
 };
 
 // A convolution with anything odd about it: stride over kernel, dilation, groups, uneven padding, one pixel.
@@ -88,7 +92,8 @@ ConvCase random_conv(Random& r) {
 }
 
 std::string describe(const ConvCase& c) {
-  std::string s = "x " + c.x.str() + " w " + c.w.str() + " groups " + std::to_string(c.attrs.groups) + " stride";
+  std::string s =
+      "x " + c.x.str() + " w " + c.w.str() + " groups " + std::to_string(c.attrs.groups) + " stride";
   for (int v : c.attrs.stride) s += " " + std::to_string(v);
   s += " dilation";
   for (int v : c.attrs.dilation) s += " " + std::to_string(v);
@@ -119,8 +124,7 @@ BOOST_AUTO_TEST_CASE(parallel_for_visits_every_index_once) {
     ThreadsScope scope(threads);
     for (int64_t n : {0, 1, 2, 3, 64, 1000}) {
       std::vector<std::atomic<int>> visits(static_cast<size_t>(n));
-      for (int repeat = 0; repeat < 20; ++repeat)
-        parallel_for(n, [&](int64_t i) { ++visits[size_t(i)]; });
+      for (int repeat = 0; repeat < 20; ++repeat) parallel_for(n, [&](int64_t i) { ++visits[size_t(i)]; });
       for (const auto& v : visits) BOOST_TEST(v == 20);
     }
   }
@@ -172,8 +176,8 @@ BOOST_AUTO_TEST_CASE(memory_is_aligned_and_never_shared) {
   Backend& b = cpu_backend();
   for (int round = 0; round < 3; ++round) {
     std::vector<std::pair<std::byte*, size_t>> blocks;
-    for (size_t bytes : {size_t(0), size_t(1), size_t(63), size_t(64), size_t(65), size_t(1000), size_t(100000),
-                         size_t(100001), size_t(3000000)}) {
+    for (size_t bytes : {size_t(0), size_t(1), size_t(63), size_t(64), size_t(65), size_t(1000),
+                         size_t(100000), size_t(100001), size_t(3000000)}) {
       std::byte* p = b.alloc(bytes);
       BOOST_TEST(reinterpret_cast<uintptr_t>(p) % 64 == 0u);
       std::fill_n(p, bytes, std::byte(blocks.size()));
@@ -204,7 +208,8 @@ BOOST_AUTO_TEST_CASE(random_convolutions) {
                    y = randn(c.y, seed + 2, DType::f32);
       const Tensor bias = i % 2 ? randn({c.w[0]}, seed + 3, DType::f32) : Tensor();
       const Tensor bias_x = i % 2 ? randn({c.x[1]}, seed + 4, DType::f32) : Tensor();
-      const auto test = [&](const OpDef& op, const ConvAttrs& a, const std::vector<Tensor>& in, bool constant) {
+      const auto test = [&](const OpDef& op, const ConvAttrs& a, const std::vector<Tensor>& in,
+                            bool constant) {
         const double error = error_against_f64(op, a, in, bind_and_run(op, a, in, constant));
         BOOST_TEST(error <= op.bound, op.name << " of " << describe(c) << ": " << error);
       };
@@ -218,7 +223,8 @@ BOOST_AUTO_TEST_CASE(random_convolutions) {
   });
 }
 
-// More depth than one block holds, more rows than one tile, row tiles, wide images: beyond what the random cases reach.
+// More depth than one block holds, more rows than one tile, row tiles, wide images: beyond what the random
+// cases reach.
 BOOST_AUTO_TEST_CASE(convolutions_of_many_blocks) {
   on_every_isa([] {
     const ConvCase cases[] = {
@@ -228,7 +234,8 @@ BOOST_AUTO_TEST_CASE(convolutions_of_many_blocks) {
         {{40, 34, 4, 4}, {33, 34, 2, 2}, {40, 33, 2, 2}, {.stride = {2, 2}}},
     };
     for (const ConvCase& c : cases) {
-      const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32), y = randn(c.y, 3, DType::f32);
+      const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32),
+                   y = randn(c.y, 3, DType::f32);
       const auto test = [&](const OpDef& op, const ConvAttrs& a, const std::vector<Tensor>& in) {
         const double error = error_against_f64(op, a, in, bind_and_run(op, a, in));
         BOOST_TEST(error <= op.bound, op.name << " of " << describe(c) << ": " << error);
@@ -252,7 +259,8 @@ BOOST_AUTO_TEST_CASE(random_products) {
       const Tensor a = randn(t.transpose_a ? Shape{k, m} : Shape{m, k}, uint64_t(i), DType::f32);
       const Tensor b = randn(t.transpose_b ? Shape{n, k} : Shape{k, n}, uint64_t(i) + 1000, DType::f32);
       const Tensor bias = i % 2 ? randn({n}, uint64_t(i) + 2000, DType::f32) : Tensor();
-      const double error = error_against_f64(op_matmul, t, {a, b, bias}, bind_and_run(op_matmul, t, {a, b, bias}));
+      const double error =
+          error_against_f64(op_matmul, t, {a, b, bias}, bind_and_run(op_matmul, t, {a, b, bias}));
       BOOST_TEST(error <= op_matmul.bound, m << "x" << k << "x" << n << ": " << error);
     }
   });
@@ -261,7 +269,8 @@ BOOST_AUTO_TEST_CASE(random_products) {
 // Element-wise ops in place: optimiser steps write over their inputs.
 BOOST_AUTO_TEST_CASE(steps_in_place) {
   const Shape s{40000};
-  const Tensor g = randn(s, 2, DType::f32), hyper = Tensor::from(std::vector<float>{0.1f, 0.9f, 0.01f, 1}, {4});
+  const Tensor g = randn(s, 2, DType::f32),
+               hyper = Tensor::from(std::vector<float>{0.1f, 0.9f, 0.01f, 1}, {4});
   Tensor p = randn(s, 1, DType::f32), m = randn(s, 3, DType::f32);
   const auto expected = apply(op_sgd_step, {}, {p, g, m, hyper});
   sgd_step_(p, g, m, hyper);

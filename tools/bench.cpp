@@ -1,14 +1,14 @@
-// advface-bench: how fast the ops of a backend run, against what the same machine can do, measured in the same run.
-// Rows are bound ops (no allocation, no dispatch): the decoder's layers with their gradients and the convolutions
-// of FaceNet (Inception-ResNet-v1, 160x160), then products and element-wise ops, which are bound by memory.
+// advface-bench: how fast the ops of a backend run, against what the same machine can do, measured in the
+// same run. Rows are bound ops (no allocation, no dispatch): the decoder's layers with their gradients and
+// the convolutions of FaceNet (Inception-ResNet-v1, 160x160), then products and element-wise ops, which are
+// bound by memory.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 
-#include "tensor/cpu/cpu_backend.h"
+#include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/op.h"
 #include "tensor/parallel.h"
@@ -22,7 +22,9 @@ using namespace advf::tools;
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 struct Timing {
   double median = 0, min = 0;
@@ -103,7 +105,8 @@ Result run_row(const BenchCase& row, int repeat) {
   if (row.constant_weight) constants[1] = in_views[1];
   const auto bound = current_backend().bind(call, row.constant_weight ? constants : std::vector<View>{});
   const Tensor scratch = Tensor::full({int64_t(bound->scratch_bytes() / 4 + 16)}, 0);
-  return {&row, measure(repeat, [&] { bound->run(in_views, out_views, scratch.raw()); }), flops_of(call), bytes};
+  return {&row, measure(repeat, [&] { bound->run(in_views, out_views, scratch.raw()); }), flops_of(call),
+          bytes};
 }
 
 struct Summary {
@@ -130,9 +133,11 @@ int bench(const Options& options) {
   if (options.csv)
     std::puts("group,case,count,median_ms,min_ms,gflops,gbytes_per_s,share_of_peak,share_of_copy");
   else
-    std::printf("device %s, kernels %s, %d threads: peak %.1f GFLOP/s, copy %.1f GB/s (read + written)\n\n"
-                "%-12s %-46s %10s %10s %9s %7s %6s %6s\n", options.common.device.c_str(), isa, num_threads(), peak / 1e9,
-                copy / 1e9, "group", "case", "median ms", "min ms", "GFLOP/s", "GB/s", "peak", "copy");
+    std::printf(
+        "device %s, kernels %s, %d threads: peak %.1f GFLOP/s, copy %.1f GB/s (read + written)\n\n"
+        "%-12s %-46s %10s %10s %9s %7s %6s %6s\n",
+        options.common.device.c_str(), isa, num_threads(), peak / 1e9, copy / 1e9, "group", "case",
+        "median ms", "min ms", "GFLOP/s", "GB/s", "peak", "copy");
   nlohmann::json rows = nlohmann::json::array();
   Summary conv_min, conv_median;
   for (const BenchCase& row : bench_cases()) {
@@ -147,17 +152,28 @@ int bench(const Options& options) {
     }
     std::printf(options.csv ? "%s,%s,%.4f,%.4f,%.2f,%.2f,%.4f,%.4f\n"
                             : "%-12s %-46s %10.4f %10.4f %9.1f %7.1f %6.3f %6.3f\n",
-                row.group, row.name.c_str(), r.time.median * 1e3, r.time.min * 1e3, r.flops / r.time.min / 1e9,
-                r.bytes / r.time.min / 1e9, share, copy_share);
+                row.group, row.name.c_str(), r.time.median * 1e3, r.time.min * 1e3,
+                r.flops / r.time.min / 1e9, r.bytes / r.time.min / 1e9, share, copy_share);
     std::fflush(stdout);
-    rows.push_back({{"group", row.group}, {"case", row.name}, {"median_s", r.time.median}, {"min_s", r.time.min},
-                    {"flops", r.flops}, {"bytes", r.bytes}, {"share_of_peak", share}, {"share_of_copy", copy_share}});
+    rows.push_back({{"group", row.group},
+                    {"case", row.name},
+                    {"median_s", r.time.median},
+                    {"min_s", r.time.min},
+                    {"flops", r.flops},
+                    {"bytes", r.bytes},
+                    {"share_of_peak", share},
+                    {"share_of_copy", copy_share}});
   }
   if (!options.csv && conv_min.count)
-    std::printf("\ngeometric mean of the share of peak over %d convolutions: %.3f (fastest run), %.3f (median run)\n",
-                conv_min.count, conv_min.geometric_mean(), conv_median.geometric_mean());
-  options.common.write_json({{"device", options.common.device}, {"kernels", isa}, {"threads", num_threads()},
-                             {"peak_flops", peak}, {"copy_bytes_per_s", copy}, {"rows", rows},
+    std::printf(
+        "\ngeometric mean of the share of peak over %d convolutions: %.3f (fastest run), %.3f (median run)\n",
+        conv_min.count, conv_min.geometric_mean(), conv_median.geometric_mean());
+  options.common.write_json({{"device", options.common.device},
+                             {"kernels", isa},
+                             {"threads", num_threads()},
+                             {"peak_flops", peak},
+                             {"copy_bytes_per_s", copy},
+                             {"rows", rows},
                              {"geometric_mean_share_min", conv_min.geometric_mean()},
                              {"geometric_mean_share_median", conv_median.geometric_mean()}});
   return 0;
@@ -166,11 +182,14 @@ int bench(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures the ops of a backend against the machine's own peak and copy bandwidth", "advface-bench");
+  CLI::App app("Measures the ops of a backend against the machine's own peak and copy bandwidth",
+               "advface-bench");
   Options options;
   options.common.add_to(app);
   app.add_option("--filter", options.filter, "only rows whose \"group case\" contains this text");
-  app.add_option("--repeat", options.repeat, "measurements per row")->capture_default_str()->check(CLI::Range(1, 10000));
+  app.add_option("--repeat", options.repeat, "measurements per row")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
   app.add_flag("--csv", options.csv, "comma-separated values instead of a table");
   install_interrupt_handler();
   return run(app, argc, argv, [&] { return bench(options); });

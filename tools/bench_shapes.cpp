@@ -1,5 +1,7 @@
 #include "tools/bench_shapes.h"
 
+#include <array>
+
 namespace advf::tools {
 namespace {
 
@@ -13,7 +15,8 @@ struct Conv {
 std::string describe(const Conv& v) {
   auto s = [](int64_t i) { return std::to_string(i); };
   return s(v.c) + "x" + s(v.h) + "x" + s(v.w) + " -> " + s(v.o) + " k" + s(v.kh) + "x" + s(v.kw) +
-         (v.stride > 1 ? " s" + s(v.stride) : "") + (v.pad_y || v.pad_x ? " p" + s(v.pad_y) + "," + s(v.pad_x) : "") +
+         (v.stride > 1 ? " s" + s(v.stride) : "") +
+         (v.pad_y || v.pad_x ? " p" + s(v.pad_y) + "," + s(v.pad_x) : "") +
          (v.groups > 1 ? " g" + s(v.groups) : "");
 }
 
@@ -21,15 +24,22 @@ int64_t out_size(int64_t in, int64_t k, int stride, int pad) { return (in + 2 * 
 
 void add_forward(std::vector<BenchCase>& list, const char* group, int64_t n, const Conv& v, bool counts,
                  bool constant) {
-  const ConvAttrs a{.stride = {v.stride, v.stride}, .pad = {v.pad_y, v.pad_x, v.pad_y, v.pad_x}, .groups = v.groups};
-  list.push_back({group, "conv " + describe(v), &op_conv2d, a,
-                  {{n, v.c, v.h, v.w}, {v.o, v.c / v.groups, v.kh, v.kw}, {v.o}}, counts, constant});
+  const ConvAttrs a{
+      .stride = {v.stride, v.stride}, .pad = {v.pad_y, v.pad_x, v.pad_y, v.pad_x}, .groups = v.groups};
+  list.push_back({group,
+                  "conv " + describe(v),
+                  &op_conv2d,
+                  a,
+                  {{n, v.c, v.h, v.w}, {v.o, v.c / v.groups, v.kh, v.kw}, {v.o}},
+                  counts,
+                  constant});
 }
 
-// The two gradients; the forward pass too of a transposed convolution, which is the input gradient of the same
-// convolution seen from its output.
+// The two gradients; the forward pass too of a transposed convolution, which is the input gradient of the
+// same convolution seen from its output.
 void add_gradients(std::vector<BenchCase>& list, const char* group, int64_t n, const Conv& v, bool counts) {
-  ConvAttrs a{.stride = {v.stride, v.stride}, .pad = {v.pad_y, v.pad_x, v.pad_y, v.pad_x}, .groups = v.groups};
+  ConvAttrs a{
+      .stride = {v.stride, v.stride}, .pad = {v.pad_y, v.pad_x, v.pad_y, v.pad_x}, .groups = v.groups};
   const Shape x{n, v.c, v.h, v.w}, w{v.o, v.c / v.groups, v.kh, v.kw};
   const Shape y{n, v.o, out_size(v.h, v.kh, v.stride, v.pad_y), out_size(v.w, v.kw, v.stride, v.pad_x)};
   a.size = {v.h, v.w};
@@ -38,12 +48,14 @@ void add_gradients(std::vector<BenchCase>& list, const char* group, int64_t n, c
   list.push_back({group, "weight gradient " + describe(v), &op_conv2d_grad_weight, a, {x, y}, counts});
 }
 
-// ConvTranspose2d in -> out at h x w, kernel 4, stride 2, padding 1: forward, input gradient, weight gradient.
-void add_deconv(std::vector<BenchCase>& list, const char* group, int64_t n, int64_t in, int64_t out, int64_t size) {
+// ConvTranspose2d in -> out at h x w, kernel 4, stride 2, padding 1: forward, input gradient, weight
+// gradient.
+void add_deconv(std::vector<BenchCase>& list, const char* group, int64_t n, int64_t in, int64_t out,
+                int64_t size) {
   ConvAttrs a{.stride = {2, 2}, .pad = {1, 1, 1, 1}};
   const Shape small{n, in, size, size}, large{n, out, 2 * size, 2 * size}, w{in, out, 4, 4};
-  const std::string name = std::to_string(in) + "x" + std::to_string(size) + "x" + std::to_string(size) + " -> " +
-                           std::to_string(out) + " k4 s2 p1";
+  const std::string name = std::to_string(in) + "x" + std::to_string(size) + "x" + std::to_string(size) +
+                           " -> " + std::to_string(out) + " k4 s2 p1";
   list.push_back({group, "deconv input gradient " + name, &op_conv2d, a, {large, w, kAbsent}, true});
   a.size = {2 * size, 2 * size};
   list.push_back({group, "deconv " + name, &op_conv_transpose2d, a, {small, w, {out}}, true});
@@ -66,15 +78,16 @@ const Conv kFacenet[] = {
 
 // The distinct depthwise and first convolutions of MobileFaceNet at 112x112.
 const Conv kMobile[] = {
-    {3, 112, 112, 64, 3, 3, 2, 1, 1},         {64, 56, 56, 64, 3, 3, 1, 1, 1, 64},
-    {64, 56, 56, 128, 1, 1, 1, 0, 0},         {128, 56, 56, 128, 3, 3, 2, 1, 1, 128},
-    {128, 28, 28, 128, 3, 3, 1, 1, 1, 128},   {128, 28, 28, 64, 1, 1, 1, 0, 0},
-    {256, 14, 14, 256, 3, 3, 1, 1, 1, 256},   {512, 7, 7, 512, 7, 7, 1, 0, 0, 512},
+    {3, 112, 112, 64, 3, 3, 2, 1, 1},       {64, 56, 56, 64, 3, 3, 1, 1, 1, 64},
+    {64, 56, 56, 128, 1, 1, 1, 0, 0},       {128, 56, 56, 128, 3, 3, 2, 1, 1, 128},
+    {128, 28, 28, 128, 3, 3, 1, 1, 1, 128}, {128, 28, 28, 64, 1, 1, 1, 0, 0},
+    {256, 14, 14, 256, 3, 3, 1, 1, 1, 256}, {512, 7, 7, 512, 7, 7, 1, 0, 0, 512},
 };
 
 std::vector<BenchCase> make_cases() {
   std::vector<BenchCase> list;
-  for (const auto& [in, out, size] : {std::array<int64_t, 3>{256, 128, 4}, {128, 64, 8}, {64, 32, 16}, {32, 16, 32}})
+  for (const auto& [in, out, size] :
+       {std::array<int64_t, 3>{256, 128, 4}, {128, 64, 8}, {64, 32, 16}, {32, 16, 32}})
     add_deconv(list, "decoder", 32, in, out, size);
   const Conv last{16, 64, 64, 3, 3, 3, 1, 1, 1};
   add_forward(list, "decoder", 32, last, true, false);
@@ -82,7 +95,8 @@ std::vector<BenchCase> make_cases() {
   for (const Conv& v : kFacenet) add_forward(list, "facenet", 16, v, true, true);
   for (const Conv& v : kMobile) add_forward(list, "mobile", 16, v, false, true);
   for (const Conv& v : kMobile) add_gradients(list, "mobile-grad", 16, v, false);
-  for (const Conv& v : {kFacenet[5], kFacenet[13], kFacenet[21]}) add_forward(list, "batch-1", 1, v, false, true);
+  for (const Conv& v : {kFacenet[5], kFacenet[13], kFacenet[21]})
+    add_forward(list, "batch-1", 1, v, false, true);
   const auto matmul = [&](const char* name, Shape a, Shape b, Shape bias, MatmulAttrs t) {
     list.push_back({"matmul", name, &op_matmul, t, {a, b, bias}});
   };

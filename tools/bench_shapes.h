@@ -21,7 +21,8 @@ struct BenchCase {
 
 const std::vector<BenchCase>& bench_cases();
 
-// Multiplications and additions of a convolution or matrix product (padding counted as if it were data), else 0.
+// Multiplications and additions of a convolution or matrix product (padding counted as if it were data), else
+// 0.
 double flops_of(const OpCall& call);
 
 }  // namespace advf::tools
