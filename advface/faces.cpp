@@ -1,1 +1,175 @@
-namespace advf {}
+#include "advface/faces.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "advface/text_file.h"
+#include "tensor/backend.h"
+#include "tensor/parallel.h"
+
+namespace advf {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMaxFaceSize = 2048;
+constexpr int64_t kCacheChunk = 256;  // pictures decoded to f32 at a time
+
+bool is_picture(const fs::path& path) {
+  std::string ext = path.extension().string();
+  std::transform(ext.begin(), ext.end(), ext.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+  return ext == ".jpg" || ext == ".jpeg" || ext == ".png" || ext == ".pgm" || ext == ".ppm";
+}
+
+std::vector<std::string> pictures_below(const std::string& folder) {
+  std::vector<std::string> names;
+  try {
+    const auto options = fs::directory_options::follow_directory_symlink;
+    for (auto it = fs::recursive_directory_iterator(folder, options);
+         it != fs::recursive_directory_iterator(); ++it) {
+      check(it.depth() < 32, folder, ": folders nested more than 32 deep; a link that leads back?");
+      if (is_picture(it->path()) && it->is_regular_file())
+        names.push_back(it->path().lexically_relative(folder).generic_string());
+    }
+  } catch (const fs::filesystem_error& e) {
+    fail(folder, ": cannot be listed: ", e.code().message());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Tensors are filled in host memory and then go to where new tensors live.
+Tensor host_tensor(const Shape& shape) {
+  BackendScope host(backend("cpu"));
+  return Tensor::empty(shape);
+}
+
+std::vector<int64_t> range(int64_t begin, int64_t end) {
+  std::vector<int64_t> indices(size_t(end - begin));
+  std::iota(indices.begin(), indices.end(), begin);
+  return indices;
+}
+
+}  // namespace
+
+CropBox face_box(const Eyes& eyes, const std::string& face_template, double margin) {
+  check(face_template == "arcface112", "no crop template named \"", face_template,
+        "\"; there is: arcface112");
+  check(margin > -0.5 && margin <= 4, "a crop margin of ", margin, "; it must lie in (-0.5, 4]");
+  constexpr double kSide = 112, kLeftX = 38.29, kLeftY = 51.70, kRightX = 73.53, kRightY = 51.50;
+  const double distance = std::hypot(double(eyes.x2) - eyes.x1, double(eyes.y2) - eyes.y1);
+  check(std::isfinite(distance) && distance > 0 && eyes.x2 > eyes.x1, "eye centres (", eyes.x1, ", ", eyes.y1,
+        ") and (", eyes.x2, ", ", eyes.y2, "): the first must be further left in the picture");
+  const double scale =
+      distance / std::hypot(kRightX - kLeftX, kRightY - kLeftY);  // source pixels per template pixel
+  const double centre_x = (double(eyes.x1) + eyes.x2) / 2 + (kSide / 2 - (kLeftX + kRightX) / 2) * scale;
+  const double centre_y = (double(eyes.y1) + eyes.y2) / 2 + (kSide / 2 - (kLeftY + kRightY) / 2) * scale;
+  const double half = kSide / 2 * scale * (1 + margin);
+  return {float(centre_x - half), float(centre_y - half), float(centre_x + half), float(centre_y + half)};
+}
+
+FaceSource FaceSource::open(const std::string& folder, const std::string& list) {
+  std::error_code ignored;
+  check(fs::is_directory(folder, ignored), folder, ": is not a folder");
+  if (!list.empty()) return FaceSource(folder, read_name_list(list));
+  FaceSource source(folder, pictures_below(folder));
+  check(source.size() > 0, folder, ": no pictures (jpg, jpeg, png, pgm, ppm) in it or below it");
+  return source;
+}
+
+FaceSource::FaceSource(std::string folder, std::vector<std::string> names)
+    : folder_(std::move(folder)), names_(std::move(names)) {}
+
+void FaceSource::set_max_broken_share(double share) {
+  check(share >= 0 && share <= 1, "a share of broken pictures of ", share, "; 0 to 1 are possible");
+  max_broken_share_ = share;
+}
+
+FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional<CropBox>& box, int size) {
+  check(size >= 1 && size <= kMaxFaceSize, "faces of ", size, " pixels; 1 to ", kMaxFaceSize,
+        " are possible");
+  for (int64_t i : indices) check(i >= 0 && i < this->size(), folder_, ": picture ", i, " of ", this->size());
+  const int64_t n = int64_t(indices.size()), face = int64_t(3) * size * size;
+  Tensor images = host_tensor({n, 3, size, size});
+  float* values = n > 0 ? images.mutable_data<float>() : nullptr;
+  std::vector<std::string> errors(indices.size());
+  parallel_for(n, [&](int64_t i) {
+    try {
+      const Image image = load_image((fs::path(folder_) / name(indices[size_t(i)])).string());
+      crop_resize_into(image, box ? *box : whole(image), size, size, values + i * face);
+    } catch (const Error& e) {
+      errors[size_t(i)] = e.what();
+    }
+  });
+
+  FaceBatch out;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t index = indices[size_t(i)];
+    if (!errors[size_t(i)].empty()) {
+      out.broken.push_back({index, errors[size_t(i)]});
+      broken_.insert(index);
+      continue;
+    }
+    const int64_t to = int64_t(out.good.size());
+    if (to != i) std::copy_n(values + i * face, face, values + to * face);
+    out.good.push_back(index);
+  }
+  if (double(broken_.size()) > max_broken_share_ * double(this->size())) {
+    std::string some;
+    for (size_t i = 0; i < out.broken.size() && i < 3; ++i) some += "\n  " + out.broken[i].why;
+    fail(folder_, ": ", broken_.size(), " of ", this->size(), " pictures cannot be read, more than the ",
+         max_broken_share_ * 100, " % that are tolerated:", some);
+  }
+  out.images = images.slice_batch(0, int64_t(out.good.size())).to(current_backend());
+  return out;
+}
+
+FaceBatch FaceSource::load(int64_t begin, int64_t end, const std::optional<CropBox>& box, int size) {
+  check(0 <= begin && begin <= end && end <= this->size(), folder_, ": pictures [", begin, ", ", end, ") of ",
+        this->size());
+  return load(range(begin, end), box, size);
+}
+
+FaceCache::FaceCache(FaceSource& source, const std::optional<CropBox>& box, int size)
+    : FaceCache(source, range(0, source.size()), box, size) {}
+
+FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<CropBox>& box,
+                     int size)
+    : size_(size) {
+  const size_t face = size_t(3) * size_t(size) * size_t(size);
+  BackendScope host(backend("cpu"));
+  for (size_t begin = 0; begin < indices.size(); begin += kCacheChunk) {
+    const FaceBatch chunk =
+        source.load(indices.subspan(begin, std::min<size_t>(kCacheChunk, indices.size() - begin)), box, size);
+    if (begin == 0) pixels_.reserve(face * indices.size());
+    if (chunk.good.empty()) continue;
+    const float* values = chunk.images.data<float>();
+    for (size_t i = 0; i < face * chunk.good.size(); ++i)
+      pixels_.push_back(uint8_t(std::lround(values[i] * 255.0f)));
+    source_index_.insert(source_index_.end(), chunk.good.begin(), chunk.good.end());
+  }
+}
+
+Tensor FaceCache::batch(std::span<const int64_t> positions) const {
+  for (int64_t p : positions) check(p >= 0 && p < count(), "face ", p, " of a cache of ", count());
+  const int64_t n = int64_t(positions.size());
+  const size_t face = size_t(3) * size_t(size_) * size_t(size_);
+  Tensor out = host_tensor({n, 3, size_, size_});
+  parallel_for(n, [&, values = n > 0 ? out.mutable_data<float>() : nullptr](int64_t i) {
+    const uint8_t* from = &pixels_[face * size_t(positions[size_t(i)])];
+    float* to = values + face * size_t(i);
+    for (size_t k = 0; k < face; ++k) to[k] = float(from[k]) / 255.0f;
+  });
+  return out.to(current_backend());
+}
+
+Tensor FaceCache::batch(int64_t begin, int64_t end) const {
+  check(0 <= begin && begin <= end && end <= count(), "faces [", begin, ", ", end, ") of a cache of ",
+        count());
+  return batch(range(begin, end));
+}
+
+}  // namespace advf

@@ -46,7 +46,8 @@ std::vector<Tensor> backward(Tape& tape, std::span<const Tensor> outputs, std::s
   for (const Tensor& t : wrt) wanted.insert(t.id());
 
   // A recorder may be appending to this very tape: walk the records that exist now, by index.
-  for (size_t i = tape.records_.size(); i-- > 0;) {
+  const size_t walked = tape.records_.size();
+  for (size_t i = walked; i-- > 0;) {
     // By value: the tape's vector may grow while the rule runs. Released at the end of the turn.
     const Record r = retain ? tape.records_[i] : std::exchange(tape.records_[i], {});
     std::vector<Tensor> gout(r.out.size());
@@ -54,6 +55,7 @@ std::vector<Tensor> backward(Tape& tape, std::span<const Tensor> outputs, std::s
     for (size_t o = 0; o < r.out.size(); ++o) {
       const auto found = cotangent.find(r.out[o].id());
       if (found == cotangent.end()) continue;
+      check(r.op->carries_gradient >> o & 1u, "backward: ", r.op->name, " passes no gradient through its output ", o);
       gout[o] = found->second;
       any = true;
       if (!wanted.contains(r.out[o].id())) cotangent.erase(found);
@@ -73,7 +75,7 @@ std::vector<Tensor> backward(Tape& tape, std::span<const Tensor> outputs, std::s
     for (size_t k = 0; k < grads.size() && k < r.in.size(); ++k)
       if (needs[k] && grads[k].defined()) accumulate(r.in[k], grads[k]);
   }
-  if (!retain) tape.clear();
+  if (!retain) tape.records_.erase(tape.records_.begin(), tape.records_.begin() + std::ptrdiff_t(walked));
 
   std::vector<Tensor> result;
   for (const Tensor& t : wrt) {

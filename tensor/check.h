@@ -13,6 +13,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The user asked to stop; what was finished is saved.
+class Interrupted : public Error {
+ public:
+  Interrupted() : Error("interrupted") {}
+};
+
 // Throws Error with all parts streamed one after the other.
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {

@@ -7,6 +7,7 @@
 
 #include "cuda/cuda_backend.h"
 #include "tensor/backend.h"
+#include "tensor/check.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/parallel.h"
 
@@ -61,6 +62,9 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
   } catch (const CLI::ParseError& e) {  // options that exclude each other, found after parsing
     std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
     return 2;
+  } catch (const Interrupted&) {
+    std::cerr << app.get_name() << ": interrupted\n";
+    return 130;
   } catch (const std::bad_alloc&) {
     std::cerr << app.get_name() << ": out of memory; a smaller --batch needs less\n";
   } catch (const std::exception& e) {

@@ -1,0 +1,160 @@
+#include "advface/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "advface/text_file.h"
+#include "tensor/check.h"
+#include "tensor/rng.h"
+
+namespace advf {
+namespace {
+
+// FNV-1a, 64 bits: stable everywhere, which std::hash is not.
+uint64_t hash_text(std::string_view text) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (const char c : text) h = (h ^ uint8_t(c)) * 0x100000001b3u;
+  return h;
+}
+
+std::string pair_file(std::string_view name, int number) {
+  char suffix[16];
+  std::snprintf(suffix, sizeof suffix, "_%04d.jpg", number);
+  return std::string(name) + "/" + std::string(name) + suffix;
+}
+
+}  // namespace
+
+size_t Labels::attribute(std::string_view name) const {
+  const auto found = std::find(attributes.begin(), attributes.end(), name);
+  if (found != attributes.end()) return size_t(found - attributes.begin());
+  std::string known;
+  for (const std::string& a : attributes) known += (known.empty() ? "" : ", ") + a;
+  fail("no attribute named \"", name, "\"; there are: ", known.empty() ? "none" : known);
+}
+
+Labels parse_labels(std::string_view text, const std::string& file) {
+  const auto lines = split_lines(text);
+  check(!lines.empty(), file, ": is empty; its first line must be file,identity,...");
+  check(text.find('"') == std::string_view::npos, file, ": quoted fields are not read");
+  const auto header = split_fields(lines[0], ',');
+  check(header.size() >= 2 && header[0] == "file" && header[1] == "identity", file,
+        ":1: the header must begin with file,identity");
+  Labels out;
+  for (size_t i = 2; i < header.size(); ++i) {
+    check(!header[i].empty() &&
+              std::find(header.begin(), header.begin() + long(i), header[i]) == header.begin() + long(i),
+          file, ":1: an attribute name is empty or stands twice: \"", header[i], "\"");
+    out.attributes.emplace_back(header[i]);
+  }
+  std::unordered_set<std::string_view> seen;
+  for (size_t l = 1; l < lines.size(); ++l) {
+    const size_t number = l + 1;
+    const auto fields = split_fields(lines[l], ',');
+    check(fields.size() == header.size(), file, ":", number, ": ", fields.size(), " fields, ", header.size(),
+          " expected");
+    check(is_safe_relative_path(fields[0]), file, ":", number, ": \"", fields[0],
+          "\" is not a relative path");
+    check(seen.insert(fields[0]).second, file, ":", number, ": ", fields[0], " stands twice");
+    check(!fields[1].empty(), file, ":", number, ": no identity");
+    out.files.emplace_back(fields[0]);
+    out.identities.emplace_back(fields[1]);
+    for (size_t i = 2; i < fields.size(); ++i) {
+      check(fields[i] == "0" || fields[i] == "1", file, ":", number, ": ", header[i], " is \"", fields[i],
+            "\"; attributes are 0 or 1");
+      out.values.push_back(fields[i] == "1");
+    }
+  }
+  return out;
+}
+
+Labels load_labels(const std::string& path) { return parse_labels(read_text(path), path); }
+
+Labels labels_from_folders(const std::vector<std::string>& files) {
+  Labels out;
+  for (const std::string& f : files) {
+    const auto parts = split_fields(f, '/');
+    check(parts.size() >= 2, f,
+          ": lies in no folder, so whose face it is cannot be told; a labels file can say it");
+    out.files.push_back(f);
+    out.identities.emplace_back(parts[parts.size() - 2]);
+  }
+  return out;
+}
+
+Labels select(const Labels& labels, const std::vector<std::string>& files) {
+  std::unordered_map<std::string_view, size_t> row;
+  for (size_t i = 0; i < labels.files.size(); ++i) row.emplace(labels.files[i], i);
+  Labels out;
+  out.attributes = labels.attributes;
+  const size_t width = labels.attributes.size();
+  for (const std::string& f : files) {
+    const auto found = row.find(f);
+    check(found != row.end(), f, ": has no label");
+    out.files.push_back(f);
+    out.identities.push_back(labels.identities[found->second]);
+    const auto values = labels.values.begin() + long(found->second * width);
+    out.values.insert(out.values.end(), values, values + long(width));
+  }
+  return out;
+}
+
+Split split_by_identity(const Labels& labels, uint64_t seed, const SplitShares& shares) {
+  check(shares.train >= 0 && shares.validation >= 0 && shares.test >= 0 &&
+            std::abs(shares.train + shares.validation + shares.test - 1) < 1e-6,
+        "the shares of a split are ", shares.train, ", ", shares.validation, " and ", shares.test,
+        "; they must add up to 1");
+  Split out;
+  for (int64_t i = 0; i < labels.size(); ++i) {
+    const double u = Philox{seed, hash_text(labels.identities[size_t(i)])}.uniform(0);
+    auto& part = u < shares.train                       ? out.train
+                 : u < shares.train + shares.validation ? out.validation
+                                                        : out.test;
+    part.push_back(i);
+  }
+  return out;
+}
+
+PairList parse_pairs(std::string_view text, const std::string& file) {
+  const auto lines = split_lines(text);
+  PairList out;
+  check(!lines.empty(), file, ": is empty; its first line must be <folds><tab><pairs per fold>");
+  const auto header = split_fields(lines[0], '\t');
+  check(header.size() == 2 && parse_number(header[0], out.folds) && parse_number(header[1], out.per_fold) &&
+            out.folds > 0 && out.per_fold > 0,
+        file, ":1: the first line must be <folds><tab><pairs per fold>");
+  const int64_t expected = int64_t(out.folds) * out.per_fold * 2;
+  check(int64_t(lines.size()) - 1 == expected, file, ": ", lines.size() - 1, " pairs, but ", out.folds,
+        " folds of ", out.per_fold, " genuine and ", out.per_fold, " impostor pairs are ", expected);
+  out.pairs.reserve(size_t(expected));
+  for (size_t l = 1; l < lines.size(); ++l) {
+    const auto fields = split_fields(lines[l], '\t');
+    const int64_t place = int64_t(l - 1) % (2 * out.per_fold);
+    Pair pair;
+    pair.fold = int(int64_t(l - 1) / (2 * out.per_fold));
+    pair.genuine = place < out.per_fold;
+    const size_t wanted = pair.genuine ? 3 : 4;
+    check(fields.size() == wanted, file, ":", l + 1, ": ", fields.size(), " fields, ", wanted,
+          " expected of ", pair.genuine ? "a genuine" : "an impostor", " pair");
+    const std::string_view other = pair.genuine ? fields[0] : fields[2];
+    int i = 0, j = 0;
+    check(parse_number(fields[1], i) && parse_number(fields.back(), j), file, ":", l + 1,
+          ": a picture's number is not a number");
+    for (const std::string_view name : {fields[0], other})
+      check(is_safe_relative_path(name) && name.find('/') == std::string_view::npos, file, ":", l + 1, ": \"",
+            name, "\" is not a name");
+    check(pair.genuine ? i != j : fields[0] != other, file, ":", l + 1, ": ",
+          pair.genuine ? "a picture paired with itself" : "an impostor pair of one person");
+    pair.a = pair_file(fields[0], i);
+    pair.b = pair_file(other, j);
+    out.pairs.push_back(std::move(pair));
+  }
+  return out;
+}
+
+PairList load_pairs(const std::string& path) { return parse_pairs(read_text(path), path); }
+
+}  // namespace advf

@@ -1,0 +1,59 @@
+// Who is on which picture: labels and attributes, the split into parts that share no person, and the pairs of
+// the LFW verification protocol. Every error names file and line.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace advf {
+
+struct Labels {
+  std::vector<std::string> files;       // relative paths
+  std::vector<std::string> identities;  // of each file; any text
+  std::vector<std::string> attributes;  // names of the binary attributes, possibly none
+  std::vector<uint8_t> values;          // (files, attributes): 0 or 1
+
+  int64_t size() const { return int64_t(files.size()); }
+  bool has(int64_t file, size_t attribute) const {
+    return values[size_t(file) * attributes.size() + attribute] != 0;
+  }
+  size_t attribute(std::string_view name) const;  // its number; throws Error listing the known ones
+};
+
+// CSV with the header `file,identity` and any further columns as attributes (0 or 1). No quoting.
+Labels parse_labels(std::string_view text, const std::string& file);
+Labels load_labels(const std::string& path);
+// Identity = the folder a file lies in: <Name>/<Name>_0001.jpg. Throws Error for a file in no folder.
+Labels labels_from_folders(const std::vector<std::string>& files);
+// The labels of these files, in their order. Throws Error naming the first file without a label.
+Labels select(const Labels& labels, const std::vector<std::string>& files);
+
+// Indices into the labels, ascending.
+struct Split {
+  std::vector<int64_t> train, validation, test;
+};
+struct SplitShares {
+  double train = 0.8, validation = 0.1, test = 0.1;  // of the people; sum 1
+};
+// Each person lies in one part, told by a hash of seed and identity alone: adding people or files moves
+// nobody.
+Split split_by_identity(const Labels& labels, uint64_t seed, const SplitShares& shares = {});
+
+// Two pictures, and whether they show one person.
+struct Pair {
+  std::string a, b;
+  bool genuine = false;
+  int fold = 0;  // from 0
+};
+struct PairList {
+  int folds = 0, per_fold = 0;  // per_fold genuine and as many impostor pairs in each fold
+  std::vector<Pair> pairs;      // fold by fold, genuine first
+};
+// The format of LFW's pairs.txt: "<folds>\t<per fold>", then per fold "<name>\t<i>\t<j>" and
+// "<name>\t<i>\t<other name>\t<j>"; a file is <name>/<name>_%04d.jpg.
+PairList parse_pairs(std::string_view text, const std::string& file);
+PairList load_pairs(const std::string& path);
+
+}  // namespace advf

@@ -1,0 +1,88 @@
+#include "advface/decoder.h"
+
+#include <cstring>
+
+#include "autograd/tape.h"
+#include "nn/nets/net_metadata.h"
+#include "nn/state_dict.h"
+#include "tensor/io/safetensors.h"
+
+namespace advf {
+
+const char* name_of(FeatureDomain domain) { return domain == FeatureDomain::sphere ? "sphere" : "real"; }
+
+Metadata DecoderInfo::to_metadata() const {
+  Metadata m = spec.to_metadata();
+  m["format"] = "advface-decoder-1";
+  m["cut"] = cut;
+  m["recogniser"] = recogniser;
+  m["trained_on"] = trained_on;
+  m["domain"] = name_of(domain);
+  m["split_seed"] = std::to_string(split_seed);
+  return m;
+}
+
+DecoderInfo DecoderInfo::from_metadata(const Metadata& metadata, const std::string& source) {
+  const auto format = metadata.find("format");
+  check(format != metadata.end() && format->second == "advface-decoder-1", source,
+        ": not a decoder made by advface-train (no \"format\": \"advface-decoder-1\" in its metadata)");
+  DecoderInfo info;
+  info.spec = DecoderSpec::from_metadata(metadata, source);
+  info.cut = metadata_text(metadata, "cut", source);
+  info.recogniser = metadata_text(metadata, "recogniser", source);
+  info.trained_on = metadata_text(metadata, "trained_on", source);
+  const std::string& domain = metadata_text(metadata, "domain", source);
+  check(domain == "sphere" || domain == "real", source, ": the domain \"", domain,
+        "\" is neither sphere nor real");
+  info.domain = domain == "sphere" ? FeatureDomain::sphere : FeatureDomain::real;
+  info.split_seed = uint64_t(metadata_int(metadata, "split_seed", 0, INT64_MAX, source));
+  return info;
+}
+
+Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(make_decoder(info.spec, seed)) {
+  const int64_t channels = info.spec.feature[0], size = info.spec.image_size;
+  statistics_ = {Tensor::zeros({channels}), Tensor::full({channels}, 1), Tensor::full({3, size, size}, 0.5)};
+  register_child("net", *net_);
+  register_buffer("statistics.feature_mean", statistics_.feature_mean);
+  register_buffer("statistics.feature_std", statistics_.feature_std);
+  register_buffer("statistics.mean_face", statistics_.mean_face);
+}
+
+std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
+  const TensorFile file = load_safetensors(path);
+  auto decoder = std::make_unique<Decoder>(DecoderInfo::from_metadata(file.metadata, path), 0);
+  load_state_dict(*decoder, file.tensors, path);
+  decoder->source_ = path;
+  decoder->train(false);
+  return decoder;
+}
+
+void Decoder::save(const std::string& path) { save_weights(*this, path, info_.to_metadata()); }
+
+void Decoder::check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
+                         const std::string& what) const {
+  check(row == info_.spec.feature, what, " has features of shape ", row, ", but the decoder ", source_,
+        " takes ", info_.spec.feature);
+  check(fingerprint.empty() || fingerprint == info_.recogniser, what, " comes from recogniser ", fingerprint,
+        ", but the decoder ", source_, " was trained for recogniser ", info_.recogniser);
+  check(cut.empty() || cut == info_.cut, what, " is cut at ", cut, ", but the decoder ", source_,
+        " was trained for the cut ", info_.cut);
+}
+
+Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) {
+  NoTapeScope off;
+  const bool was_training = training();
+  train(false);
+  const int64_t n = features.dim(0), size = info_.spec.image_size;
+  Tensor out = Tensor::empty({n, 3, size, size});
+  for (int64_t begin = 0; begin < n; begin += batch) {
+    const int64_t end = std::min(n, begin + batch);
+    const Tensor images = forward(features.slice_batch(begin, end));
+    Tensor target = out.slice_batch(begin, end);
+    std::memcpy(target.mutable_data<float>(), images.data<float>(), images.bytes());
+  }
+  train(was_training);
+  return out;
+}
+
+}  // namespace advf

@@ -1,0 +1,66 @@
+// A trained decoder (feature -> image) with everything that must fit it: which recogniser's features it
+// takes, cut where, from which domain; the statistics of the features and faces it was trained on. The
+// server's shadow model and every attacker are decoders; they differ only in what they were trained on.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/module.h"
+#include "nn/nets/decoders.h"
+
+namespace advf {
+
+// Where features live, so that a protected feature stays a feature.
+enum class FeatureDomain {
+  real,    // any numbers
+  sphere,  // unit vectors: a normalised embedding
+};
+const char* name_of(FeatureDomain domain);
+
+struct DecoderInfo {
+  DecoderSpec spec;
+  std::string cut;         // name of the recogniser's tensor
+  std::string recogniser;  // fingerprint of the recogniser's model file
+  std::string trained_on;  // "raw", or what the features' file was called
+  FeatureDomain domain = FeatureDomain::real;
+  uint64_t split_seed = 0;  // of the split by identity: who was trained on, and who must be tested on
+
+  Metadata to_metadata() const;
+  static DecoderInfo from_metadata(const Metadata& metadata, const std::string& source);
+};
+
+// forward: (N, feature...) -> (N,3,S,S) in (0,1).
+class Decoder : public Module {
+ public:
+  Decoder(const DecoderInfo& info, uint64_t seed);
+  static std::unique_ptr<Decoder> load(const std::string& path);  // in evaluation mode
+  void save(const std::string& path);
+
+  Tensor forward(const Tensor& features) override { return net_->forward(features); }
+  const DecoderInfo& info() const { return info_; }
+
+  // Throws an Error naming both sides unless rows of this shape, from this recogniser and cut, are what the
+  // decoder takes. An empty fingerprint or cut is not compared. `what` names the features in the message.
+  void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
+                  const std::string& what) const;
+
+  // Of the training features, per element of a vector or per channel of a map: (D) or (C). The mean of the
+  // training faces (3,S,S) is what an attacker knows who has no feature at all.
+  struct Statistics {
+    Tensor feature_mean, feature_std, mean_face;
+  };
+  Statistics& statistics() { return statistics_; }
+  const Statistics& statistics() const { return statistics_; }
+
+  // Evaluation mode, off the tape, `batch` rows at a time.
+  Tensor reconstruct(const Tensor& features, int64_t batch = 64);
+
+ private:
+  DecoderInfo info_;
+  std::string source_ = "decoder";
+  std::unique_ptr<Module> net_;
+  Statistics statistics_;
+};
+
+}  // namespace advf

@@ -1,0 +1,94 @@
+// From a folder of pictures to a recogniser's input: where the face is cut out, reading and decoding on all
+// threads, and a set of crops held in memory for training. (N,3,S,S) f32 in [0,1], RGB; the card's scale is
+// applied later.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/io/resample.h"
+#include "tensor/tensor.h"
+
+namespace advf {
+
+// Mean eye centres of a set of aligned pictures, in source pixels: the eye further left in the picture first.
+struct Eyes {
+  float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
+};
+
+// The square box (no rotation; one for all pictures of a set) in which the eyes' midpoint and distance are
+// those of the template; `margin` is the share of the side by which the box grows around its centre. Both
+// come from the recogniser's card. arcface112: eyes at (38.29, 51.70) and (73.53, 51.50) of 112 x 112, the
+// five-point template used with ArcFace (CVPR 2019). Throws Error for an unknown template, a margin outside
+// (-0.5, 4], eyes that coincide.
+CropBox face_box(const Eyes& eyes, const std::string& face_template = "arcface112", double margin = 0);
+
+// A picture that could not be read, and why (the message names the file).
+struct BrokenFace {
+  int64_t index = 0;
+  std::string why;
+};
+
+struct FaceBatch {
+  Tensor images;              // (good.size(), 3, S, S) f32 in [0, 1]
+  std::vector<int64_t> good;  // indices in the source, in the order asked for
+  std::vector<BrokenFace> broken;
+};
+
+class FaceSource {
+ public:
+  // The pictures (jpg, jpeg, png, pgm, ppm, in any case) below a folder, sorted by relative path; or those
+  // that `list` names, one relative path per line, in its order. Throws Error for a folder without pictures,
+  // a list that names a file twice or outside the folder.
+  static FaceSource open(const std::string& folder, const std::string& list = {});
+  // The named files below `folder`, in this order.
+  FaceSource(std::string folder, std::vector<std::string> names);
+
+  int64_t size() const { return int64_t(names_.size()); }
+  const std::string& folder() const { return folder_; }
+  const std::string& name(int64_t i) const { return names_.at(size_t(i)); }  // relative path with '/'
+  const std::vector<std::string>& names() const { return names_; }
+
+  // Without eyes the whole picture is resized. Broken pictures are left out, named in the result and counted
+  // over all calls; more than max_broken_share() of the source end the run with an Error that names the first
+  // ones. The result does not depend on the number of threads. Not for several threads at once.
+  FaceBatch load(std::span<const int64_t> indices, const std::optional<CropBox>& box, int size);
+  FaceBatch load(int64_t begin, int64_t end, const std::optional<CropBox>& box, int size);
+
+  double max_broken_share() const { return max_broken_share_; }
+  void set_max_broken_share(double share);  // [0, 1]; 1 = never end the run
+  int64_t broken_count() const { return int64_t(broken_.size()); }
+
+ private:
+  std::string folder_;
+  std::vector<std::string> names_;
+  double max_broken_share_ = 0.01;
+  std::set<int64_t> broken_;  // counted once, however often they are asked for
+};
+
+// Crops of a whole set in memory, as 8 bits: 10,000 of 3 x 64 x 64 take 123 MB.
+class FaceCache {
+ public:
+  // Reads all pictures of the source, or the given ones; broken ones are left out.
+  FaceCache(FaceSource& source, const std::optional<CropBox>& box, int size);
+  FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<CropBox>& box,
+            int size);
+
+  int64_t count() const { return int64_t(source_index_.size()); }
+  int image_size() const { return size_; }
+  // Position in the cache -> index in the source.
+  const std::vector<int64_t>& source_index() const { return source_index_; }
+  // (positions.size(), 3, S, S) f32 in [0, 1].
+  Tensor batch(std::span<const int64_t> positions) const;
+  Tensor batch(int64_t begin, int64_t end) const;
+
+ private:
+  int size_;
+  std::vector<int64_t> source_index_;
+  std::vector<uint8_t> pixels_;  // (count, 3, S, S)
+};
+
+}  // namespace advf

@@ -1,0 +1,102 @@
+#include "advface/features.h"
+
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+
+#include "tensor/io/npy.h"
+
+namespace advf {
+namespace {
+
+namespace fs = std::filesystem;
+
+// FNV-1a, 64 bits.
+uint64_t hash_text(const std::string& text) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (unsigned char c : text) h = (h ^ c) * 0x100000001b3u;
+  return h;
+}
+
+std::string cache_key(const Recogniser& recogniser, const std::string& cut, const FaceSource& faces,
+                      const std::optional<CropBox>& box) {
+  std::ostringstream text;
+  const auto& card = recogniser.card();
+  text << recogniser.fingerprint() << '\n'
+       << cut << '\n'
+       << card.input.width << 'x' << card.input.height << ' ' << card.input.channels << ' ' << card.input.mean
+       << ' ' << card.input.scale << ' ' << card.embedding.normalise << '\n';
+  text.precision(9);
+  if (box) text << box->x0 << ' ' << box->y0 << ' ' << box->x1 << ' ' << box->y1 << '\n';
+  for (const std::string& name : faces.names()) {
+    const fs::path path = fs::path(faces.folder()) / name;
+    std::error_code ignored;
+    text << name << ' ' << fs::file_size(path, ignored) << ' '
+         << fs::last_write_time(path, ignored).time_since_epoch().count() << '\n';
+  }
+  std::ostringstream name;
+  name << "features-" << std::hex << hash_text(text.str());
+  return name.str();
+}
+
+}  // namespace
+
+std::optional<CropBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes) {
+  if (!eyes) return std::nullopt;
+  return face_box(*eyes, recogniser.card().crop.face_template, recogniser.card().crop.margin);
+}
+
+void for_each_feature_batch(
+    const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
+    const std::optional<CropBox>& box, const ExtractOptions& options,
+    const std::function<void(const std::vector<int64_t>& indices, const Tensor& features)>& take) {
+  const auto& input = recogniser.card().input;
+  check(input.width == input.height, recogniser.card().path, ": the input is ", input.width, "x",
+        input.height, "; only square inputs can be cropped to");
+  recogniser.cut_point(cut);  // a wrong name is found before the work starts
+  for (int64_t begin = 0; begin < faces.size(); begin += options.batch) {
+    const int64_t end = std::min(faces.size(), begin + options.batch);
+    const FaceBatch batch = faces.load(begin, end, box, int(input.width));
+    if (!batch.good.empty()) take(batch.good, recogniser.features(recogniser.preprocess(batch.images), cut));
+    if (options.progress && !options.progress(end)) throw Interrupted();
+  }
+}
+
+FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
+                            const std::optional<CropBox>& box, const std::string& cache_dir,
+                            const ExtractOptions& options) {
+  const fs::path base =
+      cache_dir.empty() ? fs::path() : fs::path(cache_dir) / cache_key(recogniser, cut, faces, box);
+  const std::string rows_file = base.string() + ".npy", index_file = base.string() + ".index.npy";
+  if (!cache_dir.empty() && fs::exists(rows_file) && fs::exists(index_file)) {
+    const Tensor rows = load_npy(rows_file), index = load_npy(index_file);
+    check(rows.dtype() == DType::f32 && index.dtype() == DType::i64 && rows.shape().rank() >= 2 &&
+              index.shape() == Shape{rows.dim(0)},
+          rows_file, ": not a feature cache; delete the file");
+    for (int64_t i : index.to_vector<int64_t>())
+      check(i >= 0 && i < faces.size(), index_file, ": image ", i, " does not exist; delete the file");
+    if (options.progress) options.progress(faces.size());
+    return {index.to_vector<int64_t>(), rows};
+  }
+
+  FeatureSet set;
+  const Shape& row = recogniser.feature_shape(cut);
+  std::vector<float> values;
+  for_each_feature_batch(recogniser, cut, faces, box, options,
+                         [&](const std::vector<int64_t>& indices, const Tensor& features) {
+                           set.indices.insert(set.indices.end(), indices.begin(), indices.end());
+                           const float* p = features.data<float>();
+                           values.insert(values.end(), p, p + features.numel());
+                         });
+  Shape shape{int64_t(set.indices.size())};
+  for (int64_t d : row) shape.push_back(d);
+  set.features = Tensor::from(values, shape);
+  if (!cache_dir.empty()) {
+    fs::create_directories(cache_dir);
+    save_npy(index_file, Tensor::from(set.indices, {int64_t(set.indices.size())}));
+    save_npy(rows_file, set.features);
+  }
+  return set;
+}
+
+}  // namespace advf

@@ -1,0 +1,44 @@
+// From faces to features: the recogniser's F over a set of images, batch by batch, with an optional cache on
+// disk.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advface/faces.h"
+#include "advface/recogniser.h"
+
+namespace advf {
+
+struct ExtractOptions {
+  int64_t batch = 32;
+  // Called after every batch with the number of images done so far, of the source's size. Returning false
+  // ends the work with Interrupted.
+  std::function<bool(int64_t done)> progress;
+};
+
+// Where the recogniser wants its faces cut out, given the eyes; without eyes the whole image.
+std::optional<CropBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes);
+
+// Calls take(indices of the readable images, their features) for the images of the source in order.
+void for_each_feature_batch(
+    const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
+    const std::optional<CropBox>& box, const ExtractOptions& options,
+    const std::function<void(const std::vector<int64_t>& indices, const Tensor& features)>& take);
+
+// The features of a whole set in memory. Row r belongs to image indices[r] of the source: broken ones are
+// left out.
+struct FeatureSet {
+  std::vector<int64_t> indices;
+  Tensor features;
+};
+
+// cache_dir: where features are kept between programs, under a name made from the recogniser's fingerprint,
+// the cut, the crop and the files' names, sizes and times; empty = no cache. A damaged cache file is an error
+// that names it.
+FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
+                            const std::optional<CropBox>& box, const std::string& cache_dir,
+                            const ExtractOptions& options);
+
+}  // namespace advf

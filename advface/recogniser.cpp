@@ -1,0 +1,238 @@
+#include "advface/recogniser.h"
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tensor/io/input_file.h"
+#include "tensor/ops.h"
+
+namespace advf {
+namespace {
+
+using nlohmann::json;
+
+// One object of the card. Every key is asked for exactly once; finish() refuses those nobody asked for.
+class CardReader {
+ public:
+  CardReader(const json& object, std::string file, std::string prefix)
+      : object_(object), file_(std::move(file)), prefix_(std::move(prefix)) {
+    check(object_.is_object(), file_, ": ", prefix_.empty() ? "the card" : prefix_, " must be a JSON object");
+  }
+
+  bool has(const char* key) const { return object_.contains(key); }
+  CardReader object(const char* key) { return {get(key), file_, prefix_ + key + "."}; }
+
+  std::string text(const char* key) {
+    const json& v = get(key);
+    check(v.is_string() && !v.get_ref<const std::string&>().empty(), where(key),
+          " must be a non-empty string");
+    return v.get<std::string>();
+  }
+  std::string one_of(const char* key, const std::vector<std::string>& allowed) {
+    const std::string v = text(key);
+    std::string list;
+    for (const std::string& a : allowed) {
+      if (v == a) return v;
+      list += (list.empty() ? "" : ", ") + a;
+    }
+    fail(where(key), " is \"", v, "\"; allowed: ", list);
+  }
+  double number(const char* key) {
+    const json& v = get(key);
+    check(v.is_number() && std::isfinite(v.get<double>()), where(key), " must be a finite number");
+    return v.get<double>();
+  }
+  int64_t whole(const char* key, int64_t low, int64_t high) {
+    const json& v = get(key);
+    check(v.is_number_integer() && v.get<double>() >= double(low) && v.get<double>() <= double(high),
+          where(key), " must be a whole number from ", low, " to ", high);
+    return v.get<int64_t>();
+  }
+  bool flag(const char* key) {
+    const json& v = get(key);
+    check(v.is_boolean(), where(key), " must be true or false");
+    return v.get<bool>();
+  }
+  void finish() const {
+    for (const auto& [key, unused] : object_.items()) {
+      bool known = false;
+      for (const char* r : read_) known = known || key == r;
+      check(known, where(key), ": unknown key");
+    }
+  }
+
+ private:
+  std::string where(const std::string& key) const { return file_ + ": \"" + prefix_ + key + "\""; }
+  const json& get(const char* key) {
+    check(object_.contains(key), where(key), " is missing");
+    read_.push_back(key);
+    return object_.at(key);
+  }
+
+  const json& object_;
+  std::string file_, prefix_;
+  std::vector<const char*> read_;
+};
+
+std::string fnv1a(std::string_view bytes) {
+  uint64_t h = 0xCBF29CE484222325u;
+  for (const char c : bytes) h = (h ^ uint8_t(c)) * 0x100000001B3u;
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(h));
+  return text;
+}
+
+Shape without_batch(const Shape& s) { return Shape(std::span(s.begin() + 1, size_t(s.rank() - 1))); }
+
+Shape with_batch(int64_t n, const Shape& s) {
+  Shape out{n};
+  for (const int64_t d : s) out.push_back(d);
+  return out;
+}
+
+}  // namespace
+
+RecogniserCard parse_card(const std::string& text, const std::string& path) {
+  json root;
+  try {
+    root = json::parse(text);
+  } catch (const json::exception& e) {
+    fail(path, ": not valid JSON: ", e.what());
+  }
+  constexpr int64_t kMaxSide = 4096, kMaxDimension = 1 << 20;
+  RecogniserCard card;
+  card.path = path;
+  CardReader top(root, path, "");
+  card.model = (std::filesystem::path(path).parent_path() / top.text("model")).string();
+  CardReader input = top.object("input");
+  card.input.name = input.text("name");
+  card.input.width = input.whole("width", 1, kMaxSide);
+  card.input.height = input.whole("height", 1, kMaxSide);
+  card.input.channels = input.one_of("channels", {"RGB", "BGR"});
+  card.input.mean = input.number("mean");
+  card.input.scale = input.number("scale");
+  check(card.input.scale != 0, path, ": \"input.scale\" must not be 0");
+  input.finish();
+  CardReader crop = top.object("crop");
+  card.crop.face_template = crop.text("template");
+  card.crop.margin = crop.number("margin");
+  check(card.crop.margin > -0.5 && card.crop.margin <= 4, path, ": \"crop.margin\" must lie in (-0.5, 4]");
+  crop.finish();
+  CardReader embedding = top.object("embedding");
+  card.embedding.name = embedding.text("name");
+  card.embedding.dimension = embedding.whole("dimension", 1, kMaxDimension);
+  card.embedding.unit_norm = embedding.flag("unit_norm");
+  card.embedding.normalise = embedding.flag("normalise");
+  check(card.embedding.unit_norm || card.embedding.normalise, path,
+        ": embeddings are compared on the unit sphere; set \"embedding.unit_norm\" where the network's "
+        "output has"
+        " norm 1, otherwise \"embedding.normalise\"");
+  embedding.finish();
+  card.metric = top.one_of("metric", {"cosine"});
+  card.default_cut = top.has("default_cut") ? top.text("default_cut") : card.embedding.name;
+  top.finish();
+  return card;
+}
+
+RecogniserCard load_card(const std::string& path) {
+  constexpr uint64_t kMaxBytes = 1 << 20;
+  const std::vector<std::byte> bytes = read_file(path, kMaxBytes);
+  return parse_card({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+}
+
+Recogniser Recogniser::load(const std::string& card_path, DType dtype) {
+  RecogniserCard card = load_card(card_path);
+  const std::vector<std::byte> bytes = read_file(card.model, OnnxModel::kMaxFileBytes);
+  return from_bytes(std::move(card), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, dtype);
+}
+
+Recogniser Recogniser::from_bytes(RecogniserCard card, std::string_view model, DType dtype) {
+  OnnxModel network = OnnxModel::from_bytes(model, card.model, dtype);
+  return Recogniser(std::move(card), std::move(network), fnv1a(model));
+}
+
+Recogniser::Recogniser(RecogniserCard card, OnnxModel model, std::string fingerprint)
+    : card_(std::move(card)), model_(std::move(model)), fingerprint_(std::move(fingerprint)) {
+  const auto& inputs = model_.inputs();
+  check(inputs.size() == 1 && inputs[0].name == card_.input.name, card_.path, ": \"input.name\" is \"",
+        card_.input.name, "\"; the inputs of ", card_.model, " are: ", [&] {
+          std::string list;
+          for (const auto& d : inputs) list += (list.empty() ? "" : ", ") + d.name;
+          return list;
+        }());
+  const std::string& embedding = card_.embedding.name;
+  check(model_.has_value(embedding), card_.path, ": \"embedding.name\": ", card_.model, " has no tensor \"",
+        embedding, "\"");
+  const Shape input{1, 3, card_.input.height, card_.input.width};
+  const auto traced = model_.trace({{card_.input.name, input}}, {embedding});
+  check(!traced.empty() && traced.back().name == embedding && traced.back().shape.rank() >= 2 &&
+            traced.back().shape.numel() == card_.embedding.dimension && traced.back().shape[0] == 1,
+        card_.path, ": \"embedding.dimension\" is ", card_.embedding.dimension, "; \"", embedding, "\" of ",
+        card_.model, " has shape ", traced.empty() ? Shape() : traced.back().shape);
+
+  const auto cuts = model_.cuts(embedding);
+  int64_t macs = 0;
+  auto next = cuts.begin();
+  for (const auto& t : traced) {
+    macs += t.macs;
+    if (next == cuts.end() || t.name != *next) continue;
+    ++next;
+    if (t.shape.rank() >= 2 && t.shape[0] == 1)
+      cut_points_.push_back({t.name, t.op_type, without_batch(t.shape), macs});
+  }
+  cut_points_.back().shape = {card_.embedding.dimension};
+  cut_point(card_.default_cut);
+}
+
+const CutPoint& Recogniser::cut_point(const std::string& cut) const {
+  for (const CutPoint& p : cut_points_)
+    if (p.name == cut) return p;
+  const std::string other = model_.bypass(cut, card_.embedding.name);
+  check(other.empty(), card_.model, ": '", cut, "' does not cut the network in two: '", other,
+        "' goes round it");
+  fail(card_.model, ": '", cut, "' cannot be a cut: its first dimension does not count images");
+}
+
+Tensor Recogniser::preprocess(const Tensor& images01) const {
+  const Shape& s = images01.shape();
+  check(s.rank() == 4 && s[1] == 3, "images must have shape (N,3,h,w), not ", s);
+  Tensor x = images01;
+  if (s[2] != card_.input.height || s[3] != card_.input.width)
+    x = resize2d(x, {.size = {card_.input.height, card_.input.width}});
+  if (card_.input.channels == "BGR") x = concat({slice(x, 1, 2, 3), slice(x, 1, 1, 2), slice(x, 1, 0, 1)}, 1);
+  return affine(x, 255 * card_.input.scale, -card_.input.mean * card_.input.scale);
+}
+
+void Recogniser::check_input(const Tensor& x) const {
+  const Shape& s = x.shape();
+  check(s.rank() == 4 && s[1] == 3 && s[2] == card_.input.height && s[3] == card_.input.width, card_.path,
+        ": the network's input must have shape (N,3,", card_.input.height, ",", card_.input.width, "), not ",
+        s);
+}
+
+// The network's output as what is stored: (N, dimension), norm 1.
+Tensor Recogniser::finish(const Tensor& output) const {
+  Tensor y = output;
+  if (y.shape().rank() != 2) y = reshape(y, {y.dim(0), card_.embedding.dimension});
+  return card_.embedding.normalise ? l2_normalise(y) : y;
+}
+
+Tensor Recogniser::features(const Tensor& network_input, const std::string& cut) const {
+  check_input(network_input);
+  cut_point(cut);
+  const Tensor y = model_.run({{card_.input.name, network_input}}, {cut})[0];
+  return cut == card_.embedding.name ? finish(y) : y;
+}
+
+Tensor Recogniser::embed_from(const Tensor& feature, const std::string& cut) const {
+  const Shape& per_image = feature_shape(cut);
+  check(feature.shape().rank() > 0 && feature.shape() == with_batch(feature.dim(0), per_image), card_.path,
+        ": features at '", cut, "' have shape ", per_image, " per image; the tensor given has shape ",
+        feature.shape());
+  if (cut == card_.embedding.name) return feature;
+  return finish(model_.run({{cut, feature}}, {card_.embedding.name})[0]);
+}
+
+}  // namespace advf

@@ -1,0 +1,90 @@
+// A face recogniser as a plug-in: a card (JSON) that says how to feed an ONNX network, and the network cut in
+// two at a named tensor: F = image -> feature, H = feature -> embedding. Both parts are differentiable. The
+// cut may be the embedding itself; then the feature is the unit-norm embedding and H the identity.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/onnx/model.h"
+#include "tensor/tensor.h"
+
+namespace advf {
+
+// What the card says. Its keys are the fields' names; every key is required but default_cut, and no other is
+// allowed.
+struct RecogniserCard {
+  struct Input {
+    std::string name;
+    int64_t width = 0, height = 0;
+    std::string channels;        // "RGB" or "BGR"
+    double mean = 0, scale = 1;  // the network is fed (255 * pixel - mean) * scale, pixels in [0,1]
+  };
+  struct Crop {
+    std::string face_template;  // key "template": how faces are aligned, e.g. "arcface112"
+    double margin = 0;          // fraction of the crop's side added around it
+  };
+  struct Embedding {
+    std::string name;
+    int64_t dimension = 0;
+    bool unit_norm = false;  // the network's output has norm 1 already
+    bool normalise = false;  // the consumer must bring it there
+  };
+  std::string path, model;  // of the card; of the ONNX file (in the card: relative to the card)
+  Input input;
+  Crop crop;
+  Embedding embedding;
+  std::string metric;       // "cosine"
+  std::string default_cut;  // the embedding where the card names none
+};
+
+// Throws Error naming the file and the key.
+RecogniserCard load_card(const std::string& path);
+RecogniserCard parse_card(const std::string& text, const std::string& path);
+
+// A tensor where the network can be cut.
+struct CutPoint {
+  std::string name, op_type;
+  Shape shape;       // of one image, without the batch
+  int64_t macs = 0;  // of everything up to it, for one image
+};
+
+class Recogniser {
+ public:
+  // Loads the card and its model; checks that they fit each other. Weights go to the current backend.
+  static Recogniser load(const std::string& card_path, DType dtype = DType::f32);
+  static Recogniser from_bytes(RecogniserCard card, std::string_view model, DType dtype = DType::f32);
+
+  const RecogniserCard& card() const { return card_; }
+  const OnnxModel& model() const { return model_; }
+  // Names the weights: FNV-1a (64 bits, 16 hex digits) of the model file's bytes.
+  const std::string& fingerprint() const { return fingerprint_; }
+
+  // In the order of the network; the embedding is the last.
+  const std::vector<CutPoint>& cut_points() const { return cut_points_; }
+  // Throws where the name is no cut: where it does not exist, or which tensor goes round it.
+  const CutPoint& cut_point(const std::string& cut) const;
+  const Shape& feature_shape(const std::string& cut) const { return cut_point(cut).shape; }
+
+  // RGB images (N,3,h,w) with values in [0,1], of any size -> network input (N,3,height,width): bilinear
+  // resizing (half-pixel centres) where the size differs, channel order, (255 x - mean) * scale.
+  // Differentiable.
+  Tensor preprocess(const Tensor& images01) const;
+  // F: network input -> feature (N, feature_shape).
+  Tensor features(const Tensor& network_input, const std::string& cut) const;
+  // H: feature -> embedding (N, dimension), with norm 1.
+  Tensor embed_from(const Tensor& feature, const std::string& cut) const;
+  // H(F(x)) whatever the cut.
+  Tensor embed(const Tensor& network_input) const { return features(network_input, card_.embedding.name); }
+
+ private:
+  Recogniser(RecogniserCard card, OnnxModel model, std::string fingerprint);
+  void check_input(const Tensor& x) const;
+  Tensor finish(const Tensor& output) const;
+
+  RecogniserCard card_;
+  OnnxModel model_;
+  std::string fingerprint_;
+  std::vector<CutPoint> cut_points_;
+};
+
+}  // namespace advf

@@ -1,0 +1,105 @@
+#include "advface/reconstruction.h"
+
+#include <cmath>
+
+#include "autograd/tape.h"
+#include "nn/loss.h"
+#include "tensor/rng.h"
+
+namespace advf {
+namespace {
+
+void append(std::vector<double>& to, const std::vector<double>& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+Tensor embed_all(const Recogniser& recogniser, const Tensor& images, int64_t batch) {
+  std::vector<float> values;
+  for (int64_t begin = 0; begin < images.dim(0); begin += batch) {
+    const Tensor part = images.slice_batch(begin, std::min(images.dim(0), begin + batch));
+    const auto rows = recogniser.embed(recogniser.preprocess(part)).to_vector<float>();
+    values.insert(values.end(), rows.begin(), rows.end());
+  }
+  return Tensor::from(values, {images.dim(0), recogniser.card().embedding.dimension});
+}
+
+// Rows by index, contiguous.
+Tensor rows_of(const Tensor& t, const std::vector<int64_t>& rows) {
+  const int64_t d = t.dim(1);
+  std::vector<float> values;
+  for (int64_t r : rows) values.insert(values.end(), t.data<float>() + r * d, t.data<float>() + (r + 1) * d);
+  return Tensor::from(values, {int64_t(rows.size()), d});
+}
+
+std::vector<double> accepted(const std::vector<double>& scores, double threshold) {
+  std::vector<double> out;
+  for (double s : scores) out.push_back(s >= threshold ? 1 : 0);
+  return out;
+}
+
+}  // namespace
+
+ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& originals,
+                                           const std::vector<Judge>& judges, int64_t batch) {
+  check(images.shape() == originals.shape(), "reconstructions of shape ", images.shape(),
+        " of originals of shape ", originals.shape());
+  NoTapeScope off;
+  ReconstructionScores scores;
+  for (int64_t begin = 0; begin < images.dim(0); begin += batch) {
+    const int64_t end = std::min(images.dim(0), begin + batch);
+    const Tensor a = images.slice_batch(begin, end), b = originals.slice_batch(begin, end);
+    for (float s : ssim(a, b).to_vector<float>()) scores.ssim.push_back(double(s));
+    append(scores.psnr, psnr(a, b));
+    append(scores.mse, mse_per_image(a, b));
+  }
+  for (const Judge& judge : judges) {
+    const Tensor embedded = embed_all(*judge.recogniser, images, batch);
+    Identity identity;
+    identity.cosine = cosine_rows(embedded, judge.same);
+    identity.replay_same = accepted(identity.cosine, judge.threshold);
+    if (!judge.other_of.empty())
+      identity.replay_other =
+          accepted(cosine_rows(rows_of(embedded, judge.other_of), judge.other), judge.threshold);
+    scores.judges.push_back(std::move(identity));
+  }
+  return scores;
+}
+
+Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed) {
+  check(z.shape() == protected_features.shape(), "noise for features of shapes ", z.shape(), " and ",
+        protected_features.shape());
+  const int64_t n = z.dim(0), d = z.shape().numel(1, z.shape().rank());
+  std::vector<float> out = z.to_vector<float>();
+  const float *p = z.data<float>(), *q = protected_features.data<float>();
+  for (int64_t i = 0; i < n; ++i) {
+    const Philox rng{seed, uint64_t(i) | (uint64_t(1) << 63)};
+    const float* row = p + i * d;
+    std::vector<double> direction(static_cast<size_t>(d));
+    double zz = 0, zq = 0, qq = 0, distance = 0, dot = 0, norm = 0;
+    for (int64_t k = 0; k < d; ++k) {
+      direction[size_t(k)] = rng.normal(uint64_t(k));
+      const double a = double(row[k]), b = double(q[i * d + k]);
+      zz += a * a;
+      zq += a * b;
+      qq += b * b;
+      distance += (b - a) * (b - a);
+      dot += direction[size_t(k)] * a;
+    }
+    // On the sphere only the part across z turns it.
+    for (int64_t k = 0; k < d; ++k) {
+      if (on_sphere) direction[size_t(k)] -= dot / zz * double(row[k]);
+      norm += direction[size_t(k)] * direction[size_t(k)];
+    }
+    norm = std::sqrt(norm);
+    const double cosine = std::min(1.0, zq / std::sqrt(zz * qq)),
+                 sine = std::sqrt(std::max(0.0, 1 - cosine * cosine));
+    for (int64_t k = 0; k < d; ++k) {
+      const double unit = direction[size_t(k)] / norm;
+      out[size_t(i * d + k)] = float(on_sphere ? cosine * double(row[k]) + sine * std::sqrt(zz) * unit
+                                               : double(row[k]) + std::sqrt(distance) * unit);
+    }
+  }
+  return Tensor::from(out, z.shape());
+}
+
+}  // namespace advf

@@ -1,0 +1,44 @@
+// How well an attacker turns features back into faces: pixels (SSIM, PSNR, MSE), identity (cosine of the
+// reconstruction's embedding to the original's) and replay (the reconstruction accepted as the enrolled
+// person).
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advface/metrics.h"
+#include "advface/recogniser.h"
+
+namespace advf {
+
+// A recogniser that judges reconstructions: the deployed one, or one that the defence never saw.
+struct Judge {
+  std::string name;
+  const Recogniser* recogniser = nullptr;
+  double threshold = 0;  // a score at or above it is accepted; chosen outside the test images
+  Tensor same;           // (n, D) embeddings of the n originals
+  // Of another photograph of the same person, where there is one: rows `other_of` of the originals, (m, D).
+  Tensor other;
+  std::vector<int64_t> other_of;
+};
+
+// Per image. replay_same/_other hold 0 or 1; `other` only for the images of Judge::other_of, in that order.
+struct Identity {
+  std::vector<double> cosine, replay_same, replay_other;
+};
+struct ReconstructionScores {
+  std::vector<double> ssim, psnr, mse;
+  std::vector<Identity> judges;  // in the order of the judges
+};
+
+// images, originals: (n,3,S,S) in [0,1].
+ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& originals,
+                                           const std::vector<Judge>& judges, int64_t batch = 32);
+
+// The same distance in another direction: row i of the result differs from row i of z by a random vector of
+// the norm of (protected - z)[i]; on the sphere it is z turned by the same angle in a random direction. What
+// protection by chance would be. z, protected: (n, feature...).
+Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed);
+
+}  // namespace advf

@@ -1,0 +1,108 @@
+#include "nn/onnx/import.h"
+
+#include <cmath>
+
+namespace advf::onnx {
+
+const Attribute* NodeReader::find(const char* name, Attribute::Kind kind) {
+  for (const Attribute& a : node_.attributes) {
+    if (a.name != name) continue;
+    read_.insert(name);
+    if (kind == Attribute::Kind::none || a.kind == kind) return &a;
+    problem("attribute '", name, "' has the wrong type");
+  }
+  return nullptr;
+}
+
+int64_t NodeReader::integer(const char* name, int64_t fallback, int64_t low, int64_t high) {
+  const Attribute* a = find(name, Attribute::Kind::integer);
+  if (!a) return fallback;
+  if (a->integer >= low && a->integer <= high) return a->integer;
+  problem("attribute '", name, "' = ", a->integer, " is out of range");
+  return fallback;
+}
+
+double NodeReader::real(const char* name, double fallback) {
+  const Attribute* a = find(name, Attribute::Kind::real);
+  if (!a) return fallback;
+  if (std::isfinite(a->real)) return double(a->real);
+  problem("attribute '", name, "' is not a finite number");
+  return fallback;
+}
+
+std::string NodeReader::text(const char* name, const std::string& fallback) {
+  const Attribute* a = find(name, Attribute::Kind::text);
+  return a ? a->text : fallback;
+}
+
+std::vector<int64_t> NodeReader::integers(const char* name, const std::vector<int64_t>& fallback, int64_t low,
+                                          int64_t high) {
+  const Attribute* a = find(name, Attribute::Kind::integers);
+  if (!a) return fallback;
+  for (const int64_t v : a->integers)
+    if (v < low || v > high) {
+      problem("attribute '", name, "' holds ", v, ", which is out of range");
+      return fallback;
+    }
+  return a->integers;
+}
+
+std::vector<float> NodeReader::reals(const char* name) {
+  const Attribute* a = find(name, Attribute::Kind::reals);
+  return a ? a->reals : std::vector<float>();
+}
+
+const Constant* NodeReader::tensor(const char* name) {
+  const Attribute* a = find(name, Attribute::Kind::tensor);
+  return a ? &a->tensor : nullptr;
+}
+
+void NodeReader::report_unread() {
+  for (const Attribute& a : node_.attributes)
+    if (!read_.contains(a.name)) problem("attribute '", a.name, "' is not supported");
+}
+
+const OpRow* find_row(const std::string& op_type) {
+  for (const std::span<const OpRow> rows : {layer_rows(), elementwise_rows(), shape_rows()})
+    for (const OpRow& row : rows)
+      if (op_type == row.op_type) return &row;
+  return nullptr;
+}
+
+Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& problems) {
+  const OpRow* row = node.domain.empty() || node.domain == "ai.onnx" ? find_row(node.op_type) : nullptr;
+  if (!row) return {};
+  NodeReader reader(node, opset, dtype, problems);
+  if (node.inputs.size() < row->min_inputs || node.inputs.size() > row->max_inputs)
+    reader.problem("has ", node.inputs.size(), " inputs");
+  for (size_t i = 0; i < row->min_inputs && i < node.inputs.size(); ++i)
+    if (node.inputs[i].empty()) reader.problem("input ", i, " is missing");
+  reader.require(reader.has_output(0), "has no output");
+  for (size_t i = row->max_outputs; i < node.outputs.size(); ++i)
+    if (reader.has_output(i)) reader.problem("output ", i, " ('", node.outputs[i], "') is not supported");
+  Emit emit = row->compile(reader);
+  reader.report_unread();
+  return emit;
+}
+
+int checked_axis(int64_t axis, int rank) {
+  check(axis >= -rank && axis < rank, "axis ", axis, " of a tensor with ", rank, " dimensions");
+  return int(axis < 0 ? axis + rank : axis);
+}
+
+Value to_value(const Constant& constant, DType dtype) {
+  constexpr size_t kShort = 64;
+  Value v;
+  v.batched = false;
+  if (!constant.is_float) {
+    v.ints = constant.ints;
+    v.int_shape = constant.shape;
+    return v;
+  }
+  v.tensor = Tensor::from(constant.floats, constant.shape);
+  if (dtype != DType::f32) v.tensor = v.tensor.to(dtype);
+  if (constant.floats.size() <= kShort) v.host = constant.floats;
+  return v;
+}
+
+}  // namespace advf::onnx

@@ -1,0 +1,74 @@
+#include "nn/state_dict.h"
+
+#include <set>
+
+#include "tensor/backend.h"
+#include "tensor/io/safetensors.h"
+
+namespace advf {
+namespace {
+
+bool is_float(DType t) { return t == DType::f32 || t == DType::f64; }
+
+// A copy: what is loaded must not share bytes with the caller's tensors, as steps write in place.
+Tensor converted(const Tensor& value, DType dtype) {
+  const Tensor host = value.to(dtype);
+  if (MetaScope::active()) return Tensor::meta(host.shape(), dtype);
+  std::vector<std::byte> bytes(host.bytes());
+  if (!bytes.empty()) host.backend().copy_out(bytes.data(), host.raw(), bytes.size());
+  return Tensor::from_bytes(bytes, host.shape(), dtype);
+}
+
+}  // namespace
+
+TensorMap to_map(const std::vector<Named>& targets) {
+  TensorMap out;
+  for (const Named& n : targets) {
+    const bool fresh = out.emplace(n.name, *n.tensor).second;
+    check(fresh, "two tensors are named ", n.name);
+  }
+  return out;
+}
+
+TensorMap state_dict(Module& module) { return to_map(module.state()); }
+
+void load_named(const std::vector<Named>& targets, const TensorMap& tensors, const std::string& source) {
+  std::string missing, unexpected, misfit;
+  std::set<std::string> known;
+  for (const Named& n : targets) {
+    known.insert(n.name);
+    const auto found = tensors.find(n.name);
+    if (found == tensors.end()) {
+      missing += "\n  missing: " + n.name + " " + n.tensor->shape().str();
+      continue;
+    }
+    const Tensor& value = found->second;
+    if (value.shape() != n.tensor->shape())
+      misfit += "\n  wrong shape: " + n.name + " is " + value.shape().str() + ", the model needs " +
+                n.tensor->shape().str();
+    else if (!is_float(n.tensor->dtype()) && is_float(value.dtype()))
+      misfit += "\n  wrong type: " + n.name + " is " + name_of(value.dtype()) + ", the model needs " +
+                name_of(n.tensor->dtype());
+  }
+  for (const auto& [name, value] : tensors)
+    if (!known.contains(name)) unexpected += "\n  unexpected: " + name + " " + value.shape().str();
+  check(missing.empty() && unexpected.empty() && misfit.empty(), source, " does not fit the model:", missing,
+        unexpected, misfit);
+  for (const Named& n : targets) *n.tensor = converted(tensors.at(n.name), n.tensor->dtype());
+}
+
+void load_state_dict(Module& module, const TensorMap& tensors, const std::string& source) {
+  load_named(module.state(), tensors, source);
+}
+
+void save_weights(Module& module, const std::string& path, const Metadata& metadata) {
+  save_safetensors(path, state_dict(module), metadata);
+}
+
+Metadata load_weights(Module& module, const std::string& path) {
+  TensorFile file = load_safetensors(path);
+  load_state_dict(module, file.tensors, path);
+  return std::move(file.metadata);
+}
+
+}  // namespace advf

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Runs every fuzz target of a build for some seconds each, two at a time; fails on any crash, leak, hang or
+# allocation beyond the limits. Inputs that matter stay in BUILD_DIR/fuzz_corpus, those that crash in
+# BUILD_DIR/fuzz_crashes.   Usage: tests/fuzz/run.sh BUILD_DIR SECONDS
+set -eu
+if [ $# -ne 2 ]; then
+  echo "usage: $0 BUILD_DIR SECONDS" >&2
+  exit 2
+fi
+build=$(cd "$1" && pwd)
+export build seconds="$2"
+mkdir -p "$build/fuzz_crashes"
+if ! ls "$build"/bin/fuzz_* >/dev/null 2>&1; then
+  echo "$0: no fuzz targets in $build/bin; configure with cmake --preset asan and build" >&2
+  exit 1
+fi
+
+# shellcheck disable=SC2016
+printf '%s\n' "$build"/bin/fuzz_* | xargs -P 2 -I TARGET sh -c '
+  name=$(basename TARGET)
+  corpus="$build/fuzz_corpus/${name#fuzz_}"
+  mkdir -p "$corpus"
+  log="$build/fuzz_crashes/$name.log"
+  if TARGET -rss_limit_mb=1024 -malloc_limit_mb=512 -timeout=10 -max_len=8192 -max_total_time="$seconds" \
+      -artifact_prefix="$build/fuzz_crashes/$name-" -print_final_stats=1 \
+      "$corpus" "$build/fuzz_seeds/${name#fuzz_}" >"$log" 2>&1; then
+    echo "$name: no finds, $(sed -n "s/^stat::number_of_executed_units: *//p" "$log") inputs," \
+      "$(grep -o "cov: [0-9]*" "$log" | tail -n 1)"
+  else
+    echo "$name: FAILED; see $log"
+    tail -n 30 "$log"
+    exit 1
+  fi'

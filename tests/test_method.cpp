@@ -1,0 +1,223 @@
+// The method at toy size: decoder files, training that resumes, protection record by record.
+#define BOOST_TEST_MODULE method
+#include <boost/test/unit_test.hpp>
+#include <cstring>
+#include <filesystem>
+
+#include "advface/decoder.h"
+#include "advface/protect.h"
+#include "advface/train_decoder.h"
+#include "autograd/tape.h"
+#include "file_test_util.h"
+#include "nn/state_dict.h"
+#include "tensor/ops.h"
+#include "tensor/parallel.h"
+#include "test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+constexpr int64_t kDim = 12, kSize = 32;
+
+DecoderInfo toy_info(const std::string& name = "deconv") {
+  DecoderInfo info;
+  info.spec = {name, {kDim}, int(kSize), 16};
+  info.cut = "embedding";
+  info.recogniser = "0123456789abcdef";
+  info.trained_on = "raw";
+  info.domain = FeatureDomain::sphere;
+  return info;
+}
+
+// Unit vectors, and faces that are a simple function of them: two shades whose border moves.
+struct ToyFaces {
+  Tensor features;
+  explicit ToyFaces(int64_t n) : features(l2_normalise(randn({n, kDim}, 5, DType::f32))) {}
+  Tensor face(const std::vector<int64_t>& rows) const {
+    std::vector<float> pixels;
+    for (int64_t r : rows) {
+      const float* z = features.data<float>() + r * kDim;
+      for (int c = 0; c < 3; ++c)
+        for (int64_t y = 0; y < kSize; ++y)
+          for (int64_t x = 0; x < kSize; ++x)
+            pixels.push_back(x > kSize / 2 + 20 * double(z[c]) ? 0.5f + 0.4f * z[3] : 0.5f + 0.4f * z[4]);
+    }
+    return Tensor::from(pixels, {int64_t(rows.size()), 3, kSize, kSize});
+  }
+};
+
+struct ToyRun {
+  ToyFaces faces{160};
+  TrainData data;
+  TrainSettings settings;
+  explicit ToyRun(int epochs = 3) {
+    data.features = faces.features;
+    data.face = [this](const std::vector<int64_t>& rows) { return faces.face(rows); };
+    for (int64_t i = 0; i < 160; ++i) (i < 128 ? data.train : data.validation).push_back(i);
+    settings = {.epochs = epochs, .batch = 16, .learning_rate = 5e-3, .seed = 3};
+  }
+};
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+}
+bool same_state(Module& a, Module& b) {
+  const auto x = state_dict(a), y = state_dict(b);
+  bool same = x.size() == y.size();
+  for (const auto& [name, tensor] : x) same = same && y.contains(name) && same_bits(tensor, y.at(name));
+  return same;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(training_learns_and_beats_the_mean_face) {
+  ToyRun run(20);
+  Decoder decoder(toy_info(), 1);
+  DecoderTrainer trainer(decoder, run.data, run.settings);
+  while (!trainer.done()) trainer.step();
+  BOOST_REQUIRE_EQUAL(trainer.history().size(), 20u);
+  const Tensor x = run.faces.face(run.data.validation);
+  const Tensor mean = broadcast_to(reshape(decoder.statistics().mean_face, {1, 3, kSize, kSize}), x.shape());
+  const double mean_l1 = mean_all(abs(sub(mean, x))).item();
+  BOOST_TEST(trainer.history().back().validation_l1 < 0.8 * mean_l1);
+  BOOST_TEST(trainer.history().back().train_l1 < 0.8 * trainer.history().front().train_l1);
+}
+
+BOOST_AUTO_TEST_CASE(a_resumed_run_ends_at_the_same_weights) {
+  const TempDir dir;
+  const std::string path = dir / "run.checkpoint";
+  ToyRun run;
+  Decoder whole(toy_info(), 1);
+  DecoderTrainer uninterrupted(whole, run.data, run.settings);
+  while (!uninterrupted.done()) uninterrupted.step();
+  for (int stop : {1, 8, 13}) {  // inside an epoch, at its end
+    Decoder first(toy_info(), 1), second(toy_info(), 99);
+    DecoderTrainer a(first, run.data, run.settings);
+    for (int i = 0; i < stop; ++i) a.step();
+    a.save_checkpoint(path);
+    DecoderTrainer b(second, run.data, run.settings);
+    b.load_checkpoint(path);
+    while (!b.done()) b.step();
+    BOOST_TEST(same_state(whole, second), "stopped after " << stop);
+    BOOST_TEST(b.history().back().validation_ssim == uninterrupted.history().back().validation_ssim);
+  }
+  ToyRun other;
+  other.settings.seed = 4;
+  Decoder third(toy_info(), 1);
+  DecoderTrainer c(third, other.data, other.settings);
+  BOOST_CHECK_THROW(c.load_checkpoint(path), Error);
+}
+
+BOOST_AUTO_TEST_CASE(training_has_the_same_bits_at_any_thread_count) {
+  ToyRun run(1);
+  set_num_threads(1);
+  Decoder one(toy_info("resup"), 1), three(toy_info("resup"), 1);
+  DecoderTrainer a(one, run.data, run.settings);
+  while (!a.done()) a.step();
+  set_num_threads(3);
+  DecoderTrainer b(three, run.data, run.settings);
+  while (!b.done()) b.step();
+  set_num_threads(0);
+  BOOST_TEST(same_state(one, three));
+}
+
+BOOST_AUTO_TEST_CASE(a_decoder_file_keeps_everything) {
+  const TempDir dir;
+  const std::string path = dir / "decoder.safetensors";
+  ToyRun run(1);
+  Decoder decoder(toy_info(), 1);
+  DecoderTrainer trainer(decoder, run.data, run.settings);
+  while (!trainer.done()) trainer.step();
+  decoder.save(path);
+  const auto loaded = Decoder::load(path);
+  BOOST_TEST(same_state(decoder, *loaded));
+  BOOST_TEST(loaded->info().cut == "embedding");
+  BOOST_TEST((loaded->info().domain == FeatureDomain::sphere));
+  BOOST_TEST(same_bits(decoder.reconstruct(run.faces.features), loaded->reconstruct(run.faces.features, 7)));
+  loaded->check_fits({kDim}, "0123456789abcdef", "embedding", "features");
+  BOOST_CHECK_THROW(loaded->check_fits({kDim + 1}, "", "", "features"), Error);
+  BOOST_CHECK_THROW(loaded->check_fits({kDim}, "ffff", "", "features"), Error);
+  BOOST_CHECK_THROW(loaded->check_fits({kDim}, "", "pool", "features"), Error);
+}
+
+namespace {
+
+std::unique_ptr<Decoder> toy_shadow() {
+  ToyRun run(2);
+  auto decoder = std::make_unique<Decoder>(toy_info(), 1);
+  DecoderTrainer trainer(*decoder, run.data, run.settings);
+  while (!trainer.done()) trainer.step();
+  return decoder;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(protection_moves_the_image_and_keeps_the_bounds) {
+  const auto shadow = toy_shadow();
+  const Tensor z = ToyFaces(40).features;
+  const ProtectSettings settings{.epsilon = 0.1, .steps = 10, .seed = 2};
+  const Protected result = protect(*shadow, z, 0, settings);
+  double before = 0, after = 0, none = 0;
+  for (const ProtectReport& r : result.reports) {
+    before += r.loss_before;
+    after += r.loss_after;
+    BOOST_TEST(r.cosine > 0.7);
+    BOOST_TEST(r.loss_after >= r.loss_before);
+  }
+  BOOST_TEST(after > 3 * before);
+  // d itself lies in the ball: z_adv is parallel to z + d, so some multiple of it is within epsilon of z.
+  const auto a = result.features.to_vector<float>(), b = z.to_vector<float>();
+  for (int64_t i = 0; i < 40; ++i) {
+    double norm = 0, best = INFINITY;
+    for (int64_t k = 0; k < kDim; ++k)
+      norm += double(a[size_t(i * kDim + k)]) * double(a[size_t(i * kDim + k)]);
+    BOOST_TEST(std::abs(std::sqrt(norm) - 1) < 1e-5);
+    for (double scale = 0.6; scale < 1.6; scale += 0.0005) {
+      double largest = 0;
+      for (int64_t k = 0; k < kDim; ++k)
+        largest = std::max(
+            largest, std::abs(scale * double(a[size_t(i * kDim + k)]) - double(b[size_t(i * kDim + k)])));
+      best = std::min(best, largest);
+    }
+    BOOST_TEST(best <= 0.1 + 1e-3);
+  }
+  const Protected zero = protect(*shadow, z, 0, {.epsilon = 0, .steps = 3});
+  for (const ProtectReport& r : zero.reports) none = std::max(none, r.noise_linf);
+  BOOST_TEST(none < 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(a_record_depends_on_nothing_but_itself) {
+  const auto shadow = toy_shadow();
+  const Tensor z = ToyFaces(37).features;
+  const ProtectSettings settings{.epsilon = 0.08, .steps = 4, .seed = 9};
+  const Tensor whole = protect(*shadow, z, 0, settings).features;
+  for (int64_t chunk : {1, 5, 16}) {
+    for (int64_t begin = 0; begin < 37; begin += chunk) {
+      const int64_t end = std::min<int64_t>(37, begin + chunk);
+      const Tensor part = protect(*shadow, z.slice_batch(begin, end), begin, settings).features;
+      BOOST_TEST(same_bits(part, whole.slice_batch(begin, end)), "chunk " << chunk << " at " << begin);
+    }
+  }
+  set_num_threads(3);
+  BOOST_TEST(same_bits(protect(*shadow, z, 0, settings).features, whole));
+  set_num_threads(0);
+  BOOST_TEST(!same_bits(protect(*shadow, z, 1, settings).features, whole),
+             "the record's number keys the start");
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_protected_is_named) {
+  const auto shadow = toy_shadow();
+  auto broken = [&](float value, bool all) {
+    auto v = ToyFaces(4).features.to_vector<float>();
+    for (int64_t k = 0; k < (all ? kDim : 1); ++k) v[size_t(2 * kDim + k)] = value;
+    return Tensor::from(v, {4, kDim});
+  };
+  for (const Tensor& z : {broken(NAN, false), broken(INFINITY, false), broken(0, true), broken(5, false)})
+    BOOST_CHECK_EXCEPTION(protect(*shadow, z, 100, {}), Error, [](const Error& e) {
+      return std::string(e.what()).find("record 102") != std::string::npos;
+    });
+  BOOST_CHECK_THROW(protect(*shadow, ToyFaces(2).features, 0, {.epsilon = -1}), Error);
+  BOOST_CHECK_THROW(protect(*shadow, ToyFaces(2).features, 0, {.steps = 0}), Error);
+}

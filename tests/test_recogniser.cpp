@@ -1,0 +1,232 @@
+// The recogniser plug-in: cards, cut points, and the embeddings of real networks against PyTorch's.
+#define BOOST_TEST_MODULE recogniser
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+
+#include "advface/recogniser.h"
+#include "autograd/gradcheck.h"
+#include "autograd/tape.h"
+#include "file_test_util.h"
+#include "onnx_test_util.h"
+#include "tensor/io/npy.h"
+#include "tensor/ops.h"
+#include "test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// The folder of real models, or "" after saying that the test is skipped.
+std::string models() {
+  const char* set = std::getenv("ADVF_SHARED");
+  const fs::path root = set ? fs::path(set) : fs::path(ADVF_TEST_DATA) / "../../../shared";
+  if (fs::exists(root / "models")) return (root / "models").string();
+  std::cout << "SKIPPED: no models; set ADVF_SHARED to a folder with models/ in it\n";
+  return "";
+}
+
+// p(c,y,x) = (7x + 13y + 29c + floor(x y / 5)) mod 256 with c = R, G, B, in [0,1].
+std::vector<float> synthetic_image(int64_t height, int64_t width) {
+  std::vector<float> image;
+  for (int64_t c = 0; c < 3; ++c)
+    for (int64_t y = 0; y < height; ++y)
+      for (int64_t x = 0; x < width; ++x)
+        image.push_back(float((7 * x + 13 * y + 29 * c + x * y / 5) % 256) / 255);
+  return image;
+}
+
+double largest_difference(std::span<const float> a, std::span<const float> b) {
+  if (a.size() != b.size()) return INFINITY;
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double d = std::fabs(double(a[i]) - double(b[i]));
+    if (!(d <= worst)) worst = d;
+  }
+  return worst;
+}
+
+// Raw network output of `batch` rows: the synthetic image, and (as the first of two) its mirror image in y.
+void compare_to_reference(const std::string& name, const char* device, int64_t batch) {
+  const std::string folder = models();
+  if (folder.empty()) return;
+  const BackendScope scope(backend(device));
+  const Recogniser r = Recogniser::load(folder + "/" + name + ".json");
+  const int64_t height = r.card().input.height, width = r.card().input.width;
+  const std::vector<float> image = synthetic_image(height, width);
+  std::vector<float> pixels;
+  for (int64_t i = 1; i < batch; ++i) pixels.insert(pixels.end(), image.rbegin(), image.rend());
+  pixels.insert(pixels.end(), image.begin(), image.end());
+  const Tensor x = r.preprocess(Tensor::from(pixels, {batch, 3, height, width}));
+  const std::string& output = r.card().embedding.name;
+  const std::vector<float> raw = r.model().run({{r.card().input.name, x}}, {output})[0].to_vector<float>();
+  const std::vector<float> expected = load_npy(folder + "/reference/" + name + ".npy").to_vector<float>();
+  const size_t d = size_t(r.card().embedding.dimension);
+  BOOST_REQUIRE_EQUAL(expected.size(), d);
+  const double error = largest_difference(std::span(raw).last(d), expected);
+  std::cout << name << " on " << device << ", batch " << batch << ": largest difference " << error << "\n";
+  BOOST_TEST(error <= 1e-4);
+  if (batch == 1) return;
+  const Tensor first = x.slice_batch(0, 1);
+  const auto alone = r.model().run({{r.card().input.name, first}}, {output})[0].to_vector<float>();
+  BOOST_TEST(largest_difference(std::span(raw).first(d), alone) <= 1e-5);
+  BOOST_TEST(largest_difference(std::span(raw).first(d), expected) > 1e-2);  // it is another image
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(mobilefacenet_on_reference) {
+  compare_to_reference("mobilefacenet_112", "reference", 1);
+}
+BOOST_AUTO_TEST_CASE(mobilefacenet_on_cpu) { compare_to_reference("mobilefacenet_112", "cpu", 2); }
+BOOST_AUTO_TEST_CASE(facenet_on_reference) { compare_to_reference("facenet_casia_160", "reference", 1); }
+BOOST_AUTO_TEST_CASE(facenet_on_cpu) { compare_to_reference("facenet_casia_160", "cpu", 2); }
+
+// ---- cards
+
+namespace {
+
+const std::string kCard = R"({
+  "model": "net.onnx",
+  "input": {"name": "x", "width": 5, "height": 4, "channels": "BGR", "mean": 100, "scale": 0.02},
+  "crop": {"template": "arcface112", "margin": 0.1},
+  "embedding": {"name": "e", "dimension": 6, "unit_norm": false, "normalise": true},
+  "metric": "cosine",
+  "default_cut": "r"
+})";
+
+std::string with(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  BOOST_REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+std::vector<float> values(size_t n, uint64_t seed) {
+  return randn({int64_t(n)}, seed, DType::f32).to_vector<float>();
+}
+
+// conv -> relu r -> (sigmoid a) * r -> pool -> matmul e
+std::string small_network() {
+  return OnnxBuilder()
+      .input("x", {1, 3, 4, 5})
+      .output("e")
+      .floats("w", {7, 3, 3, 3}, values(189, 1))
+      .floats("v", {7, 6}, values(42, 2))
+      .node("Conv", {"x", "w"}, {"c"}, {{"pads", {1, 1, 1, 1}}})
+      .node("Relu", {"c"}, {"r"})
+      .node("Sigmoid", {"r"}, {"a"})
+      .node("Mul", {"a", "r"}, {"m"})
+      .node("GlobalAveragePool", {"m"}, {"g"})
+      .node("Flatten", {"g"}, {"f"})
+      .node("MatMul", {"f", "v"}, {"e"})
+      .bytes();
+}
+
+Recogniser small(DType dtype = DType::f32) {
+  return Recogniser::from_bytes(parse_card(kCard, "folder/card.json"), small_network(), dtype);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(cards_are_strict) {
+  const RecogniserCard card = parse_card(kCard, "folder/card.json");
+  BOOST_TEST(card.model == "folder/net.onnx");
+  BOOST_TEST(card.default_cut == "r");
+  BOOST_TEST((parse_card(with(kCard, ",\n  \"default_cut\": \"r\"", ""), "c").default_cut == "e"));
+  const auto refuse = [](const std::string& from, const std::string& to, const std::string& word) {
+    refused([&] { parse_card(with(kCard, from, to), "card.json"); }, {"card.json", word});
+  };
+  refuse("\"metric\"", "\"metrics\": 1, \"metric\"", "\"metrics\": unknown key");
+  refuse("\"margin\": 0.1", "\"margin\": 0.1, \"extra\": 2", "\"crop.extra\": unknown key");
+  refuse("\"width\": 5,", "", "\"input.width\" is missing");
+  refuse("\"width\": 5", "\"width\": 5.5", "\"input.width\" must be a whole number");
+  refuse("\"width\": 5", "\"width\": -5", "\"input.width\" must be a whole number");
+  refuse("BGR", "GBR", "allowed: RGB, BGR");
+  refuse("0.02", "0", "input.scale");
+  refuse("\"mean\": 100", "\"mean\": \"100\"", "\"input.mean\" must be a finite number");
+  refuse("\"mean\": 100", "\"mean\": 1e999", "not valid JSON");
+  refuse("cosine", "manhattan", "allowed: cosine");
+  refuse("\"normalise\": true", "\"normalise\": false", "unit sphere");
+  refuse("{\"template\"", "[{\"template\"", "not valid JSON");
+  refused([] { load_card("/nowhere/card.json"); }, {"/nowhere/card.json"});
+  survive(
+      kCard, [](const std::string& text) { parse_card(text, "card.json"); }, 3000);
+}
+
+BOOST_AUTO_TEST_CASE(a_card_must_fit_its_model) {
+  const auto refuse = [](const std::string& from, const std::string& to,
+                         const std::vector<std::string>& words) {
+    refused([&] { Recogniser::from_bytes(parse_card(with(kCard, from, to), "card.json"), small_network()); },
+            words);
+  };
+  refuse("\"name\": \"x\"", "\"name\": \"image\"", {"input.name", "image", "x"});
+  refuse("\"name\": \"e\"", "\"name\": \"z\"", {"embedding.name", "\"z\""});
+  refuse("\"dimension\": 6", "\"dimension\": 7", {"embedding.dimension", "7", "[1,6]"});
+  refuse("\"width\": 5", "\"width\": 6", {"[?,3,4,5]", "[1,3,4,6]"});
+  refuse("\"default_cut\": \"r\"", "\"default_cut\": \"a\"", {"'a' does not cut", "'r' goes round"});
+  refuse("\"default_cut\": \"r\"", "\"default_cut\": \"q\"", {"'q'"});
+}
+
+BOOST_AUTO_TEST_CASE(both_halves_make_the_whole) {
+  const Recogniser r = small();
+  std::vector<std::string> names;
+  for (const CutPoint& p : r.cut_points()) names.push_back(p.name);
+  BOOST_TEST((names == std::vector<std::string>{"c", "r", "m", "g", "f", "e"}));
+  BOOST_TEST((r.feature_shape("r") == Shape{7, 4, 5}));
+  BOOST_TEST((r.feature_shape("e") == Shape{6}));
+  BOOST_TEST(r.cut_point("r").macs == 7 * 4 * 5 * 27);
+  BOOST_TEST(r.cut_point("e").macs == 7 * 4 * 5 * 27 + 42);
+  BOOST_TEST(r.fingerprint().size() == 16u);
+  const Tensor x = randn({3, 3, 4, 5}, 5, DType::f32);
+  const Tensor whole = r.embed(x);
+  for (const std::string& cut : names)
+    BOOST_TEST(relative_error(r.embed_from(r.features(x, cut), cut), whole) < 1e-6, cut);
+  for (const float norm : reduce_sum(mul(whole, whole), {1}).to_vector<float>())
+    BOOST_TEST(std::fabs(norm - 1) < 1e-5);
+  const Tensor z = r.features(x, "e");
+  BOOST_TEST(r.embed_from(z, "e").id() == z.id());
+  refused([&] { r.features(randn({1, 3, 5, 4}, 1, DType::f32), "r"); }, {"(N,3,4,5)", "[1,3,5,4]"});
+  refused([&] { r.embed_from(x, "r"); }, {"'r'", "[7,4,5]", "[3,3,4,5]"});
+}
+
+BOOST_AUTO_TEST_CASE(preprocessing) {
+  const Recogniser r = small();
+  const std::vector<float> colours{0.2f, 0.4f, 1.0f};
+  std::vector<float> image;
+  for (const float c : colours) image.insert(image.end(), 20, c);
+  const auto out = r.preprocess(Tensor::from(image, {1, 3, 4, 5})).to_vector<float>();
+  for (size_t c = 0; c < 3; ++c)  // BGR: the first channel of the network is the last of the image
+    BOOST_TEST(std::fabs(out[c * 20] - (255 * colours[2 - c] - 100) * 0.02) < 1e-5);
+  BOOST_TEST((r.preprocess(Tensor::full({2, 3, 9, 7}, 0.5)).shape() == Shape{2, 3, 4, 5}));
+  refused([&] { r.preprocess(Tensor::zeros({1, 1, 4, 5})); }, {"(N,3,h,w)", "[1,1,4,5]"});
+}
+
+BOOST_AUTO_TEST_CASE(gradients_through_preprocessing_and_both_halves) {
+  const BackendScope scope(backend("reference"));
+  const Recogniser r = small(DType::f64);
+  const double error = gradient_error(
+      [&](const std::vector<Tensor>& x) {
+        const Tensor z = r.features(r.preprocess(x[0]), "r");
+        return std::vector<Tensor>{r.embed_from(z, "r"), r.embed(r.preprocess(x[0]))};
+      },
+      {randn({2, 3, 6, 6}, 9)}, {true}, 2);
+  BOOST_TEST(error < 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(cuts_of_facenet) {
+  const std::string folder = models();
+  if (folder.empty()) return;
+  const Recogniser r = Recogniser::load(folder + "/facenet_casia_160.json");
+  BOOST_TEST((r.feature_shape("MaxPool_3a_3x3") == Shape{64, 38, 38}));
+  BOOST_TEST((r.feature_shape("Conv2d_4b_3x3") == Shape{256, 17, 17}));
+  BOOST_TEST((r.feature_shape("Block35_5") == Shape{256, 17, 17}));
+  BOOST_TEST((r.feature_shape("Mixed_6a") == Shape{896, 8, 8}));
+  BOOST_TEST((r.feature_shape("embedding") == Shape{512}));
+  BOOST_TEST(std::fabs(double(r.cut_point("embedding").macs) / 1.42e9 - 1) < 0.01);
+  refused([&] { r.feature_shape("Block35_1_sum/none"); }, {"Block35_1_sum/none"});
+  refused([&] { r.feature_shape("Block35_1_concat"); }, {"goes round it", "Conv2d_4b_3x3"});
+}

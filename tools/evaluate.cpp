@@ -1,0 +1,27 @@
+// advface-evaluate: what recognition pays for protection, and what reconstruction still gets.
+#include "tools/evaluate.h"
+
+using namespace advf::tools;
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures recognition and reconstruction on raw and on protected features.",
+               "advface-evaluate");
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  advface-evaluate recognition --recogniser facenet.json --images lfw/images --pairs lfw/pairs.txt "
+      "\\\n"
+      "    --eyes 71,79.5,114,79.5 --shadow shadow.safetensors --epsilon 0.02 --side gallery --json "
+      "lfw.json\n"
+      "  advface-evaluate reconstruction --recogniser facenet.json --images celeba/images --labels "
+      "celeba/labels.csv \\\n"
+      "    --eyes 34.5,55.5,54,55.5 --attacker resup=attacker.safetensors --shadow shadow.safetensors \\\n"
+      "    --epsilons 0.02,0.04 --sheet sheet.png --json reconstruction.json");
+  RecognitionOptions recognition;
+  ReconstructionOptions reconstruction;
+  auto* recognition_app = add_recognition_verb(app, recognition);
+  add_reconstruction_verb(app, reconstruction);
+  return run(app, argc, argv, [&] {
+    return *recognition_app ? evaluate_recognition(recognition) : evaluate_reconstruction(reconstruction);
+  });
+}

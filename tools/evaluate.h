@@ -1,0 +1,30 @@
+// The verbs of advface-evaluate.
+#pragma once
+#include "tools/cli.h"
+#include "tools/face_options.h"
+
+namespace advf::tools {
+
+struct RecognitionOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectOptions protect;
+  std::string pairs, protected_file, protected_list, side = "gallery";
+};
+CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& options);
+int evaluate_recognition(RecognitionOptions& options);
+
+struct ReconstructionOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectOptions protect;
+  std::vector<double> epsilons;
+  std::vector<std::string> attackers, protected_files;
+  std::string judge, thresholds, sheet, part = "test";
+  int64_t limit = 0;
+  double fmr = 1e-3;
+};
+CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
+int evaluate_reconstruction(ReconstructionOptions& options);
+
+}  // namespace advf::tools

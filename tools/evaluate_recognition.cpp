@@ -1,0 +1,184 @@
+// advface-evaluate recognition: the LFW protocol, with the gallery, the probe or both protected. The first
+// image of a pair is the gallery's, the second the probe's.
+#include <filesystem>
+#include <iostream>
+#include <unordered_map>
+
+#include "advface/metrics.h"
+#include "tensor/io/npy.h"
+#include "tools/evaluate.h"
+#include "tools/progress.h"
+
+namespace advf::tools {
+namespace {
+
+// The protocol names .jpg files; other sets have the same names with another ending.
+std::string find_file(const std::string& folder, const std::string& name) {
+  namespace fs = std::filesystem;
+  if (fs::exists(fs::path(folder) / name)) return name;
+  for (const char* ending : {".png", ".jpeg", ".JPG", ".pgm", ".ppm"}) {
+    const std::string other = fs::path(name).replace_extension(ending).string();
+    if (fs::exists(fs::path(folder) / other)) return other;
+  }
+  fail(folder, "/", name, " does not exist, though the pairs name it");
+}
+
+// Features of the files that the pairs name, protected or not, as embeddings.
+struct Embeddings {
+  std::unordered_map<std::string, int64_t> row;
+  Tensor raw, guarded;  // guarded is undefined without protection
+};
+
+Tensor embed_rows(const Recogniser& recogniser, const Tensor& features, const std::string& cut) {
+  constexpr int64_t kBatch = 64;
+  std::vector<float> values;
+  for (int64_t begin = 0; begin < features.dim(0); begin += kBatch) {
+    const Tensor rows = features.slice_batch(begin, std::min(features.dim(0), begin + kBatch));
+    const auto part = recogniser.embed_from(rows, cut).to_vector<float>();
+    values.insert(values.end(), part.begin(), part.end());
+  }
+  return Tensor::from(values, {features.dim(0), recogniser.card().embedding.dimension});
+}
+
+// Protected features from a file, in the order of our rows.
+Tensor given_rows(const RecognitionOptions& o, const std::vector<std::string>& files, const Shape& like) {
+  check(!o.protected_list.empty(), "--protected needs --protected-list, the list of its files");
+  const Tensor rows = load_npy(o.protected_file).to(DType::f32);
+  FaceSource listed = FaceSource::open(o.faces.images, o.protected_list);
+  check(rows.shape().rank() == like.rank() && rows.dim(0) == listed.size(), o.protected_file, " has shape ",
+        rows.shape(), ", but ", o.protected_list, " names ", listed.size(), " files");
+  std::unordered_map<std::string, int64_t> at;
+  for (int64_t i = 0; i < listed.size(); ++i) at[listed.name(i)] = i;
+  const int64_t d = rows.shape().numel(1, rows.shape().rank());
+  check(d == like.numel(1, like.rank()), o.protected_file, ": rows of shape ", rows.shape(),
+        " for features of shape ", like);
+  std::vector<float> values;
+  for (const std::string& file : files) {
+    const auto found = at.find(file);
+    check(found != at.end(), o.protected_list, " does not name ", file, ", which the pairs need");
+    const float* p = rows.data<float>() + found->second * d;
+    values.insert(values.end(), p, p + d);
+  }
+  return Tensor::from(values, like);
+}
+
+Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, PairList& pairs) {
+  std::unordered_map<std::string, std::string> actual;
+  std::vector<std::string> names;
+  for (Pair& p : pairs.pairs)
+    for (std::string* name : {&p.a, &p.b}) {
+      auto [it, fresh] = actual.try_emplace(*name);
+      if (fresh) {
+        it->second = find_file(o.faces.images, *name);
+        names.push_back(it->second);
+      }
+      *name = it->second;
+    }
+  std::sort(names.begin(), names.end());
+  FaceSource faces(o.faces.images, names);
+  faces.set_max_broken_share(o.faces.max_broken);
+  const std::string cut = o.faces.cut_of(recogniser);
+  const FeatureSet set = extract(o.faces, recogniser, cut, faces);
+  check(!set.indices.empty(), o.faces.images, ": no image could be read");
+  Embeddings e;
+  std::vector<std::string> files;
+  for (size_t r = 0; r < set.indices.size(); ++r) {
+    files.push_back(faces.name(set.indices[r]));
+    e.row[files.back()] = int64_t(r);
+  }
+  e.raw = embed_rows(recogniser, set.features, cut);
+  Tensor guarded;
+  if (!o.protect.shadow.empty()) {
+    const auto shadow = Decoder::load(o.protect.shadow);
+    shadow->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+    o.protect.settings.seed = o.common.seed;
+    guarded = protect_all(*shadow, set.features, o.protect.settings).features;
+  } else if (!o.protected_file.empty()) {
+    guarded = given_rows(o, files, set.features.shape());
+  }
+  if (guarded.defined()) e.guarded = embed_rows(recogniser, guarded, cut);
+  return e;
+}
+
+double dot(const Tensor& a, int64_t i, const Tensor& b, int64_t j) {
+  const int64_t d = a.dim(1);
+  const float *x = a.data<float>() + i * d, *y = b.data<float>() + j * d;
+  double sum = 0;
+  for (int64_t k = 0; k < d; ++k) sum += double(x[k]) * double(y[k]);
+  return sum;  // embed_from gives unit vectors
+}
+
+nlohmann::json operating_point(const std::vector<ScoredPair>& scores, double far) {
+  const OperatingPoint p = tar_at_far(scores, far);
+  return {{"tar", p.tar()}, {"far", p.far()}, {"threshold", p.threshold}};
+}
+
+}  // namespace
+
+int evaluate_recognition(RecognitionOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  if (!o.protect.shadow.empty() && !o.protected_file.empty())
+    throw CLI::ValidationError("--shadow and --protected exclude each other");
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  PairList pairs = load_pairs(o.pairs);
+  const Embeddings e = embed_pairs(o, recogniser, pairs);
+  const bool guarded = e.guarded.defined();
+  const Tensor& gallery = guarded && o.side != "probe" ? e.guarded : e.raw;
+  const Tensor& probe = guarded && o.side != "gallery" ? e.guarded : e.raw;
+
+  std::vector<ScoredPair> scores;
+  int64_t lost = 0;
+  for (const Pair& p : pairs.pairs) {
+    const auto a = e.row.find(p.a), b = e.row.find(p.b);
+    if (a == e.row.end() || b == e.row.end()) {
+      ++lost;
+      continue;
+    }
+    scores.push_back({dot(gallery, a->second, probe, b->second), p.genuine, p.fold});
+  }
+  const FoldAccuracy accuracy = fold_accuracy(scores);
+  const double eer = equal_error_rate(scores);
+  const std::string side = guarded ? o.side : "none";
+  nlohmann::json tar;
+  for (const auto& [name, far] : {std::pair{"1e-2", 1e-2}, std::pair{"1e-3", 1e-3}})
+    tar[name] = operating_point(scores, far);
+  nlohmann::json result = {{"accuracy", {{"mean", accuracy.mean}, {"std", accuracy.deviation}}},
+                           {"tar_at_far", {{"1e-2", tar["1e-2"]["tar"]}, {"1e-3", tar["1e-3"]["tar"]}}},
+                           {"operating_points", tar},
+                           {"eer", eer},
+                           {"pairs", scores.size()},
+                           {"pairs_left_out", lost},
+                           {"protected", side},
+                           {"recogniser", o.faces.recogniser},
+                           {"cut", o.faces.cut_of(recogniser)}};
+  if (guarded && !o.protect.shadow.empty()) result["epsilon"] = o.protect.settings.epsilon;
+  o.common.write_json(result);
+  std::printf(
+      "accuracy %.4f +- %.4f   TAR@FAR 1e-2 %.4f   1e-3 %.4f   EER %.4f   (%zu pairs, protected: %s)\n",
+      accuracy.mean, accuracy.deviation, tar["1e-2"]["tar"].get<double>(), tar["1e-3"]["tar"].get<double>(),
+      eer, scores.size(), side.c_str());
+  if (lost > 0)
+    std::printf("%lld pairs left out because an image could not be read\n", static_cast<long long>(lost));
+  return 0;
+}
+
+CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& o) {
+  CLI::App* sub =
+      app.add_subcommand("recognition", "verification accuracy on a list of pairs (LFW protocol)");
+  o.faces.add_to(*sub);
+  sub->add_option("--pairs", o.pairs, "pairs in the format of LFW's pairs.txt")->required();
+  o.protect.add_to(*sub, "Protection");
+  sub->add_option("--protected", o.protected_file, "protected features from this file (.npy) instead")
+      ->group("Protection");
+  sub->add_option("--protected-list", o.protected_list, "the files that the rows of --protected belong to")
+      ->group("Protection");
+  sub->add_option("--side", o.side, "which side of a pair is protected: gallery, probe or both")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"gallery", "probe", "both"}))
+      ->group("Protection");
+  o.common.add_to(*sub);
+  return sub;
+}
+
+}  // namespace advf::tools

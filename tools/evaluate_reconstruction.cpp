@@ -1,0 +1,368 @@
+// advface-evaluate reconstruction: every attacker on raw features, on features protected at each epsilon, and
+// on noise of equal norm; each reconstruction scored as it is and moment-matched; beside them the mean face.
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <numeric>
+
+#include "advface/reconstruction.h"
+#include "advface/train_decoder.h"
+#include "nn/loss.h"
+#include "tensor/io/grid.h"
+#include "tensor/io/npy.h"
+#include "tools/evaluate.h"
+#include "tools/progress.h"
+
+namespace advf::tools {
+namespace {
+
+constexpr int64_t kSheetRows = 8;
+
+struct NamedDecoder {
+  std::string name;
+  std::unique_ptr<Decoder> decoder;
+};
+struct NamedFeatures {
+  std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
+  Tensor rows;
+  double cosine = 1;  // mean, to the raw features
+};
+// The images under test: rows of the feature set, with the people on them.
+struct TestSet {
+  std::vector<int64_t> rows, others;  // others: the rows that are not under test
+  std::vector<int64_t> person;        // of every row of the feature set
+  Tensor faces;                       // (n,3,S,S)
+};
+struct Row {
+  std::string attacker, features;
+  bool matched = false;
+  double feature_cosine = 1;
+  ReconstructionScores scores;
+};
+
+std::vector<NamedDecoder> load_attackers(const ReconstructionOptions& o, const Recogniser& recogniser,
+                                         const std::string& cut) {
+  std::vector<NamedDecoder> list;
+  for (const std::string& text : o.attackers) {
+    const size_t split = text.find('=');
+    const std::string path = split == std::string::npos ? text : text.substr(split + 1);
+    auto decoder = Decoder::load(path);
+    decoder->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+    check(list.empty() || list[0].decoder->info().split_seed == decoder->info().split_seed, path,
+          ": trained with another --split-seed than the first attacker; their test people differ");
+    check(list.empty() || list[0].decoder->info().spec.image_size == decoder->info().spec.image_size, path,
+          ": makes images of another size than the first attacker");
+    list.push_back(
+        {split == std::string::npos ? decoder->info().spec.name : text.substr(0, split), std::move(decoder)});
+  }
+  return list;
+}
+
+TestSet choose(const ReconstructionOptions& o, const FaceSource& faces, const FeatureSet& set,
+               uint64_t split_seed) {
+  std::vector<std::string> files;
+  for (int64_t i : set.indices) files.push_back(faces.name(i));
+  const Labels labels = o.faces.labels_of(files);
+  TestSet test;
+  std::map<std::string, int64_t> numbers;
+  for (const std::string& name : labels.identities)
+    test.person.push_back(numbers.try_emplace(name, int64_t(numbers.size())).first->second);
+  if (o.part == "all") {
+    test.rows.resize(files.size());
+    std::iota(test.rows.begin(), test.rows.end(), int64_t(0));
+  } else {
+    const Split split = split_by_identity(labels, split_seed);
+    test.rows = split.test;
+    test.others = split.train;
+    test.others.insert(test.others.end(), split.validation.begin(), split.validation.end());
+  }
+  if (o.limit > 0 && o.limit < int64_t(test.rows.size())) test.rows.resize(size_t(o.limit));
+  check(!test.rows.empty(), "there is no image to test on");
+  return test;
+}
+
+// The embeddings of all rows by one judge, and its threshold from pairs of people outside the test.
+Judge make_judge(const ReconstructionOptions& o, const std::string& name, const Recogniser& recogniser,
+                 FaceSource& faces, const FeatureSet& set, const TestSet& test) {
+  const FeatureSet all = extract(o.faces, recogniser, recogniser.card().embedding.name, faces);
+  check(all.indices == set.indices, "some images became unreadable; run again");
+  Judge judge{name, &recogniser, 0, gather_rows(all.features, test.rows), {}, {}};
+  if (!o.thresholds.empty()) {
+    std::ifstream in(o.thresholds);
+    const auto json = nlohmann::json::parse(in, nullptr, false);
+    check(json.is_object() && json.contains("judges") && json["judges"].contains(name) &&
+              json["judges"][name].contains("threshold") && json["judges"][name]["threshold"].is_number(),
+          o.thresholds, ": no threshold of the judge \"", name, "\"; give the result of an earlier run");
+    judge.threshold = json["judges"][name]["threshold"].get<double>();
+  } else {
+    check(!test.others.empty(),
+          "there are no people outside the test to set a threshold on; use --thresholds");
+    std::vector<int64_t> people;
+    for (int64_t r : test.others) people.push_back(test.person[size_t(r)]);
+    judge.threshold =
+        cross_identity_threshold(gather_rows(all.features, test.others), people, o.fmr).threshold;
+  }
+  // Type II replay: against the person's next photograph, if there is another.
+  std::map<int64_t, std::vector<int64_t>> photos;
+  for (size_t r = 0; r < test.person.size(); ++r) photos[test.person[r]].push_back(int64_t(r));
+  std::vector<int64_t> others;
+  for (size_t i = 0; i < test.rows.size(); ++i) {
+    const auto& mine = photos[test.person[size_t(test.rows[i])]];
+    if (mine.size() < 2) continue;
+    const auto at = std::find(mine.begin(), mine.end(), test.rows[i]);
+    judge.other_of.push_back(int64_t(i));
+    others.push_back(std::next(at) == mine.end() ? mine.front() : *std::next(at));
+  }
+  if (!others.empty()) judge.other = gather_rows(all.features, others);
+  return judge;
+}
+
+double mean_cosine(const Tensor& a, const Tensor& b) {
+  const int64_t n = a.dim(0);
+  const auto c = cosine_rows(a.view({n, a.numel() / n}), b.view({n, b.numel() / n}));
+  return std::accumulate(c.begin(), c.end(), 0.0) / double(n);
+}
+
+std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, const Tensor& raw, const TestSet& test,
+                                        const FeatureSet& set, const Recogniser& recogniser,
+                                        const std::string& cut) {
+  std::vector<NamedFeatures> sets{{"raw", raw, 1}};
+  std::vector<std::pair<std::string, Tensor>> guarded;
+  if (!o.protect.shadow.empty()) {
+    const auto shadow = Decoder::load(o.protect.shadow);
+    shadow->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+    for (double epsilon : o.epsilons) {
+      ProtectSettings settings = o.protect.settings;
+      settings.epsilon = epsilon;
+      settings.seed = o.common.seed;
+      guarded.emplace_back("epsilon " + short_number(epsilon), protect_all(*shadow, raw, settings).features);
+    }
+  }
+  for (const std::string& text : o.protected_files) {
+    const size_t split = text.find('=');
+    check(split != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
+    const std::string path = text.substr(split + 1);
+    const Tensor rows = load_npy(path).to(DType::f32);
+    check(rows.shape() == set.features.shape(), path, " has shape ", rows.shape(),
+          ", but the images have features of ", set.features.shape());
+    guarded.emplace_back(text.substr(0, split), gather_rows(rows, test.rows));
+  }
+  for (const auto& [name, rows] : guarded) {
+    const Tensor noise =
+        equal_norm_noise(raw, rows, domain_of(recogniser, cut) == FeatureDomain::sphere, o.common.seed);
+    sets.push_back({"protected, " + name, rows, mean_cosine(rows, raw)});
+    sets.push_back({"noise, " + name, noise, mean_cosine(noise, raw)});
+  }
+  return sets;
+}
+
+// An attacker trained on protected features meets those of its own epsilon; one trained on raw features meets
+// all.
+bool meets(const Decoder& attacker, const NamedFeatures& features) {
+  const std::string& trained_on = attacker.info().trained_on;
+  return !trained_on.starts_with("protected, epsilon ") || trained_on == features.name;
+}
+
+nlohmann::json interval(const std::vector<double>& values, const std::vector<int64_t>& people,
+                        uint64_t seed) {
+  if (values.empty()) return nullptr;
+  const Interval i = bootstrap_mean(values, people, seed);
+  return {{"mean", i.mean}, {"low", i.low}, {"high", i.high}};
+}
+
+nlohmann::json to_json(const Row& row, const std::vector<Judge>& judges, const std::vector<int64_t>& people,
+                       uint64_t seed) {
+  nlohmann::json json = {{"attacker", row.attacker},
+                         {"features", row.features},
+                         {"moment_matched", row.matched},
+                         {"feature_cosine", row.feature_cosine},
+                         {"ssim", interval(row.scores.ssim, people, seed)},
+                         {"psnr", interval(row.scores.psnr, people, seed)},
+                         {"mse", interval(row.scores.mse, people, seed)}};
+  for (size_t j = 0; j < judges.size(); ++j) {
+    const Identity& identity = row.scores.judges[j];
+    std::vector<int64_t> others;
+    for (int64_t i : judges[j].other_of) others.push_back(people[size_t(i)]);
+    json["cosine"][judges[j].name] = interval(identity.cosine, people, seed);
+    json["replay_rate"][judges[j].name] = {{"same_photo", interval(identity.replay_same, people, seed)},
+                                           {"other_photo", interval(identity.replay_other, others, seed)}};
+  }
+  return json;
+}
+
+std::string cell(const nlohmann::json& value, const char* format) {
+  if (!value.is_object()) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, format, value["mean"].get<double>());
+  return text;
+}
+
+void print_table(const nlohmann::json& rows, const std::vector<Judge>& judges) {
+  std::printf("%-12s %-28s %-8s %6s %6s %7s", "attacker", "features", "scored", "SSIM", "PSNR", "MSE");
+  for (const Judge& j : judges) std::printf(" | %s: cosine, replay same, other", j.name.c_str());
+  std::printf("\n");
+  for (const auto& r : rows) {
+    std::printf("%-12s %-28s %-8s %6s %6s %7s", r["attacker"].get<std::string>().c_str(),
+                r["features"].get<std::string>().c_str(),
+                r["moment_matched"].get<bool>() ? "matched" : "as is", cell(r["ssim"], "%.3f").c_str(),
+                cell(r["psnr"], "%.2f").c_str(), cell(r["mse"], "%.4f").c_str());
+    for (const Judge& j : judges)
+      std::printf(" | %6s %6s %6s", cell(r["cosine"][j.name], "%.3f").c_str(),
+                  cell(r["replay_rate"][j.name]["same_photo"], "%.3f").c_str(),
+                  cell(r["replay_rate"][j.name]["other_photo"], "%.3f").c_str());
+    std::printf("\n");
+  }
+}
+
+class Sheet {
+ public:
+  Sheet(const Tensor& originals) : rows_(size_t(std::min(originals.dim(0), kSheetRows))) {
+    add("original", originals);
+  }
+  void add(const std::string& label, const Tensor& images) {
+    labels_.columns.push_back(label);
+    const Shape one{images.dim(1), images.dim(2), images.dim(3)};
+    for (size_t i = 0; i < rows_.size(); ++i)
+      rows_[i].push_back(images.slice_batch(int64_t(i), int64_t(i) + 1).view(one));
+  }
+  void write(const std::string& path) const { write_png(path, make_grid(rows_, labels_)); }
+
+ private:
+  std::vector<std::vector<Tensor>> rows_;
+  GridLabels labels_;
+};
+
+// What keeps a row from meaning anything: an attacker that does no better than the mean face.
+nlohmann::json verdicts(const nlohmann::json& rows) {
+  nlohmann::json list = nlohmann::json::array();
+  double mean_face = 0;
+  for (const auto& r : rows)
+    if (r["attacker"] == "mean face" && !r["moment_matched"].get<bool>()) mean_face = r["ssim"]["mean"];
+  for (const auto& r : rows) {
+    if (r["features"] != "raw" || r["moment_matched"].get<bool>()) continue;
+    const bool counts = r["ssim"]["low"].get<double>() > mean_face;
+    list.push_back({{"attacker", r["attacker"]},
+                    {"ssim_above_mean_face", r["ssim"]["mean"].get<double>() - mean_face},
+                    {"counts", counts}});
+  }
+  return list;
+}
+
+}  // namespace
+
+int evaluate_reconstruction(ReconstructionOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  const std::string cut = o.faces.cut_of(recogniser);
+  std::vector<NamedDecoder> attackers = load_attackers(o, recogniser, cut);
+  const Decoder& first = *attackers[0].decoder;
+  if (o.epsilons.empty()) o.epsilons = {o.protect.settings.epsilon};
+
+  FaceSource faces = o.faces.open_images();
+  const FeatureSet set = extract(o.faces, recogniser, cut, faces);
+  TestSet test = choose(o, faces, set, first.info().split_seed);
+  std::vector<int64_t> images, people;
+  for (int64_t r : test.rows) {
+    images.push_back(set.indices[size_t(r)]);
+    people.push_back(test.person[size_t(r)]);
+  }
+  const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()),
+                        first.info().spec.image_size);
+  check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
+  test.faces = cache.batch(0, cache.count());
+
+  std::optional<Recogniser> second;
+  std::vector<Judge> judges{make_judge(o, "deployed", recogniser, faces, set, test)};
+  if (!o.judge.empty()) {
+    second.emplace(Recogniser::load(o.judge));
+    judges.push_back(make_judge(o, "second", *second, faces, set, test));
+  }
+
+  const auto sets = feature_sets(o, gather_rows(set.features, test.rows), test, set, recogniser, cut);
+  const ChannelMoments target = channel_moments(first.statistics().mean_face);
+  const Shape image_shape = test.faces.shape();
+  std::vector<float> mean_pixels;
+  const auto one = first.statistics().mean_face.to_vector<float>();
+  for (int64_t i = 0; i < test.faces.dim(0); ++i)
+    mean_pixels.insert(mean_pixels.end(), one.begin(), one.end());
+
+  nlohmann::json rows = nlohmann::json::array();
+  Sheet sheet(test.faces);
+  const int64_t total = 1 + 2 * int64_t(attackers.size() * sets.size());
+  Progress progress("score", total, "sets of reconstructions");
+  auto add_row = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
+                     const Tensor& made) {
+    if (interrupted()) throw Interrupted();
+    Row row{attacker, features.name, matched, features.cosine,
+            score_reconstructions(made, test.faces, judges)};
+    rows.push_back(to_json(row, judges, people, o.common.seed));
+    progress.advance(1);
+  };
+  add_row("mean face", {"none", {}, 0}, false, Tensor::from(mean_pixels, image_shape));
+  for (NamedDecoder& attacker : attackers)
+    for (const NamedFeatures& features : sets) {
+      if (!meets(*attacker.decoder, features)) continue;
+      const Tensor made = attacker.decoder->reconstruct(features.rows);
+      const Tensor matched = match_moments(made, target);
+      add_row(attacker.name, features, false, made);
+      add_row(attacker.name, features, true, matched);
+      sheet.add(attacker.name + " " + features.name, made);
+      if (features.name != "raw") sheet.add(attacker.name + " " + features.name + " matched", matched);
+    }
+  progress.finish();
+
+  nlohmann::json result = {{"images", test.rows.size()},
+                           {"part", o.part},
+                           {"rows", rows},
+                           {"fmr", o.fmr},
+                           {"recogniser", o.faces.recogniser},
+                           {"cut", cut},
+                           {"attackers", verdicts(rows)}};
+  for (const Judge& j : judges)
+    result["judges"][j.name] = {{"threshold", j.threshold}, {"images_with_another_photo", j.other_of.size()}};
+  if (!o.sheet.empty()) {
+    sheet.write(o.sheet);
+    result["sheet"] = o.sheet;
+  }
+  o.common.write_json(result);
+  print_table(rows, judges);
+  for (const auto& v : result["attackers"])
+    if (!v["counts"].get<bool>())
+      std::printf("no conclusion from %s: on raw features it does not beat the mean face\n",
+                  v["attacker"].get<std::string>().c_str());
+  if (!o.sheet.empty()) std::printf("contact sheet: %s\n", o.sheet.c_str());
+  return 0;
+}
+
+CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
+  CLI::App* sub =
+      app.add_subcommand("reconstruction", "what attackers reconstruct from raw and protected features");
+  o.faces.add_to(*sub);
+  o.faces.add_labels_to(*sub);
+  sub->add_option("--attacker", o.attackers,
+                  "decoder of an attacker, [NAME=]FILE; may be given several times")
+      ->required();
+  sub->add_option("--second-recogniser", o.judge, "card of a recogniser that the defence never saw");
+  sub->add_option("--part", o.part, "score the test people of the split, or all images")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"test", "all"}));
+  sub->add_option("--limit", o.limit, "score at most this many images; 0 = all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--fmr", o.fmr, "false match rate at which replay thresholds are set")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 0.5));
+  sub->add_option("--thresholds", o.thresholds, "take replay thresholds from an earlier result (.json)");
+  sub->add_option("--sheet", o.sheet, "contact sheet of originals and reconstructions (.png)");
+  o.protect.add_to(*sub, "Protection");
+  sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
+      ->delimiter(',')
+      ->group("Protection");
+  sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")
+      ->group("Protection");
+  o.common.add_to(*sub);
+  return sub;
+}
+
+}  // namespace advf::tools

@@ -1,0 +1,99 @@
+#include "tools/face_options.h"
+
+#include <cstring>
+#include <iostream>
+
+#include "tools/progress.h"
+
+namespace advf::tools {
+
+void FaceOptions::add_to(CLI::App& app, bool needs_recogniser) {
+  auto* r = app.add_option("--recogniser", recogniser, "recogniser card (.json beside its .onnx)");
+  if (needs_recogniser) r->required();
+  app.add_option("--images", images, "folder of photographs (JPEG, PNG, PGM), searched through")->required();
+  app.add_option("--list", list, "use the files of this list, one path below --images per line");
+  app.add_option("--eyes", eyes,
+                 "mean eye centres x1,y1,x2,y2 in pixels of the photographs: crops by the card's template; "
+                 "without it the whole image is used")
+      ->delimiter(',')
+      ->expected(4);
+  app.add_option("--cut", cut, "the recogniser's tensor that is the feature (default: the embedding)");
+  app.add_option("--cache", cache, "folder where computed features are kept and found again");
+  app.add_option("--max-broken", max_broken, "share of unreadable images above which the run ends")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+}
+
+void FaceOptions::add_labels_to(CLI::App& app) {
+  app.add_option("--labels", labels,
+                 "CSV with the columns file,identity; without it a person is the folder an image lies in");
+}
+
+std::optional<Eyes> FaceOptions::eye_centres() const {
+  if (eyes.empty()) return std::nullopt;
+  return Eyes{eyes[0], eyes[1], eyes[2], eyes[3]};
+}
+
+FaceSource FaceOptions::open_images() const {
+  FaceSource faces = FaceSource::open(images, list);
+  faces.set_max_broken_share(max_broken);
+  return faces;
+}
+
+Labels FaceOptions::labels_of(const std::vector<std::string>& files) const {
+  return labels.empty() ? labels_from_folders(files) : select(load_labels(labels), files);
+}
+
+FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, const std::string& cut,
+                   FaceSource& faces) {
+  Progress progress("features", faces.size(), "images");
+  int64_t before = 0;
+  ExtractOptions extract_options{options.extract_batch, [&](int64_t done) {
+                                   progress.advance(done - before);
+                                   before = done;
+                                   return !interrupted();
+                                 }};
+  FeatureSet set = extract_features(recogniser, cut, faces, crop_for(recogniser, options.eye_centres()),
+                                    options.cache, extract_options);
+  progress.finish();
+  if (int64_t(set.indices.size()) < faces.size())
+    std::cerr << faces.size() - int64_t(set.indices.size()) << " of " << faces.size()
+              << " images could not be read and are left out\n";
+  return set;
+}
+
+void ProtectOptions::add_to(CLI::App& app, const std::string& group) {
+  app.add_option("--shadow", shadow, "protect the features with this shadow decoder")->group(group);
+  app.add_option("--epsilon", settings.epsilon, "L-inf bound of the protection's noise")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--steps", settings.steps, "gradient steps of the protection")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--step-size", settings.step_size, "length of a step; 0 = 2.5 epsilon / steps")
+      ->capture_default_str()
+      ->group(group);
+}
+
+Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSettings& settings) {
+  constexpr int64_t kBatch = 256;
+  const int64_t n = features.dim(0);
+  Protected all{Tensor::empty(features.shape()), {}};
+  Progress progress("protect", n, "features");
+  for (int64_t begin = 0; begin < n; begin += kBatch) {
+    if (interrupted()) throw Interrupted();
+    const int64_t end = std::min(n, begin + kBatch);
+    const Protected chunk = protect(shadow, features.slice_batch(begin, end), begin, settings);
+    std::memcpy(all.features.slice_batch(begin, end).raw(), chunk.features.raw(), chunk.features.bytes());
+    all.reports.insert(all.reports.end(), chunk.reports.begin(), chunk.reports.end());
+    progress.advance(end - begin);
+  }
+  progress.finish();
+  return all;
+}
+
+FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut) {
+  return cut == recogniser.card().embedding.name ? FeatureDomain::sphere : FeatureDomain::real;
+}
+
+}  // namespace advf::tools

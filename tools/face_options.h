@@ -1,0 +1,51 @@
+// Options that the programs share: which recogniser, which images, cut out how; and what becomes of them.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advface/dataset.h"
+#include "advface/decoder.h"
+#include "advface/faces.h"
+#include "advface/features.h"
+#include "advface/protect.h"
+#include "advface/recogniser.h"
+#include "tools/cli.h"
+
+namespace advf::tools {
+
+struct FaceOptions {
+  std::string recogniser, images, list, labels, cut, cache;
+  std::vector<float> eyes;
+  double max_broken = 0.01;
+  int64_t extract_batch = 32;
+
+  void add_to(CLI::App& app, bool needs_recogniser = true);
+  void add_labels_to(CLI::App& app);
+
+  std::optional<Eyes> eye_centres() const;
+  FaceSource open_images() const;
+  // Labels of these files, from --labels or else from their folders' names.
+  Labels labels_of(const std::vector<std::string>& files) const;
+  // --cut, or the card's default for this program.
+  std::string cut_of(const Recogniser& recogniser) const {
+    return cut.empty() ? recogniser.card().embedding.name : cut;
+  }
+};
+
+// The features of all images of the options, with a progress line, from the cache where there is one.
+FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, const std::string& cut,
+                   FaceSource& faces);
+
+// Protecting on the fly: --shadow, --epsilon and so on, for programs that take raw or protected features.
+struct ProtectOptions {
+  std::string shadow;
+  ProtectSettings settings;
+  void add_to(CLI::App& app, const std::string& group);
+};
+// All rows, with a progress line; row r counts as record records[r].
+Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSettings& settings);
+
+FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut);
+
+}  // namespace advf::tools

@@ -1,0 +1,33 @@
+// advface-train: the shadow model, attackers and recognisers.
+#include <iostream>
+
+#include "tools/train.h"
+
+using namespace advf::tools;
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains shadow models, attackers and small recognisers.", "advface-train");
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  advface-train shadow --recogniser facenet.json --images celeba/images --labels celeba/labels.csv "
+      "\\\n"
+      "    --eyes 34.5,55.5,54,55.5 --decoder deconv --out shadow.safetensors\n"
+      "  advface-train attacker ... --decoder resup --shadow shadow.safetensors --epsilon 0.04 --out "
+      "adaptive.safetensors\n"
+      "  advface-train recogniser --images faces --out recogniser.json");
+  DecoderOptions shadow, attacker;
+  auto* shadow_app =
+      add_decoder_verb(app, "shadow", "trains the server's shadow model on raw features", shadow, false);
+  auto* attacker_app = add_decoder_verb(
+      app, "attacker", "trains an attacker: on raw features, or (adaptive) on protected ones", attacker,
+      true);
+  RecogniserOptions recogniser;
+  auto* recogniser_app = add_recogniser_verb(app, recogniser);
+  return run(app, argc, argv, [&] {
+    if (*shadow_app) return train_decoder(shadow);
+    if (*attacker_app) return train_decoder(attacker);
+    (void)recogniser_app;
+    return train_recogniser(recogniser);
+  });
+}

@@ -1,0 +1,214 @@
+// advface-train shadow | attacker: one loop, on raw features, on features protected here, or on a given file.
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <numeric>
+
+#include "tensor/io/grid.h"
+#include "tensor/io/npy.h"
+#include "tools/progress.h"
+#include "tools/train.h"
+
+namespace advf::tools {
+namespace {
+
+constexpr int64_t kSampleColumns = 10;
+
+// Rows and the files they belong to, split by person.
+struct Job {
+  DecoderInfo info;
+  std::vector<int64_t> indices;  // row -> image of the source
+  TrainData data;
+  Split split;
+};
+
+// A file of features has one row per line of --list, and nobody may guess which image is which.
+FeatureSet given_features(const DecoderOptions& o, const FaceSource& faces) {
+  check(!o.faces.list.empty(),
+        "--features needs --list, the list of files that advface-extract wrote beside it");
+  FeatureSet set;
+  set.features = load_npy(o.features).to(DType::f32);
+  check(set.features.shape().rank() >= 2 && set.features.dim(0) == faces.size(), o.features, " has shape ",
+        set.features.shape(), ", but ", o.faces.list, " names ", faces.size(), " files");
+  set.indices.resize(size_t(faces.size()));
+  std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
+  return set;
+}
+
+Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) {
+  const std::string cut = o.faces.cut_of(recogniser);
+  FeatureSet set = o.features.empty() ? extract(o.faces, recogniser, cut, faces) : given_features(o, faces);
+  Job job;
+  job.info.trained_on = o.features.empty() ? "raw" : o.features;
+  if (!o.protect.shadow.empty()) {
+    const auto shadow = Decoder::load(o.protect.shadow);
+    Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
+    shadow->check_fits(row, recogniser.fingerprint(), cut, o.faces.recogniser);
+    o.protect.settings.seed = o.common.seed;
+    set.features = protect_all(*shadow, set.features, o.protect.settings).features;
+    job.info.trained_on = "protected, epsilon " + short_number(o.protect.settings.epsilon);
+  }
+  Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
+  check(row == recogniser.feature_shape(cut), o.features, ": rows of shape ", row, ", but ",
+        o.faces.recogniser, " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
+  job.info.spec = {o.decoder, row, o.image_size};
+  job.info.cut = cut;
+  job.info.recogniser = recogniser.fingerprint();
+  job.info.domain = domain_of(recogniser, cut);
+  job.info.split_seed = o.split_seed;
+  job.indices = std::move(set.indices);
+  job.data.features = std::move(set.features);
+  std::vector<std::string> files;
+  for (int64_t i : job.indices) files.push_back(faces.name(i));
+  job.split = split_by_identity(o.faces.labels_of(files), o.split_seed);
+  return job;
+}
+
+// Originals above reconstructions.
+void write_samples(const std::string& path, Decoder& decoder, const TrainData& data,
+                   const EpochResult& epoch) {
+  std::vector<int64_t> rows = data.validation;
+  rows.resize(std::min<size_t>(rows.size(), size_t(kSampleColumns)));
+  const Tensor faces = data.face(rows), images = decoder.reconstruct(gather_rows(data.features, rows));
+  std::vector<std::vector<Tensor>> grid(2);
+  const int64_t size = decoder.info().spec.image_size;
+  for (int64_t i = 0; i < int64_t(rows.size()); ++i) {
+    grid[0].push_back(faces.slice_batch(i, i + 1).view({3, size, size}));
+    grid[1].push_back(images.slice_batch(i, i + 1).view({3, size, size}));
+  }
+  GridLabels labels;
+  labels.title = decoder.info().spec.name + ", epoch " + std::to_string(epoch.epoch) + ", validation SSIM " +
+                 short_number(epoch.validation_ssim);
+  labels.rows = {"original", "decoded"};
+  write_png(path, make_grid(grid, labels));
+}
+
+void write_curve(const std::string& path, const std::vector<EpochResult>& history) {
+  Series train{"training L1", {}, {}}, validation{"validation L1", {}, {}},
+      similarity{"validation SSIM", {}, {}};
+  for (const EpochResult& e : history) {
+    for (Series* s : {&train, &validation, &similarity}) s->xs.push_back(e.epoch);
+    train.ys.push_back(e.train_l1);
+    validation.ys.push_back(e.validation_l1);
+    similarity.ys.push_back(e.validation_ssim);
+  }
+  write_png(path, line_plot("training", {train, validation, similarity}, "epoch", ""));
+}
+
+nlohmann::json to_json(const std::vector<EpochResult>& history) {
+  auto list = nlohmann::json::array();
+  for (const EpochResult& e : history)
+    list.push_back({{"epoch", e.epoch},
+                    {"train_l1", e.train_l1},
+                    {"validation_l1", e.validation_l1},
+                    {"validation_ssim", e.validation_ssim},
+                    {"seconds", e.seconds}});
+  return list;
+}
+
+void run_epochs(DecoderTrainer& trainer, Decoder& decoder, const DecoderOptions& o, const TrainData& data,
+                const std::string& checkpoint) {
+  const int64_t per_epoch = trainer.batches_per_epoch();
+  while (!trainer.done()) {
+    const size_t epochs_before = trainer.history().size();
+    const int64_t begin = trainer.steps_done() % per_epoch;
+    Progress progress("epoch " + std::to_string(epochs_before + 1) + "/" + std::to_string(o.settings.epochs),
+                      (per_epoch - begin) * o.settings.batch, "images");
+    while (trainer.history().size() == epochs_before) {
+      if (interrupted()) {
+        progress.finish();
+        trainer.save_checkpoint(checkpoint);
+        std::cerr << "stopped after step " << trainer.steps_done()
+                  << "; the same command with --resume goes on from " << checkpoint << "\n";
+        throw Interrupted();
+      }
+      progress.advance(o.settings.batch, "loss " + short_number(trainer.step()));
+    }
+    progress.finish();
+    const EpochResult& e = trainer.history().back();
+    std::cerr << "  training L1 " << short_number(e.train_l1) << ", validation L1 "
+              << short_number(e.validation_l1) << ", validation SSIM " << short_number(e.validation_ssim)
+              << "\n";
+    trainer.save_checkpoint(checkpoint);
+    write_samples(o.samples, decoder, data, e);
+  }
+}
+
+}  // namespace
+
+int train_decoder(DecoderOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  o.settings.seed = o.common.seed;
+  o.settings.check_valid();
+  if (!o.features.empty() && !o.protect.shadow.empty())
+    throw CLI::ValidationError(
+        "--features and --shadow exclude each other: protect the file with advface-protect");
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  FaceSource faces = o.faces.open_images();
+  const DecoderSpec spec{o.decoder, recogniser.feature_shape(o.faces.cut_of(recogniser)), o.image_size};
+  make_decoder(spec, 0);  // a wrong name or size is found before hours of work
+  Job job = prepare(o, recogniser, faces);
+
+  std::cerr << "reading faces\n";
+  const FaceCache cache(faces, job.indices, crop_for(recogniser, o.faces.eye_centres()), o.image_size);
+  check(cache.count() == int64_t(job.indices.size()), "some images became unreadable; run again");
+  job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
+  job.data.train = job.split.train;
+  job.data.validation = job.split.validation;
+  std::cerr << job.data.train.size() << " images to train on, " << job.data.validation.size()
+            << " to validate on, " << job.split.test.size() << " left for tests; no person in two of them\n";
+
+  Decoder decoder(job.info, o.common.seed);
+  DecoderTrainer trainer(decoder, job.data, o.settings);
+  const std::string checkpoint = o.out + ".checkpoint";
+  if (o.samples.empty()) o.samples = o.out + ".png";
+  if (o.resume) trainer.load_checkpoint(checkpoint);
+  run_epochs(trainer, decoder, o, job.data, checkpoint);
+
+  decoder.save(o.out);
+  write_curve(o.out + ".curve.png", trainer.history());
+  std::error_code ignored;
+  std::filesystem::remove(checkpoint, ignored);
+  const EpochResult& last = trainer.history().back();
+  o.common.write_json({{"out", o.out},
+                       {"decoder", o.decoder},
+                       {"parameters", count_elements(decoder.parameters())},
+                       {"trained_on", job.info.trained_on},
+                       {"train_images", job.data.train.size()},
+                       {"validation_images", job.data.validation.size()},
+                       {"history", to_json(trainer.history())}});
+  std::cout << o.out << ": " << o.decoder << " trained on " << job.data.train.size() << " images ("
+            << job.info.trained_on << "), validation SSIM " << short_number(last.validation_ssim)
+            << "; samples in " << o.samples << "\n";
+  return 0;
+}
+
+CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::string& help, DecoderOptions& o,
+                           bool may_protect) {
+  CLI::App* sub = app.add_subcommand(verb, help);
+  o.decoder = may_protect ? "resup" : "deconv";
+  o.faces.add_to(*sub);
+  o.faces.add_labels_to(*sub);
+  std::string names;
+  for (const std::string& name : decoder_names()) names += (names.empty() ? "" : ", ") + name;
+  sub->add_option("--decoder", o.decoder, "architecture: " + names)->capture_default_str();
+  sub->add_option("--image-size", o.image_size, "side of the decoded images in pixels")
+      ->capture_default_str();
+  sub->add_option("--epochs", o.settings.epochs, "passes over the training images")->capture_default_str();
+  sub->add_option("--batch", o.settings.batch, "images per step")->capture_default_str();
+  sub->add_option("--lr", o.settings.learning_rate, "peak learning rate (Adam, one cycle)")
+      ->capture_default_str();
+  sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)");
+  sub->add_option("--split-seed", o.split_seed,
+                  "of the split by person: 80 % training, 10 % validation, 10 % test")
+      ->capture_default_str();
+  sub->add_option("--out", o.out, "where the decoder goes (.safetensors)")->required();
+  sub->add_option("--samples", o.samples, "picture of samples after each epoch (default: OUT.png)");
+  sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");
+  if (may_protect) o.protect.add_to(*sub, "Adaptive attacker");
+  o.common.add_to(*sub);
+  return sub;
+}
+
+}  // namespace advf::tools
