@@ -1,5 +1,5 @@
-// Element-wise ops at memory speed, from the formulas that the reference uses (scalar_math.h). Compiled for
-// the base instruction set: one core's 16 bytes per cycle are more than its share of the memory's bandwidth.
+// Element-wise ops on all threads, from the formulas that the reference uses (scalar_math.h), compiled for the base
+// instruction set. Simple maps run at memory speed; sigmoid and adam_step do not yet (docs/cpu-engine.md, Measured).
 #include <bit>
 #include <cmath>
 
