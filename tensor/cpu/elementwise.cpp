@@ -1,5 +1,6 @@
-// Element-wise ops on all threads, from the formulas that the reference uses (scalar_math.h), compiled for the base
-// instruction set. Simple maps run at memory speed; sigmoid and adam_step do not yet (docs/cpu-engine.md, Measured).
+// Element-wise ops on all threads, from the formulas that the reference uses (scalar_math.h), compiled for
+// the base instruction set. Simple maps run at memory speed; sigmoid and adam_step do not yet
+// (docs/cpu-engine.md, Measured).
 #include <bit>
 #include <cmath>
 
