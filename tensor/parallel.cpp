@@ -1,7 +1,8 @@
-// The pool: workers look for the next job for a few microseconds before they sleep, and a job never waits for a
-// worker that has not joined it, so a short job costs no context switch and a busy machine delays nobody.
+// The pool: workers look for the next job for a few microseconds before they sleep, and a job never waits for
+// a worker that has not joined it, so a short job costs no context switch and a busy machine delays nobody.
 #include "tensor/parallel.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -41,16 +42,16 @@ bool spin_until(Ready ready) {
 
 class Pool {
  public:
-  int size() {
-    std::lock_guard lock(run_mutex_);
-    ensure();
-    return size_;
+  // Takes no lock: a body of parallel_for may ask.
+  int size() const {
+    const int n = size_;
+    return n > 0 ? n : machine_threads();
   }
 
   void resize(int n) {
     std::lock_guard lock(run_mutex_);
     stop();
-    size_ = n > 0 ? n : std::max(1, int(std::thread::hardware_concurrency()));
+    size_ = n > 0 ? n : machine_threads();
   }
 
   void run(int64_t n, const std::function<void(int64_t)>& body) {
@@ -86,9 +87,12 @@ class Pool {
   }
 
  private:
+  static int machine_threads() { return std::max(1, int(std::thread::hardware_concurrency())); }
+
   void ensure() {
-    if (size_ == 0) size_ = std::max(1, int(std::thread::hardware_concurrency()));
-    while (int(workers_.size()) < size_ - 1) workers_.emplace_back([this, seen = generation_.load()] { loop(seen); });
+    if (size_ == 0) size_ = machine_threads();
+    while (int(workers_.size()) < size_ - 1)
+      workers_.emplace_back([this, seen = generation_.load()] { loop(seen); });
   }
 
   void loop(uint64_t seen) {
@@ -138,7 +142,7 @@ class Pool {
   std::mutex run_mutex_, mutex_;  // one job at a time; sleeping, waking and the first error
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
-  int size_ = 0;
+  std::atomic<int> size_{0};  // 0 until the first use
   const std::function<void(int64_t)>* body_ = nullptr;
   int64_t n_ = 0;
   std::atomic<int64_t> next_{0};
@@ -148,7 +152,8 @@ class Pool {
   std::exception_ptr error_;
 };
 
-// Never destroyed: whoever runs late, during exit, still finds it; the workers sleep and end with the process.
+// Never destroyed: whoever runs late, during exit, still finds it; the workers sleep and end with the
+// process.
 Pool& pool() {
   static Pool& instance = *new Pool;
   return instance;

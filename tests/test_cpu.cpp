@@ -155,6 +155,19 @@ BOOST_AUTO_TEST_CASE(parallel_for_nests_in_place) {
   BOOST_TEST(count == 100);
 }
 
+// An op that is run from a body binds there, and its bind asks for the number of threads.
+BOOST_AUTO_TEST_CASE(ops_run_inside_of_parallel_for) {
+  ThreadsScope scope(3);
+  const Tensor x = randn({2, 3, 11, 11}, 1, DType::f32), w = randn({4, 3, 3, 3}, 2, DType::f32);
+  const auto expected = conv2d(x, w, {}, {}).to_vector<float>();
+  std::atomic<int> equal{0};
+  parallel_for(6, [&](int64_t) {
+    BackendScope cpu(cpu_backend());
+    equal += conv2d(x, w, {}, {}).to_vector<float>() == expected;
+  });
+  BOOST_TEST(equal == 6);
+}
+
 BOOST_AUTO_TEST_CASE(parallel_for_from_many_threads) {
   ThreadsScope scope(3);
   std::atomic<int> count{0};

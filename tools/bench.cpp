@@ -5,11 +5,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 
-#include "tensor/cpu/cpu_backend.h"
+#include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/op.h"
 #include "tensor/parallel.h"

@@ -1,5 +1,7 @@
 #include "tools/bench_shapes.h"
 
+#include <array>
+
 namespace advf::tools {
 namespace {
 
@@ -103,6 +105,22 @@ std::vector<BenchCase> make_cases() {
   matmul("linear weight gradient", {32, 4096}, {32, 512}, kAbsent, {true, false});
   matmul("linear 16x1792 -> 512", {16, 1792}, {512, 1792}, {512}, {false, true});
   matmul("square 1024", {1024, 1024}, {1024, 1024}, kAbsent, {});
+  const Shape image{32, 64, 64, 64}, channel{64}, per_channel{1, 64, 1, 1};
+  const auto memory = [&](const char* name, const OpDef& op, Attrs attrs, std::vector<Shape> in) {
+    list.push_back({"memory", name, &op, attrs, std::move(in)});
+  };
+  memory("relu", op_relu, {}, {image});
+  memory("sigmoid", op_sigmoid, {}, {image});
+  memory("add", op_add, {}, {image, image});
+  memory("mul per channel", op_mul, {}, {image, per_channel});
+  memory("reduce_sum per channel", op_reduce_sum, AxesAttrs{0b1101, true}, {image});
+  memory("batch_norm_train", op_batch_norm_train, ScalarAttrs{1e-5, 0}, {image, channel, channel});
+  memory("batch_norm_train_grad", op_batch_norm_train_grad, ScalarAttrs{1e-5, 0},
+         {image, channel, channel, channel, image});
+  memory("max_pool2d 3x3 s2", op_max_pool2d, PoolAttrs{.kernel = {3, 3}, .stride = {2, 2}}, {image});
+  memory("resize2d 64 -> 160", op_resize2d, ResizeAttrs{{160, 160}}, {{16, 3, 64, 64}});
+  const Shape parameters{2097152};
+  memory("adam_step", op_adam_step, {}, {parameters, parameters, parameters, parameters, {8}});
   return list;
 }
 

@@ -1,6 +1,7 @@
 // conv2d, x (N,C,H,W), weight (O,C/g,kh,kw), and its adjoint in x, conv_transpose2d, on the GEMM driver:
 // rows = output channels, columns = output pixels, depth = input channels x taps. The adjoint is one GEMM per
-// output phase (y mod stride, x mod stride), each with the taps that meet this phase, so no zero is multiplied.
+// output phase (y mod stride, x mod stride), each with the taps that meet this phase, so no zero is
+// multiplied.
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/conv_phases.h"
 #include "tensor/cpu/depthwise.h"
@@ -20,9 +21,10 @@ struct Phase {
 
 class ConvOp : public BoundOp {
  public:
-  // in: channels per group of the input, out: of the output; forward: whether the weight's rows are the output.
-  ConvOp(const KernelTable& kernels, bool forward, int64_t groups, int64_t in, int64_t out, int64_t kernel_size,
-         int64_t plane_out, std::vector<Phase> phases)
+  // in: channels per group of the input, out: of the output; forward: whether the weight's rows are the
+  // output.
+  ConvOp(const KernelTable& kernels, bool forward, int64_t groups, int64_t in, int64_t out,
+         int64_t kernel_size, int64_t plane_out, std::vector<Phase> phases)
       : kernels_(&kernels),
         forward_(forward),
         groups_(groups),
@@ -90,8 +92,8 @@ class ConvOp : public BoundOp {
             arena.take<StoreRun>(max_width_)};
   }
 
-  void run_tile(const Phase& p, int64_t tile, const float* x, const float* packed, const float* bias, float* y,
-                Arena& area) const {
+  void run_tile(const Phase& p, int64_t tile, const float* x, const float* packed, const float* bias,
+                float* y, Arena& area) const {
     const Lane lane = take_lane(area);
     const int64_t group = tile / p.gemm.tiles(), pixels = p.gemm.n();
     const float* source = x + group * in_ * p.source.plane();
@@ -107,7 +109,8 @@ class ConvOp : public BoundOp {
       kernels_->store_rows(target + row * plane_out_, plane_out_, p.target.element_stride, c, p.gemm.width(),
                            int(rows), lane.runs, runs, bias ? bias + group * out_ + row : nullptr, nullptr);
     };
-    p.gemm.run_tile(tile % p.gemm.tiles(), packed + group * packed_per_group_ + p.packed, lane.gemm, pack_b, store);
+    p.gemm.run_tile(tile % p.gemm.tiles(), packed + group * packed_per_group_ + p.packed, lane.gemm, pack_b,
+                    store);
   }
 
   void pack(const float* weight, float* packed) const {

@@ -1,7 +1,7 @@
-// conv2d_grad_weight: x (N,C,H,W), g (N,O,h,w) -> (O,C/g,kh,kw). A GEMM with rows = output channels, columns =
-// input channels x taps and the output pixels of all images as depth. x is laid channels-last in padded strips, so
-// that a row of b (one pixel, one tap, all channels) is contiguous where it lies: the GEMM tile reads the taps out
-// of the strip by offsets, and every element of x is transposed once, not once per tap.
+// conv2d_grad_weight: x (N,C,H,W), g (N,O,h,w) -> (O,C/g,kh,kw). A GEMM with rows = output channels, columns
+// = input channels x taps and the output pixels of all images as depth. x is laid channels-last in padded
+// strips, so that a row of b (one pixel, one tap, all channels) is contiguous where it lies: the GEMM tile
+// reads the taps out of the strip by offsets, and every element of x is transposed once, not once per tap.
 #include <cstring>
 
 #include "tensor/cpu/bind.h"
@@ -11,17 +11,22 @@
 namespace advf::cpu {
 namespace {
 
-constexpr int64_t kBlockPixels = 256;       // depth of a block, at most (a row of pixels at least)
-constexpr int64_t kStripFloats = 48 * 1024; // of a block, at most (a row of pixels and one vector of channels at least)
+constexpr int64_t kBlockPixels = 256;  // depth of a block, at most (a row of pixels at least)
+constexpr int64_t kStripFloats =
+    48 * 1024;  // of a block, at most (a row of pixels and one vector of channels at least)
 constexpr int64_t kTileRows = 256;
 constexpr int64_t kWantedTasks = 16;
-constexpr int64_t kPartialFloats = 4 << 20; // of all partial sums
+constexpr int64_t kPartialFloats = 4 << 20;  // of all partial sums
 
 class GradWeightOp : public BoundOp {
  public:
   GradWeightOp(const KernelTable& kernels, const OpCall& call)
-      : kernels_(kernels), a_(call.attr<ConvAttrs>()), x_(call.in[0].shape), g_(call.in[1].shape),
-        w_(call.out[0].shape), lanes_(lane_count()) {
+      : kernels_(kernels),
+        a_(call.attr<ConvAttrs>()),
+        x_(call.in[0].shape),
+        g_(call.in[1].shape),
+        w_(call.out[0].shape),
+        lanes_(lane_count()) {
     const int64_t out = g_[1] / a_.groups, taps = w_[2] * w_[3];
     channel_tiles_ = Split{ceil_div(w_[1], kernels.lanes), 1};
     strip_w_ = (g_[3] - 1) * a_.stride[1] + (w_[3] - 1) * a_.dilation[1] + 1;
@@ -78,7 +83,9 @@ class GradWeightOp : public BoundOp {
   };
 
   int64_t strip_channels() const { return channel_tiles_.largest() * kernels_.lanes; }
-  int64_t largest_rows() const { return std::min<int64_t>(rows_.total, row_tiles_.largest() * rows_.largest()); }
+  int64_t largest_rows() const {
+    return std::min<int64_t>(rows_.total, row_tiles_.largest() * rows_.largest());
+  }
   Lane take_lane(Arena& arena) const {
     return {arena.take<float>(block_images_ * strip_h_ * strip_w_ * strip_channels()),
             arena.take<float>(largest_rows() * block_images_ * block_rows_ * g_[3]),
@@ -89,7 +96,8 @@ class GradWeightOp : public BoundOp {
     return (rows - 1) * a_.stride[0] + (w_[2] - 1) * a_.dilation[0] + 1;
   }
 
-  // Whole images while they are small, else rows of one image; then as many channels as the strip has room for.
+  // Whole images while they are small, else rows of one image; then as many channels as the strip has room
+  // for.
   void choose_blocks() {
     const int64_t pixels = g_[2] * g_[3];
     block_images_ = std::clamp<int64_t>(kBlockPixels / pixels, 1, g_[0]);
@@ -136,7 +144,8 @@ class GradWeightOp : public BoundOp {
     const Tile t = tile_at(task / block_splits_.parts);
     const int64_t split = task % block_splits_.parts;
     // The strip's margins and surplus channels are zeroed once: no block writes there.
-    std::memset(lane.strip, 0, size_t(block_images_ * strip_h_ * strip_w_ * strip_channels()) * sizeof(float));
+    std::memset(lane.strip, 0,
+                size_t(block_images_ * strip_h_ * strip_w_ * strip_channels()) * sizeof(float));
     for (int64_t b = block_splits_.begin(split); b < block_splits_.begin(split + 1); ++b) {
       Block block{b / row_blocks_ * block_images_, 0, b % row_blocks_ * block_rows_, 0};
       block.images = std::min(block_images_, g_[0] - block.image);
@@ -146,8 +155,9 @@ class GradWeightOp : public BoundOp {
       pack_rows(t, block, g, lane.a, depth);
       for (int64_t p = t.panel_begin; p < t.panel_end; ++p) {
         const int64_t first = rows_.begin(p) - t.row;
-        multiply(int(rows_.size(p)), t.vectors * w_[2] * w_[3], int(depth), lane.a + first * depth, lane.strip,
-                 sums + first * t.vectors * w_[2] * w_[3] * kernels_.lanes, b > block_splits_.begin(split));
+        multiply(int(rows_.size(p)), t.vectors * w_[2] * w_[3], int(depth), lane.a + first * depth,
+                 lane.strip, sums + first * t.vectors * w_[2] * w_[3] * kernels_.lanes,
+                 b > block_splits_.begin(split));
       }
     }
   }
@@ -192,8 +202,8 @@ class GradWeightOp : public BoundOp {
       const int64_t row = rows_.begin(p), rows = rows_.size(p);
       for (int64_t i = 0; i < block.images; ++i) {
         const float* image = g + ((block.image + i) * g_[1] + t.group * rows_.total + row) * plane;
-        kernels_.transpose(a + (row - t.row) * depth + i * pixels * rows, rows, image + block.row * g_[3], plane,
-                           rows, pixels);
+        kernels_.transpose(a + (row - t.row) * depth + i * pixels * rows, rows, image + block.row * g_[3],
+                           plane, rows, pixels);
       }
     }
   }
@@ -229,9 +239,9 @@ class GradWeightOp : public BoundOp {
   ConvAttrs a_;
   Shape x_, g_, w_;
   int lanes_;
-  Split channel_tiles_;         // of vectors of channels
-  Split rows_, row_tiles_;      // row panels; tiles of row panels
-  Split block_splits_;          // of the blocks of depth: each has its own partial sums
+  Split channel_tiles_;     // of vectors of channels
+  Split rows_, row_tiles_;  // row panels; tiles of row panels
+  Split block_splits_;      // of the blocks of depth: each has its own partial sums
   int64_t strip_w_ = 0, strip_h_ = 0;
   int64_t block_images_ = 1, block_rows_ = 1, row_blocks_ = 1, num_blocks_ = 1;
   int64_t tiles_ = 0, partial_floats_ = 0;

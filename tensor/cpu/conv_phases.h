@@ -1,5 +1,5 @@
-// conv2d and its adjoint as sums over taps: one phase for conv2d, one per (y mod stride, x mod stride) of the output
-// for conv_transpose2d, each with the taps that meet this phase.
+// conv2d and its adjoint as sums over taps: one phase for conv2d, one per (y mod stride, x mod stride) of the
+// output for conv_transpose2d, each with the taps that meet this phase.
 #pragma once
 #include <vector>
 
@@ -9,10 +9,10 @@
 namespace advf::cpu {
 
 struct ConvPhase {
-  PixelSource source;            // not finished
-  PixelTarget target;            // not finished
-  std::vector<int> kernel_tap;   // of each tap of the source, its index ky * kw + kx in the weight
-  int64_t pixels = 0;            // of all images
+  PixelSource source;           // not finished
+  PixelTarget target;           // not finished
+  std::vector<int> kernel_tap;  // of each tap of the source, its index ky * kw + kx in the weight
+  int64_t pixels = 0;           // of all images
 };
 
 std::vector<ConvPhase> conv2d_phases(const OpCall& call);

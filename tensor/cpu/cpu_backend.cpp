@@ -1,4 +1,5 @@
-// The fast CPU backend: chooses the instruction set, binds fast ops, and keeps freed memory for the next tensor.
+// The fast CPU backend: chooses the instruction set, binds fast ops, and keeps freed memory for the next
+// tensor.
 #include "tensor/cpu/cpu_backend.h"
 
 #include <array>
@@ -24,8 +25,8 @@ constexpr bool kCacheMemory = !__has_feature(address_sanitizer);
 constexpr bool kCacheMemory = true;
 #endif
 
-// Blocks of a few sizes per power of two, kept in lists when freed: a training step asks for the same sizes as the
-// one before it, and fresh pages from the system cost more than most element-wise ops.
+// Blocks of a few sizes per power of two, kept in lists when freed: a training step asks for the same sizes
+// as the one before it, and fresh pages from the system cost more than most element-wise ops.
 class BlockCache {
  public:
   std::byte* alloc(size_t bytes) {
@@ -65,7 +66,8 @@ class BlockCache {
  private:
   static constexpr size_t kMaxCached = size_t(1) << 30;
 
-  // 64 bytes of slack (a vector may be read past the end), then up to the next of eight steps per power of two.
+  // 64 bytes of slack (a vector may be read past the end), then up to the next of eight steps per power of
+  // two.
   static size_t rounded(size_t bytes) {
     if (bytes > SIZE_MAX / 2) throw std::bad_alloc();
     const size_t size = bytes + 64;
@@ -140,7 +142,10 @@ const KernelTable* choose_kernels() {
     if (std::strcmp(wanted, "reference") == 0) return nullptr;
     const KernelTable* table = kernels_named(wanted);
     check(table != nullptr, "ADVF_CPU_ISA=", wanted, ": this machine can run ",
-          kernels_named("avx512") ? "avx512, avx2 and " : kernels_named("avx2") ? "avx2 and " : "", "reference");
+          kernels_named("avx512") ? "avx512, avx2 and "
+          : kernels_named("avx2") ? "avx2 and "
+                                  : "",
+          "reference");
     return table;
   }
   for (const char* name : {"avx512", "avx2"})
@@ -157,7 +162,8 @@ const KernelTable*& chosen_kernels() {
 }  // namespace
 
 const KernelTable* kernels_named(const char* name) {
-  const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool v3 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   if (std::strcmp(name, "avx2") == 0 && v3) return &kernels_avx2;
   if (std::strcmp(name, "avx512") == 0 && v3 && __builtin_cpu_supports("avx512f") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&

@@ -1,5 +1,6 @@
-// Each plane is copied once into scratch with its zero margins, split by column modulo the stride, so that every tap
-// reads contiguous vectors; the GEMM tile with one row then sums the taps: its "columns" are pieces of output rows.
+// Each plane is copied once into scratch with its zero margins, split by column modulo the stride, so that
+// every tap reads contiguous vectors; the GEMM tile with one row then sums the taps: its "columns" are pieces
+// of output rows.
 #include "tensor/cpu/depthwise.h"
 
 #include <cstring>
@@ -13,11 +14,13 @@ constexpr int64_t kPlanesPerTask = 4;
 
 // A plane with margins that cover every tap, in stride_x parts of the columns that are equal modulo stride_x.
 struct PaddedPlane {
-  int64_t height, width;        // of the image
-  int64_t top, left;            // margins
-  int64_t rows, part_w;         // with margins; columns of one part
+  int64_t height, width;  // of the image
+  int64_t top, left;      // margins
+  int64_t rows, part_w;   // with margins; columns of one part
   int64_t stride_x;
-  int64_t floats() const { return rows * part_w * stride_x + kMaxVectors * 16; }  // vectors may read past the end
+  int64_t floats() const {
+    return rows * part_w * stride_x + kMaxVectors * 16;
+  }  // vectors may read past the end
 
   PaddedPlane(const std::vector<ConvPhase>& phases, int lanes) {
     const PixelSource& first = phases[0].source;
@@ -30,7 +33,8 @@ struct PaddedPlane {
         low_y = std::min(low_y, p.source.tap_y[t]);
         low_x = std::min(low_x, p.source.tap_x[t]);
         high_y = std::max(high_y, (p.source.grid_h - 1) * p.source.stride_y + p.source.tap_y[t] + 1);
-        high_x = std::max(high_x, (ceil_div(p.source.grid_w, lanes) * lanes) * stride_x + p.source.tap_x[t] + 1);
+        high_x =
+            std::max(high_x, (ceil_div(p.source.grid_w, lanes) * lanes) * stride_x + p.source.tap_x[t] + 1);
       }
     top = -low_y;
     left = ceil_div(-low_x, stride_x) * stride_x;
@@ -70,7 +74,8 @@ struct Positions {
       tap_offset.push_back(int32_t(plane.offset(p.source.tap_y[t], p.source.tap_x[t]) - origin));
     for (int64_t y = 0; y < p.source.grid_h; ++y)
       for (int64_t x = 0; x < p.source.grid_w; x += lanes) {
-        runs.push_back({p.target.base + y * p.target.row_stride + x * element_stride, int32_t(v_offset.size()) * lanes,
+        runs.push_back({p.target.base + y * p.target.row_stride + x * element_stride,
+                        int32_t(v_offset.size()) * lanes,
                         int32_t(std::min<int64_t>(lanes, p.source.grid_w - x))});
         v_offset.push_back(int32_t(origin + y * p.source.stride_y * plane.part_w + x));
       }
@@ -78,7 +83,8 @@ struct Positions {
   }
 };
 
-std::vector<Positions> all_positions(const std::vector<ConvPhase>& phases, const PaddedPlane& plane, int lanes) {
+std::vector<Positions> all_positions(const std::vector<ConvPhase>& phases, const PaddedPlane& plane,
+                                     int lanes) {
   std::vector<Positions> list;
   for (const ConvPhase& p : phases) list.emplace_back(p, plane, lanes);
   return list;
@@ -89,8 +95,10 @@ bool fits(const PaddedPlane& plane) { return plane.floats() < (int64_t(1) << 24)
 class DepthwiseOp : public BoundOp {
  public:
   DepthwiseOp(const BindArgs& args, const std::vector<ConvPhase>& phases)
-      : kernels_(args.kernels), plane_(phases, kernels_.lanes),
-        positions_(all_positions(phases, plane_, kernels_.lanes)), lanes_(lane_count()) {
+      : kernels_(args.kernels),
+        plane_(phases, kernels_.lanes),
+        positions_(all_positions(phases, plane_, kernels_.lanes)),
+        lanes_(lane_count()) {
     const Shape &x = args.call.in[0].shape, &y = args.call.out[0].shape, &w = args.call.in[1].shape;
     planes_ = x[0] * x[1];
     channels_ = x[1];
@@ -125,7 +133,8 @@ class DepthwiseOp : public BoundOp {
     float *plane, *sums, *taps;
   };
   Lane take_lane(Arena& arena) const {
-    return {arena.take<float>(plane_.floats()), arena.take<float>(most_ * kernels_.lanes), arena.take<float>(taps_)};
+    return {arena.take<float>(plane_.floats()), arena.take<float>(most_ * kernels_.lanes),
+            arena.take<float>(taps_)};
   }
 
   void run_phase(const Positions& p, const float* w, const float* bias, const Lane& l, float* y) const {
@@ -134,7 +143,8 @@ class DepthwiseOp : public BoundOp {
     for (size_t v = 0; v < p.v_offset.size(); v += kMaxVectors)
       kernels_.gemm_tile(1, kMaxVectors, taps, l.taps, l.plane, p.tap_offset.data(), p.v_offset.data() + v,
                          l.sums + int64_t(v) * kernels_.lanes, false);
-    kernels_.store_rows(y, 0, p.element_stride, l.sums, 0, 1, p.runs.data(), int(p.runs.size()), bias, nullptr);
+    kernels_.store_rows(y, 0, p.element_stride, l.sums, 0, 1, p.runs.data(), int(p.runs.size()), bias,
+                        nullptr);
   }
 
   const KernelTable& kernels_;
@@ -149,7 +159,9 @@ class DepthwiseOp : public BoundOp {
 class DepthwiseGradWeightOp : public BoundOp {
  public:
   DepthwiseGradWeightOp(const BindArgs& args, const std::vector<ConvPhase>& phases)
-      : kernels_(args.kernels), plane_(phases, kernels_.lanes), positions_(phases[0], plane_, kernels_.lanes),
+      : kernels_(args.kernels),
+        plane_(phases, kernels_.lanes),
+        positions_(phases[0], plane_, kernels_.lanes),
         lanes_(lane_count()) {
     const Shape &x = args.call.in[0].shape, &g = args.call.in[1].shape;
     planes_ = x[0] * x[1];

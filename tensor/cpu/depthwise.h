@@ -1,5 +1,5 @@
-// Depthwise convolution (one channel per group): every plane is correlated with a kernel of its own, so there is no
-// matrix product to block, only shifted planes to add up.
+// Depthwise convolution (one channel per group): every plane is correlated with a kernel of its own, so there
+// is no matrix product to block, only shifted planes to add up.
 #pragma once
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/conv_phases.h"

@@ -1,5 +1,6 @@
-// Element-wise ops at memory speed, from the formulas that the reference uses (scalar_math.h). Compiled for the
-// base instruction set: one core's 16 bytes per cycle are more than its share of the memory's bandwidth.
+// Element-wise ops on all threads, from the formulas that the reference uses (scalar_math.h), compiled for
+// the base instruction set. Simple maps run at memory speed; sigmoid and adam_step do not yet
+// (docs/cpu-engine.md, Measured).
 #include <bit>
 #include <cmath>
 
@@ -10,7 +11,8 @@
 namespace advf::cpu {
 namespace {
 
-// e^x to about 2 ulp without a branch or a table: 2^n times a polynomial on |r| <= ln(2)/2 (Taylor to degree 7).
+// e^x to about 2 ulp without a branch or a table: 2^n times a polynomial on |r| <= ln(2)/2 (Taylor to degree
+// 7).
 inline float fast_exp(float x) {
   x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
@@ -47,7 +49,8 @@ std::unique_ptr<BoundOp> binary_same(const BindArgs& args, F f) {
     const float *x = in[0].as<const float>(), *z = in[1].as<const float>();
     float* y = out[0].as<float>();
     parallel_chunks(n, kChunk, [&](int64_t begin, int64_t end) {
-      fill_blocks(y + begin, end - begin, [f, x = x + begin, z = z + begin](int64_t i) { return f(x[i], z[i]); });
+      fill_blocks(y + begin, end - begin,
+                  [f, x = x + begin, z = z + begin](int64_t i) { return f(x[i], z[i]); });
     });
   });
 }
@@ -167,12 +170,13 @@ std::unique_ptr<BoundOp> bind_pgd_step(const BindArgs& args) { return binary_sam
 
 std::unique_ptr<BoundOp> bind_prelu(const BindArgs& args) {
   const Shape& s = args.call.in[0].shape;
-  return make_op([rows = s.numel(0, 2), p = Plane(s), shared = args.call.in[1].shape[0] == 1](Views in, Views out,
-                                                                                             void*) {
+  return make_op([rows = s.numel(0, 2), p = Plane(s), shared = args.call.in[1].shape[0] == 1](
+                     Views in, Views out, void*) {
     parallel_rows(rows, p.size, [&](int64_t r) {
       const float* x = in[0].as<const float>() + r * p.size;
       const float slope = in[1].as<const float>()[shared ? 0 : r % p.channels];
-      fill_blocks(out[0].as<float>() + r * p.size, p.size, [=](int64_t i) { return scalar::Prelu{}(x[i], slope); });
+      fill_blocks(out[0].as<float>() + r * p.size, p.size,
+                  [=](int64_t i) { return scalar::Prelu{}(x[i], slope); });
     });
   });
 }

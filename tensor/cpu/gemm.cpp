@@ -8,7 +8,8 @@ namespace {
 // stream past it from the second; the accumulators of a tile stay in the second.
 constexpr int64_t kPanelFloats = 8192;
 constexpr int64_t kTileFloats = 48 * 1024;
-constexpr int64_t kWantedTiles = 32;  // enough for a few threads to share evenly; never depends on their number
+constexpr int64_t kWantedTiles =
+    32;  // enough for a few threads to share evenly; never depends on their number
 }  // namespace
 
 int lane_count() { return std::max({1, int(std::thread::hardware_concurrency()), num_threads()}); }
@@ -21,13 +22,15 @@ Gemm::Gemm(const KernelTable& kernels, int64_t m, int64_t n, int64_t k, int64_t 
   rows_ = Split::at_most(m, kernels.max_rows);
   depth_ = Split::at_most(k, kPanelFloats / width_);
   const int64_t panels = ceil_div(n, width_);
-  const int64_t row_parts = std::clamp<int64_t>(kWantedTiles / 2 / std::max<int64_t>(1, panels * siblings), 1, rows_.parts);
+  const int64_t row_parts =
+      std::clamp<int64_t>(kWantedTiles / 2 / std::max<int64_t>(1, panels * siblings), 1, rows_.parts);
   row_tiles_ = {rows_.parts, row_parts};
   int64_t most_rows = 0;
   for (int64_t i = 0; i < row_parts; ++i)
     most_rows = std::max(most_rows, rows_.begin(row_tiles_.begin(i + 1)) - rows_.begin(row_tiles_.begin(i)));
   int64_t per_tile = std::max<int64_t>(1, panels * siblings * row_parts / kWantedTiles);
-  if (depth_.parts > 1) per_tile = std::min(per_tile, std::max<int64_t>(1, kTileFloats / (most_rows * width_)));
+  if (depth_.parts > 1)
+    per_tile = std::min(per_tile, std::max<int64_t>(1, kTileFloats / (most_rows * width_)));
   column_tiles_ = Split::at_most(panels, per_tile);
   c_floats_ = most_rows * width_ * (depth_.parts > 1 ? column_tiles_.largest() : 1);
   for (int v = 0; v < kMaxVectors; ++v) v_offset_[v] = v * kernels.lanes;

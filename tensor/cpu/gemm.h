@@ -1,6 +1,7 @@
-// The one GEMM driver: c(M,N) = a(M,K) b(K,N). `a` is packed whole, in row panels, before the tiles start (or at
-// bind, for constants); panels of `b` are made where they are needed, in cache, by whatever packer the op brings,
-// so convolutions need no im2col buffer. Blocks depend on the shape alone: same bits at any thread count.
+// The one GEMM driver: c(M,N) = a(M,K) b(K,N). `a` is packed whole, in row panels, before the tiles start (or
+// at bind, for constants); panels of `b` are made where they are needed, in cache, by whatever packer the op
+// brings, so convolutions need no im2col buffer. Blocks depend on the shape alone: same bits at any thread
+// count.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -17,7 +18,9 @@ inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // [0, total) in `parts` pieces whose sizes differ by at most one.
 struct Split {
   int64_t total = 0, parts = 1;
-  static Split at_most(int64_t total, int64_t piece) { return {total, std::max<int64_t>(1, ceil_div(total, piece))}; }
+  static Split at_most(int64_t total, int64_t piece) {
+    return {total, std::max<int64_t>(1, ceil_div(total, piece))};
+  }
   int64_t begin(int64_t i) const { return total * i / parts; }
   int64_t size(int64_t i) const { return begin(i + 1) - begin(i); }
   int64_t largest() const { return ceil_div(total, parts); }
@@ -54,7 +57,8 @@ class Arena {
 
 class Gemm {
  public:
-  // `siblings`: how many GEMMs of this shape run side by side (groups, phases), which the tiles take into account.
+  // `siblings`: how many GEMMs of this shape run side by side (groups, phases), which the tiles take into
+  // account.
   Gemm(const KernelTable& kernels, int64_t m, int64_t n, int64_t k, int64_t siblings);
 
   int64_t m() const { return rows_.total; }
@@ -63,7 +67,7 @@ class Gemm {
   int vectors() const { return vectors_; }
   int64_t width() const { return width_; }  // columns of a panel of b
   int64_t tiles() const { return row_tiles_.parts * column_tiles_.parts; }
-  int64_t packed_a() const { return m() * k(); }                         // floats
+  int64_t packed_a() const { return m() * k(); }  // floats
   int64_t lane_floats() const { return depth_.largest() * width_ + c_floats_; }
 
   // Packs a: pack(dst, row, rows, k_begin, k_end) writes dst[(k - k_begin) * rows + r].
@@ -75,10 +79,11 @@ class Gemm {
          depth_.begin(kb + 1));
   }
 
-  // One tile: pack_b(dst, column, k_begin, k_end) writes rows of width() floats (columns past n() too, any value);
-  // store(c, row, rows, column) takes a dense rows x width() block.
+  // One tile: pack_b(dst, column, k_begin, k_end) writes rows of width() floats (columns past n() too, any
+  // value); store(c, row, rows, column) takes a dense rows x width() block.
   template <class PackB, class Store>
-  void run_tile(int64_t tile, const float* packed_a, float* lane, const PackB& pack_b, const Store& store) const {
+  void run_tile(int64_t tile, const float* packed_a, float* lane, const PackB& pack_b,
+                const Store& store) const {
     const int64_t rt = tile % row_tiles_.parts, ct = tile / row_tiles_.parts;
     const int64_t i_begin = row_tiles_.begin(rt), i_end = row_tiles_.begin(rt + 1);
     const int64_t row0 = rows_.begin(i_begin), rows = rows_.begin(i_end) - row0;
@@ -91,8 +96,8 @@ class Gemm {
         pack_b(panel, j * width_, k0, k1);
         for (int64_t i = i_begin; i < i_end; ++i)
           kernels_->gemm_tile(int(rows_.size(i)), vectors_, int(k1 - k0),
-                              packed_a + m() * k0 + rows_.begin(i) * (k1 - k0), panel, k_offset_.data(), v_offset_,
-                              c + (rows_.begin(i) - row0) * width_, kb > 0);
+                              packed_a + m() * k0 + rows_.begin(i) * (k1 - k0), panel, k_offset_.data(),
+                              v_offset_, c + (rows_.begin(i) - row0) * width_, kb > 0);
         if (kb + 1 == depth_.parts) store(c, row0, rows, j * width_);
       }
     }
@@ -103,8 +108,8 @@ class Gemm {
   int64_t n_;
   int vectors_;
   int64_t width_;
-  Split rows_, depth_;               // row panels, depth blocks
-  Split row_tiles_, column_tiles_;   // of row panels, of column panels
+  Split rows_, depth_;              // row panels, depth blocks
+  Split row_tiles_, column_tiles_;  // of row panels, of column panels
   int64_t c_floats_;
   int32_t v_offset_[kMaxVectors];
   std::vector<int32_t> k_offset_;

@@ -15,7 +15,9 @@ inline __m256i lane_mask(uint32_t mask) {
   return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(int(mask)), bits), bits);
 }
 inline Vec load_masked(const float* p, uint32_t mask) { return (Vec)_mm256_maskload_ps(p, lane_mask(mask)); }
-inline void store_masked(float* p, uint32_t mask, Vec v) { _mm256_maskstore_ps(p, lane_mask(mask), (__m256)v); }
+inline void store_masked(float* p, uint32_t mask, Vec v) {
+  _mm256_maskstore_ps(p, lane_mask(mask), (__m256)v);
+}
 inline Vec keep_lanes(Vec v, uint32_t mask) { return (Vec)_mm256_and_ps((__m256)v, (__m256)lane_mask(mask)); }
 inline Vec either(Vec a, Vec b) { return (Vec)_mm256_or_ps((__m256)a, (__m256)b); }
 inline Vec even_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }

@@ -10,7 +10,9 @@ constexpr int kLanes = 16, kMaxRows = 12, kMaxRowsWide = 6;
 typedef float Vec __attribute__((vector_size(64)));
 typedef float VecU __attribute__((vector_size(64), aligned(4), may_alias));
 
-inline Vec load_masked(const float* p, uint32_t mask) { return (Vec)_mm512_maskz_loadu_ps(__mmask16(mask), p); }
+inline Vec load_masked(const float* p, uint32_t mask) {
+  return (Vec)_mm512_maskz_loadu_ps(__mmask16(mask), p);
+}
 inline void store_masked(float* p, uint32_t mask, Vec v) {
   _mm512_mask_storeu_ps(p, __mmask16(mask), (__m512)v);
 }

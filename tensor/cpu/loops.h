@@ -1,4 +1,5 @@
-// Helpers of the fast ops that are bound by memory: a bound op from a lambda, and loops in chunks of fixed size.
+// Helpers of the fast ops that are bound by memory: a bound op from a lambda, and loops in chunks of fixed
+// size.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -41,9 +42,10 @@ void parallel_chunks(int64_t n, int64_t chunk, const F& body) {
 // body(row) over rows of `cost` elements each, several rows to a task where they are short.
 template <class F>
 void parallel_rows(int64_t rows, int64_t cost, const F& body) {
-  parallel_chunks(rows, std::max<int64_t>(1, kChunk / std::max<int64_t>(1, cost)), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) body(r);
-  });
+  parallel_chunks(rows, std::max<int64_t>(1, kChunk / std::max<int64_t>(1, cost)),
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t r = begin; r < end; ++r) body(r);
+                  });
 }
 
 // y[i] = f(i) for i in [0, n), through a small buffer: outputs may be inputs, and the loop still vectorises.

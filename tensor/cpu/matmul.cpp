@@ -1,4 +1,5 @@
-// matmul: op(a) op(b) + bias on the GEMM driver. A transposed operand costs a transposing packer, nothing else.
+// matmul: op(a) op(b) + bias on the GEMM driver. A transposed operand costs a transposing packer, nothing
+// else.
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/gemm.h"
 
@@ -25,17 +26,19 @@ class MatmulOp : public BoundOp {
     const float* bias = in.size() > 2 ? in[2].as<const float>() : nullptr;
     float* y = out[0].as<float>();
     parallel_for(gemm_.a_blocks(), [&](int64_t block) {
-      gemm_.pack_a_block(block, packed, [&](float* dst, int64_t row, int64_t rows, int64_t k_begin, int64_t k_end) {
-        if (attrs_.transpose_a)
-          copy(dst, rows, a + k_begin * gemm_.m() + row, gemm_.m(), k_end - k_begin, rows);
-        else
-          kernels_.transpose(dst, rows, a + row * gemm_.k() + k_begin, gemm_.k(), rows, k_end - k_begin);
-      });
+      gemm_.pack_a_block(
+          block, packed, [&](float* dst, int64_t row, int64_t rows, int64_t k_begin, int64_t k_end) {
+            if (attrs_.transpose_a)
+              copy(dst, rows, a + k_begin * gemm_.m() + row, gemm_.m(), k_end - k_begin, rows);
+            else
+              kernels_.transpose(dst, rows, a + row * gemm_.k() + k_begin, gemm_.k(), rows, k_end - k_begin);
+          });
     });
     const auto pack_b = [&](float* dst, int64_t column, int64_t k_begin, int64_t k_end) {
       const int64_t columns = std::min(gemm_.width(), gemm_.n() - column);
       if (attrs_.transpose_b)
-        kernels_.transpose(dst, gemm_.width(), b + column * gemm_.k() + k_begin, gemm_.k(), columns, k_end - k_begin);
+        kernels_.transpose(dst, gemm_.width(), b + column * gemm_.k() + k_begin, gemm_.k(), columns,
+                           k_end - k_begin);
       else
         copy(dst, gemm_.width(), b + k_begin * gemm_.n() + column, gemm_.n(), k_end - k_begin, columns);
     };

@@ -1,5 +1,5 @@
-// Sums and normalisations. Every sum is taken in f32 over short blocks and in f64 over the blocks, in an order that
-// the shape alone decides.
+// Sums and normalisations. Every sum is taken in f32 over short blocks and in f64 over the blocks, in an
+// order that the shape alone decides.
 #include <cmath>
 
 #include "tensor/cpu/bind.h"
@@ -145,8 +145,8 @@ std::unique_ptr<BoundOp> bind_batch_norm_train_grad(const BindArgs& args) {
       dgamma *= r;
       const double scale = double(in[1].as<const float>()[c]) * r;
       for_planes(d, c, [&](int64_t at) {
-        k->combine(out[0].as<float>() + at, g + at, float(scale), x + at, mean, float(-scale * r * dgamma / count),
-                   float(-scale * dbeta / count), d.inner);
+        k->combine(out[0].as<float>() + at, g + at, float(scale), x + at, mean,
+                   float(-scale * r * dgamma / count), float(-scale * dbeta / count), d.inner);
       });
       out[1].as<float>()[c] = float(dgamma);
       out[2].as<float>()[c] = float(dbeta);

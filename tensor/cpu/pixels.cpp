@@ -16,7 +16,8 @@ void PixelSource::finish() {
   height = 1;
 }
 
-int PixelSource::make_chunks(int64_t pixel, int64_t pixels, int vectors, int lanes, PixelChunk* chunks) const {
+int PixelSource::make_chunks(int64_t pixel, int64_t pixels, int vectors, int lanes,
+                             PixelChunk* chunks) const {
   // The panel's pieces of rows, none of which crosses a vector's end.
   struct Piece {
     int64_t image, y, x;
@@ -56,10 +57,11 @@ int PixelSource::make_chunks(int64_t pixel, int64_t pixels, int vectors, int lan
         if (sy < 0 || sy >= height) continue;
         int64_t low = 0, high = p->count;
         if (sx < 0) low = (-sx + stride_x - 1) / stride_x;
-        if (sx + (high - 1) * stride_x >= width) high = sx >= width ? 0 : (width - sx + stride_x - 1) / stride_x;
+        if (sx + (high - 1) * stride_x >= width)
+          high = sx >= width ? 0 : (width - sx + stride_x - 1) / stride_x;
         if (low >= high) continue;
-        *next++ = {p->image * image_stride + sy * width + sx - p->lane * stride_x,
-                   ((1u << (high - low)) - 1u) << (p->lane + low)};
+        *next++ = {p->image * image_stride + sy * width + sx - p->lane * stride_x, ((1u << (high - low)) - 1u)
+                                                                                       << (p->lane + low)};
       }
     }
   return most;

@@ -1,5 +1,5 @@
-// Pooling and resizing, plane by plane: loops run along the rows of the output, so that the compiler vectorises
-// over pixels, and what depends on the position alone is worked out at bind.
+// Pooling and resizing, plane by plane: loops run along the rows of the output, so that the compiler
+// vectorises over pixels, and what depends on the position alone is worked out at bind.
 #include "tensor/ops/pool.h"
 
 #include <vector>
@@ -49,7 +49,12 @@ struct PoolPlan {
   std::vector<Columns> columns;
 
   PoolPlan(const PoolAttrs& attrs, const Shape& image, const Shape& pooled)
-      : a(attrs), planes(image[0] * image[1]), h(image[2]), w(image[3]), oh(pooled[2]), ow(pooled[3]),
+      : a(attrs),
+        planes(image[0] * image[1]),
+        h(image[2]),
+        w(image[3]),
+        oh(pooled[2]),
+        ow(pooled[3]),
         columns(columns_of_taps(attrs, w, ow)) {}
   // f(offset in the image row of output column 0, columns) for every tap inside of the image, top to bottom.
   template <class F>
@@ -89,8 +94,13 @@ struct ResizePlan {
   std::vector<ResizeTap> rows, columns;
 
   ResizePlan(const Shape& source, const Shape& target, const ResizeAttrs& a)
-      : planes(source[0] * source[1]), source_h(source[2]), source_w(source[3]), target_h(target[2]),
-        target_w(target[3]), rows(resize_taps(source_h, target_h, a)), columns(resize_taps(source_w, target_w, a)) {}
+      : planes(source[0] * source[1]),
+        source_h(source[2]),
+        source_w(source[3]),
+        target_h(target[2]),
+        target_w(target[3]),
+        rows(resize_taps(source_h, target_h, a)),
+        columns(resize_taps(source_w, target_w, a)) {}
 };
 
 constexpr int64_t kMaxRow = 4096;  // of a resized image; wider ones are left to the reference
@@ -112,21 +122,22 @@ std::unique_ptr<BoundOp> bind_max_pool2d(const BindArgs& args) {
 
 std::unique_ptr<BoundOp> bind_max_pool2d_grad(const BindArgs& args) {
   const Shape &g = args.call.in[0].shape, &x = args.call.out[0].shape;
-  return make_op([planes = g[0] * g[1], small = g[2] * g[3], large = x[2] * x[3]](Views in, Views out, void*) {
-    parallel_rows(planes, large, [&](int64_t plane) {
-      float* dx = out[0].as<float>() + plane * large;
-      const float* from = in[0].as<const float>() + plane * small;
-      const int32_t* place = in[1].as<const int32_t>() + plane * small;
-      std::fill_n(dx, large, 0.0f);
-      for (int64_t i = 0; i < small; ++i) dx[place[i]] += from[i];
-    });
-  });
+  return make_op(
+      [planes = g[0] * g[1], small = g[2] * g[3], large = x[2] * x[3]](Views in, Views out, void*) {
+        parallel_rows(planes, large, [&](int64_t plane) {
+          float* dx = out[0].as<float>() + plane * large;
+          const float* from = in[0].as<const float>() + plane * small;
+          const int32_t* place = in[1].as<const int32_t>() + plane * small;
+          std::fill_n(dx, large, 0.0f);
+          for (int64_t i = 0; i < small; ++i) dx[place[i]] += from[i];
+        });
+      });
 }
 
 std::unique_ptr<BoundOp> bind_avg_pool2d(const BindArgs& args) {
   const PoolPlan plan(args.call.attr<PoolAttrs>(), args.call.in[0].shape, args.call.out[0].shape);
-  return make_op([plan, weights = average_weights(plan.a, plan.h, plan.w, plan.oh, plan.ow)](Views in, Views out,
-                                                                                           void*) {
+  return make_op([plan, weights = average_weights(plan.a, plan.h, plan.w, plan.oh, plan.ow)](
+                     Views in, Views out, void*) {
     parallel_rows(plan.planes, plan.oh * plan.ow * plan.a.kernel[0] * plan.a.kernel[1], [&](int64_t plane) {
       const float* x = in[0].as<const float>() + plane * plan.h * plan.w;
       for (int64_t oy = 0; oy < plan.oh; ++oy) {
@@ -143,8 +154,8 @@ std::unique_ptr<BoundOp> bind_avg_pool2d(const BindArgs& args) {
 
 std::unique_ptr<BoundOp> bind_avg_pool2d_grad(const BindArgs& args) {
   const PoolPlan plan(args.call.attr<PoolAttrs>(), args.call.out[0].shape, args.call.in[0].shape);
-  return make_op([plan, weights = average_weights(plan.a, plan.h, plan.w, plan.oh, plan.ow)](Views in, Views out,
-                                                                                           void*) {
+  return make_op([plan, weights = average_weights(plan.a, plan.h, plan.w, plan.oh, plan.ow)](
+                     Views in, Views out, void*) {
     parallel_rows(plan.planes, plan.h * plan.w, [&](int64_t plane) {
       float* dx = out[0].as<float>() + plane * plan.h * plan.w;
       std::fill_n(dx, plan.h * plan.w, 0.0f);
@@ -152,7 +163,8 @@ std::unique_ptr<BoundOp> bind_avg_pool2d_grad(const BindArgs& args) {
         const float* g = in[0].as<const float>() + (plane * plan.oh + oy) * plan.ow;
         const float* weight = weights.data() + oy * plan.ow;
         plan.for_taps(oy, [&](int64_t offset, Columns c) {
-          for (int64_t ox = c.begin; ox < c.end; ++ox) dx[offset + ox * plan.a.stride[1]] += g[ox] * weight[ox];
+          for (int64_t ox = c.begin; ox < c.end; ++ox)
+            dx[offset + ox * plan.a.stride[1]] += g[ox] * weight[ox];
         });
       }
     });

@@ -13,7 +13,8 @@ struct ResizeTap {
   double weight;
 };
 
-inline ResizeTap resize_tap(int64_t i, int64_t in, int64_t out, ResizeMode mode, ResizeCoordinates coordinates) {
+inline ResizeTap resize_tap(int64_t i, int64_t in, int64_t out, ResizeMode mode,
+                            ResizeCoordinates coordinates) {
   const double scale = double(in) / double(out);
   double x = 0;
   switch (coordinates) {
