@@ -39,8 +39,8 @@ while [[ $# -gt 0 ]]; do
     *) usage_error "unknown argument $1" ;;
   esac
 done
-[[ -z $faces == -z $recogniser ]] || usage_error "--faces and --recogniser belong together"
-[[ -z $pairs == -z $pairs_faces ]] || usage_error "--pairs and --pairs-faces belong together"
+[[ ${faces:+x} == "${recogniser:+x}" ]] || usage_error "--faces and --recogniser belong together"
+[[ ${pairs:+x} == "${pairs_faces:+x}" ]] || usage_error "--pairs and --pairs-faces belong together"
 
 ensure_build_packages release
 build_preset release programs
