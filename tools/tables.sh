@@ -74,3 +74,9 @@ common=(--recogniser "$facenet" --second-recogniser "$mobile" "${attackers[@]}" 
 evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --sheet "$out/celeba.png"
 evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 1000 \
   --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
+
+for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw; do
+  for text in "$out/$file".txt "$out/$file"_*.txt; do
+    [ -f "$text" ] && printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
+  done
+done | tee "$out/tables.txt"
