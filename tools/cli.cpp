@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 #include <new>
+#include <sstream>
 
 #include "cuda/cuda_backend.h"
 #include "tensor/backend.h"
@@ -21,7 +22,9 @@ void on_signal(int signal) {
 }  // namespace
 
 void Common::add_to(CLI::App& app) {
-  app.add_option("--device", device, "where to compute: cpu, reference or cuda")->capture_default_str();
+  app.add_option("--device", device, "where to compute: cpu, reference or cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "reference", "cuda"}));
   app.add_option("--seed", seed, "seed of everything random")->capture_default_str();
   app.add_option("--threads", threads, "CPU threads; 0 = all of the machine")
       ->capture_default_str()
@@ -34,6 +37,7 @@ void Common::activate() const {
   set_num_threads(threads);
   // Kept for the whole run of the program.
   static BackendScope scope(backend(device));
+  check_writable({json});
 }
 
 void Common::write_json(const nlohmann::json& result) const {
@@ -58,8 +62,11 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     return 2;
   }
   try {
-    return body();
-  } catch (const CLI::ParseError& e) {  // options that exclude each other, found after parsing
+    const int code = body();
+    // A full disk behind a redirection shows only when the buffers are written.
+    check(bool(std::cout.flush()) && std::fflush(stdout) == 0, "the standard output cannot be written");
+    return code;
+  } catch (const CLI::ParseError& e) {  // found wrong after parsing
     std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
     return 2;
   } catch (const Interrupted&) {
@@ -71,6 +78,30 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     std::cerr << app.get_name() << ": " << e.what() << '\n';
   }
   return 1;
+}
+
+void as_usage(const std::function<void()>& judge) {
+  try {
+    judge();
+  } catch (const Error& e) {
+    throw CLI::ValidationError(e.what());
+  }
+}
+
+CLI::Validator number_in(double low, double high) {
+  std::ostringstream range;
+  range << "[" << low << " - " << high << "]";
+  return {[low, high, name = range.str()](std::string& text) {
+            double value = 0;
+            const bool ok = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+            return ok ? std::string() : "Value " + text + " not in range " + name;
+          },
+          "FLOAT in " + range.str()};
+}
+
+void check_writable(std::initializer_list<std::string> paths) {
+  for (const std::string& path : paths)
+    if (!path.empty()) AtomicFile probe(path);
 }
 
 void install_interrupt_handler() {
