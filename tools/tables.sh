@@ -71,8 +71,8 @@ attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out
 for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive=$out/adaptive_$e.safetensors"); done
 common=(--recogniser "$facenet" --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
         --epsilons "$(IFS=,; echo "${epsilons[*]}")")
-evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --sheet "$out/celeba.png"
-evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 1000 \
+evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit 512 --sheet "$out/celeba.png"
+evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \
   --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
 
 for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw; do
