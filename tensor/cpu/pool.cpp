@@ -71,6 +71,10 @@ void max_pool_row(const PoolPlan& p, const KernelTable& kernels, const float* x,
   offsets.clear();
   p.for_taps(oy, [&](int64_t offset, Columns) { offsets.push_back(int32_t(offset)); });
   const int64_t begin = p.columns.front().begin, end = std::max(begin, p.columns.back().end);
+  // The order in which windows touch lines hides the stream from the hardware's prefetcher.
+  constexpr int64_t kAhead = 1024, kLine = 16;
+  const float* ahead = x + oy * p.a.stride[0] * p.w + kAhead;
+  for (int64_t i = 0; i < p.a.stride[0] * p.w; i += kLine) __builtin_prefetch(ahead + i);
   kernels.maps.max_pool(y, place, x, begin, end, offsets.data(), int(offsets.size()), p.a.stride[1]);
   for (int64_t ox = 0; ox < p.ow; ++ox) {
     if (ox == begin) ox = end;
