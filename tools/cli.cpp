@@ -25,7 +25,9 @@ void Common::add_to(CLI::App& app) {
   app.add_option("--device", device, "where to compute: cpu, reference or cuda")
       ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "reference", "cuda"}));
-  app.add_option("--seed", seed, "seed of everything random")->capture_default_str();
+  app.add_option("--seed", seed, "seed of everything random")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--threads", threads, "CPU threads; 0 = all of the machine")
       ->capture_default_str()
       ->check(CLI::Range(0, 1024));
@@ -47,6 +49,19 @@ void Common::write_json(const nlohmann::json& result) const {
   file.commit();
 }
 
+namespace {
+// What was wrong with the call; CLI11 does not name a verb that it does not know.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
+  const std::vector<std::string> rest = app.remaining();
+  if (app.get_require_subcommand_min() == 0 || !app.get_subcommands().empty() || rest.empty())
+    return e.what();
+  std::string verbs;
+  for (const CLI::App* verb : app.get_subcommands({}))
+    verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+  return "no verb \"" + rest[0] + "\"; there are: " + verbs;
+}
+}  // namespace
+
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   app.set_version_flag("--version", "0.1.0");
   try {
@@ -58,7 +73,8 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
+    std::cerr << app.get_name() << ": " << usage_message(app, e) << " (see " << app.get_name()
+              << " --help)\n";
     return 2;
   }
   try {

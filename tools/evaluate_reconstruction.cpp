@@ -302,7 +302,9 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
 
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(test.faces);
-  const int64_t total = 1 + 2 * int64_t(attackers.size() * sets.size());
+  int64_t total = 1;
+  for (const NamedDecoder& attacker : attackers)
+    for (const NamedFeatures& features : sets) total += meets(*attacker.decoder, features) ? 2 : 0;
   Progress progress("score", total, "sets of reconstructions");
   auto add_row = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                      const Tensor& made) {

@@ -147,7 +147,8 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
           ->needs(sub->get_option("--list"));
   sub->add_option("--split-seed", o.split_seed,
                   "of the split by person: 80 % training, 10 % validation, 10 % test")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   sub->add_option("--out", o.out, "where the decoder goes (.safetensors)")->required();
   sub->add_option("--samples", o.samples, "picture of samples after each epoch (default: OUT.png)");
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");

@@ -91,7 +91,8 @@ CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& o) {
       ->capture_default_str()
       ->check(number_in(0, 1.57));
   sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   sub->add_option("--out", o.out, "where the card goes (.json); the network lies beside it (.onnx)")
       ->required();
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");

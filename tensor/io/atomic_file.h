@@ -1,6 +1,6 @@
 // A file that appears whole or not at all: written beside its destination under a temporary name, renamed by
 // commit(). Without a commit the temporary file is removed and an older file of that name stays as it was.
-// A pipe or a device (/dev/stdout) is written directly: a rename would put a file in its place.
+// A pipe or a device is written directly: a rename would put a file in its place. A link stays a link.
 #pragma once
 #include <cstdio>
 #include <span>
@@ -23,7 +23,7 @@ class AtomicFile {
 
  private:
   [[noreturn]] void fail_errno(const char* what);
-  std::string path_, temporary_;  // no temporary: written directly
+  std::string path_, target_, temporary_;  // no temporary: written directly
   std::FILE* file_ = nullptr;
 };
 
