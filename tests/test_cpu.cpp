@@ -22,8 +22,8 @@ struct ThreadsScope {
 };
 
 // Binds afresh (apply() would keep what it bound for another instruction set) and runs into poisoned memory.
-Tensor bind_and_run(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
-                    bool constant_weight = false) {
+std::vector<Tensor> bind_and_run_all(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
+                                     bool constant_weight = false) {
   OpCall call{&op, attrs, {}, {}};
   std::vector<View> views, constants;
   for (const Tensor& t : in) {
@@ -34,12 +34,20 @@ Tensor bind_and_run(const OpDef& op, const Attrs& attrs, const std::vector<Tenso
   op.infer(call);
   if (constant_weight) constants[1] = views[1];
   const auto bound = cpu_backend().bind(call, constant_weight ? constants : std::vector<View>{});
-  const Tensor out = Tensor::full(call.out[0].shape, NAN);
+  std::vector<Tensor> out;
+  std::vector<View> out_views;
+  for (const ValueInfo& v : call.out) {
+    out.push_back(Tensor::full(v.shape, v.dtype == DType::i32 ? -1 : NAN, v.dtype));
+    out_views.emplace_back(out.back());
+  }
   // Exactly as much scratch as was asked for, so that a sanitizer sees the end of it, and full of NaN.
   const Tensor scratch = Tensor::full({int64_t(bound->scratch_bytes() + 3) / 4}, NAN);
-  const std::vector<View> out_views = {View(out)};
   bound->run(views, out_views, scratch.raw());
   return out;
+}
+Tensor bind_and_run(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
+                    bool constant_weight = false) {
+  return bind_and_run_all(op, attrs, in, constant_weight)[0];
 }
 
 double error_against_f64(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
@@ -299,4 +307,134 @@ BOOST_AUTO_TEST_CASE(sigmoid_at_the_ends) {
   BOOST_TEST(v[3] == 0.5f);
   BOOST_TEST(v[6] == 1.0f);
   BOOST_TEST(std::isnan(v[7]));
+}
+
+// Every length of a vector's tail, against f64; and an element's bits depend neither on its place nor on how
+// many there are: a record's result must not depend on the rest of its batch.
+BOOST_AUTO_TEST_CASE(element_wise_on_every_isa) {
+  struct Case {
+    const OpDef* op;
+    ScalarAttrs attrs;
+    size_t inputs;
+  };
+  const Case cases[] = {
+      {&op_affine, {1.7, -0.3}, 1},
+      {&op_abs, {}, 1},
+      {&op_sign, {}, 1},
+      {&op_clamp, {-0.7, 0.9}, 1},
+      {&op_relu, {}, 1},
+      {&op_leaky_relu, {0.2, 0}, 1},
+      {&op_exp, {}, 1},
+      {&op_sigmoid, {}, 1},
+      {&op_tanh, {}, 1},
+      {&op_power, {2, 0}, 1},
+      {&op_relu_grad, {}, 2},
+      {&op_leaky_relu_grad, {0.2, 0}, 2},
+      {&op_clamp_grad, {-0.7, 0.9}, 2},
+      {&op_sigmoid_grad, {}, 2},
+      {&op_tanh_grad, {}, 2},
+      {&op_pgd_step, {0.1, 0.5}, 2},
+  };
+  on_every_isa([&] {
+    for (const Case& c : cases) {
+      std::vector<float> whole;
+      for (int64_t n : {300, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 70}) {
+        std::vector<Tensor> in;
+        for (size_t i = 0; i < c.inputs; ++i)
+          in.push_back(randn({300}, 40 + i, DType::f32).slice_batch(300 - n, 300));
+        const Tensor y = bind_and_run(*c.op, c.attrs, in);
+        const double error = error_against_f64(*c.op, c.attrs, in, y);
+        BOOST_TEST(error <= c.op->bound, c.op->name << " of " << n << ": " << error);
+        const auto v = y.to_vector<float>();
+        if (whole.empty()) whole = v;
+        BOOST_TEST(std::equal(v.begin(), v.end(), whole.end() - int64_t(v.size())),
+                   c.op->name << " of " << n);
+      }
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(exponentials_to_a_few_ulp) {
+  on_every_isa([] {
+    std::vector<float> v;
+    for (int i = -20000; i <= 20000; ++i) v.push_back(float(i) * 0.004f);
+    const Tensor x = Tensor::from(v, {int64_t(v.size())});
+    const auto e = bind_and_run(op_exp, {}, {x}).to_vector<float>(),
+               s = bind_and_run(op_sigmoid, {}, {x}).to_vector<float>(),
+               t = bind_and_run(op_tanh, {}, {x}).to_vector<float>();
+    double worst[3] = {};
+    for (size_t i = 0; i < v.size(); ++i) {
+      const double exact[3] = {std::exp(double(v[i])), 1 / (1 + std::exp(-double(v[i]))),
+                               std::tanh(double(v[i]))};
+      const float got[3] = {e[i], s[i], t[i]};
+      for (int k = 0; k < 3; ++k)
+        if (exact[k] != 0) worst[k] = std::max(worst[k], std::abs(double(got[k]) / exact[k] - 1));
+    }
+    for (double w : worst) BOOST_TEST(w < 5e-7);
+    const auto ends =
+        bind_and_run(op_exp, {}, {Tensor::from(std::vector<float>{-1000, 1000, NAN, -INFINITY}, {4})})
+            .to_vector<float>();
+    BOOST_TEST(ends[0] == 0.0f);
+    BOOST_TEST(std::isinf(ends[1]));
+    BOOST_TEST(std::isnan(ends[2]));
+    BOOST_TEST(ends[3] == 0.0f);
+  });
+}
+
+// Pooling, resizing and copies of odd shapes: values and places exactly the reference's where nothing is
+// summed.
+BOOST_AUTO_TEST_CASE(random_windows_and_copies) {
+  on_every_isa([] {
+    Random r{{55, 5}};
+    const auto expect_same = [](const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in) {
+      const auto got = bind_and_run_all(op, attrs, in);
+      BackendScope scope(backend("reference"));
+      std::vector<Tensor> copies;
+      for (const Tensor& t : in) copies.push_back(t.to(backend("reference")));
+      const auto want = apply(op, attrs, copies);
+      BOOST_TEST(got[0].to_vector<float>() == want[0].to_vector<float>(),
+                 op.name << " of " << in[0].shape().str());
+      if (&op == &op_max_pool2d) BOOST_TEST(got[1].to_vector<int32_t>() == want[1].to_vector<int32_t>());
+    };
+    for (int i = 0; i < 60; ++i) {
+      const Shape s{r.between(1, 3), r.between(1, 5), r.between(3, 40), r.between(3, 80)};
+      const Tensor x = randn(s, uint64_t(i), DType::f32);
+      PoolAttrs pool;
+      for (size_t k = 0; k < 2; ++k) {
+        pool.kernel[k] = int(r.between(1, 3));
+        pool.stride[k] = int(r.between(1, 3));
+        pool.pad[k] = pool.pad[k + 2] = int(r.between(0, pool.kernel[k] / 2));
+      }
+      pool.ceil_mode = r.between(0, 1) == 1;
+      expect_same(op_max_pool2d, pool, {x});
+      const ResizeAttrs resize{{r.between(1, 60), r.between(1, 90)},
+                               r.between(0, 3) ? ResizeMode::bilinear : ResizeMode::nearest};
+      const double error =
+          error_against_f64(op_resize2d, resize, {x}, bind_and_run(op_resize2d, resize, {x}));
+      BOOST_TEST(error <= op_resize2d.bound, "resize2d of " << s.str() << ": " << error);
+
+      PadAttrs border;
+      SliceAttrs box{{}, s};
+      Shape wide = s;
+      PermuteAttrs order;
+      for (size_t k = 0; k < 4; ++k) {
+        border.before[k] = r.between(0, 2);
+        border.after[k] = r.between(0, 2);
+        box.begin[k] = r.between(0, s[int(k)] - 1);
+        box.size.set(int(k), r.between(1, s[int(k)] - box.begin[k]));
+        std::swap(order.order[k], order.order[size_t(r.between(0, int64_t(k)))]);
+      }
+      border.value = 0.25;
+      expect_same(op_pad, border, {x});
+      expect_same(op_slice, box, {x});
+      expect_same(op_permute, order, {x});
+      const int axis = int(r.between(0, 3));
+      wide.set(axis, r.between(1, 9));
+      expect_same(op_concat, AxisAttrs{axis}, {x, randn(wide, uint64_t(i) + 500, DType::f32), x});
+      Shape narrow = s;
+      for (int k = 0; k < 4; ++k)
+        if (r.between(0, 1)) narrow.set(k, 1);
+      expect_same(op_broadcast_to, ShapeAttrs{s}, {randn(narrow, uint64_t(i) + 900, DType::f32)});
+    }
+  });
 }

@@ -1,7 +1,7 @@
 // advface-bench: how fast the ops of a backend run, against what the same machine can do, measured in the
 // same run. Rows are bound ops (no allocation, no dispatch): the decoder's layers with their gradients and
 // the convolutions of FaceNet (Inception-ResNet-v1, 160x160), then products and element-wise ops, which are
-// bound by memory.
+// bound by memory; at last whole networks, end to end.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -13,6 +13,7 @@
 #include "tensor/op.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
+#include "tools/bench_models.h"
 #include "tools/bench_shapes.h"
 #include "tools/cli.h"
 
@@ -121,17 +122,52 @@ struct Summary {
 
 struct Options {
   Common common;
-  std::string filter;
+  std::string filter, models;
   int repeat = 15;
   bool csv = false;
 };
+
+// End to end: images per second. Rows whose model is not there say so.
+void bench_models(const Options& options, double peak, nlohmann::json& rows) {
+  bool titled = options.csv;
+  for (const ModelCase& row : model_cases()) {
+    if (("model " + row.name).find(options.filter) == std::string::npos) continue;
+    if (interrupted()) return;
+    if (!titled)
+      std::printf("\n%-59s %10s %10s %9s %9s %6s\n", "end to end", "median ms", "min ms", "images/s",
+                  "GFLOP/s", "peak");
+    titled = true;
+    if (!row.needs.empty() && options.models.empty()) {
+      std::fprintf(options.csv ? stderr : stdout, "%-59s skipped: give the folder of %s with --models\n",
+                   row.name.c_str(), row.needs.c_str());
+      continue;
+    }
+    const ModelCase::Work work = row.make(options.models + "/" + row.needs);
+    const Timing t = measure(options.repeat, work.run);
+    const double rate = work.flops / t.median, share = peak > 0 ? rate / peak : 0;
+    if (options.csv)
+      std::printf("model,\"%s\",%.4f,%.4f,%.2f,,%.4f,\n", row.name.c_str(), t.median * 1e3, t.min * 1e3,
+                  rate / 1e9, share);
+    else
+      std::printf("%-59s %10.2f %10.2f %9.1f %9.1f %6.3f\n", row.name.c_str(), t.median * 1e3, t.min * 1e3,
+                  row.images / t.median, rate / 1e9, share);
+    std::fflush(stdout);
+    rows.push_back({{"case", row.name},
+                    {"images", row.images},
+                    {"median_s", t.median},
+                    {"min_s", t.min},
+                    {"flops", work.flops},
+                    {"images_per_s", row.images / t.median},
+                    {"share_of_peak", share}});
+  }
+}
 
 int bench(const Options& options) {
   options.common.activate();
   const char* isa = cpu::kernels() ? cpu::kernels()->name : "reference";
   const double peak = peak_flops(options.repeat), copy = copy_bandwidth(options.repeat);
   if (options.csv)
-    std::puts("group,case,count,median_ms,min_ms,gflops,gbytes_per_s,share_of_peak,share_of_copy");
+    std::puts("group,case,median_ms,min_ms,gflops,gbytes_per_s,share_of_peak,share_of_copy");
   else
     std::printf(
         "device %s, kernels %s, %d threads: peak %.1f GFLOP/s, copy %.1f GB/s (read + written)\n\n"
@@ -150,7 +186,7 @@ int bench(const Options& options) {
       conv_min.add(share);
       conv_median.add(r.flops / r.time.median / peak);
     }
-    std::printf(options.csv ? "%s,%s,%.4f,%.4f,%.2f,%.2f,%.4f,%.4f\n"
+    std::printf(options.csv ? "%s,\"%s\",%.4f,%.4f,%.2f,%.2f,%.4f,%.4f\n"
                             : "%-12s %-46s %10.4f %10.4f %9.1f %7.1f %6.3f %6.3f\n",
                 row.group, row.name.c_str(), r.time.median * 1e3, r.time.min * 1e3,
                 r.flops / r.time.min / 1e9, r.bytes / r.time.min / 1e9, share, copy_share);
@@ -168,12 +204,16 @@ int bench(const Options& options) {
     std::printf(
         "\ngeometric mean of the share of peak over %d convolutions: %.3f (fastest run), %.3f (median run)\n",
         conv_min.count, conv_min.geometric_mean(), conv_median.geometric_mean());
+  nlohmann::json models = nlohmann::json::array();
+  bench_models(options, peak, models);
+  if (interrupted()) return 130;
   options.common.write_json({{"device", options.common.device},
                              {"kernels", isa},
                              {"threads", num_threads()},
                              {"peak_flops", peak},
                              {"copy_bytes_per_s", copy},
                              {"rows", rows},
+                             {"models", models},
                              {"geometric_mean_share_min", conv_min.geometric_mean()},
                              {"geometric_mean_share_median", conv_median.geometric_mean()}});
   return 0;
@@ -187,6 +227,7 @@ int main(int argc, char** argv) {
   Options options;
   options.common.add_to(app);
   app.add_option("--filter", options.filter, "only rows whose \"group case\" contains this text");
+  app.add_option("--models", options.models, "folder of facenet_casia_160.json, for the rows that need it");
   app.add_option("--repeat", options.repeat, "measurements per row")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));

@@ -119,6 +119,13 @@ std::vector<BenchCase> make_cases() {
          {image, channel, channel, channel, image});
   memory("max_pool2d 3x3 s2", op_max_pool2d, PoolAttrs{.kernel = {3, 3}, .stride = {2, 2}}, {image});
   memory("resize2d 64 -> 160", op_resize2d, ResizeAttrs{{160, 160}}, {{16, 3, 64, 64}});
+  memory("prelu per channel", op_prelu, {}, {image, channel});
+  memory("tanh", op_tanh, {}, {image});
+  memory("concat channels", op_concat, AxisAttrs{1}, {image, image});
+  memory("slice channels", op_slice, SliceAttrs{{0, 16, 0, 0}, {32, 32, 64, 64}}, {image});
+  memory("pad by 1", op_pad, PadAttrs{{0, 0, 1, 1}, {0, 0, 1, 1}}, {image});
+  memory("permute to channels last", op_permute, PermuteAttrs{{0, 2, 3, 1, 4}}, {image});
+  memory("broadcast_to", op_broadcast_to, ShapeAttrs{image}, {per_channel});
   const Shape parameters{2097152};
   memory("adam_step", op_adam_step, {}, {parameters, parameters, parameters, parameters, {8}});
   return list;
