@@ -177,21 +177,20 @@ class PlanCompiler {
   }
 
   void bind(const Record& r, const MemoryPlan& memory) {
-    Plan::Step s{r.op, nullptr, {}, {}};
-    OpCall call{r.op, r.attrs, {}, {}};
+    Plan::Step s{{r.op, r.attrs, {}, {}}, nullptr, {}, {}};
     std::vector<View> constants;
     for (const Tensor& t : r.in) {
       s.in.push_back(place_of(t, memory));
-      call.in.push_back(s.in.back().info);
+      s.call.in.push_back(s.in.back().info);
       const bool constant = s.in.back().kind == Plan::Place::Kind::constant;
       constants.emplace_back(constant ? plan_->constants_[s.in.back().at].raw() : nullptr, t.shape(),
                              t.dtype());
     }
     for (const Tensor& t : r.out) {
       s.out.push_back(place_of(t, memory));
-      call.out.push_back(s.out.back().info);
+      s.call.out.push_back(s.out.back().info);
     }
-    s.bound = plan_->backend_.bind(call, constants);
+    s.bound = plan_->backend_.bind(s.call, constants);
     plan_->stats_.scratch_bytes = std::max(plan_->stats_.scratch_bytes, int64_t(s.bound->scratch_bytes()));
     plan_->steps_.push_back(std::move(s));
   }
@@ -214,9 +213,9 @@ std::shared_ptr<const Plan> compile(const Tape& tape, std::span<const Tensor> in
   return PlanCompiler(tape, inputs, outputs, carries, backend).run();
 }
 
-std::vector<const OpDef*> Plan::ops() const {
-  std::vector<const OpDef*> list;
-  for (const Step& s : steps_) list.push_back(s.op);
+std::vector<OpCall> Plan::calls() const {
+  std::vector<OpCall> list;
+  for (const Step& s : steps_) list.push_back(s.call);
   return list;
 }
 

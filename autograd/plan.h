@@ -30,8 +30,8 @@ class Plan {
   Backend& backend() const { return backend_; }
   std::span<const ValueInfo> inputs() const { return inputs_; }
   std::span<const ValueInfo> outputs() const { return outputs_; }
-  // The op of every step, in the order they run.
-  std::vector<const OpDef*> ops() const;
+  // What every step runs, in order.
+  std::vector<OpCall> calls() const;
 
  private:
   friend class PlanState;
@@ -44,7 +44,7 @@ class Plan {
     ValueInfo info;
   };
   struct Step {
-    const OpDef* op;
+    OpCall call;
     std::unique_ptr<BoundOp> bound;
     std::vector<Place> in, out;
   };
