@@ -13,6 +13,7 @@
 #include "tensor/op.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
+#include "tools/bench_plan.h"
 #include "tools/bench_shapes.h"
 #include "tools/cli.h"
 
@@ -168,12 +169,15 @@ int bench(const Options& options) {
     std::printf(
         "\ngeometric mean of the share of peak over %d convolutions: %.3f (fastest run), %.3f (median run)\n",
         conv_min.count, conv_min.geometric_mean(), conv_median.geometric_mean());
+  const nlohmann::json plans =
+      options.csv ? nlohmann::json::array() : bench_plans({peak, copy}, options.filter, options.repeat);
   options.common.write_json({{"device", options.common.device},
                              {"kernels", isa},
                              {"threads", num_threads()},
                              {"peak_flops", peak},
                              {"copy_bytes_per_s", copy},
                              {"rows", rows},
+                             {"plans", plans},
                              {"geometric_mean_share_min", conv_min.geometric_mean()},
                              {"geometric_mean_share_median", conv_median.geometric_mean()}});
   return 0;
