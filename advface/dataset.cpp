@@ -8,17 +8,11 @@
 
 #include "advface/text_file.h"
 #include "tensor/check.h"
+#include "tensor/hash.h"
 #include "tensor/rng.h"
 
 namespace advf {
 namespace {
-
-// FNV-1a, 64 bits: stable everywhere, which std::hash is not.
-uint64_t hash_text(std::string_view text) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (const char c : text) h = (h ^ uint8_t(c)) * 0x100000001b3u;
-  return h;
-}
 
 std::string pair_file(std::string_view name, int number) {
   char suffix[16];
@@ -109,7 +103,7 @@ Split split_by_identity(const Labels& labels, uint64_t seed, const SplitShares& 
         "; they must add up to 1");
   Split out;
   for (int64_t i = 0; i < labels.size(); ++i) {
-    const double u = Philox{seed, hash_text(labels.identities[size_t(i)])}.uniform(0);
+    const double u = Philox{seed, fnv1a(labels.identities[size_t(i)])}.uniform(0);
     auto& part = u < shares.train                       ? out.train
                  : u < shares.train + shares.validation ? out.validation
                                                         : out.test;

@@ -119,9 +119,9 @@ FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional
   }
   if (double(broken_.size()) > max_broken_share_ * double(this->size())) {
     std::string some;
-    for (size_t i = 0; i < out.broken.size() && i < 3; ++i) some += "\n  " + out.broken[i].why;
+    for (size_t i = 0; i < out.broken.size() && i < 3; ++i) some += (i > 0 ? "; " : "") + out.broken[i].why;
     fail(folder_, ": ", broken_.size(), " of ", this->size(), " pictures cannot be read, more than the ",
-         max_broken_share_ * 100, " % that are tolerated:", some);
+         max_broken_share_ * 100, " % that are tolerated: ", some);
   }
   out.images = images.slice_batch(0, int64_t(out.good.size())).to(current_backend());
   return out;

@@ -4,19 +4,13 @@
 #include <filesystem>
 #include <sstream>
 
+#include "tensor/hash.h"
 #include "tensor/io/npy.h"
 
 namespace advf {
 namespace {
 
 namespace fs = std::filesystem;
-
-// FNV-1a, 64 bits.
-uint64_t hash_text(const std::string& text) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (unsigned char c : text) h = (h ^ c) * 0x100000001b3u;
-  return h;
-}
 
 std::string cache_key(const Recogniser& recogniser, const std::string& cut, const FaceSource& faces,
                       const std::optional<CropBox>& box) {
@@ -34,9 +28,7 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
     text << name << ' ' << fs::file_size(path, ignored) << ' '
          << fs::last_write_time(path, ignored).time_since_epoch().count() << '\n';
   }
-  std::ostringstream name;
-  name << "features-" << std::hex << hash_text(text.str());
-  return name.str();
+  return "features-" + hex(fnv1a(text.str()));
 }
 
 }  // namespace

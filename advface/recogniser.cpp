@@ -1,10 +1,10 @@
 #include "advface/recogniser.h"
 
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "tensor/hash.h"
 #include "tensor/io/input_file.h"
 #include "tensor/ops.h"
 
@@ -76,14 +76,6 @@ class CardReader {
   std::vector<const char*> read_;
 };
 
-std::string fnv1a(std::string_view bytes) {
-  uint64_t h = 0xCBF29CE484222325u;
-  for (const char c : bytes) h = (h ^ uint8_t(c)) * 0x100000001B3u;
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(h));
-  return text;
-}
-
 Shape without_batch(const Shape& s) { return Shape(std::span(s.begin() + 1, size_t(s.rank() - 1))); }
 
 Shape with_batch(int64_t n, const Shape& s) {
@@ -150,7 +142,7 @@ Recogniser Recogniser::load(const std::string& card_path, DType dtype) {
 
 Recogniser Recogniser::from_bytes(RecogniserCard card, std::string_view model, DType dtype) {
   OnnxModel network = OnnxModel::from_bytes(model, card.model, dtype);
-  return Recogniser(std::move(card), std::move(network), fnv1a(model));
+  return Recogniser(std::move(card), std::move(network), hex(fnv1a(model)));
 }
 
 Recogniser::Recogniser(RecogniserCard card, OnnxModel model, std::string fingerprint)

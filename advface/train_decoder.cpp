@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/loss.h"
+#include "tensor/hash.h"
 
 namespace advf {
 namespace {
@@ -33,8 +34,8 @@ std::pair<Tensor, Tensor> moments(const Tensor& features, const std::vector<int6
 
 std::string describe(const DecoderData& data) {
   return data.features.shape().str() + " " +
-         std::to_string(fingerprint({data.features.raw(), data.features.bytes()},
-                                    fingerprint(std::as_bytes(std::span(data.validation)))));
+         hex(fnv1a({data.features.raw(), data.features.bytes()},
+                   fnv1a(std::as_bytes(std::span(data.validation)))));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "autograd/tape.h"
 #include "nn/onnx/export.h"
+#include "tensor/hash.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/ops.h"
 #include "tensor/rng.h"
@@ -53,7 +54,7 @@ RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, co
                                      const TrainSettings& settings, Head head)
     : Trainer({{"net", &net}, {"head", head.module.get()}}, data.train, settings,
               {.weight_decay = 5e-4, .decoupled = true},
-              spec.name + " " + std::to_string(fingerprint(std::as_bytes(std::span(data.person))))),
+              spec.name + " " + hex(fnv1a(std::as_bytes(std::span(data.person))))),
       net_(net),
       data_(data),
       seed_(settings.seed),

@@ -9,6 +9,7 @@
 #include "nn/nets/net_metadata.h"
 #include "nn/schedule.h"
 #include "nn/state_dict.h"
+#include "tensor/hash.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/rng.h"
 
@@ -53,12 +54,6 @@ std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_
 
 std::vector<int64_t> part_of(const std::vector<int64_t>& items, int64_t begin, int64_t end) {
   return {items.begin() + begin, items.begin() + std::min<int64_t>(end, int64_t(items.size()))};
-}
-
-uint64_t fingerprint(std::span<const std::byte> bytes, uint64_t start) {
-  uint64_t hash = start;
-  for (std::byte b : bytes) hash = (hash ^ uint64_t(b)) * 0x100000001b3u;
-  return hash;
 }
 
 Trainer::Trainer(std::vector<std::pair<std::string, Module*>> modules, std::vector<int64_t> rows,
@@ -110,8 +105,8 @@ double Trainer::step() {
 std::string Trainer::run_name() const {
   std::ostringstream text;
   text << "epochs " << settings_.epochs << ", batch " << settings_.batch << ", lr " << settings_.learning_rate
-       << ", seed " << settings_.seed << ", data " << data_ << ", rows " << std::hex
-       << fingerprint(std::as_bytes(std::span(rows_)));
+       << ", seed " << settings_.seed << ", data " << data_ << ", rows "
+       << hex(fnv1a(std::as_bytes(std::span(rows_))));
   return text.str();
 }
 

@@ -75,7 +75,5 @@ Tensor gather_rows(const Tensor& rows, const std::vector<int64_t>& indices);
 std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_t stream);
 // Elements [begin, end) of a list, cut at its end.
 std::vector<int64_t> part_of(const std::vector<int64_t>& items, int64_t begin, int64_t end);
-// FNV-1a over bytes, to tell data sets apart.
-uint64_t fingerprint(std::span<const std::byte> bytes, uint64_t start = 0xcbf29ce484222325u);
 
 }  // namespace advf

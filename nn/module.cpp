@@ -1,14 +1,12 @@
 #include "nn/module.h"
 
 #include "tensor/backend.h"
+#include "tensor/hash.h"
 
 namespace advf {
 
 Philox Initialiser::stream(const std::string& parameter) const {
-  uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a, 64 bits
-  for (const std::string& part : {prefix, parameter})
-    for (const unsigned char c : part) hash = (hash ^ c) * 0x100000001B3u;
-  return {seed, hash};
+  return {seed, fnv1a(parameter, fnv1a(prefix))};
 }
 
 void Module::train(bool on) {

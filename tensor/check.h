@@ -1,6 +1,5 @@
 // Errors of the user's making (a bad file, a wrong shape, an unknown name) are thrown as Error through
-// check() and fail(); mistakes of ours are assert()s. The message names the op, the shape or the file, and
-// what to do.
+// check() and fail(). The message names the op, the shape or the file, and what to do.
 #pragma once
 #include <sstream>
 #include <stdexcept>

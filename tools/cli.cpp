@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 #include <new>
+#include <sstream>
 
 #include "cuda/cuda_backend.h"
 #include "tensor/backend.h"
@@ -21,8 +22,12 @@ void on_signal(int signal) {
 }  // namespace
 
 void Common::add_to(CLI::App& app) {
-  app.add_option("--device", device, "where to compute: cpu, reference or cuda")->capture_default_str();
-  app.add_option("--seed", seed, "seed of everything random")->capture_default_str();
+  app.add_option("--device", device, "where to compute: cpu, reference or cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "reference", "cuda"}));
+  app.add_option("--seed", seed, "seed of everything random")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--threads", threads, "CPU threads; 0 = all of the machine")
       ->capture_default_str()
       ->check(CLI::Range(0, 1024));
@@ -34,6 +39,7 @@ void Common::activate() const {
   set_num_threads(threads);
   // Kept for the whole run of the program.
   static BackendScope scope(backend(device));
+  check_writable({json});
 }
 
 void Common::write_json(const nlohmann::json& result) const {
@@ -42,6 +48,19 @@ void Common::write_json(const nlohmann::json& result) const {
   file.write(result.dump(2) + "\n");
   file.commit();
 }
+
+namespace {
+// What was wrong with the call; CLI11 does not name a verb that it does not know.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
+  const std::vector<std::string> rest = app.remaining();
+  if (app.get_require_subcommand_min() == 0 || !app.get_subcommands().empty() || rest.empty())
+    return e.what();
+  std::string verbs;
+  for (const CLI::App* verb : app.get_subcommands({}))
+    verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+  return "no verb \"" + rest[0] + "\"; there are: " + verbs;
+}
+}  // namespace
 
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   app.set_version_flag("--version", "0.1.0");
@@ -54,12 +73,16 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
+    std::cerr << app.get_name() << ": " << usage_message(app, e) << " (see " << app.get_name()
+              << " --help)\n";
     return 2;
   }
   try {
-    return body();
-  } catch (const CLI::ParseError& e) {  // options that exclude each other, found after parsing
+    const int code = body();
+    // A full disk behind a redirection shows only when the buffers are written.
+    check(bool(std::cout.flush()) && std::fflush(stdout) == 0, "the standard output cannot be written");
+    return code;
+  } catch (const CLI::ParseError& e) {  // found wrong after parsing
     std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
     return 2;
   } catch (const Interrupted&) {
@@ -71,6 +94,30 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     std::cerr << app.get_name() << ": " << e.what() << '\n';
   }
   return 1;
+}
+
+void as_usage(const std::function<void()>& judge) {
+  try {
+    judge();
+  } catch (const Error& e) {
+    throw CLI::ValidationError(e.what());
+  }
+}
+
+CLI::Validator number_in(double low, double high) {
+  std::ostringstream range;
+  range << "[" << low << " - " << high << "]";
+  return {[low, high, name = range.str()](std::string& text) {
+            double value = 0;
+            const bool ok = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+            return ok ? std::string() : "Value " + text + " not in range " + name;
+          },
+          "FLOAT in " + range.str()};
+}
+
+void check_writable(std::initializer_list<std::string> paths) {
+  for (const std::string& path : paths)
+    if (!path.empty()) AtomicFile probe(path);
 }
 
 void install_interrupt_handler() {

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -18,7 +19,8 @@ struct Common {
   std::string json;  // path; empty = none
 
   void add_to(CLI::App& app);
-  // Sets threads and the current backend of this thread. Call once, after parsing.
+  // Sets threads and the current backend of this thread, and finds out whether --json can be written. Call
+  // once, after parsing.
   void activate() const;
   // Writes the result where --json asks for it (through a temporary file and a rename).
   void write_json(const nlohmann::json& result) const;
@@ -27,6 +29,13 @@ struct Common {
 // Parses, runs the verb chosen, and turns exceptions into one line on stderr and an exit code. `body` runs
 // after a successful parse and returns the exit code.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+
+// For options that only the library can judge: an Error of `judge` becomes a usage error (exit code 2).
+void as_usage(const std::function<void()>& judge);
+// For options of type double; refuses NaN, which CLI::Range lets through.
+CLI::Validator number_in(double low, double high);
+// Throws where a result could not be written in the end, before hours of work. Empty paths are skipped.
+void check_writable(std::initializer_list<std::string> paths);
 
 // Set by SIGINT and SIGTERM once install_interrupt_handler() was called: loops look at it and end cleanly.
 void install_interrupt_handler();

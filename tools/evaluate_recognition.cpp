@@ -42,7 +42,6 @@ Tensor embed_rows(const Recogniser& recogniser, const Tensor& features, const st
 
 // Protected features from a file, in the order of our rows.
 Tensor given_rows(const RecognitionOptions& o, const std::vector<std::string>& files, const Shape& like) {
-  check(!o.protected_list.empty(), "--protected needs --protected-list, the list of its files");
   const Tensor rows = load_npy(o.protected_file).to(DType::f32);
   FaceSource listed = FaceSource::open(o.faces.images, o.protected_list);
   check(rows.shape().rank() == like.rank() && rows.dim(0) == listed.size(), o.protected_file, " has shape ",
@@ -118,8 +117,8 @@ nlohmann::json operating_point(const std::vector<ScoredPair>& scores, double far
 int evaluate_recognition(RecognitionOptions& o) {
   o.common.activate();
   install_interrupt_handler();
-  if (!o.protect.shadow.empty() && !o.protected_file.empty())
-    throw CLI::ValidationError("--shadow and --protected exclude each other");
+  as_usage([&] { o.protect.settings.check_valid(); });
+  o.faces.eye_centres();  // judged before the work
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   PairList pairs = load_pairs(o.pairs);
   const Embeddings e = embed_pairs(o, recogniser, pairs);
@@ -169,10 +168,15 @@ CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& o) {
   o.faces.add_to(*sub);
   sub->add_option("--pairs", o.pairs, "pairs in the format of LFW's pairs.txt")->required();
   o.protect.add_to(*sub, "Protection");
-  sub->add_option("--protected", o.protected_file, "protected features from this file (.npy) instead")
-      ->group("Protection");
-  sub->add_option("--protected-list", o.protected_list, "the files that the rows of --protected belong to")
-      ->group("Protection");
+  CLI::Option* file =
+      sub->add_option("--protected", o.protected_file, "protected features from this file (.npy) instead")
+          ->excludes(sub->get_option("--shadow"))
+          ->group("Protection");
+  CLI::Option* list = sub->add_option("--protected-list", o.protected_list,
+                                      "the files that the rows of --protected belong to")
+                          ->needs(file)
+                          ->group("Protection");
+  file->needs(list);
   sub->add_option("--side", o.side, "which side of a pair is protected: gallery, probe or both")
       ->capture_default_str()
       ->check(CLI::IsMember({"gallery", "probe", "both"}))

@@ -1,11 +1,11 @@
 // advface-evaluate reconstruction: every attacker on raw features, on features protected at each epsilon, and
 // on noise of equal norm; each reconstruction scored as it is and moment-matched; beside them the mean face.
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <numeric>
 
 #include "advface/reconstruction.h"
+#include "advface/text_file.h"
 #include "advface/trainer.h"
 #include "nn/loss.h"
 #include "tensor/io/grid.h"
@@ -88,8 +88,7 @@ Judge make_judge(const ReconstructionOptions& o, const std::string& name, const 
   check(all.indices == set.indices, "some images became unreadable; run again");
   Judge judge{name, &recogniser, 0, gather_rows(all.features, test.rows), {}, {}};
   if (!o.thresholds.empty()) {
-    std::ifstream in(o.thresholds);
-    const auto json = nlohmann::json::parse(in, nullptr, false);
+    const auto json = nlohmann::json::parse(read_text(o.thresholds), nullptr, false);
     check(json.is_object() && json.contains("judges") && json["judges"].contains(name) &&
               json["judges"][name].contains("threshold") && json["judges"][name]["threshold"].is_number(),
           o.thresholds, ": no threshold of the judge \"", name, "\"; give the result of an earlier run");
@@ -140,7 +139,6 @@ std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, const Tensor& 
   }
   for (const std::string& text : o.protected_files) {
     const size_t split = text.find('=');
-    check(split != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
     const std::string path = text.substr(split + 1);
     const Tensor rows = load_npy(path).to(DType::f32);
     check(rows.shape() == set.features.shape(), path, " has shape ", rows.shape(),
@@ -248,16 +246,31 @@ nlohmann::json verdicts(const nlohmann::json& rows) {
   return list;
 }
 
+void check_options(const ReconstructionOptions& o) {
+  as_usage([&] {
+    for (double epsilon : o.epsilons) {
+      ProtectSettings settings = o.protect.settings;
+      settings.epsilon = epsilon;
+      settings.check_valid();
+    }
+    for (const std::string& text : o.protected_files)
+      check(text.find('=') != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
+  });
+  o.faces.eye_centres();
+  check_writable({o.sheet});
+}
+
 }  // namespace
 
 int evaluate_reconstruction(ReconstructionOptions& o) {
   o.common.activate();
   install_interrupt_handler();
+  if (o.epsilons.empty()) o.epsilons = {o.protect.settings.epsilon};
+  check_options(o);
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   const std::string cut = o.faces.cut_of(recogniser);
   std::vector<NamedDecoder> attackers = load_attackers(o, recogniser, cut);
   const Decoder& first = *attackers[0].decoder;
-  if (o.epsilons.empty()) o.epsilons = {o.protect.settings.epsilon};
 
   FaceSource faces = o.faces.open_images();
   const FeatureSet set = extract(o.faces, recogniser, cut, faces);
@@ -289,7 +302,9 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
 
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(test.faces);
-  const int64_t total = 1 + 2 * int64_t(attackers.size() * sets.size());
+  int64_t total = 1;
+  for (const NamedDecoder& attacker : attackers)
+    for (const NamedFeatures& features : sets) total += meets(*attacker.decoder, features) ? 2 : 0;
   Progress progress("score", total, "sets of reconstructions");
   auto add_row = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                      const Tensor& made) {
@@ -352,12 +367,14 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
       ->check(CLI::NonNegativeNumber);
   sub->add_option("--fmr", o.fmr, "false match rate at which replay thresholds are set")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 0.5));
+      ->check(number_in(0, 0.5));
   sub->add_option("--thresholds", o.thresholds, "take replay thresholds from an earlier result (.json)");
   sub->add_option("--sheet", o.sheet, "contact sheet of originals and reconstructions (.png)");
   o.protect.add_to(*sub, "Protection");
   sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
       ->delimiter(',')
+      ->needs(sub->get_option("--shadow"))
+      ->excludes(sub->get_option("--epsilon"))
       ->group("Protection");
   sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")
       ->group("Protection");

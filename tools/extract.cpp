@@ -19,6 +19,7 @@ struct Options {
 int extract_file(Options& o) {
   o.common.activate();
   install_interrupt_handler();
+  const auto eyes = o.faces.eye_centres();
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   FaceSource faces = o.faces.open_images();
   const std::string cut = o.faces.cut_of(recogniser);
@@ -34,7 +35,7 @@ int extract_file(Options& o) {
                                  before = done;
                                  return !interrupted();
                                }};
-  for_each_feature_batch(recogniser, cut, faces, crop_for(recogniser, o.faces.eye_centres()), options,
+  for_each_feature_batch(recogniser, cut, faces, crop_for(recogniser, eyes), options,
                          [&](const std::vector<int64_t>& indices, const Tensor& features) {
                            writer.append_rows(features);
                            for (int64_t i : indices) list.write(faces.name(i) + "\n");

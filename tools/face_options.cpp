@@ -24,7 +24,7 @@ void FaceOptions::add_images_to(CLI::App& app) {
       ->expected(4);
   app.add_option("--max-broken", max_broken, "share of unreadable images above which the run ends")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number_in(0, 1));
 }
 
 void FaceOptions::add_labels_to(CLI::App& app) {
@@ -34,7 +34,9 @@ void FaceOptions::add_labels_to(CLI::App& app) {
 
 std::optional<Eyes> FaceOptions::eye_centres() const {
   if (eyes.empty()) return std::nullopt;
-  return Eyes{eyes[0], eyes[1], eyes[2], eyes[3]};
+  const Eyes centres{eyes[0], eyes[1], eyes[2], eyes[3]};
+  as_usage([&] { face_box(centres); });
+  return centres;
 }
 
 FaceSource FaceOptions::open_images() const {
@@ -66,15 +68,20 @@ FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, con
 }
 
 void ProtectOptions::add_to(CLI::App& app, const std::string& group) {
-  app.add_option("--shadow", shadow, "protect the features with this shadow decoder")->group(group);
+  CLI::Option* protects =
+      app.add_option("--shadow", shadow, "protect the features with this shadow decoder")->group(group);
+  // Without a shadow nothing is protected, whatever the strength asked for.
   app.add_option("--epsilon", settings.epsilon, "L-inf bound of the protection's noise")
       ->capture_default_str()
+      ->needs(protects)
       ->group(group);
   app.add_option("--steps", settings.steps, "gradient steps of the protection")
       ->capture_default_str()
+      ->needs(protects)
       ->group(group);
   app.add_option("--step-size", settings.step_size, "length of a step; 0 = 2.5 epsilon / steps")
       ->capture_default_str()
+      ->needs(protects)
       ->group(group);
 }
 

@@ -40,9 +40,12 @@ ensure_build_packages() {
   ensure_packages "${packages[@]}"
 }
 
+# build_preset PRESET [TARGET...]
 build_preset() {
-  say "building preset $1"
-  (cd "$root" && cmake --preset "$1" && cmake --build --preset "$1" --parallel "$(nproc)") >&2
+  local preset=$1
+  shift
+  say "building preset $preset"
+  (cd "$root" && cmake --preset "$preset" && cmake --build --preset "$preset" --parallel "$(nproc)" ${1:+--target "$@"}) >&2
 }
 
 # One suite at a time: each uses all cores itself.

@@ -35,6 +35,10 @@ Progress::Progress(std::string what, int64_t total, std::string unit)
       drawn_(start_),
       terminal_(::isatty(STDERR_FILENO) == 1) {}
 
+Progress::~Progress() {
+  if (terminal_ && !finished_ && drawn_ != start_) std::fputc('\n', stderr);
+}
+
 double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
 void Progress::advance(int64_t units, const std::string& detail) {

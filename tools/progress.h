@@ -14,6 +14,8 @@ class Progress {
  public:
   // total: units of work, e.g. 9000 "images"
   Progress(std::string what, int64_t total, std::string unit);
+  ~Progress();  // an error in the middle of the work starts on a line of its own
+  Progress(const Progress&) = delete;
   // `detail` stands at the end of the line, e.g. "loss 0.0932".
   void advance(int64_t units, const std::string& detail = "");
   void finish();  // ends the line

@@ -28,6 +28,7 @@ nlohmann::json to_json(const ProtectReport& r) {
 int protect_file(Options& o) {
   o.common.activate();
   o.settings.seed = o.common.seed;
+  as_usage([&] { o.settings.check_valid(); });
   install_interrupt_handler();
   const auto shadow = Decoder::load(o.shadow);
   const NpyReader reader(o.in);

@@ -55,10 +55,15 @@ done
 for card in facenet mobile; do
   evaluate "$out/lfw_$card.json" recognition --recogniser "${!card}" "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt"
 done
+# Protected once per epsilon, matched three ways.
+[ -f "$out/lfw.npy" ] || "$bin/advface-extract" --recogniser "$facenet" --images "$shared/data/lfw/images" \
+  --eyes 71,79.5,114,79.5 --out "$out/lfw.npy"
 for e in "${epsilons[@]}"; do
+  [ -f "$out/lfw_$e.npy" ] || "$bin/advface-protect" --shadow "$out/shadow.safetensors" --in "$out/lfw.npy" \
+    --out "$out/lfw_$e.npy" --epsilon "$e" --report "$out/lfw_$e.jsonl"
   for side in gallery probe both; do
     evaluate "$out/lfw_facenet_${e}_$side.json" recognition --recogniser "$facenet" "${lfw[@]}" \
-      --pairs "$shared/data/lfw/pairs.txt" --shadow "$out/shadow.safetensors" --epsilon "$e" --side "$side"
+      --pairs "$shared/data/lfw/pairs.txt" --protected "$out/lfw_$e.npy" --protected-list "$out/lfw.npy.txt" --side "$side"
   done
 done
 
@@ -66,6 +71,12 @@ attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out
 for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive=$out/adaptive_$e.safetensors"); done
 common=(--recogniser "$facenet" --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
         --epsilons "$(IFS=,; echo "${epsilons[*]}")")
-evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --sheet "$out/celeba.png"
-evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 1000 \
+evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit 512 --sheet "$out/celeba.png"
+evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \
   --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
+
+for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw; do
+  for text in "$out/$file".txt "$out/$file"_*.txt; do
+    [ -f "$text" ] && printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
+  done
+done | tee "$out/tables.txt"

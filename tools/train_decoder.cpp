@@ -22,8 +22,6 @@ struct Job {
 
 // A file of features has one row per line of --list, and nobody may guess which image is which.
 FeatureSet given_features(const DecoderOptions& o, const FaceSource& faces) {
-  check(!o.faces.list.empty(),
-        "--features needs --list, the list of files that advface-extract wrote beside it");
   FeatureSet set;
   set.features = load_npy(o.features).to(DType::f32);
   check(set.features.shape().rank() >= 2 && set.features.dim(0) == faces.size(), o.features, " has shape ",
@@ -87,18 +85,22 @@ int train_decoder(DecoderOptions& o) {
   o.common.activate();
   install_interrupt_handler();
   o.settings.seed = o.common.seed;
-  o.settings.check_valid();
-  if (!o.features.empty() && !o.protect.shadow.empty())
-    throw CLI::ValidationError(
-        "--features and --shadow exclude each other: protect the file with advface-protect");
+  as_usage([&] {
+    o.settings.check_valid();
+    o.protect.settings.check_valid();
+  });
+  const auto eyes = o.faces.eye_centres();
+  const std::string checkpoint = o.out + ".checkpoint";
+  if (o.samples.empty()) o.samples = o.out + ".png";
+  check_writable({o.out, o.samples});
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   FaceSource faces = o.faces.open_images();
   const DecoderSpec spec{o.decoder, recogniser.feature_shape(o.faces.cut_of(recogniser)), o.image_size};
-  make_decoder(spec, 0);  // a wrong name or size is found before hours of work
+  as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
   Job job = prepare(o, recogniser, faces);
 
   std::cerr << "reading faces\n";
-  const FaceCache cache(faces, job.indices, crop_for(recogniser, o.faces.eye_centres()), o.image_size);
+  const FaceCache cache(faces, job.indices, crop_for(recogniser, eyes), o.image_size);
   check(cache.count() == int64_t(job.indices.size()), "some images became unreadable; run again");
   job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
   job.data.train = job.split.train;
@@ -108,8 +110,6 @@ int train_decoder(DecoderOptions& o) {
 
   Decoder decoder(job.info, o.common.seed);
   DecoderTrainer trainer(decoder, job.data, o.settings);
-  const std::string checkpoint = o.out + ".checkpoint";
-  if (o.samples.empty()) o.samples = o.out + ".png";
   if (o.resume) trainer.load_checkpoint(checkpoint);
   run_training(trainer, o.settings, checkpoint, "SSIM",
                [&](const EpochResult& e) { write_samples(o.samples, decoder, job.data, e); });
@@ -136,20 +136,26 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   o.decoder = may_protect ? "resup" : "deconv";
   o.faces.add_to(*sub);
   o.faces.add_labels_to(*sub);
-  std::string names;
-  for (const std::string& name : decoder_names()) names += (names.empty() ? "" : ", ") + name;
-  sub->add_option("--decoder", o.decoder, "architecture: " + names)->capture_default_str();
+  sub->add_option("--decoder", o.decoder, "architecture")
+      ->capture_default_str()
+      ->check(CLI::IsMember(decoder_names()));
   sub->add_option("--image-size", o.image_size, "side of the decoded images in pixels")
       ->capture_default_str();
   add_training_options(*sub, o.settings);
-  sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)");
+  CLI::Option* features =
+      sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
+          ->needs(sub->get_option("--list"));
   sub->add_option("--split-seed", o.split_seed,
                   "of the split by person: 80 % training, 10 % validation, 10 % test")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   sub->add_option("--out", o.out, "where the decoder goes (.safetensors)")->required();
   sub->add_option("--samples", o.samples, "picture of samples after each epoch (default: OUT.png)");
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");
-  if (may_protect) o.protect.add_to(*sub, "Adaptive attacker");
+  if (may_protect) {
+    o.protect.add_to(*sub, "Adaptive attacker");
+    features->excludes(sub->get_option("--shadow"));  // such a file is protected by advface-protect
+  }
   o.common.add_to(*sub);
   return sub;
 }

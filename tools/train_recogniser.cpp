@@ -36,11 +36,16 @@ int train_recogniser(RecogniserOptions& o) {
   o.common.activate();
   install_interrupt_handler();
   o.settings.seed = o.common.seed;
-  o.settings.check_valid();
-  const auto net = make_recogniser(o.spec, o.common.seed);
+  std::unique_ptr<Module> net;
+  as_usage([&] {
+    o.settings.check_valid();
+    net = make_recogniser(o.spec, o.common.seed);
+  });
+  const auto eyes = o.faces.eye_centres();
+  check_writable({o.out});
   FaceSource faces = o.faces.open_images();
   std::optional<CropBox> box;
-  if (const auto eyes = o.faces.eye_centres()) box = face_box(*eyes, "arcface112", 0);
+  if (eyes) box = face_box(*eyes, "arcface112", 0);
   std::cerr << "reading faces\n";
   const FaceCache cache(faces, box, o.spec.image_size);
   const RecogniserData data = prepare(o, faces, cache);
@@ -71,18 +76,23 @@ CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& o) {
       app.add_subcommand("recogniser", "trains a face recogniser with ArcFace on labelled photographs");
   o.faces.add_images_to(*sub);
   o.faces.add_labels_to(*sub);
-  std::string names;
-  for (const std::string& name : recogniser_names()) names += (names.empty() ? "" : ", ") + name;
-  sub->add_option("--architecture", o.spec.name, "one of: " + names)->capture_default_str();
+  sub->add_option("--architecture", o.spec.name, "network")
+      ->capture_default_str()
+      ->check(CLI::IsMember(recogniser_names()));
   sub->add_option("--image-size", o.spec.image_size, "side of the input in pixels")->capture_default_str();
   sub->add_option("--embedding", o.spec.embedding, "length of the embedding")->capture_default_str();
   sub->add_option("--width", o.spec.width_percent, "channels, in percent of the standard")
       ->capture_default_str();
   add_training_options(*sub, o.settings);
-  sub->add_option("--scale", o.arcface.scale, "ArcFace's scale s")->capture_default_str();
-  sub->add_option("--margin", o.arcface.margin, "ArcFace's margin m, radians")->capture_default_str();
+  sub->add_option("--scale", o.arcface.scale, "ArcFace's scale s")
+      ->capture_default_str()
+      ->check(number_in(0.01, 1000));
+  sub->add_option("--margin", o.arcface.margin, "ArcFace's margin m, radians")
+      ->capture_default_str()
+      ->check(number_in(0, 1.57));
   sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   sub->add_option("--out", o.out, "where the card goes (.json); the network lies beside it (.onnx)")
       ->required();
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");

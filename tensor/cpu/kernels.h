@@ -21,6 +21,48 @@ struct StoreRun {
 
 constexpr int kMaxVectors = 4;  // vectors side by side in one GEMM tile
 
+// Element-wise loops over n elements; the output may be an input, element for element. a and b are the op's
+// two numbers. In Map2, an input that does not move is one value, used for all elements.
+using Map1 = void (*)(float* y, const float* x, int64_t n, double a, double b);
+using Map2 = void (*)(float* y, const float* x, bool x_moves, const float* z, bool z_moves, int64_t n,
+                      double a, double b);
+
+// The ops that are such a loop and the formula (scalar_math.h) of each; those without are written by hand.
+// clang-format off
+#define ADVF_CPU_FORMULAS1(op)                                                                              \
+  op(affine, (scalar::Affine{a, b})) op(log, scalar::Log{}) op(abs, scalar::Abs{}) op(sign, scalar::Sign{}) \
+  op(clamp, (scalar::Clamp{a, b})) op(relu, scalar::Relu{}) op(leaky_relu, scalar::LeakyRelu{a})
+#define ADVF_CPU_HAND_WRITTEN1(op) op(power) op(exp) op(sigmoid) op(tanh)
+#define ADVF_CPU_FORMULAS2(op)                                                                              \
+  op(add, scalar::Add{}) op(sub, scalar::Sub{}) op(mul, scalar::Mul{}) op(div, scalar::Div{})               \
+  op(clamp_grad, (scalar::ClampGrad{a, b})) op(relu_grad, scalar::ReluGrad{})                               \
+  op(leaky_relu_grad, scalar::LeakyReluGrad{a}) op(sigmoid_grad, scalar::SigmoidGrad{})                     \
+  op(tanh_grad, scalar::TanhGrad{}) op(pgd_step, (scalar::PgdStep{a, b})) op(prelu, scalar::Prelu{})
+// clang-format on
+
+struct ElementwiseTable {
+#define ADVF_MAP1(name, ...) Map1 name;
+#define ADVF_MAP2(name, ...) Map2 name;
+  ADVF_CPU_FORMULAS1(ADVF_MAP1)
+  ADVF_CPU_HAND_WRITTEN1(ADVF_MAP1) ADVF_CPU_FORMULAS2(ADVF_MAP2)
+#undef ADVF_MAP1
+#undef ADVF_MAP2
+      // Steps (tensor/ops/steps.cpp has the formulas and the fields of `hyper`).
+      void (*sgd)(float* new_p, float* new_buffer, const float* p, const float* g, const float* buffer,
+                  const float* hyper, int64_t n);
+  void (*adam)(float* new_p, float* new_m, float* new_v, const float* p, const float* g, const float* m,
+               const float* v, const float* hyper, int64_t n);
+  // The sum of x g where x is not positive; as `sum` below.
+  double (*dot_not_positive)(const float* x, const float* g, int64_t n);
+  // y[i] = w0[i] x[first[i]] + w1[i] x[second[i]]
+  void (*mix_columns)(float* y, const float* x, const int32_t* first, const int32_t* second, const float* w0,
+                      const float* w1, int64_t n);
+  // For i in [begin, end): y[i] = the largest of x[i * stride + offset[t]] over t < taps, place[i] the index
+  // in x of the first that is this large.
+  void (*max_pool)(float* y, int32_t* place, const float* x, int64_t begin, int64_t end,
+                   const int32_t* offset, int taps, int stride);
+};
+
 struct KernelTable {
   const char* name;
   int lanes;          // floats in a vector
@@ -54,6 +96,7 @@ struct KernelTable {
   // g[g_runs[i].offset + j] * plane[position[i] + tap_offset[t] + j].
   void (*correlate)(double* out, const float* g, const StoreRun* g_runs, const int32_t* position,
                     int positions, const float* plane, const int32_t* tap_offset, int taps);
+  ElementwiseTable maps;
   // Multiply-adds in registers only, to measure what the machine can do; returns the floating point
   // operations.
   double (*fma_peak)(int64_t rounds, float* sink);

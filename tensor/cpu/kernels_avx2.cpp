@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "tensor/cpu/kernels.h"
+#include "tensor/scalar_math.h"
 
 namespace advf::cpu {
 namespace {

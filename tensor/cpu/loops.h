@@ -48,18 +48,4 @@ void parallel_rows(int64_t rows, int64_t cost, const F& body) {
                   });
 }
 
-// y[i] = f(i) for i in [0, n), through a small buffer: outputs may be inputs, and the loop still vectorises.
-template <class F>
-void fill_blocks(float* y, int64_t n, F f) {
-  constexpr int64_t kBlock = 512;
-  float block[kBlock];
-  int64_t i = 0;
-  for (; i + kBlock <= n; i += kBlock) {
-    for (int64_t j = 0; j < kBlock; ++j) block[j] = f(i + j);
-    std::memcpy(y + i, block, sizeof block);
-  }
-  for (int64_t j = 0; j < n - i; ++j) block[j] = f(i + j);
-  if (n > i) std::memcpy(y + i, block, size_t(n - i) * sizeof(float));
-}
-
 }  // namespace advf::cpu

@@ -65,21 +65,28 @@ struct PoolPlan {
   }
 };
 
-void max_pool_row(const PoolPlan& p, const float* x, int64_t oy, float* y, int32_t* place) {
+// One pooled row: the columns whose windows lie inside of the image's width by the kernel, the others here.
+void max_pool_row(const PoolPlan& p, const KernelTable& kernels, const float* x, int64_t oy, float* y,
+                  int32_t* place, std::vector<int32_t>& offsets) {
+  offsets.clear();
+  p.for_taps(oy, [&](int64_t offset, Columns) { offsets.push_back(int32_t(offset)); });
+  const int64_t begin = p.columns.front().begin, end = std::max(begin, p.columns.back().end);
+  // The order in which windows touch lines hides the stream from the hardware's prefetcher.
+  constexpr int64_t kAhead = 1024, kLine = 16;
+  const float* ahead = x + oy * p.a.stride[0] * p.w + kAhead;
+  for (int64_t i = 0; i < p.a.stride[0] * p.w; i += kLine) __builtin_prefetch(ahead + i);
+  kernels.maps.max_pool(y, place, x, begin, end, offsets.data(), int(offsets.size()), p.a.stride[1]);
   for (int64_t ox = 0; ox < p.ow; ++ox) {
+    if (ox == begin) ox = end;
+    if (ox >= p.ow) break;
     const Window v = window(p.a, oy, ox, p.h, p.w);
-    place[ox] = int32_t(v.y0 * p.w + v.x0);
-    y[ox] = x[place[ox]];
+    int64_t best = v.y0 * p.w + v.x0;
+    for (int64_t iy = v.y0; iy < v.y1; ++iy)
+      for (int64_t ix = v.x0; ix < v.x1; ++ix)
+        if (x[iy * p.w + ix] > x[best]) best = iy * p.w + ix;
+    y[ox] = x[best];
+    place[ox] = int32_t(best);
   }
-  const int64_t stride = p.a.stride[1];
-  p.for_taps(oy, [&](int64_t offset, Columns c) {
-    for (int64_t ox = c.begin; ox < c.end; ++ox) {
-      const int64_t at = offset + ox * stride;
-      const bool larger = x[at] > y[ox];
-      y[ox] = larger ? x[at] : y[ox];
-      place[ox] = larger ? int32_t(at) : place[ox];
-    }
-  });
 }
 
 std::vector<ResizeTap> resize_taps(int64_t in, int64_t out, const ResizeAttrs& a) {
@@ -103,18 +110,34 @@ struct ResizePlan {
         columns(resize_taps(source_w, target_w, a)) {}
 };
 
+// The taps of all columns, one array per field for vector loads.
+struct ColumnTaps {
+  std::vector<int32_t> first, second;
+  std::vector<float> w0, w1;
+  explicit ColumnTaps(const std::vector<ResizeTap>& taps) {
+    for (const ResizeTap& t : taps) {
+      first.push_back(int32_t(t.first));
+      second.push_back(int32_t(t.second));
+      w0.push_back(float(1 - t.weight));
+      w1.push_back(float(t.weight));
+    }
+  }
+};
+
 constexpr int64_t kMaxRow = 4096;  // of a resized image; wider ones are left to the reference
 
 }  // namespace
 
 std::unique_ptr<BoundOp> bind_max_pool2d(const BindArgs& args) {
   const PoolPlan plan(args.call.attr<PoolAttrs>(), args.call.in[0].shape, args.call.out[0].shape);
-  return make_op([plan](Views in, Views out, void*) {
+  if (plan.h * plan.w > INT32_MAX / 2) return nullptr;
+  return make_op([plan, k = &args.kernels](Views in, Views out, void*) {
     parallel_rows(plan.planes, plan.oh * plan.ow * plan.a.kernel[0] * plan.a.kernel[1], [&](int64_t plane) {
       const float* x = in[0].as<const float>() + plane * plan.h * plan.w;
+      std::vector<int32_t> offsets;
       for (int64_t oy = 0; oy < plan.oh; ++oy) {
         const int64_t row = (plane * plan.oh + oy) * plan.ow;
-        max_pool_row(plan, x, oy, out[0].as<float>() + row, out[1].as<int32_t>() + row);
+        max_pool_row(plan, *k, x, oy, out[0].as<float>() + row, out[1].as<int32_t>() + row, offsets);
       }
     });
   });
@@ -171,20 +194,29 @@ std::unique_ptr<BoundOp> bind_avg_pool2d_grad(const BindArgs& args) {
   });
 }
 
+// Rows are resized to the target's width when first needed and kept while the next target row may use them.
 std::unique_ptr<BoundOp> bind_resize2d(const BindArgs& args) {
   const ResizePlan plan(args.call.in[0].shape, args.call.out[0].shape, args.call.attr<ResizeAttrs>());
-  if (plan.source_w > kMaxRow) return nullptr;
-  return make_op([plan](Views in, Views out, void*) {
+  if (plan.target_w > kMaxRow) return nullptr;
+  return make_op([plan, taps = ColumnTaps(plan.columns), k = &args.kernels](Views in, Views out, void*) {
     parallel_rows(plan.planes, plan.target_h * plan.target_w, [&](int64_t plane) {
       const float* x = in[0].as<const float>() + plane * plan.source_h * plan.source_w;
       float* y = out[0].as<float>() + plane * plan.target_h * plan.target_w;
-      float mixed[kMaxRow];  // the two source rows, mixed
+      float rows[2][kMaxRow];
+      int64_t held[2] = {-1, -1};  // the source row in each; row i always stands in rows[i % 2]
+      const auto resized = [&](int64_t row) {
+        const size_t slot = size_t(row % 2);
+        if (held[slot] != row)
+          k->maps.mix_columns(rows[slot], x + row * plan.source_w, taps.first.data(), taps.second.data(),
+                              taps.w0.data(), taps.w1.data(), plan.target_w);
+        held[slot] = row;
+        return rows[slot];
+      };
       for (const ResizeTap& v : plan.rows) {
-        const float *row0 = x + v.first * plan.source_w, *row1 = x + v.second * plan.source_w;
-        const float w1 = float(v.weight), w0 = float(1 - v.weight);
-        for (int64_t i = 0; i < plan.source_w; ++i) mixed[i] = w0 * row0[i] + w1 * row1[i];
-        for (const ResizeTap& u : plan.columns)
-          *y++ = float(1 - u.weight) * mixed[u.first] + float(u.weight) * mixed[u.second];
+        const float* row0 = resized(v.first);
+        const float* row1 = v.weight > 0 ? resized(v.second) : row0;
+        k->combine(y, row0, float(1 - v.weight), row1, 0.0f, float(v.weight), 0.0f, plan.target_w);
+        y += plan.target_w;
       }
     });
   });

@@ -1,24 +1,33 @@
 #include "tensor/io/atomic_file.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "tensor/check.h"
 
 namespace advf {
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
-  temporary_ = path_ + ".tmp-" + std::to_string(::getpid());
-  file_ = std::fopen(temporary_.c_str(), "wb");
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(path_) {
+  // A rename would replace a link by the file.
+  std::error_code dangling;
+  if (std::filesystem::is_symlink(path_, dangling))
+    if (const auto real = std::filesystem::canonical(path_, dangling); !dangling) target_ = real.string();
+  struct stat info {};
+  const bool exists = ::stat(path_.c_str(), &info) == 0;
+  if (exists && S_ISDIR(info.st_mode)) fail(path_, ": cannot be written: is a folder");
+  if (!exists || S_ISREG(info.st_mode)) temporary_ = target_ + ".tmp-" + std::to_string(::getpid());
+  file_ = std::fopen((temporary_.empty() ? target_ : temporary_).c_str(), "wb");
   if (!file_) fail(path_, ": cannot be written: ", std::strerror(errno));
 }
 
 AtomicFile::~AtomicFile() {
   if (!file_) return;
   std::fclose(file_);
-  std::remove(temporary_.c_str());
+  if (!temporary_.empty()) std::remove(temporary_.c_str());
 }
 
 void AtomicFile::fail_errno(const char* what) {
@@ -36,12 +45,14 @@ void AtomicFile::rewrite(size_t offset, std::string_view bytes) {
 }
 
 void AtomicFile::commit() {
-  if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) fail_errno("writing failed");
+  if (std::fflush(file_) != 0) fail_errno("writing failed");
+  if (!temporary_.empty() && ::fsync(::fileno(file_)) != 0) fail_errno("writing failed");
   std::FILE* f = file_;
   file_ = nullptr;
-  if (std::fclose(f) != 0 || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  const bool closed = std::fclose(f) == 0;
+  if (temporary_.empty() ? !closed : !closed || std::rename(temporary_.c_str(), target_.c_str()) != 0) {
     const int code = errno;
-    std::remove(temporary_.c_str());
+    if (!temporary_.empty()) std::remove(temporary_.c_str());
     errno = code;
     fail_errno("writing failed");
   }

@@ -1,5 +1,6 @@
 // A file that appears whole or not at all: written beside its destination under a temporary name, renamed by
 // commit(). Without a commit the temporary file is removed and an older file of that name stays as it was.
+// A pipe or a device is written directly: a rename would put a file in its place. A link stays a link.
 #pragma once
 #include <cstdio>
 #include <span>
@@ -10,7 +11,7 @@ namespace advf {
 
 class AtomicFile {
  public:
-  explicit AtomicFile(std::string path);  // throws Error naming the path and the reason
+  explicit AtomicFile(std::string path);  // throws Error naming the path and the reason; a folder is one
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -22,7 +23,7 @@ class AtomicFile {
 
  private:
   [[noreturn]] void fail_errno(const char* what);
-  std::string path_, temporary_;
+  std::string path_, target_, temporary_;  // no temporary: written directly
   std::FILE* file_ = nullptr;
 };
 

@@ -1,0 +1,226 @@
+// What the programs do with damaged files, with files that do not belong together and with broken pictures:
+// exit code 1, one line that names the file, and nothing left behind.
+#define BOOST_TEST_MODULE cli_data
+#include <cmath>
+
+#include "cli_test_util.h"
+#include "nn/state_dict.h"
+#include "tensor/io/npy.h"
+#include "tensor/io/safetensors.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+const ToyWorld& world() { return toy_world(); }
+
+Args extract_call(const std::string& out) {
+  return Args{"--out", out} + world().images() + world().recogniser();
+}
+Args protect_call(const std::string& out, const std::string& features) {
+  return Args{"--out", out, "--steps", "1", "--in", features, "--shadow", world().at("shadow.safetensors")};
+}
+Args train_call(const std::string& out) {
+  return Args{"shadow", "--out", out} + world().recogniser() + ToyWorld::tiny_training();
+}
+
+// The file cut at several places, one after the other, under `name`; `use` must refuse each.
+void cut_short(const TempDir& dir, const std::string& file, const std::string& name,
+               const std::function<void(const std::string& path)>& use) {
+  const std::string whole = read_bytes(file);
+  for (size_t length : {size_t(0), size_t(7), whole.size() / 3, whole.size() - 1}) {
+    write_bytes(dir / name, whole.substr(0, length));
+    use(dir / name);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(files_that_are_cut_short) {
+  const TempDir dir;
+  const std::string out = dir / "out", folder = dir.path().string();
+  cut_short(dir, world().at("z.npy"), "cut.npy", [&](const std::string& path) {
+    refuse(folder, "protect", protect_call(out, path), 1, {path});
+    refuse(folder, "train",
+           train_call(out) + world().images() + Args{"--features", path, "--list", world().at("z.npy.txt")},
+           1, {path});
+  });
+  cut_short(dir, world().at("shadow.safetensors"), "cut.safetensors", [&](const std::string& path) {
+    refuse(folder, "inspect", {path}, 1, {path});
+    refuse(folder, "protect", {"--in", world().at("z.npy"), "--out", out, "--shadow", path}, 1, {path});
+    refuse(folder, "evaluate",
+           Args{"reconstruction", "--attacker", path} + world().images() + world().recogniser(), 1, {path});
+  });
+  write_bytes(dir / "whole.onnx", read_bytes(world().at("rec.onnx")));
+  const std::string card = read_bytes(world().at("rec.json"));
+  cut_short(dir, world().at("rec.onnx"), "rec.onnx", [&](const std::string& path) {
+    refuse(folder, "inspect", {path}, 1, {path});
+    write_bytes(dir / "rec.json", card);
+    refuse(folder, "extract", Args{"--recogniser", dir / "rec.json", "--out", out} + world().images(), 1,
+           {path});
+  });
+  cut_short(dir, world().at("rec.json"), "cut.json", [&](const std::string& path) {
+    if (read_bytes(path).size() + 2 > card.size()) return;  // only the last line's end is missing
+    refuse(folder, "inspect", {path}, 1, {path});
+    refuse(folder, "extract", Args{"--recogniser", path, "--out", out} + world().images(), 1, {path});
+  });
+  const std::string labels = read_bytes(world().at("faces/labels.csv"));
+  for (size_t length : {size_t(0), size_t(4), labels.size() / 3, labels.size() - 5}) {
+    write_bytes(dir / "cut.csv", labels.substr(0, length));
+    // A whole line may be missing: then it is an image that has no label.
+    refuse(folder, "train", train_call(out) + world().images() + Args{"--labels", dir / "cut.csv"}, 1, {},
+           Late::yes);
+  }
+  cut_short(dir, world().at("faces/test/pairs.txt"), "cut.txt", [&](const std::string& path) {
+    if (read_bytes(path).size() + 1 == read_bytes(world().at("faces/test/pairs.txt")).size()) return;
+    refuse(folder, "evaluate",
+           Args{"recognition", "--pairs", path, "--images", world().at("faces/test/images")} +
+               world().recogniser(),
+           1, {path});
+  });
+}
+
+BOOST_AUTO_TEST_CASE(features_that_do_not_fit) {
+  const TempDir dir;
+  const std::string out = dir / "out", folder = dir.path().string();
+  const int64_t d = ToyWorld::kDimension;
+  const auto features = [&](const char* name, const Tensor& rows) {
+    save_npy(dir / name, rows);
+    return dir / name;
+  };
+  std::vector<float> unit(size_t(4 * d), 0.0f);
+  for (int64_t i = 0; i < 4; ++i) unit[size_t(i * d + i)] = 1;
+  const auto changed = [&](int64_t row, float value) {
+    std::vector<float> v = unit;
+    v[size_t(row * d + row)] = value;
+    return Tensor::from(v, {4, d});
+  };
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
+      {features("wide.npy", Tensor::zeros({4, d + 1})), {"wide.npy", "17", "16"}},
+      {features("map.npy", Tensor::zeros({4, d, 1, 1})), {"map.npy", "shape"}},
+      {features("number.npy", Tensor::zeros({})), {"number.npy"}},
+      {features("nan.npy", changed(2, NAN)), {"nan.npy", "record 2", "nan"}},
+      {features("inf.npy", changed(3, INFINITY)), {"inf.npy", "record 3", "inf"}},
+      {features("zero.npy", changed(1, 0)), {"zero.npy", "record 1"}},
+      {features("long.npy", changed(0, 7)), {"long.npy", "record 0", "norm 7"}}};
+  for (const auto& [path, words] : cases) refuse(folder, "protect", protect_call(out, path), 1, words);
+  // The bad record lies in a later chunk.
+  refuse(folder, "protect",
+         protect_call(out, dir / "nan.npy") + Args{"--batch", "1", "--report", dir / "report"}, 1,
+         {"record 2"});
+
+  write_bytes(dir / "short.txt", "a.png\nb.png\n");
+  refuse(folder, "train",
+         train_call(out) + world().images() +
+             Args{"--features", world().at("z.npy"), "--list", dir / "short.txt"},
+         1, {"z.npy", "200", "short.txt", "2"});
+  refuse(folder, "evaluate",
+         Args{"recognition", "--pairs", world().at("faces/test/pairs.txt"), "--images",
+              world().at("faces/test/images"), "--protected", world().at("z.npy"), "--protected-list",
+              world().at("z.npy.txt")} +
+             world().recogniser(),
+         1, {"z.npy.txt", "does not name"}, Late::yes);
+  refuse(folder, "evaluate",
+         Args{"reconstruction", "--attacker", world().at("shadow.safetensors"), "--protected",
+              "p=" + dir / "wide.npy"} +
+             world().images() + world().recogniser(),
+         1, {"wide.npy", "shape"}, Late::yes);
+}
+
+BOOST_AUTO_TEST_CASE(decoders_of_another_recogniser_or_cut) {
+  const TempDir dir;
+  const std::string out = dir / "out", folder = dir.path().string(),
+                    shadow = world().at("shadow.safetensors");
+  // A recogniser with an embedding of another length, and one with other weights.
+  const Args other =
+      Args{"recogniser", "--out", dir / "other.json", "--batch", "16", "--epochs", "1", "--seed", "3"} +
+      world().images() + ToyWorld::tiny_recogniser();
+  succeed("train", other);
+  const TensorFile file = load_safetensors(shadow);
+  Metadata metadata = file.metadata;
+  metadata["cut"] = "elsewhere";
+  save_safetensors(dir / "cut.safetensors", file.tensors, metadata);
+  metadata = file.metadata;
+  metadata.erase("format");
+  save_safetensors(dir / "weights.safetensors", file.tensors, metadata);
+  metadata = file.metadata;
+  metadata["decoder"] = "gan";
+  save_safetensors(dir / "gan.safetensors", file.tensors, metadata);
+  TensorMap fewer = file.tensors;
+  const std::string lost = fewer.begin()->first;
+  fewer.erase(fewer.begin());
+  save_safetensors(dir / "fewer.safetensors", fewer, file.metadata);
+
+  const auto attack = [&](const std::string& card, const std::string& decoder) {
+    return Args{"reconstruction", "--recogniser", card, "--attacker", decoder} + world().images();
+  };
+  const std::string card = world().at("rec.json");
+  refuse(folder, "evaluate", attack(dir / "other.json", shadow), 1, {"other.json", shadow, "recogniser"});
+  refuse(folder, "evaluate", attack(card, dir / "cut.safetensors"), 1, {"cut.safetensors", "elsewhere"});
+  refuse(folder, "evaluate", attack(card, dir / "weights.safetensors"), 1, {"weights.safetensors", "format"});
+  refuse(folder, "evaluate", attack(card, dir / "gan.safetensors"), 1, {"gan", "deconv", "resup"});
+  refuse(folder, "evaluate", attack(card, dir / "fewer.safetensors"), 1, {"fewer.safetensors", lost});
+  refuse(folder, "evaluate", attack(card, shadow) + Args{"--attacker", dir / "cut.safetensors"}, 1,
+         {"cut.safetensors", "elsewhere"});
+  refuse(folder, "train",
+         Args{"attacker", "--out", out, "--recogniser", dir / "other.json", "--shadow", shadow} +
+             world().images() + ToyWorld::tiny_training(),
+         1, {"other.json", shadow}, Late::yes);
+  refuse(folder, "extract", extract_call(out) + Args{"--cut", "nowhere"}, 1, {"rec.onnx", "nowhere"});
+  refuse(folder, "train", train_call(out) + world().images() + Args{"--cut", "nowhere"}, 1,
+         {"rec.onnx", "nowhere"});
+  write_bytes(dir / "thresholds.json", R"({"judges": {"second": {"threshold": 0.5}}})");
+  refuse(folder, "evaluate", attack(card, shadow) + Args{"--thresholds", dir / "thresholds.json"}, 1,
+         {"thresholds.json", "deployed"}, Late::yes);
+}
+
+BOOST_AUTO_TEST_CASE(broken_pictures_are_counted_and_too_many_end_the_run) {
+  const TempDir dir;
+  const std::string out = dir / "out", images = dir / "images", folder = dir.path().string();
+  std::filesystem::copy(world().at("faces/images"), images, std::filesystem::copy_options::recursive);
+  const auto names = lines_of(read_bytes(world().at("z.npy.txt")));
+  const std::string good = read_bytes(images + "/" + names[5]);
+  write_bytes(images + "/" + names[5], good.substr(0, good.size() / 2));
+  write_bytes(images + "/" + names[9], "not a picture");
+  write_bytes(images + "/" + names[11], "");
+  const Args call = Args{"--images", images, "--out", out} + world().recogniser();
+  // 3 of 200 are 1.5 %.
+  refuse(folder, "extract", call, 1, {images, "3 of 200", "1 %", names[5]}, Late::yes);
+  refuse(folder, "extract", call + Args{"--batch", "1"}, 1, {images, "of 200", names[11]}, Late::yes);
+  refuse(folder, "train", train_call(out) + Args{"--images", images}, 1, {images, "3 of 200"}, Late::yes);
+  refuse(folder, "train",
+         Args{"recogniser", "--out", out, "--batch", "16", "--images", images} + ToyWorld::tiny_recogniser(),
+         1, {images, "3 of 200"}, Late::yes);
+
+  const Outcome o = succeed("extract", call + Args{"--max-broken", "0.02", "--json", dir / "z.json"});
+  BOOST_TEST(o.out.find("3 images could not be read") != std::string::npos, o.out);
+  BOOST_TEST(o.err.find(names[9]) != std::string::npos, "the broken pictures are not named: " << o.err);
+  const nlohmann::json result = read_json(dir / "z.json");
+  BOOST_TEST(result["images"] == 197);
+  BOOST_TEST(result["broken"] == 3);
+  const auto listed = lines_of(read_bytes(out + ".txt"));
+  BOOST_TEST(listed.size() == 197u);
+  BOOST_TEST((std::find(listed.begin(), listed.end(), names[9]) == listed.end()));
+  // The others have the features that they have without broken neighbours.
+  const Tensor all = load_npy(world().at("z.npy")), rest = load_npy(out);
+  BOOST_TEST((all.slice_batch(12, 200).to_vector<float>() == rest.slice_batch(9, 197).to_vector<float>()));
+  succeed("train", train_call(dir / "decoder") + Args{"--images", images, "--max-broken", "0.02"});
+}
+
+BOOST_AUTO_TEST_CASE(pictures_all_broken) {
+  const TempDir dir;
+  for (const char* name : {"a/1.png", "b/2.jpg"})
+    write_bytes(dir / ("images/" + std::string(name)), "broken");
+  const Args images{"--images", dir / "images", "--max-broken", "1"};
+  const std::string out = dir / "out", folder = dir.path().string();
+  refuse(folder, "extract", Args{"--out", out} + images + world().recogniser(), 1,
+         {dir / "images", "no image"}, Late::yes);
+  refuse(folder, "train", train_call(out) + images, 1, {}, Late::yes);
+  refuse(folder, "train", Args{"recogniser", "--out", out} + images + ToyWorld::tiny_recogniser(), 1, {},
+         Late::yes);
+  refuse(
+      folder, "evaluate",
+      Args{"reconstruction", "--attacker", world().at("shadow.safetensors")} + images + world().recogniser(),
+      1, {}, Late::yes);
+}

@@ -1,0 +1,201 @@
+// advface-evaluate at the command line, on a toy set: the documented structure of its results, and what must
+// hold between them.
+#define BOOST_TEST_MODULE cli_evaluate
+#include <set>
+
+#include "advface/dataset.h"
+#include "cli_test_util.h"
+#include "tensor/io/npy.h"
+
+using namespace advf;
+using namespace advf::test;
+using nlohmann::json;
+
+namespace {
+
+// The toy world with attackers: one that knows raw features, one trained on protected ones, and a judge.
+struct Trained : ToyWorld {
+  Trained() {
+    const Args base = Args{"attacker"} + images() + recogniser() + tiny_training();
+    succeed("train", base + Args{"--out", at("raw.safetensors"), "--json", at("raw.json")});
+    succeed("train", base + shadow() +
+                         Args{"--epsilon", "0.02", "--steps", "2", "--out", at("adaptive.safetensors"),
+                              "--json", at("adaptive.json")});
+    succeed("train",
+            Args{"recogniser", "--out", at("second.json"), "--batch", "16", "--epochs", "1", "--seed", "7"} +
+                images() + tiny_recogniser());
+  }
+};
+const Trained& world() {
+  static const Trained made;
+  return made;
+}
+
+bool between(const json& v, double low, double high) {
+  return v.is_number() && v.get<double>() >= low && v.get<double>() <= high;
+}
+
+Args test_images() { return {"--images", world().at("faces/test/images")}; }
+
+json recognition(const Args& args) {
+  const TempDir dir;
+  const Outcome o = succeed("evaluate", Args{"recognition", "--pairs", world().at("faces/test/pairs.txt"),
+                                             "--json", dir / "r.json"} +
+                                            test_images() + world().recogniser() + args);
+  const json r = read_json(dir / "r.json");
+  BOOST_TEST(o.out.find("accuracy") != std::string::npos);
+  BOOST_TEST(between(r["accuracy"]["mean"], 0.2, 1));
+  BOOST_TEST(between(r["accuracy"]["std"], 0, 0.5));
+  for (const char* far : {"1e-2", "1e-3"}) {
+    BOOST_TEST(between(r["tar_at_far"][far], 0, 1));
+    BOOST_TEST(r["operating_points"][far]["tar"] == r["tar_at_far"][far]);
+    BOOST_TEST(r["operating_points"][far]["far"].get<double>() <= (far[3] == '2' ? 1e-2 : 1e-3));
+  }
+  BOOST_TEST(r["tar_at_far"]["1e-3"].get<double>() <= r["tar_at_far"]["1e-2"].get<double>());
+  BOOST_TEST(between(r["eer"], 0, 0.7));
+  BOOST_TEST(r["pairs"] == 40);
+  BOOST_TEST(r["pairs_left_out"] == 0);
+  return r;
+}
+
+// A mean with its interval.
+void check_interval(const json& v, double low, double high, const std::string& what) {
+  BOOST_TEST((v.is_object() && v.size() == 3u), what << ": " << v.dump());
+  BOOST_TEST((between(v["mean"], low, high) && between(v["low"], low, high) && between(v["high"], low, high)),
+             what << ": " << v.dump());
+  BOOST_TEST((v["low"].get<double>() <= v["mean"].get<double>() &&
+              v["mean"].get<double>() <= v["high"].get<double>()),
+             what << ": " << v.dump());
+}
+
+Args attackers() {
+  return {"--attacker", "raw=" + world().at("raw.safetensors"), "--attacker",
+          "adaptive=" + world().at("adaptive.safetensors")};
+}
+
+json reconstruction(const Args& args) {
+  const TempDir dir;
+  const Outcome o =
+      succeed("evaluate", Args{"reconstruction", "--json", dir / "r.json"} + world().recogniser() + args);
+  BOOST_TEST(o.out.find("SSIM") != std::string::npos);
+  return read_json(dir / "r.json");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(attackers_say_what_they_were_trained_on) {
+  const json raw = read_json(world().at("raw.json")), adaptive = read_json(world().at("adaptive.json"));
+  BOOST_TEST((raw["decoder"] == "resup" && adaptive["decoder"] == "resup"));
+  BOOST_TEST(raw["trained_on"] == "raw");
+  BOOST_TEST(adaptive["trained_on"] == "protected, epsilon 0.02");
+  BOOST_TEST(raw["train_images"] == adaptive["train_images"]);
+  BOOST_TEST(raw["parameters"] == adaptive["parameters"]);
+  BOOST_TEST((read_bytes(world().at("raw.safetensors")) != read_bytes(world().at("adaptive.safetensors"))));
+}
+
+BOOST_AUTO_TEST_CASE(recognition_without_and_with_protection_on_each_side) {
+  const json none = recognition({});
+  BOOST_TEST(none["protected"] == "none");
+  BOOST_TEST(!none.contains("epsilon"));
+  // Noise of no size changes nothing.
+  for (const char* side : {"gallery", "probe", "both"}) {
+    const json r = recognition(world().shadow() + Args{"--epsilon", "1e-7", "--steps", "1", "--side", side});
+    BOOST_TEST(r["protected"] == side);
+    BOOST_TEST(r["epsilon"] == 1e-7);
+    BOOST_TEST(r["accuracy"] == none["accuracy"]);
+    BOOST_TEST(std::abs(r["operating_points"]["1e-2"]["threshold"].get<double>() -
+                        none["operating_points"]["1e-2"]["threshold"].get<double>()) < 1e-4);
+  }
+  // Noise of any size does.
+  const json gallery = recognition(world().shadow() + Args{"--epsilon", "0.3", "--steps", "2"}),
+             probe =
+                 recognition(world().shadow() + Args{"--epsilon", "0.3", "--steps", "2", "--side", "probe"});
+  BOOST_TEST(gallery["protected"] == "gallery");
+  BOOST_TEST(gallery["operating_points"] != none["operating_points"]);
+  BOOST_TEST(gallery["operating_points"] != probe["operating_points"]);
+}
+
+// Protecting here and taking what advface-protect wrote are the same thing.
+BOOST_AUTO_TEST_CASE(recognition_on_a_file_of_protected_features) {
+  const TempDir dir;
+  const PairList pairs = load_pairs(world().at("faces/test/pairs.txt"));
+  std::set<std::string> names;
+  for (const Pair& p : pairs.pairs)
+    for (const std::string& name : {p.a, p.b})
+      names.insert(std::filesystem::path(name).replace_extension(".png").string());
+  std::string list;
+  for (const std::string& name : names) list += name + "\n";
+  write_bytes(dir / "list.txt", list);
+  succeed("extract",
+          Args{"--list", dir / "list.txt", "--out", dir / "z.npy"} + test_images() + world().recogniser());
+  const Args strength{"--epsilon", "0.05", "--steps", "2"};
+  succeed("protect", Args{"--in", dir / "z.npy", "--out", dir / "p.npy"} + strength + world().shadow());
+  json file = recognition(
+           {"--protected", dir / "p.npy", "--protected-list", dir / "z.npy.txt", "--side", "both"}),
+       here = recognition(world().shadow() + strength + Args{"--side", "both"});
+  here.erase("epsilon");
+  BOOST_TEST(file == here, file.dump() << "\n" << here.dump());
+}
+
+BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
+  const TempDir dir;
+  const Args base =
+      world().images() + attackers() + world().shadow() +
+      Args{"--epsilons", "0.02,0.04", "--steps", "2", "--second-recogniser", world().at("second.json"),
+           "--fmr",      "0.01"};
+  const json r = reconstruction(base + Args{"--sheet", dir / "sheet.png", "--cache", dir / "cache"});
+  BOOST_TEST(read_bytes(dir / "sheet.png").starts_with("\x89PNG"));
+  BOOST_TEST(r["part"] == "test");
+  BOOST_TEST(between(r["images"], 4, 60));
+  std::set<std::string> rows;
+  for (const json& row : r["rows"]) {
+    const std::string name = row["attacker"].get<std::string>() + "/" + row["features"].get<std::string>() +
+                             (row["moment_matched"].get<bool>() ? "/matched" : "");
+    BOOST_TEST(rows.insert(name).second, name << " stands twice");
+    check_interval(row["ssim"], -1, 1, name);
+    check_interval(row["psnr"], 0, 40, name);
+    check_interval(row["mse"], 0, 1, name);
+    for (const char* judge : {"deployed", "second"}) {
+      check_interval(row["cosine"][judge], -1, 1, name);
+      check_interval(row["replay_rate"][judge]["same_photo"], 0, 1, name);
+      check_interval(row["replay_rate"][judge]["other_photo"], 0, 1, name);
+    }
+    BOOST_TEST(between(row["feature_cosine"], 0, 1.0001), name);
+    if (row["features"] == "raw") BOOST_TEST(row["feature_cosine"] == 1);
+  }
+  std::set<std::string> wanted{"mean face/none"};
+  for (const char* matched : {"", "/matched"}) {
+    wanted.insert(std::string("raw/raw") + matched);
+    for (const char* kind :
+         {"protected, epsilon 0.02", "protected, epsilon 0.04", "noise, epsilon 0.02", "noise, epsilon 0.04"})
+      wanted.insert(std::string("raw/") + kind + matched);
+    wanted.insert(std::string("adaptive/protected, epsilon 0.02") + matched);
+  }
+  BOOST_TEST(rows == wanted);
+  for (const char* judge : {"deployed", "second"})
+    BOOST_TEST(between(r["judges"][judge]["threshold"], -1, 1.0001));
+  BOOST_TEST(r["attackers"].size() == 1u);
+
+  // The same, with the thresholds of that result and features from the cache, at other thread counts.
+  write_bytes(dir / "before.json", r.dump());
+  json again = reconstruction(
+      base + Args{"--thresholds", dir / "before.json", "--cache", dir / "cache", "--threads", "1"});
+  BOOST_TEST(again["rows"] == r["rows"]);
+  BOOST_TEST(again["judges"] == r["judges"]);
+}
+
+BOOST_AUTO_TEST_CASE(reconstruction_of_all_images_from_given_features) {
+  const TempDir dir;
+  succeed("protect",
+          Args{"--in", world().at("z.npy"), "--out", dir / "p.npy", "--steps", "1"} + world().shadow());
+  write_bytes(dir / "thresholds.json", R"({"judges": {"deployed": {"threshold": 0.5}}})");
+  const json r =
+      reconstruction(world().images() + Args{"--attacker", world().at("raw.safetensors"), "--part", "all",
+                                             "--limit", "12", "--thresholds", dir / "thresholds.json",
+                                             "--protected", "given=" + dir / "p.npy"});
+  BOOST_TEST(r["images"] == 12);
+  BOOST_TEST(r["judges"]["deployed"]["threshold"] == 0.5);
+  std::set<std::string> features;
+  for (const json& row : r["rows"]) features.insert(row["features"]);
+  BOOST_TEST(features == (std::set<std::string>{"none", "raw", "protected, given", "noise, given"}));
+}

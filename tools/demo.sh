@@ -1,0 +1,116 @@
+#!/bin/bash
+# The main job, end to end: a recogniser's features, a shadow model, adversarial features, and what they are worth
+# against an attacker who knows nothing of the protection and one who adapts. Without --faces everything is made here:
+# procedural portraits of people who do not exist, and a small recogniser trained on them.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+  cat <<'TEXT'
+Usage: tools/demo.sh [--out DIR] [--epsilon E] [--seed N]
+       tools/demo.sh --faces DIR --recogniser CARD.json [--labels CSV] [--eyes x1,y1,x2,y2]
+                     [--pairs FILE --pairs-faces DIR [--pairs-eyes x1,y1,x2,y2]] [--out DIR] [--epsilon E]
+
+Runs the whole job and ends with tables and the paths of its pictures and JSON files.
+  --out DIR          where everything goes (default: build/demo); finished steps are not done again
+  --faces DIR        photographs, several of each person; without it synthetic faces are drawn
+  --labels CSV       file,identity; without it a person is the folder a photograph lies in
+  --eyes ...         mean eye centres in pixels of the photographs: crops faces by the card's template
+  --recogniser CARD  the deployed recogniser (.json beside its .onnx)
+  --pairs FILE       verification pairs in the format of LFW's pairs.txt, of the photographs in --pairs-faces
+  --epsilon E        bound of the noise on each value of a feature (default 0.05 for synthetic faces, else 0.02)
+  --seed N           seed of everything random (default 1)
+TEXT
+}
+usage_error() {
+  printf 'demo.sh: %s (see tools/demo.sh --help)\n' "$1" >&2
+  exit 2
+}
+
+out=$root/build/demo faces= labels= eyes= recogniser= pairs= pairs_faces= pairs_eyes= epsilon= seed=1
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --out | --faces | --labels | --eyes | --recogniser | --pairs | --pairs-faces | --pairs-eyes | --epsilon | --seed)
+      [[ $# -ge 2 ]] || usage_error "$1 needs a value"
+      name=${1#--}
+      printf -v "${name//-/_}" '%s' "$2"
+      shift 2
+      ;;
+    *) usage_error "unknown argument $1" ;;
+  esac
+done
+[[ ${faces:+x} == "${recogniser:+x}" ]] || usage_error "--faces and --recogniser belong together"
+[[ ${pairs:+x} == "${pairs_faces:+x}" ]] || usage_error "--pairs and --pairs-faces belong together"
+
+ensure_build_packages release
+build_preset release programs
+bin=$root/build/release/bin
+mkdir -p "$out"
+start=$SECONDS
+
+# make FILE COMMAND... : runs the command, which makes the file, unless the file is there.
+make() {
+  local file=$1
+  shift
+  [[ -e $file ]] || "$@" || exit $?
+}
+
+if [[ -z $faces ]]; then
+  epsilon=${epsilon:-0.05}
+  say "drawing synthetic faces"
+  make "$out/faces/labels.csv" "$bin/advface-faces" --out "$out/faces" --identities 400 --per-identity 12 \
+    --image-size 64 --test-identities 60 --pairs 30 --seed "$seed"
+  faces=$out/faces/images labels=$out/faces/labels.csv pairs=$out/faces/test/pairs.txt
+  pairs_faces=$out/faces/test/images recogniser=$out/recogniser.json
+  say "training a recogniser on them"
+  make "$recogniser" "$bin/advface-train" recogniser --images "$faces" --labels "$labels" --architecture cnn_small \
+    --image-size 64 --epochs 6 --seed "$seed" --out "$recogniser"
+else
+  epsilon=${epsilon:-0.02}
+fi
+data=(--recogniser "$recogniser" --images "$faces" --cache "$out/cache")
+[[ -z $labels ]] || data+=(--labels "$labels")
+[[ -z $eyes ]] || data+=(--eyes "$eyes")
+protection=(--shadow "$out/shadow.safetensors" --epsilon "$epsilon")
+
+say "training the shadow model (deconv)"
+make "$out/shadow.safetensors" "$bin/advface-train" shadow "${data[@]}" --decoder deconv --epochs 10 --seed "$seed" \
+  --out "$out/shadow.safetensors"
+say "training an attacker of another architecture (resup) on raw features"
+make "$out/transfer.safetensors" "$bin/advface-train" attacker "${data[@]}" --decoder resup --epochs 4 --seed "$seed" \
+  --out "$out/transfer.safetensors"
+say "training the same attacker on protected features: the one who adapts"
+make "$out/adaptive.safetensors" "$bin/advface-train" attacker "${data[@]}" --decoder resup --epochs 4 --seed "$seed" \
+  "${protection[@]}" --out "$out/adaptive.safetensors"
+
+say "extracting and protecting features, as files"
+make "$out/features.npy" "$bin/advface-extract" --recogniser "$recogniser" --images "$faces" ${eyes:+--eyes "$eyes"} \
+  --out "$out/features.npy"
+make "$out/protected.npy" "$bin/advface-protect" "${protection[@]}" --in "$out/features.npy" --out "$out/protected.npy" \
+  --report "$out/protected.jsonl" --seed "$seed"
+
+summary=$out/summary.txt
+{
+  if [[ -n $pairs ]]; then
+    printf 'Recognition on %s, epsilon %s\n' "$pairs" "$epsilon"
+    recognition=(--recogniser "$recogniser" --images "$pairs_faces" --pairs "$pairs" --cache "$out/cache")
+    [[ -z $pairs_eyes ]] || recognition+=(--eyes "$pairs_eyes")
+    "$bin/advface-evaluate" recognition "${recognition[@]}" --json "$out/recognition_raw.json"
+    for side in gallery probe both; do
+      "$bin/advface-evaluate" recognition "${recognition[@]}" "${protection[@]}" --side "$side" \
+        --json "$out/recognition_$side.json"
+    done
+  else
+    printf 'Recognition: not measured (no --pairs)\n'
+  fi
+  printf '\nReconstruction of people nobody was trained on\n'
+  "$bin/advface-evaluate" reconstruction "${data[@]}" --attacker "shadow=$out/shadow.safetensors" \
+    --attacker "transfer=$out/transfer.safetensors" --attacker "adaptive=$out/adaptive.safetensors" "${protection[@]}" \
+    --sheet "$out/sheet.png" --json "$out/reconstruction.json"
+} | tee "$summary.tmp"
+mv "$summary.tmp" "$summary"
+
+printf '\nPictures: %s\n' "$out/sheet.png"
+printf '          %s\n' "$out"/*.safetensors.png "$out"/*.curve.png
+printf 'Results:  %s\n' "$out"/*.json "$out/protected.jsonl" "$summary"
+printf 'Took %d:%02d.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
