@@ -1,13 +1,20 @@
 #include "advface/protect.h"
 
+#include <bit>
 #include <cmath>
+#include <cstring>
 
-#include "autograd/tape.h"
+#include "autograd/plan.h"
+#include "nn/freeze.h"
 #include "tensor/ops.h"
 #include "tensor/rng.h"
 
 namespace advf {
 namespace {
+
+// Rows of the largest batch, as a power of two: activations of 32 images stay near the caches, and weights
+// are read once for many.
+constexpr int kLargestBatch = 5;
 
 // Features that are not finite, or have no direction where one is needed, have no meaning to protect.
 void check_records(const Tensor& z, int64_t first_record, FeatureDomain domain) {
@@ -79,44 +86,119 @@ void ProtectSettings::check_valid() const {
         step_size);
 }
 
-Protected protect(Decoder& shadow, const Tensor& features, int64_t first_record,
-                  const ProtectSettings& settings) {
-  settings.check_valid();
-  const FeatureDomain domain = shadow.info().domain;
-  const int64_t n = features.dim(0), d = features.shape().numel(1, features.shape().rank());
-  check_records(features, first_record, domain);
-  NoTapeScope off;
-  shadow.train(false);
-  const Tensor base = shadow.forward(features);
-  const double pixels = double(base.numel()) / double(std::max<int64_t>(n, 1));
-  const double alpha = settings.effective_step_size();
+// One batch size: S(x), and one step of ascent on |S(P(z + d)) - base|^2 from d to the next d.
+struct Protector::Plans {
+  PlanState look;  // x -> image
+  PlanState step;  // z, d, base -> distances, next d; d goes round
 
-  Tensor delta = random_start(features.shape(), first_record, settings);
-  std::vector<float> before;
-  for (int step = 0; step < settings.steps; ++step) {
-    Tape tape;
-    Tensor distances, loss;
+  Plans(Decoder& shadow, const Shape& features, const ProtectSettings& settings)
+      : look(compile_look(shadow, features)), step(compile_step(shadow, features, settings)) {}
+
+ private:
+  static std::shared_ptr<const Plan> compile_look(Decoder& shadow, const Shape& features) {
+    Tape tape(Tape::Keep::everything);
+    const Tensor x = Tensor::meta(features);
+    Tensor image;
     {
-      TapeScope scope(tape);
-      distances = image_distance(shadow.forward(into_domain(add(features, delta), domain)), base);
-      // A sum, not a mean: a record's noise must not depend on its neighbours.
-      loss = sum_all(distances);
+      const MetaScope meta;
+      const TapeScope scope(tape);
+      image = shadow.forward(x);
     }
-    if (step == 0) before = distances.to_vector<float>();
-    delta = pgd_step(delta, backward(tape, loss, {delta})[0], alpha, settings.epsilon);
+    return compile(fold_batch_norm(tape, std::span(&image, 1)), std::span(&x, 1), std::span(&image, 1));
   }
 
-  Protected result;
-  result.features = into_domain(add(features, delta), domain);
-  const std::vector<float> after = image_distance(shadow.forward(result.features), base).to_vector<float>();
-  const std::vector<float> z = features.to_vector<float>(), adv = result.features.to_vector<float>();
+  static std::shared_ptr<const Plan> compile_step(Decoder& shadow, const Shape& features,
+                                                  const ProtectSettings& settings) {
+    Tape tape(Tape::Keep::everything);
+    const Tensor z = Tensor::meta(features), delta = Tensor::meta(features);
+    Tensor base, distances, next;
+    {
+      const MetaScope meta;
+      const TapeScope scope(tape);
+      const Tensor image = shadow.forward(into_domain(add(z, delta), shadow.info().domain));
+      tape = fold_batch_norm(tape, std::span(&image, 1));
+      base = Tensor::meta(image.shape());
+      distances = image_distance(image, base);
+      // A sum, not a mean: a record's noise must not depend on its neighbours.
+      const Tensor grad = backward(tape, sum_all(distances), {delta}, true)[0];
+      next = pgd_step(delta, grad, settings.effective_step_size(), settings.epsilon);
+    }
+    const Tensor in[] = {z, delta, base}, out[] = {distances, next};
+    const Carry round{delta, next};
+    return compile(tape, in, out, std::span(&round, 1));
+  }
+};
+
+Protector::Protector(Decoder& shadow, const ProtectSettings& settings)
+    : shadow_(shadow), settings_(settings), plans_(kLargestBatch + 1) {
+  settings.check_valid();
+  shadow.train(false);
+}
+Protector::~Protector() = default;
+
+Protector::Plans& Protector::plans_for(int64_t batch) {
+  std::unique_ptr<Plans>& slot = plans_[size_t(std::bit_width(uint64_t(batch))) - 1];
+  if (!slot) {
+    Shape features{batch};
+    for (int64_t d : shadow_.info().spec.feature) features.push_back(d);
+    slot = std::make_unique<Plans>(shadow_, features, settings_);
+  }
+  return *slot;
+}
+
+Tensor Protector::protect_batch(const Tensor& features, int64_t first_record,
+                                std::vector<ProtectReport>& reports) {
+  const FeatureDomain domain = shadow_.info().domain;
+  const int64_t n = features.dim(0), d = features.shape().numel(1, features.shape().rank());
+  Plans& plans = plans_for(n);
+  plans.look.set(0, features);
+  plans.look.run();
+  const Tensor base = plans.look.get(0);
+  const double pixels = double(base.numel()) / double(n);
+
+  PlanState& step = plans.step;
+  step.set(0, features);
+  step.set(1, random_start(features.shape(), first_record, settings_));
+  step.set(2, base);
+  step.run();
+  const std::vector<float> before = step.get(0).to_vector<float>();
+  step.run(settings_.steps - 1);
+
+  const Tensor adversarial = into_domain(add(features, step.get(1)), domain);
+  plans.look.set(0, adversarial);
+  plans.look.run();
+  const std::vector<float> after = image_distance(plans.look.get(0), base).to_vector<float>();
+  const std::vector<float> z = features.to_vector<float>(), adv = adversarial.to_vector<float>();
   for (int64_t i = 0; i < n; ++i) {
     ProtectReport report = report_of(first_record + i, &z[size_t(i * d)], &adv[size_t(i * d)], d);
     report.loss_before = double(before[size_t(i)]) / pixels;
     report.loss_after = double(after[size_t(i)]) / pixels;
-    result.reports.push_back(report);
+    reports.push_back(report);
+  }
+  return adversarial;
+}
+
+Protected Protector::protect(const Tensor& features, int64_t first_record) {
+  check_records(features, first_record, shadow_.info().domain);
+  const NoTapeScope off;
+  const int64_t n = features.dim(0);
+  Protected result{Tensor::empty(features.shape()), {}};
+  result.reports.reserve(size_t(n));
+  for (int64_t begin = 0; begin < n;) {
+    const int64_t rest = n - begin;
+    const int64_t batch =
+        std::min<int64_t>(int64_t(std::bit_floor(uint64_t(rest))), int64_t(1) << kLargestBatch);
+    const Tensor part =
+        protect_batch(features.slice_batch(begin, begin + batch), first_record + begin, result.reports);
+    std::memcpy(result.features.slice_batch(begin, begin + batch).raw(), part.raw(), part.bytes());
+    begin += batch;
   }
   return result;
+}
+
+Protected protect(Decoder& shadow, const Tensor& features, int64_t first_record,
+                  const ProtectSettings& settings) {
+  return Protector(shadow, settings).protect(features, first_record);
 }
 
 }  // namespace advf

@@ -4,6 +4,7 @@
 // normalised embedding).
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -37,11 +38,36 @@ struct Protected {
   std::vector<ProtectReport> reports;
 };
 
-// Protects rows of `features` (n, feature...), which are the records first_record, first_record + 1, ... of a
-// set. The result for a record depends on (its feature, its number, the seed, the shadow, the settings) and
-// on nothing else, bit for bit, however the set is cut into calls. Throws Error, naming the record, for a
-// feature that cannot be protected: not finite, or zero where the domain is the sphere. The shadow is put
-// into evaluation mode.
+// Protects features with one shadow and one choice of settings. The shadow is put into evaluation mode,
+// frozen (batch norm folded into the weights) and compiled into plans that run the PGD loop without
+// allocating; its weights must not change while the Protector lives. Memory does not depend on how many rows
+// a call brings.
+class Protector {
+ public:
+  Protector(Decoder& shadow, const ProtectSettings& settings);
+  ~Protector();
+  Protector(const Protector&) = delete;
+  Protector& operator=(const Protector&) = delete;
+
+  // Rows of `features` (n, feature...), which are the records first_record, first_record + 1, ... of a set.
+  // The result for a record depends on (its feature, its number, the seed, the shadow, the settings) and on
+  // nothing else, bit for bit, however the set is cut into calls. Throws Error, naming the record, for a
+  // feature that cannot be protected: not finite, or zero where the domain is the sphere.
+  Protected protect(const Tensor& features, int64_t first_record);
+
+ private:
+  struct Plans;
+  Plans& plans_for(int64_t batch);
+  Tensor protect_batch(const Tensor& features, int64_t first_record, std::vector<ProtectReport>& reports);
+
+  Decoder& shadow_;
+  ProtectSettings settings_;
+  // By the logarithm of the batch: rows are taken 2^k at a time, the largest batch first, so that any number
+  // of rows needs a few plans only. Made when first needed.
+  std::vector<std::unique_ptr<Plans>> plans_;
+};
+
+// The same for one call; who has several keeps a Protector, since compiling costs more than one record.
 Protected protect(Decoder& shadow, const Tensor& features, int64_t first_record,
                   const ProtectSettings& settings);
 

@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "tensor/backend.h"
 #include "tensor/ops.h"
 
 namespace advf {
@@ -55,7 +56,8 @@ std::vector<Tensor> backward(Tape& tape, std::span<const Tensor> outputs, std::s
     for (size_t o = 0; o < r.out.size(); ++o) {
       const auto found = cotangent.find(r.out[o].id());
       if (found == cotangent.end()) continue;
-      check(r.op->carries_gradient >> o & 1u, "backward: ", r.op->name, " passes no gradient through its output ", o);
+      check(r.op->carries_gradient >> o & 1u, "backward: ", r.op->name,
+            " passes no gradient through its output ", o);
       gout[o] = found->second;
       any = true;
       if (!wanted.contains(r.out[o].id())) cotangent.erase(found);
@@ -77,6 +79,7 @@ std::vector<Tensor> backward(Tape& tape, std::span<const Tensor> outputs, std::s
   }
   if (!retain) tape.records_.erase(tape.records_.begin(), tape.records_.begin() + std::ptrdiff_t(walked));
 
+  const MetaScope real(false);  // a traced gradient needs its constants
   std::vector<Tensor> result;
   for (const Tensor& t : wrt) {
     const auto found = cotangent.find(t.id());
@@ -87,7 +90,11 @@ std::vector<Tensor> backward(Tape& tape, std::span<const Tensor> outputs, std::s
 
 std::vector<Tensor> backward(Tape& tape, const Tensor& loss, const std::vector<Tensor>& wrt, bool retain) {
   check(loss.numel() == 1, "backward: the loss must be one number, not of shape ", loss.shape());
-  const Tensor one = Tensor::full(loss.shape(), 1.0, loss.dtype());
+  Tensor one;
+  {
+    const MetaScope real(false);
+    one = Tensor::full(loss.shape(), 1.0, loss.dtype());
+  }
   return backward(tape, std::span(&loss, 1), std::span(&one, 1), wrt, retain);
 }
 

@@ -52,7 +52,7 @@ Backend& current_backend() { return chosen ? *chosen : cpu_backend(); }
 BackendScope::BackendScope(Backend& b) : previous_(chosen) { chosen = &b; }
 BackendScope::~BackendScope() { chosen = previous_; }
 
-MetaScope::MetaScope() : previous_(meta) { meta = true; }
+MetaScope::MetaScope(bool on) : previous_(meta) { meta = on; }
 MetaScope::~MetaScope() { meta = previous_; }
 bool MetaScope::active() { return meta; }
 

@@ -70,10 +70,11 @@ class BackendScope {
   Backend* previous_;
 };
 
-// Shapes only: inside the scope apply() infers and records but neither allocates nor runs.
+// Shapes only: inside the scope apply() infers and records but neither allocates nor runs. MetaScope(false)
+// suspends it, for the constants that a trace needs.
 class MetaScope {
  public:
-  MetaScope();
+  explicit MetaScope(bool on = true);
   ~MetaScope();
   MetaScope(const MetaScope&) = delete;
   static bool active();

@@ -117,6 +117,9 @@ struct OpDef {
   double bound = 2e-6;  // relative error in norm that an f32 kernel may have against the f64 reference
   bool exact_on_integers = false;  // bit-exact for small whole numbers (sums of products)
   bool is_view = false;            // output 0 is the bytes of input 0 (reshape); no kernel
+  // Inputs, one bit each, whose bytes output 0 may overwrite where both have one size: every kernel reads an
+  // element (or a row) of them before it writes the same one.
+  uint32_t in_place = 0;
 };
 
 // All ops, in the order of op_list.h. find_op returns null for an unknown name.

@@ -54,20 +54,21 @@ class Pool {
     size_ = n > 0 ? n : machine_threads();
   }
 
-  void run(int64_t n, const std::function<void(int64_t)>& body) {
+  void run(int64_t n, IndexFn call, const void* body) {
     if (n <= 0) return;
     if (inside || n == 1) {
-      for (int64_t i = 0; i < n; ++i) body(i);
+      for (int64_t i = 0; i < n; ++i) call(body, i);
       return;
     }
     std::lock_guard lock(run_mutex_);
     ensure();
     if (size_ == 1) {
       InsideScope scope;
-      for (int64_t i = 0; i < n; ++i) body(i);
+      for (int64_t i = 0; i < n; ++i) call(body, i);
       return;
     }
-    body_ = &body;
+    call_ = call;
+    body_ = body;
     n_ = n;
     next_.store(0, std::memory_order_relaxed);
     open_ = true;
@@ -130,7 +131,7 @@ class Pool {
     InsideScope scope;
     for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < n_;) {
       try {
-        (*body_)(i);
+        call_(body_, i);
       } catch (...) {
         std::lock_guard lock(mutex_);
         if (!error_) error_ = std::current_exception();
@@ -143,7 +144,8 @@ class Pool {
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
   std::atomic<int> size_{0};  // 0 until the first use
-  const std::function<void(int64_t)>* body_ = nullptr;
+  IndexFn call_ = nullptr;
+  const void* body_ = nullptr;
   int64_t n_ = 0;
   std::atomic<int64_t> next_{0};
   std::atomic<bool> open_{false}, quit_{false};
@@ -166,6 +168,6 @@ void set_num_threads(int n) {
   pool().resize(n);
 }
 int num_threads() { return pool().size(); }
-void parallel_for(int64_t n, const std::function<void(int64_t)>& body) { pool().run(n, body); }
+void parallel_for(int64_t n, IndexFn call, const void* body) { pool().run(n, call, body); }
 
 }  // namespace advf

@@ -2,7 +2,6 @@
 // threads, so every result has the same bits whatever that number is.
 #pragma once
 #include <cstdint>
-#include <functional>
 
 namespace advf {
 
@@ -13,6 +12,13 @@ int num_threads();
 // Calls body(i) for every i in [0, n), each exactly once, on any thread, and returns when all are done. The
 // first exception is rethrown. Nested calls run in place. body must not care which thread runs it or in what
 // order.
-void parallel_for(int64_t n, const std::function<void(int64_t)>& body);
+// The body is called where it lies: nothing is allocated.
+using IndexFn = void (*)(const void* body, int64_t i);
+void parallel_for(int64_t n, IndexFn call, const void* body);
+template <class Body>
+void parallel_for(int64_t n, const Body& body) {
+  parallel_for(
+      n, [](const void* b, int64_t i) { (*static_cast<const Body*>(b))(i); }, &body);
+}
 
 }  // namespace advf

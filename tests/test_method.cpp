@@ -207,6 +207,30 @@ BOOST_AUTO_TEST_CASE(a_record_depends_on_nothing_but_itself) {
              "the record's number keys the start");
 }
 
+// At the size of a real embedding, where the products are cut into blocks; one Protector and many calls.
+BOOST_AUTO_TEST_CASE(a_protector_gives_every_record_the_same_bits) {
+  DecoderInfo info = toy_info();
+  info.spec = {"deconv", {512}, 64, 64};
+  Decoder shadow(info, 4);
+  const Tensor z = l2_normalise(randn({71, 512}, 6, DType::f32));
+  Protector protector(shadow, {.epsilon = 0.02, .steps = 3, .seed = 5});
+  const Protected whole = protector.protect(z, 1000);
+  BOOST_REQUIRE_EQUAL(whole.reports.size(), 71u);
+  for (int64_t chunk : {1, 3, 29})
+    for (int64_t begin = 0; begin < 71; begin += chunk) {
+      const int64_t end = std::min<int64_t>(71, begin + chunk);
+      const Protected part = protector.protect(z.slice_batch(begin, end), 1000 + begin);
+      BOOST_TEST(same_bits(part.features, whole.features.slice_batch(begin, end)),
+                 "chunk " << chunk << " at " << begin);
+      for (int64_t i = begin; i < end; ++i) {
+        BOOST_TEST(part.reports[size_t(i - begin)].record == 1000 + i);
+        BOOST_TEST(part.reports[size_t(i - begin)].loss_before == whole.reports[size_t(i)].loss_before);
+        BOOST_TEST(part.reports[size_t(i - begin)].loss_after == whole.reports[size_t(i)].loss_after);
+      }
+    }
+  BOOST_TEST(protector.protect(z.slice_batch(0, 0), 0).reports.empty());
+}
+
 BOOST_AUTO_TEST_CASE(what_cannot_be_protected_is_named) {
   const auto shadow = toy_shadow();
   auto broken = [&](float value, bool all) {

@@ -14,6 +14,7 @@
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
 #include "tools/bench_models.h"
+#include "tools/bench_plan.h"
 #include "tools/bench_shapes.h"
 #include "tools/cli.h"
 
@@ -207,6 +208,8 @@ int bench(const Options& options) {
   nlohmann::json models = nlohmann::json::array();
   bench_models(options, peak, models);
   if (interrupted()) return 130;
+  const nlohmann::json plans =
+      options.csv ? nlohmann::json::array() : bench_plans({peak, copy}, options.filter, options.repeat);
   options.common.write_json({{"device", options.common.device},
                              {"kernels", isa},
                              {"threads", num_threads()},
@@ -214,6 +217,7 @@ int bench(const Options& options) {
                              {"copy_bytes_per_s", copy},
                              {"rows", rows},
                              {"models", models},
+                             {"plans", plans},
                              {"geometric_mean_share_min", conv_min.geometric_mean()},
                              {"geometric_mean_share_median", conv_median.geometric_mean()}});
   return 0;

@@ -89,11 +89,12 @@ Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSett
   constexpr int64_t kBatch = 256;
   const int64_t n = features.dim(0);
   Protected all{Tensor::empty(features.shape()), {}};
+  Protector protector(shadow, settings);
   Progress progress("protect", n, "features");
   for (int64_t begin = 0; begin < n; begin += kBatch) {
     if (interrupted()) throw Interrupted();
     const int64_t end = std::min(n, begin + kBatch);
-    const Protected chunk = protect(shadow, features.slice_batch(begin, end), begin, settings);
+    const Protected chunk = protector.protect(features.slice_batch(begin, end), begin);
     std::memcpy(all.features.slice_batch(begin, end).raw(), chunk.features.raw(), chunk.features.bytes());
     all.reports.insert(all.reports.end(), chunk.reports.begin(), chunk.reports.end());
     progress.advance(end - begin);

@@ -35,6 +35,7 @@ int protect_file(Options& o) {
   Shape row(std::span<const int64_t>(reader.shape().begin() + 1, size_t(reader.shape().rank() - 1)));
   shadow->check_fits(row, "", "", o.in);
 
+  Protector protector(*shadow, o.settings);
   NpyWriter writer(o.out, DType::f32, row);
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
   ProtectReport sum;
@@ -47,7 +48,7 @@ int protect_file(Options& o) {
     const int64_t end = std::min(reader.rows(), begin + o.batch);
     Protected chunk;
     try {
-      chunk = protect(*shadow, reader.read_rows(begin, end), begin, o.settings);
+      chunk = protector.protect(reader.read_rows(begin, end), begin);
     } catch (const Error& e) {
       fail(o.in, ": ", e.what(), "; nothing was written");
     }

@@ -58,26 +58,24 @@ Grads normalise_grad_vjp(const VjpArgs& v) {
 }  // namespace
 
 // epsilon a
-const OpDef op_l2_normalise = {
-    .name = "l2_normalise",
-    .infer = infer_normalise,
-    .reference = {normalise_ref<float>, normalise_ref<double>},
-    .vjp = normalise_vjp,
-    .uses = {.in = 0b1},
-    .samples = {{{{{1, 3}}}, ScalarAttrs{1e-12, 0}},
-                {{{{5, 512}}}, ScalarAttrs{1e-12, 0}},
-                {{{{3, 7}}}, ScalarAttrs{100, 0}}},
-};
-const OpDef op_l2_normalise_grad = {
-    .name = "l2_normalise_grad",
-    .infer = infer_normalise,
-    .reference = {normalise_grad_ref<float>, normalise_grad_ref<double>},
-    .vjp = normalise_grad_vjp,
-    .differentiable = 0b10,
-    .uses = {.in = 0b1},
-    .samples = {{{{{1, 3}}, {{1, 3}}}, ScalarAttrs{1e-12, 0}},
-                {{{{5, 512}}, {{5, 512}}}, ScalarAttrs{1e-12, 0}}},
-};
+const OpDef op_l2_normalise = {.name = "l2_normalise",
+                               .infer = infer_normalise,
+                               .reference = {normalise_ref<float>, normalise_ref<double>},
+                               .vjp = normalise_vjp,
+                               .uses = {.in = 0b1},
+                               .samples = {{{{{1, 3}}}, ScalarAttrs{1e-12, 0}},
+                                           {{{{5, 512}}}, ScalarAttrs{1e-12, 0}},
+                                           {{{{3, 7}}}, ScalarAttrs{100, 0}}},
+                               .in_place = 0b1};
+const OpDef op_l2_normalise_grad = {.name = "l2_normalise_grad",
+                                    .infer = infer_normalise,
+                                    .reference = {normalise_grad_ref<float>, normalise_grad_ref<double>},
+                                    .vjp = normalise_grad_vjp,
+                                    .differentiable = 0b10,
+                                    .uses = {.in = 0b1},
+                                    .samples = {{{{{1, 3}}, {{1, 3}}}, ScalarAttrs{1e-12, 0}},
+                                                {{{{5, 512}}, {{5, 512}}}, ScalarAttrs{1e-12, 0}}},
+                                    .in_place = 0b11};
 
 Tensor l2_normalise(const Tensor& x, double eps) { return apply1(op_l2_normalise, ScalarAttrs{eps, 0}, {x}); }
 

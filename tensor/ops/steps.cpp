@@ -92,14 +92,13 @@ const OpDef op_adam_step = {
         {{{{{3, 13}}, {{3, 13}}, {{3, 13}}, {{3, 13}, Domain::positive}, {{8}, Domain::unit_interval}}},
          {{{{70001}}, {{70001}}, {{70001}}, {{70001}, Domain::positive}, {{8}, Domain::unit_interval}}}},
 };
-const OpDef op_pgd_step = {
-    .name = "pgd_step",
-    .infer = infer_pgd,
-    .reference = {pgd_ref<float>, pgd_ref<double>},
-    .no_vjp = kStep,
-    .samples = {{{{{3, 13}}, {{3, 13}}}, ScalarAttrs{0.3, 1.2}},
-                {{{{33, 512}}, {{33, 512}}}, ScalarAttrs{0.01, 0.04}}},
-};
+const OpDef op_pgd_step = {.name = "pgd_step",
+                           .infer = infer_pgd,
+                           .reference = {pgd_ref<float>, pgd_ref<double>},
+                           .no_vjp = kStep,
+                           .samples = {{{{{3, 13}}, {{3, 13}}}, ScalarAttrs{0.3, 1.2}},
+                                       {{{{33, 512}}, {{33, 512}}}, ScalarAttrs{0.01, 0.04}}},
+                           .in_place = 0b11};
 
 void sgd_step_(Tensor& param, const Tensor& grad, Tensor& momentum, const Tensor& hyper) {
   apply_into(op_sgd_step, {}, {param, grad, momentum, hyper}, {param, momentum});

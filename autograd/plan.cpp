@@ -1,0 +1,287 @@
+#include "autograd/plan.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "autograd/memory_plan.h"
+#include "autograd/passes.h"
+#include "tensor/ops.h"
+
+namespace advf {
+
+// The state of one compilation: values by id, and what becomes of them.
+class PlanCompiler {
+ public:
+  PlanCompiler(const Tape& tape, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
+               std::span<const Carry> carries, Backend& backend)
+      : inputs_(inputs.begin(), inputs.end()),
+        outputs_(outputs.begin(), outputs.end()),
+        carries_(carries.begin(), carries.end()),
+        plan_(new Plan(backend)) {
+    plan_->stats_.records = tape.records().size();
+    std::vector<Tensor> wanted = outputs_;
+    for (const Carry& c : carries_) {
+      check(c.input.shape() == c.output.shape() && c.input.dtype() == c.output.dtype(),
+            "a carried output of shape ", c.output.shape(), " for an input of shape ", c.input.shape());
+      wanted.push_back(c.output);
+    }
+    tape_ = remove_dead_code(simplify(tape, inputs_, wanted), wanted);
+  }
+
+  std::shared_ptr<const Plan> run() {
+    for (const Tensor& t : inputs_) {
+      check(t.defined() && !index_.contains(t.id()), "compile: an input of shape ", t.shape(),
+            " is given twice");
+      add_value(t, -1);
+    }
+    for (const Record& r : tape_.records()) add_record(r);
+    for (const Carry& c : carries_) add_carry(c);
+    finish_lifetimes();
+    const MemoryPlan memory = plan_memory(lifetimes_);
+    Plan::Stats& stats = plan_->stats_;
+    stats.arena_bytes = memory.bytes;
+    stats.arena_bound = most_bytes_alive(lifetimes_);
+    stats.in_place = memory.in_place;
+    stats.steps = steps_.size();
+    for (const Record& r : steps_) bind(r, memory);
+    for (const Tensor& t : inputs_) {
+      plan_->input_places_.push_back(place_of(t, memory));
+      plan_->inputs_.push_back(plan_->input_places_.back().info);
+    }
+    for (const Tensor& t : outputs_) {
+      plan_->output_places_.push_back(place_of(t, memory));
+      plan_->outputs_.push_back(plan_->output_places_.back().info);
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  static ValueInfo info_of(const Tensor& t) { return {t.shape(), t.dtype(), t.defined()}; }
+  int step() const { return int(steps_.size()); }
+  bool is_arena(const Tensor& t) const { return t.defined() && index_.contains(t.id()); }
+  int index(const Tensor& t) const { return index_.at(t.id()); }
+
+  int add_value(const Tensor& t, int first) {
+    const int i = int(lifetimes_.size());
+    index_[t.id()] = i;
+    lifetimes_.push_back({int64_t(t.bytes()), first, first, -1, {}});
+    return i;
+  }
+
+  void use(const Tensor& t, const OpDef& op) {
+    if (!t.defined()) return;
+    if (is_arena(t)) {
+      Lifetime& l = lifetimes_[size_t(index(t))];
+      l.last = std::max(l.last, step());
+      return;
+    }
+    check(t.has_storage(), "compile: ", op.name, " reads a value of shape ", t.shape(),
+          " that is neither an input nor a constant nor computed on this tape");
+    check(&t.backend() == &plan_->backend_, "compile: ", op.name, " reads a constant on ", t.backend().name(),
+          ", but the plan is for ", plan_->backend_.name());
+  }
+
+  void add_record(const Record& r) {
+    if (r.op->is_view) {
+      const Tensor &from = r.in[0], &to = r.out[0];
+      if (is_arena(from)) {
+        // A view begins when its source does: it adds readers, not a value.
+        lifetimes_[size_t(add_value(to, lifetimes_[size_t(index(from))].first))].view_of = index(from);
+      } else {
+        use(from, *r.op);
+        constant_views_.insert_or_assign(to.id(), from.view(to.shape()));
+      }
+      return;
+    }
+    Record kept = r;
+    for (Tensor& t : kept.in)
+      if (const auto c = constant_views_.find(t.id()); c != constant_views_.end()) t = c->second;
+    for (const Tensor& t : kept.in) use(t, *r.op);
+    for (size_t o = 0; o < kept.out.size(); ++o) {
+      const int i = add_value(kept.out[o], step());
+      if (o == 0) lifetimes_[size_t(i)].overwrite = overwritable(kept);
+    }
+    steps_.push_back(std::move(kept));
+  }
+
+  int root(int value) const {
+    while (lifetimes_[size_t(value)].view_of >= 0) value = lifetimes_[size_t(value)].view_of;
+    return value;
+  }
+  // How many inputs of the record lie in the bytes of this value.
+  int count_uses(const Record& r, int value) const {
+    return int(std::count_if(r.in.begin(), r.in.end(),
+                             [&](const Tensor& t) { return is_arena(t) && root(index(t)) == root(value); }));
+  }
+
+  std::vector<int> overwritable(const Record& r) const {
+    std::vector<int> list;
+    for (size_t i = 0; i < r.in.size() && i < 32; ++i)
+      if (r.op->in_place >> i & 1u && is_arena(r.in[i]) && r.in[i].bytes() == r.out[0].bytes() &&
+          count_uses(r, index(r.in[i])) == 1)
+        list.push_back(index(r.in[i]));
+    return list;
+  }
+
+  // The output takes the input's place if the step that computes it may write there; else it is copied.
+  void add_carry(const Carry& c) {
+    check(is_arena(c.input) && index(c.input) < int(inputs_.size()),
+          "compile: a carried value is not an input");
+    check(is_arena(c.output) && root(index(c.output)) >= int(inputs_.size()),
+          "compile: a carried output is an input or a constant");
+    const int in = index(c.input), out = index(c.output);
+    int last = -1;
+    for (size_t i = 0; i < lifetimes_.size(); ++i)
+      if (root(int(i)) == in) last = std::max(last, lifetimes_[i].last);
+    Lifetime& l = lifetimes_[size_t(out)];
+    const bool plain = l.view_of < 0 && steps_[size_t(l.first)].out[0].id() == c.output.id();
+    if (plain && in < out && !carried_twice(c)) {
+      const std::vector<int>& over = l.overwrite;
+      if (last < l.first || (last == l.first && std::find(over.begin(), over.end(), in) != over.end())) {
+        l.view_of = in;
+        return;
+      }
+    }
+    const Tensor copy = Tensor::meta(c.output.shape(), c.output.dtype());
+    add_record({&op_slice, SliceAttrs{{}, c.output.shape()}, {c.output}, {copy}});
+    lifetimes_.back().view_of = in;
+  }
+  bool carried_twice(const Carry& c) const {
+    return std::count_if(carries_.begin(), carries_.end(),
+                         [&](const Carry& d) { return d.output.id() == c.output.id(); }) > 1;
+  }
+
+  // Inputs keep their values and outputs theirs until the caller has read them.
+  void finish_lifetimes() {
+    for (const Tensor& t : inputs_) lifetimes_[size_t(index(t))].last = step();
+    for (const Tensor& t : outputs_) {
+      check(is_arena(t) || constant_views_.contains(t.id()) || t.has_storage(),
+            "compile: the output of shape ", t.shape(),
+            " is neither computed on this tape nor an input nor a constant");
+      if (is_arena(t)) lifetimes_[size_t(index(t))].last = step();
+    }
+  }
+
+  Plan::Place place_of(const Tensor& given, const MemoryPlan& memory) {
+    if (!given.defined()) return {Plan::Place::Kind::absent, 0, info_of(given)};
+    if (is_arena(given))
+      return {Plan::Place::Kind::arena, size_t(memory.offset[size_t(index(given))]), info_of(given)};
+    const auto view = constant_views_.find(given.id());
+    const Tensor& t = view != constant_views_.end() ? view->second : given;
+    const auto [slot, fresh] = constant_index_.try_emplace(t.id(), plan_->constants_.size());
+    if (fresh) {
+      plan_->constants_.push_back(t);
+      plan_->stats_.constant_bytes += int64_t(t.bytes());
+    }
+    return {Plan::Place::Kind::constant, slot->second, info_of(t)};
+  }
+
+  void bind(const Record& r, const MemoryPlan& memory) {
+    Plan::Step s{{r.op, r.attrs, {}, {}}, nullptr, {}, {}};
+    std::vector<View> constants;
+    for (const Tensor& t : r.in) {
+      s.in.push_back(place_of(t, memory));
+      s.call.in.push_back(s.in.back().info);
+      const bool constant = s.in.back().kind == Plan::Place::Kind::constant;
+      constants.emplace_back(constant ? plan_->constants_[s.in.back().at].raw() : nullptr, t.shape(),
+                             t.dtype());
+    }
+    for (const Tensor& t : r.out) {
+      s.out.push_back(place_of(t, memory));
+      s.call.out.push_back(s.out.back().info);
+    }
+    s.bound = plan_->backend_.bind(s.call, constants);
+    plan_->stats_.scratch_bytes = std::max(plan_->stats_.scratch_bytes, int64_t(s.bound->scratch_bytes()));
+    plan_->steps_.push_back(std::move(s));
+  }
+
+  std::vector<Tensor> inputs_, outputs_;
+  std::vector<Carry> carries_;
+  Tape tape_;
+  std::vector<Record> steps_;
+  std::vector<Lifetime> lifetimes_;
+  std::unordered_map<uint64_t, int> index_;  // of values in the arena
+  std::unordered_map<uint64_t, Tensor> constant_views_;
+  std::unordered_map<uint64_t, size_t> constant_index_;
+  std::shared_ptr<Plan> plan_;
+};
+
+std::shared_ptr<const Plan> compile(const Tape& tape, std::span<const Tensor> inputs,
+                                    std::span<const Tensor> outputs, std::span<const Carry> carries,
+                                    Backend& backend) {
+  const BackendScope scope(backend);
+  return PlanCompiler(tape, inputs, outputs, carries, backend).run();
+}
+
+std::vector<OpCall> Plan::calls() const {
+  std::vector<OpCall> list;
+  for (const Step& s : steps_) list.push_back(s.call);
+  return list;
+}
+
+PlanState::PlanState(std::shared_ptr<const Plan> plan)
+    : plan_(std::move(plan)),
+      arena_(plan_->backend(), size_t(plan_->stats().arena_bytes)),
+      scratch_(plan_->backend(), size_t(plan_->stats().scratch_bytes)) {
+  size_t count = 0;
+  for (const Plan::Step& s : plan_->steps_) count += s.in.size() + s.out.size();
+  views_.reserve(count);  // spans point into it
+  const auto views = [&](const std::vector<Plan::Place>& places) {
+    const size_t begin = views_.size();
+    for (const Plan::Place& p : places) views_.push_back(view_of(p));
+    return std::span<const View>(views_.data() + begin, places.size());
+  };
+  for (const Plan::Step& s : plan_->steps_) {
+    const auto in = views(s.in), out = views(s.out);
+    steps_.push_back({s.bound.get(), in, out});
+  }
+  for (const Plan::Place& p : plan_->input_places_) inputs_.push_back(view_of(p));
+  for (const Plan::Place& p : plan_->output_places_) outputs_.push_back(view_of(p));
+}
+
+View PlanState::view_of(const Plan::Place& place) const {
+  using Kind = Plan::Place::Kind;
+  void* data = place.kind == Kind::arena      ? arena_.data() + place.at
+               : place.kind == Kind::constant ? plan_->constants_[place.at].raw()
+                                              : nullptr;
+  return View(data, place.info.shape, place.info.dtype);
+}
+
+void PlanState::set(size_t i, const Tensor& value) {
+  check(i < inputs_.size(), "a plan with ", inputs_.size(), " inputs has no input ", i);
+  const View& to = inputs_[i];
+  check(value.shape() == to.shape && value.dtype() == to.dtype, "input ", i,
+        " of a plan: ", name_of(value.dtype()), " of shape ", value.shape(), ", not ", name_of(to.dtype),
+        " of shape ", to.shape);
+  Backend& backend = plan_->backend();
+  if (value.backend().is_host()) {
+    backend.copy_in(to.data, value.raw(), value.bytes());
+  } else {
+    std::vector<std::byte> host(value.bytes());
+    value.backend().copy_out(host.data(), value.raw(), value.bytes());
+    backend.copy_in(to.data, host.data(), host.size());
+  }
+}
+
+void PlanState::run(int times) const {
+  for (int n = 0; n < times; ++n)
+    for (const Step& s : steps_) s.bound->run(s.in, s.out, scratch_.data());
+}
+
+Tensor PlanState::get(size_t i) const {
+  check(i < outputs_.size(), "a plan with ", outputs_.size(), " outputs has no output ", i);
+  const View& from = outputs_[i];
+  Backend& backend = plan_->backend();
+  const BackendScope scope(backend);
+  Tensor out = Tensor::empty(from.shape, from.dtype);
+  if (backend.is_host()) {
+    backend.copy_in(out.raw(), from.data, out.bytes());
+  } else {
+    std::vector<std::byte> host(out.bytes());
+    backend.copy_out(host.data(), from.data, host.size());
+    backend.copy_in(out.raw(), host.data(), host.size());
+  }
+  return out;
+}
+
+}  // namespace advf
