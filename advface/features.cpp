@@ -49,6 +49,8 @@ void for_each_feature_batch(
   for (int64_t begin = 0; begin < faces.size(); begin += options.batch) {
     const int64_t end = std::min(faces.size(), begin + options.batch);
     const FaceBatch batch = faces.load(begin, end, box, int(input.width));
+    if (options.broken)
+      for (const BrokenFace& face : batch.broken) options.broken(face);
     if (!batch.good.empty()) take(batch.good, recogniser.features(recogniser.preprocess(batch.images), cut));
     if (options.progress && !options.progress(end)) throw Interrupted();
   }

@@ -31,10 +31,20 @@ Tensor mirror_some(const Tensor& images, const Philox& rng, const std::vector<in
   return out;
 }
 
+// Two runs are the same only if net, margin, people and pictures are.
+std::string describe(const RecogniserSpec& spec, const RecogniserData& data, const ArcFaceSettings& arcface) {
+  const Tensor faces = data.face(part_of(data.train, 0, kBatch));
+  const uint64_t hash = fnv1a({faces.raw(), faces.bytes()}, fnv1a(std::as_bytes(std::span(data.person))));
+  return spec.name + " " + std::to_string(spec.image_size) + " " + std::to_string(spec.embedding) + " " +
+         std::to_string(spec.width_percent) + " " + std::to_string(arcface.scale) + " " +
+         std::to_string(arcface.margin) + " " + hex(hash);
+}
+
 }  // namespace
 
 RecogniserTrainer::Head::Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed,
-                              const ArcFaceSettings& arcface) {
+                              const ArcFaceSettings& arcface_settings)
+    : arcface(arcface_settings) {
   std::map<int64_t, int32_t> numbers;
   for (int64_t r : data.train) numbers.try_emplace(data.person[size_t(r)], 0);
   int32_t next = 0;
@@ -53,8 +63,7 @@ RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, co
 RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
                                      const TrainSettings& settings, Head head)
     : Trainer({{"net", &net}, {"head", head.module.get()}}, data.train, settings,
-              {.weight_decay = 5e-4, .decoupled = true},
-              spec.name + " " + hex(fnv1a(std::as_bytes(std::span(data.person))))),
+              {.weight_decay = 5e-4, .decoupled = true}, describe(spec, data, head.arcface)),
       net_(net),
       data_(data),
       seed_(settings.seed),

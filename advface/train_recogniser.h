@@ -38,8 +38,9 @@ class RecogniserTrainer : public Trainer {
   struct Head {
     std::vector<std::pair<int64_t, int32_t>> classes;  // sorted by person
     std::unique_ptr<ArcFaceHead> module;
+    ArcFaceSettings arcface;
     Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed,
-         const ArcFaceSettings& arcface);
+         const ArcFaceSettings& arcface_settings);
   };
   RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
                     const TrainSettings& settings, Head head);

@@ -39,20 +39,20 @@ void load_named(const std::vector<Named>& targets, const TensorMap& tensors, con
     known.insert(n.name);
     const auto found = tensors.find(n.name);
     if (found == tensors.end()) {
-      missing += "\n  missing: " + n.name + " " + n.tensor->shape().str();
+      missing += "; missing: " + n.name + " " + n.tensor->shape().str();
       continue;
     }
     const Tensor& value = found->second;
     if (value.shape() != n.tensor->shape())
-      misfit += "\n  wrong shape: " + n.name + " is " + value.shape().str() + ", the model needs " +
+      misfit += "; wrong shape: " + n.name + " is " + value.shape().str() + ", the model needs " +
                 n.tensor->shape().str();
     else if (!is_float(n.tensor->dtype()) && is_float(value.dtype()))
-      misfit += "\n  wrong type: " + n.name + " is " + name_of(value.dtype()) + ", the model needs " +
+      misfit += "; wrong type: " + n.name + " is " + name_of(value.dtype()) + ", the model needs " +
                 name_of(n.tensor->dtype());
   }
   for (const auto& [name, value] : tensors)
-    if (!known.contains(name)) unexpected += "\n  unexpected: " + name + " " + value.shape().str();
-  check(missing.empty() && unexpected.empty() && misfit.empty(), source, " does not fit the model:", missing,
+    if (!known.contains(name)) unexpected += "; unexpected: " + name + " " + value.shape().str();
+  check(missing.empty() && unexpected.empty() && misfit.empty(), source, " does not fit the model", missing,
         unexpected, misfit);
   for (const Named& n : targets) *n.tensor = converted(tensors.at(n.name), n.tensor->dtype());
 }

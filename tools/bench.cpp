@@ -228,6 +228,7 @@ int bench(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("Measures the ops of a backend against the machine's own peak and copy bandwidth",
                "advface-bench");
+  app.footer("Example:\n  advface-bench --filter conv --repeat 11 --json bench.json");
   Options options;
   options.common.add_to(app);
   app.add_option("--filter", options.filter, "only rows whose \"group case\" contains this text");

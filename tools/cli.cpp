@@ -26,6 +26,7 @@ void Common::add_to(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "reference", "cuda"}));
   app.add_option("--seed", seed, "seed of everything random")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   app.add_option("--threads", threads, "CPU threads; 0 = all of the machine")

@@ -29,13 +29,8 @@ int extract_file(Options& o) {
   NpyWriter writer(o.out, DType::f32, row);
   AtomicFile list(o.list_out);
   Progress progress("extract", faces.size(), "images");
-  int64_t before = 0;
-  const ExtractOptions options{o.faces.extract_batch, [&](int64_t done) {
-                                 progress.advance(done - before);
-                                 before = done;
-                                 return !interrupted();
-                               }};
-  for_each_feature_batch(recogniser, cut, faces, crop_for(recogniser, eyes), options,
+  for_each_feature_batch(recogniser, cut, faces, crop_for(recogniser, eyes),
+                         extract_options(o.faces, progress),
                          [&](const std::vector<int64_t>& indices, const Tensor& features) {
                            writer.append_rows(features);
                            for (int64_t i : indices) list.write(faces.name(i) + "\n");

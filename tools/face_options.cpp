@@ -49,17 +49,23 @@ Labels FaceOptions::labels_of(const std::vector<std::string>& files) const {
   return labels.empty() ? labels_from_folders(files) : select(load_labels(labels), files);
 }
 
+ExtractOptions extract_options(const FaceOptions& options, Progress& progress) {
+  ExtractOptions result;
+  result.batch = options.extract_batch;
+  result.progress = [&progress, before = int64_t(0)](int64_t done) mutable {
+    progress.advance(done - before);
+    before = done;
+    return !interrupted();
+  };
+  result.broken = [](const BrokenFace& face) { std::cerr << "left out: " << face.why << "\n"; };
+  return result;
+}
+
 FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, const std::string& cut,
                    FaceSource& faces) {
   Progress progress("features", faces.size(), "images");
-  int64_t before = 0;
-  ExtractOptions extract_options{options.extract_batch, [&](int64_t done) {
-                                   progress.advance(done - before);
-                                   before = done;
-                                   return !interrupted();
-                                 }};
   FeatureSet set = extract_features(recogniser, cut, faces, crop_for(recogniser, options.eye_centres()),
-                                    options.cache, extract_options);
+                                    options.cache, extract_options(options, progress));
   progress.finish();
   if (int64_t(set.indices.size()) < faces.size())
     std::cerr << faces.size() - int64_t(set.indices.size()) << " of " << faces.size()

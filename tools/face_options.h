@@ -11,6 +11,7 @@
 #include "advface/protect.h"
 #include "advface/recogniser.h"
 #include "tools/cli.h"
+#include "tools/progress.h"
 
 namespace advf::tools {
 
@@ -28,11 +29,14 @@ struct FaceOptions {
   FaceSource open_images() const;
   // Labels of these files, from --labels or else from their folders' names.
   Labels labels_of(const std::vector<std::string>& files) const;
-  // --cut, or the card's default for this program.
+  // --cut, or else the embedding.
   std::string cut_of(const Recogniser& recogniser) const {
     return cut.empty() ? recogniser.card().embedding.name : cut;
   }
 };
+
+// Progress of an extraction, the end on an interrupt, and the names of broken images on stderr.
+ExtractOptions extract_options(const FaceOptions& options, Progress& progress);
 
 // The features of all images of the options, with a progress line, from the cache where there is one.
 FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, const std::string& cut,
@@ -44,7 +48,7 @@ struct ProtectOptions {
   ProtectSettings settings;
   void add_to(CLI::App& app, const std::string& group);
 };
-// All rows, with a progress line; row r counts as record records[r].
+// All rows, with a progress line; row r is record r.
 Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSettings& settings);
 
 FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut);

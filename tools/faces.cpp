@@ -7,6 +7,9 @@
 
 int main(int argc, char** argv) {
   CLI::App app{"Draws people who do not exist: images, labels and a verification protocol.", "advface-faces"};
+  app.footer(
+      "Example:\n  advface-faces --out build/faces --identities 400 --per-identity 16 --test-identities 60 "
+      "--pairs 30");
   advf::FaceSetOptions options;
   advf::tools::Common common;
   app.add_option("--out", options.out, "folder to write; absent or empty")->required();

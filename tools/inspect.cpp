@@ -156,7 +156,8 @@ void print(const json& r, const std::string& file) {
     std::cout << "input        " << in["name"].get<std::string>() << "  " << str(in["shape"]) << '\n';
   for (const json& out : r.value("outputs", json::array()))
     std::cout << "output       " << out.get<std::string>() << '\n';
-  for (const auto& [key, value] : r.value("metadata", json::object()).items())
+  const json metadata = r.value("metadata", json::object());
+  for (const auto& [key, value] : metadata.items())
     std::cout << "metadata     " << key << " = " << value.get<std::string>() << '\n';
   if (r.contains("ops")) {
     std::cout << "ops         ";

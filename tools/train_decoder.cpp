@@ -148,6 +148,7 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   sub->add_option("--split-seed", o.split_seed,
                   "of the split by person: 80 % training, 10 % validation, 10 % test")
       ->capture_default_str()
+      ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
       ->check(CLI::NonNegativeNumber);
   sub->add_option("--out", o.out, "where the decoder goes (.safetensors)")->required();
   sub->add_option("--samples", o.samples, "picture of samples after each epoch (default: OUT.png)");

@@ -92,6 +92,7 @@ CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& o) {
       ->check(number_in(0, 1.57));
   sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
       ->capture_default_str()
+      ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
       ->check(CLI::NonNegativeNumber);
   sub->add_option("--out", o.out, "where the card goes (.json); the network lies beside it (.onnx)")
       ->required();
