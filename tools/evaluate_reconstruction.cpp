@@ -3,6 +3,7 @@
 #include <iostream>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "advface/reconstruction.h"
 #include "advface/text_file.h"
@@ -214,18 +215,24 @@ void print_table(const nlohmann::json& rows, const std::vector<Judge>& judges) {
 
 class Sheet {
  public:
-  Sheet(const Tensor& originals) : rows_(size_t(std::min(originals.dim(0), kSheetRows))) {
+  // One row per person, of the first few.
+  Sheet(const Tensor& originals, const std::vector<int64_t>& people) {
+    std::set<int64_t> seen;
+    for (size_t i = 0; i < people.size() && int64_t(samples_.size()) < kSheetRows; ++i)
+      if (seen.insert(people[i]).second) samples_.push_back(int64_t(i));
+    rows_.resize(samples_.size());
     add("original", originals);
   }
   void add(const std::string& label, const Tensor& images) {
     labels_.columns.push_back(label);
     const Shape one{images.dim(1), images.dim(2), images.dim(3)};
-    for (size_t i = 0; i < rows_.size(); ++i)
-      rows_[i].push_back(images.slice_batch(int64_t(i), int64_t(i) + 1).view(one));
+    for (size_t i = 0; i < samples_.size(); ++i)
+      rows_[i].push_back(images.slice_batch(samples_[i], samples_[i] + 1).view(one));
   }
   void write(const std::string& path) const { write_png(path, make_grid(rows_, labels_)); }
 
  private:
+  std::vector<int64_t> samples_;
   std::vector<std::vector<Tensor>> rows_;
   GridLabels labels_;
 };
@@ -301,7 +308,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     mean_pixels.insert(mean_pixels.end(), one.begin(), one.end());
 
   nlohmann::json rows = nlohmann::json::array();
-  Sheet sheet(test.faces);
+  Sheet sheet(test.faces, people);
   int64_t total = 1;
   for (const NamedDecoder& attacker : attackers)
     for (const NamedFeatures& features : sets) total += meets(*attacker.decoder, features) ? 2 : 0;

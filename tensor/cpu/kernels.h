@@ -44,12 +44,13 @@ struct ElementwiseTable {
 #define ADVF_MAP1(name, ...) Map1 name;
 #define ADVF_MAP2(name, ...) Map2 name;
   ADVF_CPU_FORMULAS1(ADVF_MAP1)
-  ADVF_CPU_HAND_WRITTEN1(ADVF_MAP1) ADVF_CPU_FORMULAS2(ADVF_MAP2)
+  ADVF_CPU_HAND_WRITTEN1(ADVF_MAP1)
+  ADVF_CPU_FORMULAS2(ADVF_MAP2)
 #undef ADVF_MAP1
 #undef ADVF_MAP2
-      // Steps (tensor/ops/steps.cpp has the formulas and the fields of `hyper`).
-      void (*sgd)(float* new_p, float* new_buffer, const float* p, const float* g, const float* buffer,
-                  const float* hyper, int64_t n);
+  // Steps (tensor/ops/steps.cpp has the formulas and the fields of `hyper`).
+  void (*sgd)(float* new_p, float* new_buffer, const float* p, const float* g, const float* buffer,
+              const float* hyper, int64_t n);
   void (*adam)(float* new_p, float* new_m, float* new_v, const float* p, const float* g, const float* m,
                const float* v, const float* hyper, int64_t n);
   // The sum of x g where x is not positive; as `sum` below.
