@@ -1,6 +1,7 @@
 #include "autograd/plan.h"
 
 #include <algorithm>
+#include <chrono>
 #include <unordered_map>
 
 #include "autograd/memory_plan.h"
@@ -261,6 +262,18 @@ void PlanState::set(size_t i, const Tensor& value) {
     value.backend().copy_out(host.data(), value.raw(), value.bytes());
     backend.copy_in(to.data, host.data(), host.size());
   }
+}
+
+std::vector<double> PlanState::profile() const {
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> seconds;
+  for (const Step& s : steps_) {
+    const auto begin = Clock::now();
+    s.bound->run(s.in, s.out, scratch_.data());
+    plan_->backend().sync();
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  return seconds;
 }
 
 void PlanState::run(int times) const {

@@ -78,6 +78,8 @@ class PlanState {
   void set(size_t i, const Tensor& value);
   // Runs `times` times, carried values going round. Allocates nothing.
   void run(int times = 1) const;
+  // One run, timed: seconds of each step, in the order of plan().calls().
+  std::vector<double> profile() const;
   // A copy of output i as the last run left it, on the plan's backend.
   Tensor get(size_t i) const;
   // In place, for a caller on the same backend. Valid while the state lives.

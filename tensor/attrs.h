@@ -4,9 +4,17 @@
 #include <cstdint>
 #include <variant>
 
+#include "tensor/activation.h"
 #include "tensor/shape.h"
 
 namespace advf {
+
+// What a fused product does to its values before it stores them: + bias, + residual, then the activation.
+struct Epilogue {
+  Activation activation = Activation::none;
+  double slope = 0;  // of leaky_relu and leaky_relu_grad
+  bool operator==(const Epilogue&) const = default;
+};
 
 struct ConvAttrs {
   std::array<int, 2> stride{1, 1};  // y, x
@@ -16,11 +24,13 @@ struct ConvAttrs {
   // What the shapes alone cannot tell: the output's height and width (conv_transpose2d), the kernel's
   // (conv2d_grad_weight). Unused, and zero, for conv2d.
   std::array<int64_t, 2> size{};
+  Epilogue epilogue{};  // of the fused ops alone
   bool operator==(const ConvAttrs&) const = default;
 };
 
 struct MatmulAttrs {
   bool transpose_a = false, transpose_b = false;
+  Epilogue epilogue{};  // of the fused op alone
   bool operator==(const MatmulAttrs&) const = default;
 };
 

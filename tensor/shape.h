@@ -45,7 +45,8 @@ class Shape {
   int64_t numel(int first, int last) const {
     int64_t n = 1;
     for (int i = first; i < last; ++i)
-      check(!__builtin_mul_overflow(n, dims_[i], &n), "the shape ", str(), " has too many elements");
+      if (__builtin_mul_overflow(n, dims_[i], &n)) [[unlikely]]  // check() would print the shape every time
+        check(false, "the shape ", str(), " has too many elements");
     return n;
   }
 

@@ -4,8 +4,11 @@
 // multiplied.
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/conv_phases.h"
+#include "tensor/cpu/conv_strip.h"
+#include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/depthwise.h"
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/store.h"
 
 namespace advf::cpu {
 namespace {
@@ -21,17 +24,12 @@ struct Phase {
 
 class ConvOp : public BoundOp {
  public:
-  // in: channels per group of the input, out: of the output; forward: whether the weight's rows are the
-  // output.
-  ConvOp(const KernelTable& kernels, bool forward, int64_t groups, int64_t in, int64_t out,
-         int64_t kernel_size, int64_t plane_out, std::vector<Phase> phases)
-      : kernels_(&kernels),
-        forward_(forward),
+  ConvOp(const BindArgs& args, const ConvWeights& weights, int64_t groups, std::vector<Phase> phases)
+      : kernels_(&args.kernels),
+        weights_(weights),
+        epilogue_(args.call),
         groups_(groups),
-        in_(in),
-        out_(out),
-        kernel_size_(kernel_size),
-        plane_out_(plane_out),
+        plane_out_(args.call.out[0].shape.numel(2, 4)),
         phases_(std::move(phases)),
         lanes_(lane_count()) {
     for (Phase& p : phases_) {
@@ -70,14 +68,11 @@ class ConvOp : public BoundOp {
       packed = fresh;
     }
     std::byte* lanes = arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
-    const float* x = in[0].as<const float>();
-    const float* bias = in.size() > 2 ? in[2].as<const float>() : nullptr;
-    float* y = out[0].as<float>();
     for_each_tile(lanes_, tiles_, [&](int64_t tile, int64_t lane) {
       size_t p = phases_.size() - 1;
       while (phases_[p].first_tile > tile) --p;
       Arena area(lanes + lane * int64_t(lane_bytes_));
-      run_tile(phases_[p], tile - phases_[p].first_tile, x, packed, bias, y, area);
+      run_tile(phases_[p], tile - phases_[p].first_tile, in, out, packed, area);
     });
   }
 
@@ -92,24 +87,28 @@ class ConvOp : public BoundOp {
             arena.take<StoreRun>(max_width_)};
   }
 
-  void run_tile(const Phase& p, int64_t tile, const float* x, const float* packed, const float* bias,
-                float* y, Arena& area) const {
+  void run_tile(const Phase& p, int64_t tile, std::span<const View> in, std::span<const View> out,
+                const float* packed, Arena& area) const {
     const Lane lane = take_lane(area);
     const int64_t group = tile / p.gemm.tiles(), pixels = p.gemm.n();
-    const float* source = x + group * in_ * p.source.plane();
-    float* target = y + group * out_ * plane_out_;
-    const auto pack_b = [&](float* dst, int64_t pixel, int64_t k_begin, int64_t k_end) {
-      if (k_end == k_begin) return;
+    const float* source = in[0].as<const float>() + group * weights_.in * p.source.plane();
+    const auto panel_of = [&](float* dst, int64_t pixel, int64_t k_begin, int64_t k_end) {
+      if (k_end == k_begin) return dst;
       const int pieces = p.source.make_chunks(pixel, pixels, p.gemm.vectors(), kernels_->lanes, lane.chunks);
       kernels_->pack_pixels(dst, p.gemm.vectors(), source, p.source.plane(), k_begin, k_end, p.source.taps(),
                             lane.chunks, pieces, int(p.source.stride_x));
+      return dst;
     };
     const auto store = [&](const float* c, int64_t row, int64_t rows, int64_t pixel) {
-      const int runs = p.target.make_runs(pixel, pixels, p.gemm.width(), lane.runs);
-      kernels_->store_rows(target + row * plane_out_, plane_out_, p.target.element_stride, c, p.gemm.width(),
-                           int(rows), lane.runs, runs, bias ? bias + group * out_ + row : nullptr, nullptr);
+      StoreArgs args;
+      args.dst_stride = plane_out_, args.element_stride = p.target.element_stride;
+      args.src = c, args.src_stride = p.gemm.width(), args.rows = int(rows);
+      args.runs = lane.runs, args.num_runs = p.target.make_runs(pixel, pixels, p.gemm.width(), lane.runs);
+      const int64_t channel = group * weights_.out + row;
+      epilogue_.point(args, in, out, channel * plane_out_, channel);
+      kernels_->store_rows(args);
     };
-    p.gemm.run_tile(tile % p.gemm.tiles(), packed + group * packed_per_group_ + p.packed, lane.gemm, pack_b,
+    p.gemm.run_tile(tile % p.gemm.tiles(), packed + group * packed_per_group_ + p.packed, lane.gemm, panel_of,
                     store);
   }
 
@@ -122,14 +121,9 @@ class ConvOp : public BoundOp {
           continue;
         }
         const int64_t group = block / p.gemm.a_blocks();
-        const float* w = weight + group * in_ * out_ * kernel_size_;
+        const float* w = weight + group * weights_.floats();
         const auto pack_a = [&](float* dst, int64_t row, int64_t rows, int64_t k_begin, int64_t k_end) {
-          if (forward_) {
-            const int64_t depth = in_ * kernel_size_;
-            kernels_->transpose(dst, rows, w + row * depth + k_begin, depth, rows, k_end - k_begin);
-          } else {
-            pack_adjoint(p, w, dst, row, rows, k_begin, k_end);
-          }
+          weights_.pack(*kernels_, dst, w, p.kernel_tap, row, rows, k_begin, k_end);
         };
         p.gemm.pack_a_block(block % p.gemm.a_blocks(), packed + group * packed_per_group_ + p.packed, pack_a);
         return;
@@ -137,19 +131,10 @@ class ConvOp : public BoundOp {
     });
   }
 
-  // The weight's first dimension is the depth here, its second the rows.
-  void pack_adjoint(const Phase& p, const float* w, float* dst, int64_t row, int64_t rows, int64_t k_begin,
-                    int64_t k_end) const {
-    const int64_t taps = p.source.taps();
-    for (int64_t k = k_begin; k < k_end; ++k, dst += rows) {
-      const float* from = w + (k / taps * out_ + row) * kernel_size_ + p.kernel_tap[size_t(k % taps)];
-      for (int64_t r = 0; r < rows; ++r) dst[r] = from[r * kernel_size_];
-    }
-  }
-
   const KernelTable* kernels_;
-  bool forward_;
-  int64_t groups_, in_, out_, kernel_size_, plane_out_;
+  ConvWeights weights_;
+  StoreEpilogue epilogue_;
+  int64_t groups_, plane_out_;
   std::vector<Phase> phases_;
   int lanes_;
   int64_t packed_per_group_ = 0, tiles_ = 0, a_blocks_ = 0, lane_floats_ = 0, max_width_ = 0, max_taps_ = 0;
@@ -161,20 +146,19 @@ class ConvOp : public BoundOp {
 
 namespace {
 
-// in, out: channels of a group.
-std::unique_ptr<BoundOp> make_conv(const BindArgs& args, bool forward, int64_t in, int64_t out,
+std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weights,
                                    std::vector<ConvPhase> parts) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
-  const Shape &w = args.call.in[1].shape, &y = args.call.out[0].shape;
+  if (auto strip = make_strip_conv(args, weights, a.groups, parts)) return strip;
   std::vector<Phase> phases;
   for (ConvPhase& p : parts) {
-    Gemm gemm(args.kernels, out, p.pixels, in * p.source.taps(), a.groups * int64_t(parts.size()));
+    Gemm gemm(args.kernels, weights.out, p.pixels, weights.in * p.source.taps(),
+              a.groups * int64_t(parts.size()));
     p.source.finish();
     p.target.finish();
     phases.push_back({std::move(p.source), p.target, std::move(p.kernel_tap), std::move(gemm)});
   }
-  auto op = std::make_unique<ConvOp>(args.kernels, forward, a.groups, in, out, w[2] * w[3], y[2] * y[3],
-                                     std::move(phases));
+  auto op = std::make_unique<ConvOp>(args, weights, a.groups, std::move(phases));
   if (const float* weight = args.constant(1)) op->pack_constant(weight);
   return op;
 }
@@ -190,7 +174,7 @@ std::unique_ptr<BoundOp> bind_conv2d(const BindArgs& args) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
   const Shape& w = args.call.in[1].shape;
   if (is_depthwise(a, w[1] * a.groups, w[0])) return make_depthwise(args, conv2d_phases(args.call));
-  return make_conv(args, true, w[1], w[0] / a.groups, conv2d_phases(args.call));
+  return make_conv(args, {true, w[1], w[0] / a.groups, w[2] * w[3]}, conv2d_phases(args.call));
 }
 
 std::unique_ptr<BoundOp> bind_conv_transpose2d(const BindArgs& args) {
@@ -198,7 +182,7 @@ std::unique_ptr<BoundOp> bind_conv_transpose2d(const BindArgs& args) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
   const Shape& w = args.call.in[1].shape;
   if (is_depthwise(a, w[1] * a.groups, w[0])) return make_depthwise(args, conv_transpose2d_phases(args.call));
-  return make_conv(args, false, w[0] / a.groups, w[1], conv_transpose2d_phases(args.call));
+  return make_conv(args, {false, w[0] / a.groups, w[1], w[2] * w[3]}, conv_transpose2d_phases(args.call));
 }
 
 }  // namespace advf::cpu

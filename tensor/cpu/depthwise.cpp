@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/store.h"
 
 namespace advf::cpu {
 namespace {
@@ -96,6 +97,7 @@ class DepthwiseOp : public BoundOp {
  public:
   DepthwiseOp(const BindArgs& args, const std::vector<ConvPhase>& phases)
       : kernels_(args.kernels),
+        epilogue_(args.call),
         plane_(phases, kernels_.lanes),
         positions_(all_positions(phases, plane_, kernels_.lanes)),
         lanes_(lane_count()) {
@@ -114,7 +116,6 @@ class DepthwiseOp : public BoundOp {
 
   void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
     const float *x = in[0].as<const float>(), *w = in[1].as<const float>();
-    const float* bias = in.size() > 2 ? in[2].as<const float>() : nullptr;
     for_each_tile(lanes_, ceil_div(planes_, kPlanesPerTask), [&](int64_t task, int64_t lane) {
       Arena arena(static_cast<std::byte*>(scratch) + lane * int64_t(lane_bytes_));
       const Lane l = take_lane(arena);
@@ -122,8 +123,7 @@ class DepthwiseOp : public BoundOp {
       for (int64_t p = task * kPlanesPerTask; p < std::min(planes_, (task + 1) * kPlanesPerTask); ++p) {
         const int64_t c = p % channels_;
         plane_.fill(x + p * in_plane_, l.plane);
-        for (const Positions& phase : positions_)
-          run_phase(phase, w + c * taps_, bias ? bias + c : nullptr, l, out[0].as<float>() + p * out_plane_);
+        for (const Positions& phase : positions_) run_phase(phase, in, out, p, w + c * taps_, l);
       }
     });
   }
@@ -137,17 +137,22 @@ class DepthwiseOp : public BoundOp {
             arena.take<float>(taps_)};
   }
 
-  void run_phase(const Positions& p, const float* w, const float* bias, const Lane& l, float* y) const {
+  void run_phase(const Positions& p, std::span<const View> in, std::span<const View> out, int64_t plane,
+                 const float* w, const Lane& l) const {
     const int taps = int(p.tap_offset.size());
     for (int t = 0; t < taps; ++t) l.taps[t] = w[p.kernel_tap[size_t(t)]];
     for (size_t v = 0; v < p.v_offset.size(); v += kMaxVectors)
       kernels_.gemm_tile(1, kMaxVectors, taps, l.taps, l.plane, p.tap_offset.data(), p.v_offset.data() + v,
                          l.sums + int64_t(v) * kernels_.lanes, false);
-    kernels_.store_rows(y, 0, p.element_stride, l.sums, 0, 1, p.runs.data(), int(p.runs.size()), bias,
-                        nullptr);
+    StoreArgs args;
+    args.src = l.sums, args.rows = 1, args.element_stride = p.element_stride;
+    args.runs = p.runs.data(), args.num_runs = int(p.runs.size());
+    epilogue_.point(args, in, out, plane * out_plane_, plane % channels_);
+    kernels_.store_rows(args);
   }
 
   const KernelTable& kernels_;
+  StoreEpilogue epilogue_;
   PaddedPlane plane_;
   std::vector<Positions> positions_;
   int lanes_;

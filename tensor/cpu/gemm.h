@@ -67,8 +67,22 @@ class Gemm {
   int vectors() const { return vectors_; }
   int64_t width() const { return width_; }  // columns of a panel of b
   int64_t tiles() const { return row_tiles_.parts * column_tiles_.parts; }
+  int64_t column_panels() const { return ceil_div(n_, width_); }
   int64_t packed_a() const { return m() * k(); }  // floats
   int64_t lane_floats() const { return depth_.largest() * width_ + c_floats_; }
+
+  // b packed whole, for constants: panels of a depth block side by side.
+  int64_t packed_b() const { return column_panels() * width_ * k(); }  // floats
+  int64_t b_blocks() const { return column_panels() * depth_.parts; }
+  int64_t packed_b_at(int64_t column, int64_t k_begin, int64_t k_end) const {
+    return k_begin * column_panels() * width_ + column / width_ * width_ * (k_end - k_begin);
+  }
+  template <class PackB>
+  void pack_b_block(int64_t block, float* packed, const PackB& pack) const {
+    const int64_t column = block % column_panels() * width_, kb = block / column_panels();
+    const int64_t k0 = depth_.begin(kb), k1 = depth_.begin(kb + 1);
+    pack(packed + packed_b_at(column, k0, k1), column, k0, k1);
+  }
 
   // Packs a: pack(dst, row, rows, k_begin, k_end) writes dst[(k - k_begin) * rows + r].
   int64_t a_blocks() const { return rows_.parts * depth_.parts; }
@@ -79,21 +93,21 @@ class Gemm {
          depth_.begin(kb + 1));
   }
 
-  // One tile: pack_b(dst, column, k_begin, k_end) writes rows of width() floats (columns past n() too, any
-  // value); store(c, row, rows, column) takes a dense rows x width() block.
-  template <class PackB, class Store>
-  void run_tile(int64_t tile, const float* packed_a, float* lane, const PackB& pack_b,
+  // One tile: panel_of(dst, column, k_begin, k_end) returns a panel of b, rows of width() floats (columns
+  // past n() too, any value), which it may write to dst; store(c, row, rows, column) takes a dense rows x
+  // width() block.
+  template <class PanelOf, class Store>
+  void run_tile(int64_t tile, const float* packed_a, float* lane, const PanelOf& panel_of,
                 const Store& store) const {
     const int64_t rt = tile % row_tiles_.parts, ct = tile / row_tiles_.parts;
     const int64_t i_begin = row_tiles_.begin(rt), i_end = row_tiles_.begin(rt + 1);
     const int64_t row0 = rows_.begin(i_begin), rows = rows_.begin(i_end) - row0;
-    float* panel = lane;
     float* c_block = lane + depth_.largest() * width_;
     for (int64_t kb = 0; kb < depth_.parts; ++kb) {
       const int64_t k0 = depth_.begin(kb), k1 = depth_.begin(kb + 1);
       for (int64_t j = column_tiles_.begin(ct); j < column_tiles_.begin(ct + 1); ++j) {
         float* c = depth_.parts == 1 ? c_block : c_block + (j - column_tiles_.begin(ct)) * rows * width_;
-        pack_b(panel, j * width_, k0, k1);
+        const float* panel = panel_of(lane, j * width_, k0, k1);
         for (int64_t i = i_begin; i < i_end; ++i)
           kernels_->gemm_tile(int(rows_.size(i)), vectors_, int(k1 - k0),
                               packed_a + m() * k0 + rows_.begin(i) * (k1 - k0), panel, k_offset_.data(),

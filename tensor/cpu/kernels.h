@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tensor/activation.h"
+
 namespace advf::cpu {
 
 // One masked load of a packed vector: lanes of `mask` come from plane[offset + lane * x_stride].
@@ -17,6 +19,28 @@ struct PixelChunk {
 struct StoreRun {
   int64_t offset;
   int32_t begin, count;
+};
+
+// A computed tile on its way to memory. Element j of row r is src[r * src_stride + j]; it becomes
+//   activation(src + row_bias[r] + col_bias[j] + residual)
+// and goes to dst + r * dst_stride + (the run's offset) + (j - begin) * element_stride; residual and kept are
+// laid out as dst. With `odd`, a second tile of the same shape whose elements go between those of the first
+// (element_stride 2), runs become contiguous.
+struct StoreArgs {
+  float* dst = nullptr;
+  ptrdiff_t dst_stride = 0;
+  int element_stride = 1;
+  const float *src = nullptr, *odd = nullptr;
+  ptrdiff_t src_stride = 0;
+  int rows = 0;
+  const StoreRun* runs = nullptr;
+  int num_runs = 0;
+  const float *row_bias = nullptr, *col_bias = nullptr, *residual = nullptr;
+  Activation activation = Activation::none;
+  float slope = 0;                   // leaky_relu, leaky_relu_grad
+  const float* row_slope = nullptr;  // prelu: of row r at r * row_slope_step
+  int row_slope_step = 1;
+  const float* kept = nullptr;  // the gradients: the element counts where this is positive
 };
 
 constexpr int kMaxVectors = 4;  // vectors side by side in one GEMM tile
@@ -81,11 +105,9 @@ struct KernelTable {
   // taps. Vector v of tap t is the union of the chunks [t][v][0..pieces).
   void (*pack_pixels)(float* dst, int vectors, const float* src, int64_t plane, int64_t k_begin,
                       int64_t k_end, int taps, const PixelChunk* chunks, int pieces, int x_stride);
-  // Rows of a tile (each src_stride long) to dst + r * dst_stride, plus row_bias[r] and col_bias[j], where
-  // given.
-  void (*store_rows)(float* dst, ptrdiff_t dst_stride, int element_stride, const float* src,
-                     ptrdiff_t src_stride, int rows, const StoreRun* runs, int num_runs,
-                     const float* row_bias, const float* col_bias);
+  void (*store_rows)(const StoreArgs& args);
+  // dst[i] = src[i * stride]
+  void (*copy_strided)(float* dst, const float* src, int64_t n, int stride);
   // Sums: f32 over short blocks, f64 over the blocks. dot is the sum of (a - a_shift)(b - b_shift).
   double (*sum)(const float* x, int64_t n);
   double (*dot)(const float* a, float a_shift, const float* b, float b_shift, int64_t n);

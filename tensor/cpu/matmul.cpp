@@ -1,15 +1,30 @@
 // matmul: op(a) op(b) + bias on the GEMM driver. A transposed operand costs a transposing packer, nothing
-// else.
+// else; a constant b (the weights of a linear layer in a Plan) is packed once.
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/store.h"
 
 namespace advf::cpu {
 namespace {
 
 class MatmulOp : public BoundOp {
  public:
-  MatmulOp(const KernelTable& kernels, const MatmulAttrs& attrs, int64_t m, int64_t n, int64_t k)
-      : kernels_(kernels), attrs_(attrs), gemm_(kernels, m, n, k, 1), lanes_(lane_count()) {}
+  MatmulOp(const BindArgs& args, int64_t m, int64_t n, int64_t k)
+      : kernels_(args.kernels),
+        attrs_(args.call.attr<MatmulAttrs>()),
+        epilogue_(args.call),
+        gemm_(kernels_, m, n, k, 1),
+        lanes_(lane_count()) {
+    if (const float* b = args.constant(1)) {
+      constant_b_.resize(size_t(gemm_.packed_b()));
+      parallel_for(gemm_.b_blocks(), [&](int64_t block) {
+        gemm_.pack_b_block(block, constant_b_.data(),
+                           [&](float* dst, int64_t column, int64_t k_begin, int64_t k_end) {
+                             pack_b(b, dst, column, k_begin, k_end);
+                           });
+      });
+    }
+  }
 
   size_t scratch_bytes() const override {
     Arena arena(nullptr);
@@ -23,8 +38,6 @@ class MatmulOp : public BoundOp {
     float* packed = arena.take<float>(gemm_.packed_a());
     float* lanes = arena.take<float>(lane_floats() * lanes_);
     const float *a = in[0].as<const float>(), *b = in[1].as<const float>();
-    const float* bias = in.size() > 2 ? in[2].as<const float>() : nullptr;
-    float* y = out[0].as<float>();
     parallel_for(gemm_.a_blocks(), [&](int64_t block) {
       gemm_.pack_a_block(
           block, packed, [&](float* dst, int64_t row, int64_t rows, int64_t k_begin, int64_t k_end) {
@@ -34,37 +47,52 @@ class MatmulOp : public BoundOp {
               kernels_.transpose(dst, rows, a + row * gemm_.k() + k_begin, gemm_.k(), rows, k_end - k_begin);
           });
     });
-    const auto pack_b = [&](float* dst, int64_t column, int64_t k_begin, int64_t k_end) {
-      const int64_t columns = std::min(gemm_.width(), gemm_.n() - column);
-      if (attrs_.transpose_b)
-        kernels_.transpose(dst, gemm_.width(), b + column * gemm_.k() + k_begin, gemm_.k(), columns,
-                           k_end - k_begin);
-      else
-        copy(dst, gemm_.width(), b + k_begin * gemm_.n() + column, gemm_.n(), k_end - k_begin, columns);
+    const auto panel_of = [&](float* dst, int64_t column, int64_t k_begin, int64_t k_end) -> const float* {
+      if (!constant_b_.empty()) return constant_b_.data() + gemm_.packed_b_at(column, k_begin, k_end);
+      pack_b(b, dst, column, k_begin, k_end);
+      return dst;
     };
     const auto store = [&](const float* c, int64_t row, int64_t rows, int64_t column) {
-      const StoreRun run{column, 0, int32_t(std::min(gemm_.width(), gemm_.n() - column))};
-      kernels_.store_rows(y + row * gemm_.n(), gemm_.n(), 1, c, gemm_.width(), int(rows), &run, 1, nullptr,
-                          bias ? bias + column : nullptr);
+      const StoreRun run{0, 0, int32_t(columns_at(column))};
+      StoreArgs args;
+      args.dst_stride = gemm_.n(), args.src = c, args.src_stride = gemm_.width(), args.rows = int(rows);
+      args.runs = &run, args.num_runs = 1;
+      epilogue_.point_columns(args, in, out, row * gemm_.n() + column, column);
+      kernels_.store_rows(args);
     };
     for_each_tile(lanes_, gemm_.tiles(), [&](int64_t tile, int64_t lane) {
-      gemm_.run_tile(tile, packed, lanes + lane * lane_floats(), pack_b, store);
+      gemm_.run_tile(tile, packed, lanes + lane * lane_floats(), panel_of, store);
     });
   }
 
  private:
   int64_t lane_floats() const { return (gemm_.lane_floats() + 15) / 16 * 16; }
+  int64_t columns_at(int64_t column) const { return std::min(gemm_.width(), gemm_.n() - column); }
+  // One panel of b. Columns past the end are left as they are.
+  void pack_b(const float* b, float* dst, int64_t column, int64_t k_begin, int64_t k_end) const {
+    if (attrs_.transpose_b)
+      kernels_.transpose(dst, gemm_.width(), b + column * gemm_.k() + k_begin, gemm_.k(), columns_at(column),
+                         k_end - k_begin);
+    else
+      copy(dst, gemm_.width(), b + k_begin * gemm_.n() + column, gemm_.n(), k_end - k_begin,
+           columns_at(column));
+  }
   // A block of rows x columns, both dense in their columns.
   void copy(float* dst, int64_t dst_stride, const float* src, int64_t src_stride, int64_t rows,
             int64_t columns) const {
     const StoreRun run{0, 0, int32_t(columns)};
-    kernels_.store_rows(dst, dst_stride, 1, src, src_stride, int(rows), &run, 1, nullptr, nullptr);
+    StoreArgs args;
+    args.dst = dst, args.dst_stride = dst_stride, args.src = src, args.src_stride = src_stride;
+    args.rows = int(rows), args.runs = &run, args.num_runs = 1;
+    kernels_.store_rows(args);
   }
 
   const KernelTable& kernels_;
   MatmulAttrs attrs_;
+  StoreEpilogue epilogue_;
   Gemm gemm_;
   int lanes_;
+  std::vector<float> constant_b_;
 };
 
 }  // namespace
@@ -74,7 +102,7 @@ std::unique_ptr<BoundOp> bind_matmul(const BindArgs& args) {
   const Shape &a = args.call.in[0].shape, &y = args.call.out[0].shape;
   const int64_t k = a[attrs.transpose_a ? 0 : 1];
   if (y.numel() == 0 || k == 0) return nullptr;
-  return std::make_unique<MatmulOp>(args.kernels, attrs, y[0], y[1], k);
+  return std::make_unique<MatmulOp>(args, y[0], y[1], k);
 }
 
 }  // namespace advf::cpu
