@@ -1,5 +1,7 @@
-// Every op of the project, one line each; the definition is op_<name> in tensor/ops/. Included with ADVF_OP
-// set. element-wise
+// Every op of the project, one line each; the definition is op_<name> in tensor/ops/. Whoever includes this
+// says what ADVF_OP does with a name.
+
+// element-wise
 ADVF_OP(add)
 ADVF_OP(sub)
 ADVF_OP(mul)
