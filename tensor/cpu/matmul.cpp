@@ -1,5 +1,5 @@
-// matmul: op(a) op(b) + bias on the GEMM driver. A transposed operand costs a transposing packer, nothing
-// else.
+// matmul and batch_matmul: op(a) op(b) + bias on the GEMM driver, one product after the other. A transposed
+// operand costs a transposing packer, nothing else.
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/gemm.h"
 
@@ -8,8 +8,9 @@ namespace {
 
 class MatmulOp : public BoundOp {
  public:
-  MatmulOp(const KernelTable& kernels, const MatmulAttrs& attrs, int64_t m, int64_t n, int64_t k)
-      : kernels_(kernels), attrs_(attrs), gemm_(kernels, m, n, k, 1), lanes_(lane_count()) {}
+  MatmulOp(const KernelTable& kernels, const MatmulAttrs& attrs, int64_t batch, int64_t m, int64_t n,
+           int64_t k)
+      : kernels_(kernels), attrs_(attrs), batch_(batch), gemm_(kernels, m, n, k, 1), lanes_(lane_count()) {}
 
   size_t scratch_bytes() const override {
     Arena arena(nullptr);
@@ -22,9 +23,16 @@ class MatmulOp : public BoundOp {
     Arena arena(scratch);
     float* packed = arena.take<float>(gemm_.packed_a());
     float* lanes = arena.take<float>(lane_floats() * lanes_);
-    const float *a = in[0].as<const float>(), *b = in[1].as<const float>();
     const float* bias = in.size() > 2 ? in[2].as<const float>() : nullptr;
-    float* y = out[0].as<float>();
+    for (int64_t i = 0; i < batch_; ++i)
+      multiply(in[0].as<const float>() + i * gemm_.m() * gemm_.k(),
+               in[1].as<const float>() + i * gemm_.k() * gemm_.n(), bias,
+               out[0].as<float>() + i * gemm_.m() * gemm_.n(), packed, lanes);
+  }
+
+ private:
+  void multiply(const float* a, const float* b, const float* bias, float* y, float* packed,
+                float* lanes) const {
     parallel_for(gemm_.a_blocks(), [&](int64_t block) {
       gemm_.pack_a_block(
           block, packed, [&](float* dst, int64_t row, int64_t rows, int64_t k_begin, int64_t k_end) {
@@ -52,7 +60,6 @@ class MatmulOp : public BoundOp {
     });
   }
 
- private:
   int64_t lane_floats() const { return (gemm_.lane_floats() + 15) / 16 * 16; }
   // A block of rows x columns, both dense in their columns.
   void copy(float* dst, int64_t dst_stride, const float* src, int64_t src_stride, int64_t rows,
@@ -63,6 +70,7 @@ class MatmulOp : public BoundOp {
 
   const KernelTable& kernels_;
   MatmulAttrs attrs_;
+  int64_t batch_;
   Gemm gemm_;
   int lanes_;
 };
@@ -74,7 +82,15 @@ std::unique_ptr<BoundOp> bind_matmul(const BindArgs& args) {
   const Shape &a = args.call.in[0].shape, &y = args.call.out[0].shape;
   const int64_t k = a[attrs.transpose_a ? 0 : 1];
   if (y.numel() == 0 || k == 0) return nullptr;
-  return std::make_unique<MatmulOp>(args.kernels, attrs, y[0], y[1], k);
+  return std::make_unique<MatmulOp>(args.kernels, attrs, 1, y[0], y[1], k);
+}
+
+std::unique_ptr<BoundOp> bind_batch_matmul(const BindArgs& args) {
+  const auto& attrs = args.call.attr<MatmulAttrs>();
+  const Shape &a = args.call.in[0].shape, &y = args.call.out[0].shape;
+  const int64_t k = a[attrs.transpose_a ? 1 : 2];
+  if (y.numel() == 0 || k == 0) return nullptr;
+  return std::make_unique<MatmulOp>(args.kernels, attrs, y[0], y[1], y[2], k);
 }
 
 }  // namespace advf::cpu
