@@ -96,6 +96,8 @@ Labels select(const Labels& labels, const std::vector<std::string>& files) {
   return out;
 }
 
+int64_t person_key(std::string_view identity) { return int64_t(fnv1a(identity)); }
+
 Split split_by_identity(const Labels& labels, uint64_t seed, const SplitShares& shares) {
   check(shares.train >= 0 && shares.validation >= 0 && shares.test >= 0 &&
             std::abs(shares.train + shares.validation + shares.test - 1) < 1e-6,
@@ -103,7 +105,7 @@ Split split_by_identity(const Labels& labels, uint64_t seed, const SplitShares& 
         "; they must add up to 1");
   Split out;
   for (int64_t i = 0; i < labels.size(); ++i) {
-    const double u = Philox{seed, fnv1a(labels.identities[size_t(i)])}.uniform(0);
+    const double u = Philox{seed, uint64_t(person_key(labels.identities[size_t(i)]))}.uniform(0);
     auto& part = u < shares.train                       ? out.train
                  : u < shares.train + shares.validation ? out.validation
                                                         : out.test;

@@ -1,13 +1,18 @@
 #include "advface/decoder.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "advface/dataset.h"
 #include "autograd/tape.h"
 #include "nn/nets/net_metadata.h"
 #include "nn/state_dict.h"
 #include "tensor/io/safetensors.h"
 
 namespace advf {
+namespace {
+constexpr const char* kPeople = "people";
+}
 
 const char* name_of(FeatureDomain domain) { return domain == FeatureDomain::sphere ? "sphere" : "real"; }
 
@@ -49,15 +54,26 @@ Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(mak
 }
 
 std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
-  const TensorFile file = load_safetensors(path);
-  auto decoder = std::make_unique<Decoder>(DecoderInfo::from_metadata(file.metadata, path), 0);
+  TensorFile file = load_safetensors(path);
+  DecoderInfo info = DecoderInfo::from_metadata(file.metadata, path);
+  const Tensor people = file.tensors[kPeople];
+  check(people.defined() && people.dtype() == DType::i64 && people.shape().rank() == 1, path,
+        ": no list of the people trained on (tensor \"", kPeople, "\"); train it again");
+  info.people = people.to_vector<int64_t>();
+  check(std::is_sorted(info.people.begin(), info.people.end()), path, ": the list of people is not sorted");
+  file.tensors.erase(kPeople);
+  auto decoder = std::make_unique<Decoder>(info, 0);
   load_state_dict(*decoder, file.tensors, path);
   decoder->source_ = path;
   decoder->train(false);
   return decoder;
 }
 
-void Decoder::save(const std::string& path) { save_weights(*this, path, info_.to_metadata()); }
+void Decoder::save(const std::string& path) {
+  TensorMap tensors = state_dict(*this);
+  tensors[kPeople] = Tensor::from(info_.people, {int64_t(info_.people.size())});
+  save_safetensors(path, tensors, info_.to_metadata());
+}
 
 void Decoder::check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
                          const std::string& what) const {
@@ -67,6 +83,14 @@ void Decoder::check_fits(const Shape& row, const std::string& fingerprint, const
         ", but the decoder ", source_, " was trained for recogniser ", info_.recogniser);
   check(cut.empty() || cut == info_.cut, what, " is cut at ", cut, ", but the decoder ", source_,
         " was trained for the cut ", info_.cut);
+}
+
+void Decoder::check_never_saw(const std::vector<std::string>& identities) const {
+  for (const std::string& identity : identities)
+    check(!std::binary_search(info_.people.begin(), info_.people.end(), person_key(identity)), source_,
+          ": was trained on \"", identity,
+          "\", who is under test; test on other people, or train with the split "
+          "and the labels of the test");
 }
 
 Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) {

@@ -24,7 +24,8 @@ struct DecoderInfo {
   std::string recogniser;  // fingerprint of the recogniser's model file
   std::string trained_on;  // "raw", or what the features' file was called
   FeatureDomain domain = FeatureDomain::real;
-  uint64_t split_seed = 0;  // of the split by identity: who was trained on, and who must be tested on
+  uint64_t split_seed = 0;      // of the split by identity: who was trained on, and who must be tested on
+  std::vector<int64_t> people;  // trained on, as person_key(), ascending; a tensor of the file
 
   Metadata to_metadata() const;
   static DecoderInfo from_metadata(const Metadata& metadata, const std::string& source);
@@ -44,6 +45,9 @@ class Decoder : public Module {
   // decoder takes. An empty fingerprint or cut is not compared. `what` names the features in the message.
   void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
                   const std::string& what) const;
+
+  // Throws an Error naming the first of these people, who are under test, that the decoder was trained on.
+  void check_never_saw(const std::vector<std::string>& identities) const;
 
   // Of the training features, per element of a vector or per channel of a map: (D) or (C). The mean of the
   // training faces (3,S,S) is what an attacker knows who has no feature at all.

@@ -43,7 +43,7 @@ std::vector<std::string> pictures_below(const std::string& folder) {
 
 // Tensors are filled in host memory and then go to where new tensors live.
 Tensor host_tensor(const Shape& shape) {
-  BackendScope host(backend("cpu"));
+  BackendScope host(host_backend());
   return Tensor::empty(shape);
 }
 
@@ -140,7 +140,7 @@ FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const
                      int size)
     : size_(size) {
   const size_t face = size_t(3) * size_t(size) * size_t(size);
-  BackendScope host(backend("cpu"));
+  BackendScope host(host_backend());
   for (size_t begin = 0; begin < indices.size(); begin += kCacheChunk) {
     const FaceBatch chunk =
         source.load(indices.subspan(begin, std::min<size_t>(kCacheChunk, indices.size() - begin)), box, size);

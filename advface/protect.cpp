@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "autograd/plan.h"
 #include "nn/freeze.h"
@@ -17,21 +18,21 @@ namespace {
 constexpr int kLargestBatch = 5;
 
 // Features that are not finite, or have no direction where one is needed, have no meaning to protect.
-void check_records(const Tensor& z, int64_t first_record, FeatureDomain domain) {
+void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDomain domain) {
   const int64_t n = z.dim(0), d = z.shape().numel(1, z.shape().rank());
   const float* p = z.data<float>();
   for (int64_t i = 0; i < n; ++i) {
+    const int64_t record = records[size_t(i)];
     double norm = 0;
     for (int64_t k = 0; k < d; ++k) {
       const double v = double(p[i * d + k]);
-      check(std::isfinite(v), "record ", first_record + i, ": value ", k, " is ", v,
-            "; it cannot be protected");
+      check(std::isfinite(v), "record ", record, ": value ", k, " is ", v, "; it cannot be protected");
       norm += v * v;
     }
     norm = std::sqrt(norm);
-    check(domain != FeatureDomain::sphere || norm > 1e-6, "record ", first_record + i,
+    check(domain != FeatureDomain::sphere || norm > 1e-6, "record ", record,
           ": the feature is zero and has no direction; it cannot be protected");
-    check(domain != FeatureDomain::sphere || std::abs(norm - 1) < 1e-3, "record ", first_record + i,
+    check(domain != FeatureDomain::sphere || std::abs(norm - 1) < 1e-3, "record ", record,
           ": the feature has norm ", norm,
           ", but the shadow takes unit vectors; normalise the features first");
   }
@@ -39,11 +40,11 @@ void check_records(const Tensor& z, int64_t first_record, FeatureDomain domain) 
 
 // Uniform in the ball. The gradient of the direct objective is exactly zero at d = 0, so there must be a
 // start.
-Tensor random_start(const Shape& shape, int64_t first_record, const ProtectSettings& settings) {
+Tensor random_start(const Shape& shape, std::span<const int64_t> records, const ProtectSettings& settings) {
   const int64_t n = shape[0], d = shape.numel(1, shape.rank());
   std::vector<float> start(size_t(n * d));
   for (int64_t i = 0; i < n; ++i) {
-    const Philox rng{settings.seed, uint64_t(first_record + i)};
+    const Philox rng{settings.seed, uint64_t(records[size_t(i)])};
     for (int64_t k = 0; k < d; ++k)
       start[size_t(i * d + k)] = float(settings.epsilon) * (2 * rng.uniform(uint64_t(k)) - 1);
   }
@@ -146,7 +147,7 @@ Protector::Plans& Protector::plans_for(int64_t batch) {
   return *slot;
 }
 
-Tensor Protector::protect_batch(const Tensor& features, int64_t first_record,
+Tensor Protector::protect_batch(const Tensor& features, std::span<const int64_t> records,
                                 std::vector<ProtectReport>& reports) {
   const FeatureDomain domain = shadow_.info().domain;
   const int64_t n = features.dim(0), d = features.shape().numel(1, features.shape().rank());
@@ -158,7 +159,7 @@ Tensor Protector::protect_batch(const Tensor& features, int64_t first_record,
 
   PlanState& step = plans.step;
   step.set(0, features);
-  step.set(1, random_start(features.shape(), first_record, settings_));
+  step.set(1, random_start(features.shape(), records, settings_));
   step.set(2, base);
   step.run();
   const std::vector<float> before = step.get(0).to_vector<float>();
@@ -170,7 +171,7 @@ Tensor Protector::protect_batch(const Tensor& features, int64_t first_record,
   const std::vector<float> after = image_distance(plans.look.get(0), base).to_vector<float>();
   const std::vector<float> z = features.to_vector<float>(), adv = adversarial.to_vector<float>();
   for (int64_t i = 0; i < n; ++i) {
-    ProtectReport report = report_of(first_record + i, &z[size_t(i * d)], &adv[size_t(i * d)], d);
+    ProtectReport report = report_of(records[size_t(i)], &z[size_t(i * d)], &adv[size_t(i * d)], d);
     report.loss_before = double(before[size_t(i)]) / pixels;
     report.loss_after = double(after[size_t(i)]) / pixels;
     reports.push_back(report);
@@ -179,17 +180,24 @@ Tensor Protector::protect_batch(const Tensor& features, int64_t first_record,
 }
 
 Protected Protector::protect(const Tensor& features, int64_t first_record) {
-  check_records(features, first_record, shadow_.info().domain);
-  const NoTapeScope off;
+  std::vector<int64_t> records(size_t(features.dim(0)));
+  std::iota(records.begin(), records.end(), first_record);
+  return protect(features, records);
+}
+
+Protected Protector::protect(const Tensor& features, std::span<const int64_t> records) {
   const int64_t n = features.dim(0);
+  check(int64_t(records.size()) == n, "protect: ", n, " features with ", records.size(), " numbers");
+  check_records(features, records, shadow_.info().domain);
+  const NoTapeScope off;
   Protected result{Tensor::empty(features.shape()), {}};
   result.reports.reserve(size_t(n));
   for (int64_t begin = 0; begin < n;) {
     const int64_t rest = n - begin;
     const int64_t batch =
         std::min<int64_t>(int64_t(std::bit_floor(uint64_t(rest))), int64_t(1) << kLargestBatch);
-    const Tensor part =
-        protect_batch(features.slice_batch(begin, begin + batch), first_record + begin, result.reports);
+    const Tensor part = protect_batch(features.slice_batch(begin, begin + batch),
+                                      records.subspan(size_t(begin), size_t(batch)), result.reports);
     std::memcpy(result.features.slice_batch(begin, begin + batch).raw(), part.raw(), part.bytes());
     begin += batch;
   }

@@ -49,16 +49,20 @@ class Protector {
   Protector(const Protector&) = delete;
   Protector& operator=(const Protector&) = delete;
 
-  // Rows of `features` (n, feature...), which are the records first_record, first_record + 1, ... of a set.
+  // Row i of `features` (n, feature...) is record number records[i]: its row in the whole set, as
+  // advface-extract writes it, so that part of a set is protected as the whole is.
   // The result for a record depends on (its feature, its number, the seed, the shadow, the settings) and on
   // nothing else, bit for bit, however the set is cut into calls. Throws Error, naming the record, for a
   // feature that cannot be protected: not finite, or zero where the domain is the sphere.
+  Protected protect(const Tensor& features, std::span<const int64_t> records);
+  // The rows are the records first_record, first_record + 1, ...
   Protected protect(const Tensor& features, int64_t first_record);
 
  private:
   struct Plans;
   Plans& plans_for(int64_t batch);
-  Tensor protect_batch(const Tensor& features, int64_t first_record, std::vector<ProtectReport>& reports);
+  Tensor protect_batch(const Tensor& features, std::span<const int64_t> records,
+                       std::vector<ProtectReport>& reports);
 
   Decoder& shadow_;
   ProtectSettings settings_;

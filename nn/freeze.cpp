@@ -39,11 +39,11 @@ class Readers {
 };
 
 std::vector<double> values_of(const Tensor& t) {
-  return t.to(backend("reference")).to(DType::f64).to_vector<double>();
+  return t.to(host_backend()).to(DType::f64).to_vector<double>();
 }
 // A constant like `like`, in its type and memory.
 Tensor constant(const std::vector<double>& values, const Shape& shape, const Tensor& like) {
-  const BackendScope host(backend("reference"));
+  const BackendScope host(host_backend());
   return Tensor::from(values, shape).to(like.dtype()).to(like.backend());
 }
 

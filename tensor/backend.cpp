@@ -47,6 +47,7 @@ void register_backend(std::string name, std::function<Backend&()> get) {
   registry().entries[std::move(name)] = std::move(get);
 }
 
+Backend& host_backend() { return cpu_backend(); }
 Backend& current_backend() { return chosen ? *chosen : cpu_backend(); }
 
 BackendScope::BackendScope(Backend& b) : previous_(chosen) { chosen = &b; }

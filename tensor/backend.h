@@ -57,6 +57,8 @@ class Backend {
 // By name: "reference", "cpu", and whatever register_backend added. Unknown names throw, listing the known.
 Backend& backend(std::string_view name);
 void register_backend(std::string name, std::function<Backend&()> get);
+// Memory that the CPU reads and writes: for tensors that code fills, before they go to the current backend.
+Backend& host_backend();
 
 // The backend that new tensors and apply() use on this thread; "cpu" unless a scope says otherwise.
 Backend& current_backend();

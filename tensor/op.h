@@ -43,6 +43,7 @@ struct KernelArgs {
   const OpCall& call;
   std::span<const View> in;
   std::span<const View> out;
+  void* scratch = nullptr;  // what Reference::scratch asked for
   template <class A>
   const A& attr() const {
     return call.attr<A>();
@@ -102,6 +103,7 @@ struct Sample {
 
 struct Reference {
   KernelFn f32 = nullptr, f64 = nullptr;
+  size_t (*scratch)(const OpCall& call) = nullptr;  // bytes that the kernels need beside inputs and outputs
 };
 
 struct OpDef {

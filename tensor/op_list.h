@@ -1,5 +1,7 @@
-// Every op of the project, one line each; the definition is op_<name> in tensor/ops/. Included with ADVF_OP
-// set. element-wise
+// Every op of the project, one line each; the definition is op_<name> in tensor/ops/. Whoever includes this
+// says what ADVF_OP does with a name.
+
+// element-wise
 ADVF_OP(add)
 ADVF_OP(sub)
 ADVF_OP(mul)
@@ -8,6 +10,7 @@ ADVF_OP(affine)
 ADVF_OP(power)
 ADVF_OP(exp)
 ADVF_OP(log)
+ADVF_OP(erf)
 ADVF_OP(abs)
 ADVF_OP(sign)
 ADVF_OP(clamp)
@@ -32,6 +35,7 @@ ADVF_OP(broadcast_to)
 ADVF_OP(reduce_sum)
 // products
 ADVF_OP(matmul)
+ADVF_OP(batch_matmul)
 ADVF_OP(conv2d)
 ADVF_OP(conv_transpose2d)
 ADVF_OP(conv2d_grad_weight)
@@ -41,6 +45,7 @@ ADVF_OP(batch_norm_train_grad)
 ADVF_OP(batch_norm_eval)
 ADVF_OP(l2_normalise)
 ADVF_OP(l2_normalise_grad)
+ADVF_OP(softmax)
 // pooling and resizing
 ADVF_OP(max_pool2d)
 ADVF_OP(max_pool2d_grad)

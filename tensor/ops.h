@@ -19,6 +19,7 @@ Tensor affine(const Tensor& x, double scale, double shift);  // scale * x + shif
 Tensor power(const Tensor& x, double exponent);              // x^e; x > 0 unless e is a whole number
 Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);
+Tensor erf(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor sign(const Tensor& x);  // -1, 0, 1; no gradient
 Tensor clamp(const Tensor& x, double low, double high);
@@ -48,6 +49,8 @@ Tensor sum_to(const Tensor& x, const Shape& shape);  // the adjoint of broadcast
 // ---- products
 // op(a) op(b) + bias: a (M,K) or its transpose, b (K,N) or its transpose, bias (N) or undefined.
 Tensor matmul(const Tensor& a, const Tensor& b, const Tensor& bias = {}, const MatmulAttrs& attrs = {});
+// The same for stacks of matrices: a (B,M,K) or (B,K,M), b (B,K,N) or (B,N,K).
+Tensor batch_matmul(const Tensor& a, const Tensor& b, const MatmulAttrs& attrs = {});
 Tensor linear(const Tensor& x, const Tensor& weight,
               const Tensor& bias = {});  // x (N,I), weight (O,I), bias (O)
 // x (N,C,H,W), weight (O, C/groups, kh, kw), bias (O) or undefined.
@@ -68,6 +71,7 @@ Tensor batch_norm_eval(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                        const Tensor& var, double eps);
 // Rows of (N,D): x / max(|x|_2, eps).
 Tensor l2_normalise(const Tensor& x, double eps = 1e-12);
+Tensor softmax(const Tensor& x);  // along the last dimension
 
 // ---- pooling, resizing
 Tensor max_pool2d(const Tensor& x, const PoolAttrs& attrs);

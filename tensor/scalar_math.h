@@ -66,6 +66,12 @@ struct Log {
     return std::log(x);
   }
 };
+struct Erf {
+  template <class T>
+  ADVF_HD T operator()(T x) const {
+    return std::erf(x);
+  }
+};
 struct Abs {
   template <class T>
   ADVF_HD T operator()(T x) const {

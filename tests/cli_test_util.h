@@ -36,9 +36,19 @@ struct Outcome {
 struct Surroundings {
   std::string stdout_to;            // instead of being kept
   uint64_t max_file_bytes = 0;      // 0 = no limit; beyond it writing fails as on a full disk
-  std::string interrupt_when;       // SIGINT as soon as this file exists
+  std::string interrupt_when;       // SIGINT as soon as there is a file whose path begins so,
+  std::string interrupt_after;      // or as soon as stderr holds this
   std::chrono::seconds limit{400};  // then it is killed and the code is 137
 };
+
+// Whether a file's path begins so.
+inline bool any_file(const std::string& prefix) {
+  const std::filesystem::path path(prefix);
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path(), none))
+    if (entry.path().filename().string().starts_with(path.filename().string())) return true;
+  return false;
+}
 
 // advface-<program> with these arguments.
 inline Outcome run_program(const std::string& program, const Args& args, const Surroundings& around = {}) {
@@ -57,7 +67,7 @@ inline Outcome run_program(const std::string& program, const Args& args, const S
     ::dup2(o, 1);
     ::dup2(e, 2);
     if (around.max_file_bytes > 0) {
-      std::signal(SIGXFSZ, SIG_IGN);
+      std::signal(SIGXFSZ, SIG_DFL);  // as a shell starts it, whoever started this test
       const rlimit size{around.max_file_bytes, around.max_file_bytes};
       ::setrlimit(RLIMIT_FSIZE, &size);
     }
@@ -66,10 +76,12 @@ inline Outcome run_program(const std::string& program, const Args& args, const S
   }
   BOOST_REQUIRE_MESSAGE(child > 0, "fork failed");
   const auto end = std::chrono::steady_clock::now() + around.limit;
-  bool told = around.interrupt_when.empty();
+  bool told = around.interrupt_when.empty() && around.interrupt_after.empty();
   int status = 0;
   while (::waitpid(child, &status, WNOHANG) == 0) {
-    if (!told && std::filesystem::exists(around.interrupt_when)) {
+    if (!told && (any_file(around.interrupt_when) ||
+                  (!around.interrupt_after.empty() && std::filesystem::exists(err) &&
+                   read_bytes(err).find(around.interrupt_after) != std::string::npos))) {
       ::kill(child, SIGINT);
       told = true;
     }

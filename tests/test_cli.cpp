@@ -170,6 +170,37 @@ BOOST_AUTO_TEST_CASE(features_are_unit_vectors_in_the_order_of_their_list) {
   }
 }
 
+// Without --cut every program takes the card's.
+BOOST_AUTO_TEST_CASE(the_default_cut_of_the_card) {
+  const TempDir dir;
+  succeed("inspect", {world().at("rec.json"), "--json", dir / "card.json"});
+  const json info = read_json(dir / "card.json"), cut = info["cut_points"][info["cut_points"].size() - 2];
+  json card = read_json(world().at("rec.json"));
+  card["model"] = world().at("rec.onnx");
+  card["default_cut"] = cut["name"];
+  write_bytes(dir / "map.json", card.dump());
+  const Args map{"--recogniser", dir / "map.json"};
+  succeed("extract", world().images() + map + Args{"--out", dir / "map.npy", "--json", dir / "map.result"});
+  succeed("extract", world().images() + world().recogniser() +
+                         Args{"--out", dir / "asked.npy", "--cut", cut["name"].get<std::string>()});
+  succeed("extract", world().images() + map +
+                         Args{"--out", dir / "z.npy", "--cut", info["embedding"]["name"].get<std::string>()});
+  const json result = read_json(dir / "map.result");
+  BOOST_TEST(result["cut"] == cut["name"]);
+  BOOST_TEST(result["feature_shape"] == cut["shape"]);
+  BOOST_TEST((read_bytes(dir / "map.npy") == read_bytes(dir / "asked.npy")));
+  BOOST_TEST((read_bytes(dir / "z.npy") == read_bytes(world().at("z.npy"))));
+  // Those that take decoders compare it with theirs.
+  complain("evaluate", {},
+           run_program("evaluate", Args{"reconstruction", "--attacker", world().at("shadow.safetensors")} +
+                                       map + world().images()),
+           1, {"map.json", "shadow.safetensors"});
+  succeed("evaluate", Args{"recognition", "--pairs", world().at("faces/test/pairs.txt"), "--images",
+                           world().at("faces/test/images"), "--json", dir / "r.json"} +
+                          map);
+  BOOST_TEST(read_json(dir / "r.json")["cut"] == cut["name"]);
+}
+
 BOOST_AUTO_TEST_CASE(a_shadow_model_is_trained_and_inspected) {
   const json trained = read_json(world().at("shadow.json"));
   BOOST_TEST(trained["decoder"] == "deconv");
@@ -231,6 +262,55 @@ BOOST_AUTO_TEST_CASE(an_interrupted_training_goes_on_to_the_same_bytes) {
   BOOST_TEST((read_bytes(part) == read_bytes(dir / "whole")));
   check_history(read_json(dir / "part.json"), 5, "ssim");
   BOOST_TEST(!std::filesystem::exists(checkpoint));
+}
+
+BOOST_AUTO_TEST_CASE(an_interrupted_recogniser_training_goes_on_to_the_same_bytes) {
+  const TempDir dir;
+  const Args base =
+      Args{"recogniser", "--batch", "16", "--epochs", "8"} + world().images() + ToyWorld::tiny_recogniser();
+  succeed("train", base + Args{"--out", dir / "whole.json"});
+  const std::string part = dir / "part.json", checkpoint = part + ".checkpoint";
+  Surroundings around;
+  around.interrupt_when = checkpoint;
+  const Outcome stopped = run_program("train", base + Args{"--out", part}, around);
+  complain("train", base, stopped, 130, {"interrupted"}, Late::yes);
+  BOOST_TEST(stopped.err.find("--resume") != std::string::npos, stopped.err);
+  BOOST_TEST((tree(dir.path()) == std::vector<std::string>{"part.json.checkpoint", "whole.json",
+                                                           "whole.json.curve.png", "whole.onnx"}));
+  succeed("train", base + Args{"--out", part, "--resume", "--threads", "1"});
+  BOOST_TEST((read_bytes(dir / "part.onnx") == read_bytes(dir / "whole.onnx")));
+  BOOST_TEST(!std::filesystem::exists(checkpoint));
+}
+
+// Programs without checkpoints leave nothing behind.
+BOOST_AUTO_TEST_CASE(interrupted_programs_leave_nothing) {
+  const TempDir dir;
+  const std::string out = dir / "out", folder = dir.path().string();
+  Surroundings writing, thinking;
+  writing.interrupt_when = out + ".tmp";
+  refuse(folder, "protect",
+         Args{"--in", world().at("z.npy"), "--out", out, "--report", dir / "report", "--json", dir / "json",
+              "--steps", "200", "--batch", "1"} +
+             world().shadow(),
+         130, {"interrupted"}, Late::yes, writing);
+  refuse(folder, "extract",
+         Args{"--out", out, "--batch", "1", "--json", dir / "json"} + world().images() + world().recogniser(),
+         130, {"interrupted"}, Late::yes, writing);
+  // After the features of the images: there are many strengths to protect with.
+  thinking.interrupt_after = "features 100%";
+  std::string epsilons = "0.01";
+  for (int i = 2; i < 200; ++i) epsilons += "," + std::to_string(i * 1e-4);
+  refuse(folder, "evaluate",
+         Args{"reconstruction", "--attacker", world().at("shadow.safetensors"), "--epsilons", epsilons,
+              "--steps", "200", "--sheet", dir / "sheet.png", "--json", dir / "json"} +
+             world().images() + world().recogniser() + world().shadow(),
+         130, {"interrupted"}, Late::yes, thinking);
+  // The images are gone through again there.
+  refuse(folder, "evaluate",
+         Args{"recognition", "--pairs", world().at("faces/test/pairs.txt"), "--images",
+              world().at("faces/test/images"), "--steps", "100000", "--json", dir / "json"} +
+             world().recogniser() + world().shadow(),
+         130, {"interrupted"}, Late::yes, thinking);
 }
 
 BOOST_AUTO_TEST_CASE(protection_does_not_depend_on_batches_or_threads) {

@@ -1,11 +1,14 @@
 // advface-evaluate at the command line, on a toy set: the documented structure of its results, and what must
 // hold between them.
 #define BOOST_TEST_MODULE cli_evaluate
+#include <cstring>
+#include <map>
 #include <set>
 
 #include "advface/dataset.h"
 #include "cli_test_util.h"
 #include "tensor/io/npy.h"
+#include "tensor/io/safetensors.h"
 
 using namespace advf;
 using namespace advf::test;
@@ -115,26 +118,131 @@ BOOST_AUTO_TEST_CASE(recognition_without_and_with_protection_on_each_side) {
   BOOST_TEST(gallery["operating_points"] != probe["operating_points"]);
 }
 
-// Protecting here and taking what advface-protect wrote are the same thing.
+// Protecting here and taking what advface-protect wrote are the same thing, bit for bit: a record is known by
+// its row in what advface-extract writes of the folder or list, whatever part of it is looked at.
 BOOST_AUTO_TEST_CASE(recognition_on_a_file_of_protected_features) {
   const TempDir dir;
-  const PairList pairs = load_pairs(world().at("faces/test/pairs.txt"));
-  std::set<std::string> names;
-  for (const Pair& p : pairs.pairs)
-    for (const std::string& name : {p.a, p.b})
-      names.insert(std::filesystem::path(name).replace_extension(".png").string());
-  std::string list;
-  for (const std::string& name : names) list += name + "\n";
-  write_bytes(dir / "list.txt", list);
-  succeed("extract",
-          Args{"--list", dir / "list.txt", "--out", dir / "z.npy"} + test_images() + world().recogniser());
+  // The last fold alone, and one image that no pair names cannot be read: the numbers have gaps.
+  const std::string images = dir / "images";
+  std::filesystem::copy(world().at("faces/test/images"), images, std::filesystem::copy_options::recursive);
+  write_bytes(images + "/000_broken.png", "not a picture");
+  const auto lines = lines_of(read_bytes(world().at("faces/test/pairs.txt")));
+  std::string few = "2\t2\n";
+  for (size_t l = lines.size() - 8; l < lines.size(); ++l) few += lines[l] + "\n";
+  write_bytes(dir / "pairs.txt", few);
+  const Args source{"--images", images, "--max-broken", "0.1"};
   const Args strength{"--epsilon", "0.05", "--steps", "2"};
-  succeed("protect", Args{"--in", dir / "z.npy", "--out", dir / "p.npy"} + strength + world().shadow());
-  json file = recognition(
-           {"--protected", dir / "p.npy", "--protected-list", dir / "z.npy.txt", "--side", "both"}),
-       here = recognition(world().shadow() + strength + Args{"--side", "both"});
-  here.erase("epsilon");
-  BOOST_TEST(file == here, file.dump() << "\n" << here.dump());
+  const auto both_ways = [&](const Args& list) {
+    succeed("extract", source + list + Args{"--out", dir / "z.npy"} + world().recogniser());
+    succeed("protect", Args{"--in", dir / "z.npy", "--out", dir / "p.npy"} + strength + world().shadow());
+    std::vector<json> results;
+    for (const Args& way : {Args{"--protected", dir / "p.npy", "--protected-list", dir / "z.npy.txt"},
+                            world().shadow() + strength}) {
+      succeed("evaluate",
+              Args{"recognition", "--pairs", dir / "pairs.txt", "--side", "both", "--json", dir / "r.json"} +
+                  source + list + world().recogniser() + way);
+      results.push_back(read_json(dir / "r.json"));
+      results.back().erase("epsilon");
+    }
+    BOOST_TEST(results[0] == results[1], results[0].dump() << "\n" << results[1].dump());
+    return results[1];
+  };
+  const json whole = both_ways({});
+  // Another list is another set, with other numbers.
+  const auto names = lines_of(read_bytes(dir / "z.npy.txt"));
+  std::string reversed;
+  for (size_t i = names.size(); i-- > 0;) reversed += names[i] + "\n";
+  write_bytes(dir / "list.txt", reversed);
+  BOOST_TEST(both_ways({"--list", dir / "list.txt"}) != whole);
+  write_bytes(dir / "short.txt", names[0] + "\n");
+  refuse(dir.path().string(), "evaluate",
+         Args{"recognition", "--pairs", dir / "pairs.txt", "--list", dir / "short.txt"} + source +
+             world().recogniser() + world().shadow(),
+         1, {"short.txt", "does not name"}, Late::yes);
+}
+
+BOOST_AUTO_TEST_CASE(reconstruction_and_training_on_a_file_of_protected_features) {
+  const TempDir dir;
+  const Args strength{"--epsilon", "0.05", "--steps", "2"};
+  succeed("protect", Args{"--in", world().at("z.npy"), "--out", dir / "p.npy"} + strength + world().shadow());
+  const json r = reconstruction(
+      world().images() + strength + world().shadow() +
+      Args{"--attacker", world().at("raw.safetensors"), "--protected", "file=" + dir / "p.npy"});
+  std::map<std::string, json> rows;
+  for (json row : r["rows"]) {
+    const std::string features = row["features"];
+    row.erase("features");
+    if (features.find(", ") != std::string::npos)
+      rows[features + (row["moment_matched"].get<bool>() ? "/matched" : "")] = row;
+  }
+  BOOST_TEST(rows.size() == 8u);
+  for (const char* kind : {"protected, ", "noise, "})
+    for (const char* matched : {"", "/matched"})
+      BOOST_TEST(rows[kind + std::string("epsilon 0.05") + matched] ==
+                 rows[kind + std::string("file") + matched]);
+  // The adaptive attacker of the same features, from images and from the file.
+  const Args train = Args{"attacker"} + world().images() + world().recogniser() + ToyWorld::tiny_training();
+  succeed("train", train + strength + world().shadow() + Args{"--out", dir / "here"});
+  succeed("train", train + Args{"--features", dir / "p.npy", "--list", world().at("z.npy.txt"), "--out",
+                                dir / "file"});
+  const auto here = load_safetensors(dir / "here").tensors, file = load_safetensors(dir / "file").tensors;
+  BOOST_TEST(here.size() == file.size());
+  for (const auto& [name, tensor] : here)
+    BOOST_TEST(std::memcmp(tensor.raw(), file.at(name).raw(), tensor.bytes()) == 0, name);
+}
+
+// Nobody under test may have been trained on, whatever split, labels or part say.
+BOOST_AUTO_TEST_CASE(an_attacker_is_never_tested_on_people_it_was_trained_on) {
+  const TempDir dir;
+  const std::string folder = dir.path().string(), raw = world().at("raw.safetensors");
+  const Args all = Args{"reconstruction", "--attacker", raw} + world().images() + world().recogniser();
+  refuse(folder, "evaluate", all + Args{"--part", "all"}, 1, {"raw.safetensors", "trained on", "id_0"},
+         Late::yes);
+  const Args train = Args{"attacker"} + world().images() + world().recogniser() + ToyWorld::tiny_training();
+  succeed("train", train + Args{"--out", dir / "seed.safetensors", "--split-seed", "2"});
+  // Another seed of the split: the shadow is of another one, and some of the people under test were its own.
+  refuse(folder, "evaluate",
+         Args{"reconstruction", "--attacker", dir / "seed.safetensors"} + world().images() +
+             world().recogniser() + world().shadow(),
+         1, {"shadow.safetensors", "trained on"}, Late::yes);
+  refuse(folder, "evaluate", all + Args{"--attacker", dir / "seed.safetensors"}, 1, {"--split-seed"});
+  // A file whose split seed was changed by hand.
+  TensorFile lie = load_safetensors(raw);
+  lie.metadata["split_seed"] = "2";
+  save_safetensors(dir / "lie.safetensors", lie.tensors, lie.metadata);
+  refuse(
+      folder, "evaluate",
+      Args{"reconstruction", "--attacker", dir / "lie.safetensors"} + world().images() + world().recogniser(),
+      1, {"lie.safetensors", "trained on"}, Late::yes);
+  lie.tensors.erase("people");
+  save_safetensors(dir / "older.safetensors", lie.tensors, lie.metadata);
+  refuse(folder, "evaluate",
+         Args{"reconstruction", "--attacker", dir / "older.safetensors"} + world().images() +
+             world().recogniser(),
+         1, {"older.safetensors", "people", "train it again"});
+}
+
+BOOST_AUTO_TEST_CASE(thresholds_of_another_recogniser_or_rate_are_refused) {
+  const TempDir dir;
+  const std::string folder = dir.path().string(), file = dir / "r.json";
+  const Args call = Args{"reconstruction", "--attacker", world().at("raw.safetensors")} + world().images() +
+                    world().recogniser();
+  succeed("evaluate",
+          call + Args{"--second-recogniser", world().at("second.json"), "--fmr", "0.02", "--json", file});
+  const json r = read_json(file);
+  BOOST_TEST(r["judges"]["deployed"]["fingerprint"] == read_json(world().at("z.json"))["recogniser"]);
+  refuse(folder, "evaluate", call + Args{"--thresholds", file}, 1, {"r.json", "0.02", "0.001", "--fmr"},
+         Late::yes);
+  refuse(folder, "evaluate",
+         call + Args{"--thresholds", file, "--fmr", "0.02", "--second-recogniser", world().at("rec.json")}, 1,
+         {"r.json", "second", r["judges"]["second"]["fingerprint"], r["judges"]["deployed"]["fingerprint"],
+          "rec.json"},
+         Late::yes);
+  json old = r;
+  for (auto& judge : old["judges"]) judge.erase("fingerprint");
+  write_bytes(dir / "old.json", old.dump());
+  refuse(folder, "evaluate", call + Args{"--thresholds", dir / "old.json", "--fmr", "0.02"}, 1,
+         {"old.json", "fingerprint"}, Late::yes);
 }
 
 BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
@@ -186,13 +294,13 @@ BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
 
 BOOST_AUTO_TEST_CASE(reconstruction_of_all_images_from_given_features) {
   const TempDir dir;
-  succeed("protect",
-          Args{"--in", world().at("z.npy"), "--out", dir / "p.npy", "--steps", "1"} + world().shadow());
-  write_bytes(dir / "thresholds.json", R"({"judges": {"deployed": {"threshold": 0.5}}})");
-  const json r =
-      reconstruction(world().images() + Args{"--attacker", world().at("raw.safetensors"), "--part", "all",
-                                             "--limit", "12", "--thresholds", dir / "thresholds.json",
-                                             "--protected", "given=" + dir / "p.npy"});
+  succeed("extract", Args{"--out", dir / "z.npy"} + test_images() + world().recogniser());
+  succeed("protect", Args{"--in", dir / "z.npy", "--out", dir / "p.npy", "--steps", "1"} + world().shadow());
+  const json deployed = {{"threshold", 0.5}, {"fingerprint", read_json(world().at("z.json"))["recogniser"]}};
+  write_bytes(dir / "thresholds.json", json{{"judges", {{"deployed", deployed}}}, {"fmr", 1e-3}}.dump());
+  const json r = reconstruction(
+      test_images() + Args{"--attacker", world().at("raw.safetensors"), "--part", "all", "--limit", "12",
+                           "--thresholds", dir / "thresholds.json", "--protected", "given=" + dir / "p.npy"});
   BOOST_TEST(r["images"] == 12);
   BOOST_TEST(r["judges"]["deployed"]["threshold"] == 0.5);
   std::set<std::string> features;

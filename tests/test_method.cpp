@@ -207,6 +207,65 @@ BOOST_AUTO_TEST_CASE(a_record_depends_on_nothing_but_itself) {
              "the record's number keys the start");
 }
 
+// Without the start the gradient of the direct objective is zero but for rounding, which is enough to climb:
+// only the start itself tells. Recomputed here from the definition: uniform in the ball, Philox(seed,
+// record).
+BOOST_AUTO_TEST_CASE(the_ascent_begins_at_the_random_start) {
+  const auto shadow = toy_shadow();
+  const Tensor z = ToyFaces(9).features, base = shadow->reconstruct(z);
+  const std::vector<int64_t> records{4, 0, 77, 78, 79, 1000, 3, 2, 1};
+  const auto start = [&](uint64_t seed) {
+    std::vector<float> d;
+    for (int64_t record : records)
+      for (uint64_t k = 0; k < uint64_t(kDim); ++k)
+        d.push_back(0.1f * (2 * Philox{seed, uint64_t(record)}.uniform(k) - 1));
+    return Tensor::from(d, z.shape());
+  };
+  const auto started = [&](uint64_t seed) { return l2_normalise(add(z, start(seed))); };
+  for (uint64_t seed : {1, 2}) {
+    // A step too short to move a float: what is left is the start.
+    const ProtectSettings still{.epsilon = 0.1, .steps = 1, .step_size = 1e-12, .seed = seed};
+    const Protected at_start = Protector(*shadow, still).protect(z, records);
+    BOOST_TEST(relative_error(at_start.features, started(seed)) < 1e-6);
+    BOOST_TEST(relative_error(at_start.features, started(3 - seed)) > 0.05);
+    // The loss before is that of the images at the start.
+    const ProtectSettings usual{.epsilon = 0.1, .steps = 3, .seed = seed};
+    const Protected result = Protector(*shadow, usual).protect(z, records);
+    const Tensor image = shadow->reconstruct(started(seed));
+    for (int64_t i = 0; i < int64_t(records.size()); ++i) {
+      const Tensor d = sub(image.slice_batch(i, i + 1), base.slice_batch(i, i + 1));
+      const double expected = mean_all(mul(d, d)).item();
+      const ProtectReport& report = result.reports[size_t(i)];
+      BOOST_TEST(report.record == records[size_t(i)]);
+      BOOST_TEST(expected > 1e-9);
+      BOOST_TEST(report.loss_before == expected, boost::test_tools::tolerance(1e-3));
+      BOOST_TEST(report.loss_after > expected);
+    }
+  }
+  // One step is the start plus alpha times the sign of the gradient there, inside the ball.
+  const ProtectSettings once{.epsilon = 0.1, .steps = 1, .step_size = 0.03, .seed = 1};
+  const Tensor delta = start(1);
+  Tape tape;
+  Tensor grad;
+  {
+    const TapeScope scope(tape);
+    const Tensor away = sub(shadow->forward(l2_normalise(add(z, delta))), base);
+    grad = backward(tape, sum_all(mul(away, away)), {delta})[0];
+  }
+  const Tensor expected = l2_normalise(add(z, clamp(add(delta, affine(sign(grad), 0.03, 0)), -0.1, 0.1)));
+  BOOST_TEST(relative_error(Protector(*shadow, once).protect(z, records).features, expected) < 1e-5);
+}
+
+BOOST_AUTO_TEST_CASE(part_of_a_set_is_protected_as_the_whole_is) {
+  const auto shadow = toy_shadow();
+  const Tensor z = ToyFaces(40).features;
+  Protector protector(*shadow, {.epsilon = 0.05, .steps = 2, .seed = 3});
+  const Tensor whole = protector.protect(z, 0).features;
+  const std::vector<int64_t> rows{39, 3, 4, 5, 17, 0, 21};
+  BOOST_TEST(same_bits(protector.protect(gather_rows(z, rows), rows).features, gather_rows(whole, rows)));
+  BOOST_CHECK_THROW(protector.protect(z, rows), Error);
+}
+
 // At the size of a real embedding, where the products are cut into blocks; one Protector and many calls.
 BOOST_AUTO_TEST_CASE(a_protector_gives_every_record_the_same_bits) {
   DecoderInfo info = toy_info();

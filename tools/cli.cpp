@@ -65,6 +65,7 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
 
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   app.set_version_flag("--version", "0.1.0");
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is then a failed write, told and cleaned up
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& e) {

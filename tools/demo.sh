@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage() {
   cat <<'TEXT'
 Usage: tools/demo.sh [--out DIR] [--epsilon E] [--seed N]
-       tools/demo.sh --faces DIR --recogniser CARD.json [--labels CSV] [--eyes x1,y1,x2,y2]
+       tools/demo.sh --faces DIR --recogniser CARD.json [--cut NAME] [--labels CSV] [--eyes x1,y1,x2,y2]
                      [--pairs FILE --pairs-faces DIR [--pairs-eyes x1,y1,x2,y2]] [--out DIR] [--epsilon E]
 
 Runs the whole job and ends with tables and the paths of its pictures and JSON files.
@@ -16,6 +16,7 @@ Runs the whole job and ends with tables and the paths of its pictures and JSON f
   --labels CSV       file,identity; without it a person is the folder a photograph lies in
   --eyes ...         mean eye centres in pixels of the photographs: crops faces by the card's template
   --recogniser CARD  the deployed recogniser (.json beside its .onnx)
+  --cut NAME         the recogniser's tensor that is the feature (default: what its card says)
   --pairs FILE       verification pairs in the format of LFW's pairs.txt, of the photographs in --pairs-faces
   --epsilon E        bound of the noise on each value of a feature (default 0.05 for synthetic faces, else 0.02)
   --seed N           seed of everything random (default 1)
@@ -26,11 +27,11 @@ usage_error() {
   exit 2
 }
 
-out=$root/build/demo faces= labels= eyes= recogniser= pairs= pairs_faces= pairs_eyes= epsilon= seed=1
+out=$root/build/demo faces= labels= eyes= recogniser= cut= pairs= pairs_faces= pairs_eyes= epsilon= seed=1
 while [[ $# -gt 0 ]]; do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --out | --faces | --labels | --eyes | --recogniser | --pairs | --pairs-faces | --pairs-eyes | --epsilon | --seed)
+    --out | --faces | --labels | --eyes | --recogniser | --cut | --pairs | --pairs-faces | --pairs-eyes | --epsilon | --seed)
       [[ $# -ge 2 ]] || usage_error "$1 needs a value"
       name=${1#--}
       printf -v "${name//-/_}" '%s' "$2"
@@ -68,7 +69,8 @@ if [[ -z $faces ]]; then
 else
   epsilon=${epsilon:-0.02}
 fi
-data=(--recogniser "$recogniser" --images "$faces" --cache "$out/cache")
+recogniser=("$recogniser" ${cut:+--cut "$cut"})
+data=(--recogniser "${recogniser[@]}" --images "$faces" --cache "$out/cache")
 [[ -z $labels ]] || data+=(--labels "$labels")
 [[ -z $eyes ]] || data+=(--eyes "$eyes")
 protection=(--shadow "$out/shadow.safetensors" --epsilon "$epsilon")
@@ -84,7 +86,7 @@ make "$out/adaptive.safetensors" "$bin/advface-train" attacker "${data[@]}" --de
   "${protection[@]}" --out "$out/adaptive.safetensors"
 
 say "extracting and protecting features, as files"
-make "$out/features.npy" "$bin/advface-extract" --recogniser "$recogniser" --images "$faces" ${eyes:+--eyes "$eyes"} \
+make "$out/features.npy" "$bin/advface-extract" --recogniser "${recogniser[@]}" --images "$faces" ${eyes:+--eyes "$eyes"} \
   --out "$out/features.npy"
 make "$out/protected.npy" "$bin/advface-protect" "${protection[@]}" --in "$out/features.npy" --out "$out/protected.npy" \
   --report "$out/protected.jsonl" --seed "$seed"
@@ -93,7 +95,7 @@ summary=$out/summary.txt
 {
   if [[ -n $pairs ]]; then
     printf 'Recognition on %s, epsilon %s\n' "$pairs" "$epsilon"
-    recognition=(--recogniser "$recogniser" --images "$pairs_faces" --pairs "$pairs" --cache "$out/cache")
+    recognition=(--recogniser "${recogniser[@]}" --images "$pairs_faces" --pairs "$pairs" --cache "$out/cache")
     [[ -z $pairs_eyes ]] || recognition+=(--eyes "$pairs_eyes")
     "$bin/advface-evaluate" recognition "${recognition[@]}" --json "$out/recognition_raw.json"
     for side in gallery probe both; do

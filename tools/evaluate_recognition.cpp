@@ -61,6 +61,31 @@ Tensor given_rows(const RecognitionOptions& o, const std::vector<std::string>& f
   return Tensor::from(values, like);
 }
 
+// The rows that advface-extract would give these files of the folder (or of --list): a record is protected
+// under its number there, whichever of them the pairs name. Unreadable images have no row, so all are looked
+// at.
+std::vector<int64_t> record_numbers(const RecognitionOptions& o, const std::vector<std::string>& files) {
+  constexpr int64_t kChunk = 256;
+  FaceSource all = o.faces.open_images();
+  std::unordered_map<std::string, int64_t> number;
+  Progress progress("number", all.size(), "images");
+  for (int64_t begin = 0; begin < all.size(); begin += kChunk) {
+    if (interrupted()) throw Interrupted();
+    const int64_t end = std::min(all.size(), begin + kChunk);
+    for (int64_t i : all.load(begin, end, std::nullopt, 1).good)
+      number.try_emplace(all.name(i), int64_t(number.size()));
+    progress.advance(end - begin);
+  }
+  progress.finish();
+  std::vector<int64_t> records;
+  for (const std::string& file : files) {
+    const auto found = number.find(file);
+    check(found != number.end(), o.faces.list, " does not name ", file, ", which the pairs need");
+    records.push_back(found->second);
+  }
+  return records;
+}
+
 Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, PairList& pairs) {
   std::unordered_map<std::string, std::string> actual;
   std::vector<std::string> names;
@@ -91,7 +116,7 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
     const auto shadow = Decoder::load(o.protect.shadow);
     shadow->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
     o.protect.settings.seed = o.common.seed;
-    guarded = protect_all(*shadow, set.features, o.protect.settings).features;
+    guarded = protect_all(*shadow, set.features, record_numbers(o, files), o.protect.settings).features;
   } else if (!o.protected_file.empty()) {
     guarded = given_rows(o, files, set.features.shape());
   }

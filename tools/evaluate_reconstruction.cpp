@@ -11,6 +11,7 @@
 #include "nn/loss.h"
 #include "tensor/io/grid.h"
 #include "tensor/io/npy.h"
+#include "tensor/ops.h"
 #include "tools/evaluate.h"
 #include "tools/progress.h"
 
@@ -30,9 +31,10 @@ struct NamedFeatures {
 };
 // The images under test: rows of the feature set, with the people on them.
 struct TestSet {
-  std::vector<int64_t> rows, others;  // others: the rows that are not under test
-  std::vector<int64_t> person;        // of every row of the feature set
-  Tensor faces;                       // (n,3,S,S)
+  std::vector<int64_t> rows, others;    // others: the rows that are not under test
+  std::vector<int64_t> person;          // of every row of the feature set
+  std::vector<std::string> identities;  // of those under test, as the labels call them
+  Tensor faces;                         // (n,3,S,S)
 };
 struct Row {
   std::string attacker, features;
@@ -79,7 +81,29 @@ TestSet choose(const ReconstructionOptions& o, const FaceSource& faces, const Fe
   }
   if (o.limit > 0 && o.limit < int64_t(test.rows.size())) test.rows.resize(size_t(o.limit));
   check(!test.rows.empty(), "there is no image to test on");
+  for (int64_t r : test.rows) test.identities.push_back(labels.identities[size_t(r)]);
   return test;
+}
+
+// From the result of an earlier run, which must have measured the same thing.
+double earlier_threshold(const ReconstructionOptions& o, const std::string& name,
+                         const Recogniser& recogniser) {
+  const auto json = nlohmann::json::parse(read_text(o.thresholds), nullptr, false);
+  const auto judges = json.is_object() ? json.value("judges", nlohmann::json()) : nlohmann::json();
+  const auto judge = judges.is_object() ? judges.value(name, nlohmann::json()) : nlohmann::json();
+  check(judge.is_object() && judge.value("threshold", nlohmann::json()).is_number() &&
+            judge.value("fingerprint", nlohmann::json()).is_string() &&
+            json.value("fmr", nlohmann::json()).is_number(),
+        o.thresholds, ": no threshold of the judge \"", name,
+        "\" with \"fingerprint\" and \"fmr\"; give the ", "result of an earlier run");
+  const std::string fingerprint = judge["fingerprint"];
+  check(fingerprint == recogniser.fingerprint(), o.thresholds, ": the threshold of the judge \"", name,
+        "\" is of the recogniser ", fingerprint, ", but ", recogniser.card().path, " is ",
+        recogniser.fingerprint());
+  const double fmr = json["fmr"];
+  check(fmr == o.fmr, o.thresholds, ": its thresholds are for a false match rate of ", fmr, ", not ", o.fmr,
+        "; give --fmr ", fmr, " or leave --thresholds out");
+  return judge["threshold"].get<double>();
 }
 
 // The embeddings of all rows by one judge, and its threshold from pairs of people outside the test.
@@ -89,11 +113,7 @@ Judge make_judge(const ReconstructionOptions& o, const std::string& name, const 
   check(all.indices == set.indices, "some images became unreadable; run again");
   Judge judge{name, &recogniser, 0, gather_rows(all.features, test.rows), {}, {}};
   if (!o.thresholds.empty()) {
-    const auto json = nlohmann::json::parse(read_text(o.thresholds), nullptr, false);
-    check(json.is_object() && json.contains("judges") && json["judges"].contains(name) &&
-              json["judges"][name].contains("threshold") && json["judges"][name]["threshold"].is_number(),
-          o.thresholds, ": no threshold of the judge \"", name, "\"; give the result of an earlier run");
-    judge.threshold = json["judges"][name]["threshold"].get<double>();
+    judge.threshold = earlier_threshold(o, name, recogniser);
   } else {
     check(!test.others.empty(),
           "there are no people outside the test to set a threshold on; use --thresholds");
@@ -131,11 +151,13 @@ std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, const Tensor& 
   if (!o.protect.shadow.empty()) {
     const auto shadow = Decoder::load(o.protect.shadow);
     shadow->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+    shadow->check_never_saw(test.identities);
     for (double epsilon : o.epsilons) {
       ProtectSettings settings = o.protect.settings;
       settings.epsilon = epsilon;
       settings.seed = o.common.seed;
-      guarded.emplace_back("epsilon " + short_number(epsilon), protect_all(*shadow, raw, settings).features);
+      guarded.emplace_back("epsilon " + short_number(epsilon),
+                           protect_all(*shadow, raw, test.rows, settings).features);
     }
   }
   for (const std::string& text : o.protected_files) {
@@ -160,6 +182,14 @@ std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, const Tensor& 
 bool meets(const Decoder& attacker, const NamedFeatures& features) {
   const std::string& trained_on = attacker.info().trained_on;
   return !trained_on.starts_with("protected, epsilon ") || trained_on == features.name;
+}
+
+// As it is and moment-matched; and the mean face.
+int64_t rows_to_score(const std::vector<NamedDecoder>& attackers, const std::vector<NamedFeatures>& sets) {
+  int64_t rows = 1;
+  for (const NamedDecoder& attacker : attackers)
+    for (const NamedFeatures& features : sets) rows += meets(*attacker.decoder, features) ? 2 : 0;
+  return rows;
 }
 
 nlohmann::json interval(const std::vector<double>& values, const std::vector<int64_t>& people,
@@ -267,6 +297,12 @@ void check_options(const ReconstructionOptions& o) {
   check_writable({o.sheet});
 }
 
+// The picture of what an attacker knows who has no feature, once per image under test.
+Tensor mean_faces(const Decoder& attacker, const Shape& images) {
+  const Tensor& face = attacker.statistics().mean_face;
+  return broadcast_to(reshape(face, {1, face.dim(0), face.dim(1), face.dim(2)}), images);
+}
+
 }  // namespace
 
 int evaluate_reconstruction(ReconstructionOptions& o) {
@@ -287,6 +323,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     images.push_back(set.indices[size_t(r)]);
     people.push_back(test.person[size_t(r)]);
   }
+  for (const NamedDecoder& attacker : attackers) attacker.decoder->check_never_saw(test.identities);
   const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()),
                         first.info().spec.image_size);
   check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
@@ -301,18 +338,9 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
 
   const auto sets = feature_sets(o, gather_rows(set.features, test.rows), test, set, recogniser, cut);
   const ChannelMoments target = channel_moments(first.statistics().mean_face);
-  const Shape image_shape = test.faces.shape();
-  std::vector<float> mean_pixels;
-  const auto one = first.statistics().mean_face.to_vector<float>();
-  for (int64_t i = 0; i < test.faces.dim(0); ++i)
-    mean_pixels.insert(mean_pixels.end(), one.begin(), one.end());
-
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(test.faces, people);
-  int64_t total = 1;
-  for (const NamedDecoder& attacker : attackers)
-    for (const NamedFeatures& features : sets) total += meets(*attacker.decoder, features) ? 2 : 0;
-  Progress progress("score", total, "sets of reconstructions");
+  Progress progress("score", rows_to_score(attackers, sets), "sets of reconstructions");
   auto add_row = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                      const Tensor& made) {
     if (interrupted()) throw Interrupted();
@@ -321,7 +349,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     rows.push_back(to_json(row, judges, people, o.common.seed));
     progress.advance(1);
   };
-  add_row("mean face", {"none", {}, 0}, false, Tensor::from(mean_pixels, image_shape));
+  add_row("mean face", {"none", {}, 0}, false, mean_faces(first, test.faces.shape()));
   for (NamedDecoder& attacker : attackers)
     for (const NamedFeatures& features : sets) {
       if (!meets(*attacker.decoder, features)) continue;
@@ -342,7 +370,9 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
                            {"cut", cut},
                            {"attackers", verdicts(rows)}};
   for (const Judge& j : judges)
-    result["judges"][j.name] = {{"threshold", j.threshold}, {"images_with_another_photo", j.other_of.size()}};
+    result["judges"][j.name] = {{"threshold", j.threshold},
+                                {"fingerprint", j.recogniser->fingerprint()},
+                                {"images_with_another_photo", j.other_of.size()}};
   if (!o.sheet.empty()) {
     sheet.write(o.sheet);
     result["sheet"] = o.sheet;

@@ -10,7 +10,7 @@ namespace advf::tools {
 void FaceOptions::add_to(CLI::App& app) {
   app.add_option("--recogniser", recogniser, "recogniser card (.json beside its .onnx)")->required();
   add_images_to(app);
-  app.add_option("--cut", cut, "the recogniser's tensor that is the feature (default: the embedding)");
+  app.add_option("--cut", cut, "the recogniser's tensor that is the feature (default: what its card says)");
   app.add_option("--cache", cache, "folder where computed features are kept and found again");
 }
 
@@ -91,7 +91,8 @@ void ProtectOptions::add_to(CLI::App& app, const std::string& group) {
       ->group(group);
 }
 
-Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSettings& settings) {
+Protected protect_all(Decoder& shadow, const Tensor& features, std::span<const int64_t> records,
+                      const ProtectSettings& settings) {
   constexpr int64_t kBatch = 256;
   const int64_t n = features.dim(0);
   Protected all{Tensor::empty(features.shape()), {}};
@@ -100,7 +101,8 @@ Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSett
   for (int64_t begin = 0; begin < n; begin += kBatch) {
     if (interrupted()) throw Interrupted();
     const int64_t end = std::min(n, begin + kBatch);
-    const Protected chunk = protector.protect(features.slice_batch(begin, end), begin);
+    const Protected chunk = protector.protect(features.slice_batch(begin, end),
+                                              records.subspan(size_t(begin), size_t(end - begin)));
     std::memcpy(all.features.slice_batch(begin, end).raw(), chunk.features.raw(), chunk.features.bytes());
     all.reports.insert(all.reports.end(), chunk.reports.begin(), chunk.reports.end());
     progress.advance(end - begin);

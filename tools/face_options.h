@@ -1,6 +1,7 @@
 // Options that the programs share: which recogniser, which images, cut out how; and what becomes of them.
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,9 @@ struct FaceOptions {
   FaceSource open_images() const;
   // Labels of these files, from --labels or else from their folders' names.
   Labels labels_of(const std::vector<std::string>& files) const;
-  // --cut, or else the embedding.
+  // --cut, or else the card's default.
   std::string cut_of(const Recogniser& recogniser) const {
-    return cut.empty() ? recogniser.card().embedding.name : cut;
+    return cut.empty() ? recogniser.card().default_cut : cut;
   }
 };
 
@@ -48,8 +49,9 @@ struct ProtectOptions {
   ProtectSettings settings;
   void add_to(CLI::App& app, const std::string& group);
 };
-// All rows, with a progress line; row r is record r.
-Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSettings& settings);
+// All rows, with a progress line; row r has the number records[r].
+Protected protect_all(Decoder& shadow, const Tensor& features, std::span<const int64_t> records,
+                      const ProtectSettings& settings);
 
 FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut);
 

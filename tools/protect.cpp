@@ -41,10 +41,7 @@ int protect_file(Options& o) {
   ProtectReport sum;
   Progress progress("protect", reader.rows(), "features");
   for (int64_t begin = 0; begin < reader.rows(); begin += o.batch) {
-    if (interrupted()) {
-      std::cerr << "interrupted; " << o.out << " was not written\n";
-      return 130;
-    }
+    if (interrupted()) throw Interrupted();  // nothing is written
     const int64_t end = std::min(reader.rows(), begin + o.batch);
     Protected chunk;
     try {

@@ -36,7 +36,7 @@ train() {
   [ -f "$file" ] && return
   local resume=()
   [ -f "$file.checkpoint" ] && resume=(--resume)
-  "$bin/advface-train" "$verb" --recogniser "$facenet" "${celeba[@]}" --out "$file" --json "$file.json" \
+  "$bin/advface-train" "$verb" --recogniser "$facenet" --cut embedding "${celeba[@]}" --out "$file" --json "$file.json" \
     ${resume[@]+"${resume[@]}"} "$@"
 }
 # evaluate OUT.json options...
@@ -52,24 +52,24 @@ for e in "${epsilons[@]}"; do
   train attacker "$out/adaptive_$e.safetensors" --decoder resup --epochs 8 --shadow "$out/shadow.safetensors" --epsilon "$e"
 done
 
-for card in facenet mobile; do
-  evaluate "$out/lfw_$card.json" recognition --recogniser "${!card}" "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt"
-done
+evaluate "$out/lfw_facenet.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
+  --pairs "$shared/data/lfw/pairs.txt"
+evaluate "$out/lfw_mobile.json" recognition --recogniser "$mobile" "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt"
 # Protected once per epsilon, matched three ways.
-[ -f "$out/lfw.npy" ] || "$bin/advface-extract" --recogniser "$facenet" --images "$shared/data/lfw/images" \
+[ -f "$out/lfw.npy" ] || "$bin/advface-extract" --recogniser "$facenet" --cut embedding --images "$shared/data/lfw/images" \
   --eyes 71,79.5,114,79.5 --out "$out/lfw.npy"
 for e in "${epsilons[@]}"; do
   [ -f "$out/lfw_$e.npy" ] || "$bin/advface-protect" --shadow "$out/shadow.safetensors" --in "$out/lfw.npy" \
     --out "$out/lfw_$e.npy" --epsilon "$e" --report "$out/lfw_$e.jsonl"
   for side in gallery probe both; do
-    evaluate "$out/lfw_facenet_${e}_$side.json" recognition --recogniser "$facenet" "${lfw[@]}" \
+    evaluate "$out/lfw_facenet_${e}_$side.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
       --pairs "$shared/data/lfw/pairs.txt" --protected "$out/lfw_$e.npy" --protected-list "$out/lfw.npy.txt" --side "$side"
   done
 done
 
 attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out/transfer.safetensors")
 for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive=$out/adaptive_$e.safetensors"); done
-common=(--recogniser "$facenet" --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
+common=(--recogniser "$facenet" --cut embedding --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
         --epsilons "$(IFS=,; echo "${epsilons[*]}")")
 evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit 512 --sheet "$out/celeba.png"
 evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \

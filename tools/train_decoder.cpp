@@ -1,6 +1,7 @@
 // advface-train shadow | attacker: one loop, on raw features, on features protected here, or on a given file.
 #include <iostream>
 #include <numeric>
+#include <set>
 
 #include "tensor/io/grid.h"
 #include "tensor/io/npy.h"
@@ -41,7 +42,9 @@ Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) 
     Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
     shadow->check_fits(row, recogniser.fingerprint(), cut, o.faces.recogniser);
     o.protect.settings.seed = o.common.seed;
-    set.features = protect_all(*shadow, set.features, o.protect.settings).features;
+    std::vector<int64_t> records(size_t(set.features.dim(0)));
+    std::iota(records.begin(), records.end(), int64_t(0));
+    set.features = protect_all(*shadow, set.features, records, o.protect.settings).features;
     job.info.trained_on = "protected, epsilon " + short_number(o.protect.settings.epsilon);
   }
   Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
@@ -56,7 +59,11 @@ Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) 
   job.data.features = std::move(set.features);
   std::vector<std::string> files;
   for (int64_t i : job.indices) files.push_back(faces.name(i));
-  job.split = split_by_identity(o.faces.labels_of(files), o.split_seed);
+  const Labels labels = o.faces.labels_of(files);
+  job.split = split_by_identity(labels, o.split_seed);
+  std::set<int64_t> people;
+  for (int64_t r : job.split.train) people.insert(person_key(labels.identities[size_t(r)]));
+  job.info.people.assign(people.begin(), people.end());
   return job;
 }
 

@@ -189,6 +189,7 @@ ADVF_PLAIN(write_sub, "Sub")
 ADVF_PLAIN(write_mul, "Mul")
 ADVF_PLAIN(write_div, "Div")
 ADVF_PLAIN(write_abs, "Abs")
+ADVF_PLAIN(write_erf, "Erf")
 ADVF_PLAIN(write_exp, "Exp")
 ADVF_PLAIN(write_log, "Log")
 ADVF_PLAIN(write_relu, "Relu")
@@ -242,6 +243,23 @@ void write_reshape(GraphWriter& g, const Record& r, const std::string& out) {
     dims[0] = 0;
   }
   g.add(NodeWriter("Reshape").input(g(r.in[0])).input(g.constant(dims)).output(out));
+}
+
+void write_softmax(GraphWriter& g, const Record& r, const std::string& out) {
+  g.add(NodeWriter("Softmax").input(g(r.in[0])).integer("axis", -1).output(out));
+}
+
+// ONNX has no transposed product of stacks: a node before it.
+void write_batch_matmul(GraphWriter& g, const Record& r, const std::string& out) {
+  const auto& a = attr<MatmulAttrs>(r);
+  const auto operand = [&](const Tensor& t, bool transposed) {
+    if (!transposed) return g(t);
+    const std::string name = g.fresh("transposed");
+    g.add(NodeWriter("Transpose").input(g(t)).ints("perm", {0, 2, 1}).output(name));
+    return name;
+  };
+  const std::string first = operand(r.in[0], a.transpose_a), second = operand(r.in[1], a.transpose_b);
+  g.add(NodeWriter("MatMul").input(first).input(second).output(out));
 }
 
 void write_concat(GraphWriter& g, const Record& r, const std::string& out) {
@@ -395,6 +413,7 @@ const std::unordered_map<const OpDef*, WriteFn>& table() {
       {&op_exp, write_exp},
       {&op_log, write_log},
       {&op_abs, write_abs},
+      {&op_erf, write_erf},
       {&op_clamp, write_clamp},
       {&op_relu, write_relu},
       {&op_leaky_relu, write_leaky_relu},
@@ -408,6 +427,8 @@ const std::unordered_map<const OpDef*, WriteFn>& table() {
       {&op_permute, write_permute},
       {&op_reduce_sum, write_reduce_sum},
       {&op_matmul, write_matmul},
+      {&op_batch_matmul, write_batch_matmul},
+      {&op_softmax, write_softmax},
       {&op_conv2d, write_conv2d},
       {&op_conv_transpose2d, write_conv_transpose2d},
       {&op_batch_norm_eval, write_batch_norm_eval},

@@ -1,6 +1,9 @@
 #include "nn/onnx/import.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "nn/onnx/host_numbers.h"
 
 namespace advf::onnx {
 
@@ -63,7 +66,8 @@ void NodeReader::report_unread() {
 }
 
 const OpRow* find_row(const std::string& op_type) {
-  for (const std::span<const OpRow> rows : {layer_rows(), elementwise_rows(), shape_rows()})
+  for (const std::span<const OpRow> rows :
+       {layer_rows(), elementwise_rows(), reduce_rows(), shape_rows(), index_rows()})
     for (const OpRow& row : rows)
       if (op_type == row.op_type) return &row;
   return nullptr;
@@ -82,7 +86,8 @@ Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& proble
     if (reader.has_output(i)) reader.problem("output ", i, " ('", node.outputs[i], "') is not supported");
   Emit emit = row->compile(reader);
   reader.report_unread();
-  return emit;
+  if (row->host == OpRow::Host::never || !emit) return emit;
+  return on_host_numbers(std::move(emit), row->data_inputs, row->host == OpRow::Host::only, dtype);
 }
 
 int checked_axis(int64_t axis, int rank) {
@@ -90,8 +95,39 @@ int checked_axis(int64_t axis, int rank) {
   return int(axis < 0 ? axis + rank : axis);
 }
 
+std::vector<int> Axes::resolve(const Inputs& in, int rank) const {
+  std::vector<int> out;
+  for (const int64_t a : from_input&& in.has(1) ? in.ints(1) : fixed) out.push_back(checked_axis(a, rank));
+  std::sort(out.begin(), out.end());
+  check(std::adjacent_find(out.begin(), out.end()) == out.end(), "names an axis twice");
+  return out;
+}
+
+Axes read_axes(NodeReader& node, int64_t since_opset) {
+  Axes axes;
+  if (node.opset() >= since_opset) {
+    axes.from_input = axes.given = node.has_input(1);
+  } else {
+    node.require(!node.has_input(1), "takes its axes from an attribute in this opset, not from an input");
+    axes.given = node.has("axes");
+    axes.fixed = node.integers("axes", {});
+  }
+  return axes;
+}
+
+constexpr size_t kShort = 64;
+
+void note_host(Value& value) {
+  if (!value.tensor.defined() || size_t(value.tensor.numel()) > kShort) return;
+  if (value.tensor.dtype() == DType::f32) {
+    value.host = value.tensor.to_vector<float>();
+  } else {
+    const auto wide = value.tensor.to_vector<double>();
+    value.host = std::vector<float>(wide.begin(), wide.end());
+  }
+}
+
 Value to_value(const Constant& constant, DType dtype) {
-  constexpr size_t kShort = 64;
   Value v;
   v.batched = false;
   if (!constant.is_float) {

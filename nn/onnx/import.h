@@ -49,23 +49,30 @@ class NodeReader {
   std::set<std::string> read_;
 };
 
+constexpr size_t kAnyNumber = SIZE_MAX;
 struct OpRow {
+  // Whether it runs on whole numbers and short constants, which lie on the host: see host_numbers.h.
+  enum class Host { never, also, only };
+
   const char* op_type;
   size_t min_inputs, max_inputs;
   Emit (*compile)(NodeReader&);
   size_t max_outputs = 1;
+  Host host = Host::never;
+  size_t data_inputs = kAnyNumber;  // so many come as f64 there; the rest (axes, sizes) stay as they are
 };
-constexpr size_t kAnyNumber = SIZE_MAX;
 
 // The oldest and the newest opset whose meaning of these ops is known here.
 constexpr int64_t kOldestOpset = 7, kNewestOpset = 21;
 
 // Null for an op that is not supported.
 const OpRow* find_row(const std::string& op_type);
-// The tables, by subject: import_layers.cpp, import_elementwise.cpp, import_shape.cpp.
+// The tables, by subject: import_<subject>.cpp.
 std::span<const OpRow> layer_rows();
 std::span<const OpRow> elementwise_rows();
+std::span<const OpRow> reduce_rows();
 std::span<const OpRow> shape_rows();
+std::span<const OpRow> index_rows();
 
 // Compiles one node; an unsupported op or a bad attribute is a problem, and the result then empty.
 Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& problems);
@@ -78,5 +85,14 @@ inline std::vector<Value> one(Tensor t) {
 }
 // Axis counted from the end where negative; throws where it does not exist.
 int checked_axis(int64_t axis, int rank);
+
+// The axes of a node: an input since some opset, an attribute before. Read at compile time or at run time.
+struct Axes {
+  bool given = false, from_input = false;
+  std::vector<int64_t> fixed;
+
+  std::vector<int> resolve(const Inputs& in, int rank) const;  // ascending, each once
+};
+Axes read_axes(NodeReader& node, int64_t since_opset);
 
 }  // namespace advf::onnx

@@ -4,6 +4,7 @@
 
 #include "nn/onnx/import.h"
 #include "tensor/ops.h"
+#include "tensor/ops/op_util.h"
 
 namespace advf::onnx {
 namespace {
@@ -189,36 +190,39 @@ Emit gemm(NodeReader& node) {
   };
 }
 
-// (..., K) x (K, M). The product of two stacks of matrices is refused.
+// The last two dimensions are matrices, those before broadcast; a vector is a row on the left, a column on
+// the right, and leaves no dimension behind.
 Emit mat_mul(NodeReader&) {
   return [](const Inputs& in) {
-    const Tensor &a = in.tensor(0), &b = in.tensor(1);
-    const Shape& shape = a.shape();
-    check(shape.rank() >= 1 && b.shape().rank() == 2, "multiplies shapes ", shape, " and ", b.shape(),
-          "; the second must be a matrix");
-    if (shape.rank() == 2) return one(matmul(a, b));
-    const int last = shape.rank() - 1;
-    const Tensor y = matmul(reshape(a, {shape.numel(0, last), shape[last]}), b);
-    Shape out = shape;
-    out.set(last, b.dim(1));
-    return one(reshape(y, out));
-  };
-}
-
-// x / |x|_2 along an axis; a zero vector stays zero (ONNX leaves it undefined).
-Emit lp_normalization(NodeReader& node) {
-  const int64_t axis = node.integer("axis", -1);
-  node.require(node.integer("p", 2) == 2, "only p = 2 is supported");
-  return [axis](const Inputs& in) {
-    const Tensor& x = in.tensor(0);
-    const Shape& shape = x.shape();
-    const int rank = shape.rank(), a = checked_axis(axis, rank);
-    if (a != rank - 1) {
-      const Tensor squares = reduce_sum(mul(x, x), {a});
-      return one(div(x, power(clamp(squares, 1e-24, 1e300), 0.5)));
+    Tensor a = in.tensor(0), b = in.tensor(1);
+    const bool row = a.shape().rank() == 1, column = b.shape().rank() == 1;
+    check(a.shape().rank() >= 1 && b.shape().rank() >= 1, "multiplies shapes ", a.shape(), " and ",
+          b.shape());
+    if (row) a = reshape(a, {1, a.dim(0)});
+    if (column) b = reshape(b, {b.dim(0), 1});
+    const Shape &sa = a.shape(), &sb = b.shape();
+    const int ra = sa.rank(), rb = sb.rank();
+    const int64_t m = sa[-2], k = sa[-1], n = sb[-1];
+    Shape stack = sa;  // of the product, without the matrices
+    Tensor y;
+    if (rb == 2) {
+      y = matmul(reshape(a, {sa.numel(0, ra - 1), k}), b);
+      stack = Shape(std::span(sa.begin(), size_t(ra - 2)));
+    } else {
+      stack = broadcast_shapes("MatMul", Shape(std::span(sa.begin(), size_t(ra - 2))),
+                               Shape(std::span(sb.begin(), size_t(rb - 2))));
+      const auto stacked = [&](const Tensor& t, int64_t rows, int64_t columns) {
+        Shape full = stack;
+        full.push_back(rows);
+        full.push_back(columns);
+        return reshape(t.shape() == full ? t : broadcast_to(t, full), {stack.numel(), rows, columns});
+      };
+      y = batch_matmul(stacked(a, m, k), stacked(b, sb[-2], n));
     }
-    if (rank == 2) return one(l2_normalise(x));
-    return one(reshape(l2_normalise(reshape(x, {shape.numel(0, a), shape[a]})), shape));
+    Shape out = stack;
+    if (!row) out.push_back(m);
+    if (!column) out.push_back(n);
+    return one(reshape(y, out));
   };
 }
 
@@ -231,10 +235,9 @@ std::span<const OpRow> layer_rows() {
       {"MaxPool", 1, 1, pooling<max_pool2d>},
       {"AveragePool", 1, 1, pooling<avg_pool2d>},
       {"GlobalAveragePool", 1, 1, global_average_pool},
-      {"BatchNormalization", 5, 5, batch_norm},
+      {"BatchNormalization", 5, 5, batch_norm, 5},  // the others are of training
       {"Gemm", 2, 3, gemm},
       {"MatMul", 2, 2, mat_mul},
-      {"LpNormalization", 1, 1, lp_normalization},
   };
   return rows;
 }

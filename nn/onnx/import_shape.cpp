@@ -12,32 +12,6 @@ namespace {
 
 constexpr int64_t kMaxSize = int64_t(1) << 40;  // of one dimension in a file; products are checked by Shape
 
-// The axes of a node: an input since `since_opset`, an attribute before. Read at compile time or at run time.
-struct Axes {
-  bool given = false, from_input = false;
-  std::vector<int64_t> fixed;
-
-  std::vector<int> resolve(const Inputs& in, int rank) const {
-    std::vector<int> out;
-    for (const int64_t a : from_input&& in.has(1) ? in.ints(1) : fixed) out.push_back(checked_axis(a, rank));
-    std::sort(out.begin(), out.end());
-    check(std::adjacent_find(out.begin(), out.end()) == out.end(), "names an axis twice");
-    return out;
-  }
-};
-
-Axes read_axes(NodeReader& node, int64_t since_opset) {
-  Axes axes;
-  if (node.opset() >= since_opset) {
-    axes.from_input = axes.given = node.has_input(1);
-  } else {
-    node.require(!node.has_input(1), "takes its axes from an attribute in this opset, not from an input");
-    axes.given = node.has("axes");
-    axes.fixed = node.integers("axes", {});
-  }
-  return axes;
-}
-
 Emit reshape_node(NodeReader& node) {
   const bool zero_is_zero = node.flag("allowzero", false);
   return [zero_is_zero](const Inputs& in) {
@@ -143,90 +117,6 @@ Emit unsqueeze(NodeReader& node) {
   };
 }
 
-using Reduce = Tensor (*)(const Tensor&, const std::vector<int>&, bool);
-template <Reduce reduce, int64_t axes_are_input_since>
-Emit reduction(NodeReader& node) {
-  const Axes axes = read_axes(node, axes_are_input_since);
-  const bool keep = node.flag("keepdims", true), empty_is_none = node.flag("noop_with_empty_axes", false);
-  return [=](const Inputs& in) {
-    const Tensor& x = in.tensor(0);
-    std::vector<int> over = axes.resolve(in, x.shape().rank());
-    if (over.empty() && empty_is_none) return std::vector<Value>{in.value(0)};
-    if (over.empty())
-      for (int i = 0; i < x.shape().rank(); ++i) over.push_back(i);
-    if (over.empty()) return std::vector<Value>{in.value(0)};  // of a scalar
-    auto out = one(reduce(x, over, keep));
-    out[0].batched = over[0] != 0;
-    return out;
-  };
-}
-
-// starts, ends, axes (all where absent), steps: attributes up to opset 9, inputs since. Only steps of one.
-Emit slice_node(NodeReader& node) {
-  const bool by_input = node.opset() >= 10;
-  const auto fixed_starts = node.integers("starts", {}), fixed_ends = node.integers("ends", {}),
-             fixed_axes = node.integers("axes", {});
-  if (by_input) node.require(node.has_input(1) && node.has_input(2), "has no starts or no ends");
-  return [=](const Inputs& in) {
-    const Tensor& x = in.tensor(0);
-    const int rank = x.shape().rank();
-    const auto &starts = by_input ? in.ints(1) : fixed_starts, &ends = by_input ? in.ints(2) : fixed_ends;
-    const auto& axes = by_input && in.has(3) ? in.ints(3) : fixed_axes;
-    check(starts.size() == ends.size() && (axes.empty() || axes.size() == starts.size()) &&
-              starts.size() <= size_t(rank),
-          "has ", starts.size(), " starts, ", ends.size(), " ends and ", axes.size(), " axes");
-    if (in.has(4))
-      for (const int64_t step : in.ints(4)) check(step == 1, "a step of ", step, " is not supported");
-    SliceAttrs attrs;
-    attrs.size = x.shape();
-    bool batched = true;
-    for (size_t i = 0; i < starts.size(); ++i) {
-      const int axis = checked_axis(axes.empty() ? int64_t(i) : axes[i], rank);
-      const int64_t n = x.dim(axis);
-      const auto from_end = [n](int64_t v) {
-        return std::clamp<int64_t>(v < 0 ? std::max(v, -n) + n : v, 0, n);
-      };
-      const int64_t begin = from_end(starts[i]);
-      attrs.begin[size_t(axis)] = begin;
-      attrs.size.set(axis, std::max<int64_t>(0, from_end(ends[i]) - begin));
-      batched = batched && (axis != 0 || attrs.size[0] == n);
-    }
-    auto out = one(slice(x, attrs));
-    out[0].batched = batched;
-    return out;
-  };
-}
-
-// pads: all "before" numbers, then all "after" numbers. An input since opset 11, as are the value and the
-// axes.
-Emit pad_node(NodeReader& node) {
-  node.require(node.text("mode", "constant") == "constant", "only constant padding is supported");
-  const auto fixed = node.integers("pads", {});
-  const double fixed_value = node.real("value", 0);
-  const bool by_input = node.opset() >= 11;
-  node.require(by_input ? node.has_input(1) : node.has("pads"), "has no pads");
-  return [=](const Inputs& in) {
-    const Tensor& x = in.tensor(0);
-    const auto& pads = by_input ? in.ints(1) : fixed;
-    std::vector<int> axes;
-    if (in.has(3)) {
-      for (const int64_t a : in.ints(3)) axes.push_back(checked_axis(a, x.shape().rank()));
-    } else {
-      for (int i = 0; i < x.shape().rank(); ++i) axes.push_back(i);
-    }
-    check(pads.size() == 2 * axes.size(), "has ", pads.size(), " pads for ", axes.size(), " dimensions");
-    PadAttrs attrs;
-    attrs.value = in.has(2) ? in.scalar(2) : fixed_value;
-    for (size_t i = 0; i < axes.size(); ++i) {
-      for (const int64_t p : {pads[i], pads[i + axes.size()]})
-        check(p >= 0 && p <= (1 << 20), "a padding of ", p, " is not supported");
-      attrs.before[size_t(axes[i])] = pads[i];
-      attrs.after[size_t(axes[i])] = pads[i + axes.size()];
-    }
-    return one(pad(x, attrs));
-  };
-}
-
 // How Resize and Upsample find the source of an output pixel.
 struct Sampling {
   ResizeMode mode = ResizeMode::nearest;
@@ -319,17 +209,14 @@ Emit upsample(NodeReader& node) {
 }  // namespace
 
 std::span<const OpRow> shape_rows() {
+  using enum OpRow::Host;
   static const OpRow rows[] = {
-      {"Reshape", 2, 2, reshape_node},
+      {"Reshape", 2, 2, reshape_node, 1, also, 1},
       {"Flatten", 1, 1, flatten},
-      {"Transpose", 1, 1, transpose},
-      {"Concat", 1, kAnyNumber, concat_node},
-      {"Squeeze", 1, 2, squeeze},
-      {"Unsqueeze", 1, 2, unsqueeze},
-      {"ReduceMean", 1, 2, reduction<mean, 18>},
-      {"ReduceSum", 1, 2, reduction<reduce_sum, 13>},
-      {"Slice", 1, 5, slice_node},
-      {"Pad", 1, 4, pad_node},
+      {"Transpose", 1, 1, transpose, 1, also},
+      {"Concat", 1, kAnyNumber, concat_node, 1, also},
+      {"Squeeze", 1, 2, squeeze, 1, also, 1},
+      {"Unsqueeze", 1, 2, unsqueeze, 1, also, 1},
       {"Resize", 1, 4, resize_node},
       {"Upsample", 1, 2, upsample},
   };

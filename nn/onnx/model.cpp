@@ -51,7 +51,8 @@ struct OnnxModel::State {
   void check_feed(const std::string& name, const Shape& shape) const;
   void compile(const onnx::Graph& graph, int64_t file_bytes, Problems& problems);
   void fold(const Step& step, int64_t& budget);
-  void check_shapes(Problems& problems) const;
+  std::unordered_map<int, Value> probe(int64_t images, Problems& problems) const;
+  void fold_shapes(const std::unordered_map<int, Value>& one_image);
   template <class After>
   void execute(std::unordered_map<int, Value>& values, const std::vector<int>& steps,
                const std::vector<int>& wanted, After after) const;
@@ -81,6 +82,9 @@ class SizeGuard : public Recorder {
       fits = !__builtin_mul_overflow(in[0].numel(), in[1].shape().numel(1, 4), &macs);
     } else if (&op == &op_matmul) {
       const int inner = std::get<MatmulAttrs>(attrs).transpose_a ? 0 : 1;
+      fits = !__builtin_mul_overflow(out[0].numel(), in[0].dim(inner), &macs);
+    } else if (&op == &op_batch_matmul) {
+      const int inner = std::get<MatmulAttrs>(attrs).transpose_a ? 1 : 2;
       fits = !__builtin_mul_overflow(out[0].numel(), in[0].dim(inner), &macs);
     }
     check(fits && !__builtin_add_overflow(macs_, macs, &macs_), op.name, ": too much work at shape ",
@@ -222,6 +226,7 @@ void OnnxModel::State::fold(const Step& step, int64_t& budget) {
   for (size_t o = 0; o < step.out.size() && o < out.size(); ++o) {
     if (out[o].tensor.defined()) budget -= out[o].tensor.numel();
     out[o].batched = false;
+    onnx::note_host(out[o]);
     if (step.out[o] >= 0) constants.emplace(step.out[o], std::move(out[o]));
   }
 }
@@ -278,26 +283,29 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
                  ", the first is '", seen.second, "')");
 }
 
-// Where the file fixes all sizes but the batch, shapes are judged at load; every node that does not fit is
-// listed.
-void OnnxModel::State::check_shapes(Problems& problems) const {
+// Where the file fixes all sizes but the batch: every value's shape, for so many images, and the whole
+// numbers that are computed from shapes. Every node that does not fit is a problem. Empty where sizes are
+// open.
+std::unordered_map<int, Value> OnnxModel::State::probe(int64_t images, Problems& problems) const {
   const NoTapeScope quiet;
   const MetaScope meta;
-  SizeGuard guard(1, kMaxTotal);
+  SizeGuard guard(images, kMaxTotal);
   std::unordered_map<int, Value> values;
   try {
     for (const Declared& d : inputs) {
       Shape shape;
       for (size_t i = 0; i < d.dims.size(); ++i) {
-        if (i > 0 && d.dims[i] < 0) return;
-        shape.push_back(d.dims[i] < 0 ? 1 : d.dims[i]);
+        if (i > 0 && d.dims[i] < 0) return {};
+        const bool counts_images = i == 0 && (d.dims[i] < 0 || d.dims[i] == 1);
+        shape.push_back(counts_images ? images : d.dims[i]);
       }
-      if (!d.has_shape) return;
+      if (!d.has_shape) return {};
       guard.add(shape);
       values.emplace(number.at(d.name), Value(Tensor::meta(shape, dtype)));
     }
   } catch (const Error& e) {
-    return problems.add("its declared inputs: ", e.what());
+    problems.add("its declared inputs: ", e.what());
+    return {};
   }
   for (const Step& step : steps) {
     const auto missing = [&](int i) { return i >= 0 && !values.contains(i) && !constants.contains(i); };
@@ -310,6 +318,35 @@ void OnnxModel::State::check_shapes(Problems& problems) const {
       problems.add(e.what());
     }
   }
+  return values;
+}
+
+// What follows from the declared sizes is computed once: numbers that are the same for one image and for two
+// do not depend on the batch, and become constants. So they also do not go round a cut.
+void OnnxModel::State::fold_shapes(const std::unordered_map<int, Value>& one_image) {
+  const auto is_host = [](const Value& v) { return v.ints || v.host; };
+  if (std::none_of(one_image.begin(), one_image.end(), [&](const auto& v) { return is_host(v.second); }))
+    return;
+  Problems unused;  // a file whose shapes hold for a batch of one alone is not wrong
+  const std::unordered_map<int, Value> two = probe(2, unused);
+  if (!unused.empty()) return;
+  for (const auto& [value, first] : one_image) {
+    const auto second = two.find(value);
+    if (constants.contains(value) || !is_host(first) || second == two.end()) continue;
+    if (first.ints != second->second.ints || first.host != second->second.host) continue;
+    Value same = first;
+    if (first.host) {  // made while tensors had no storage
+      const onnx::Constant c{.name = {}, .shape = first.tensor.shape(), .floats = *first.host, .ints = {}};
+      same = to_value(c, dtype);
+    } else if (first.int_shape != second->second.int_shape) {
+      continue;
+    }
+    constants.emplace(value, std::move(same));
+  }
+  std::erase_if(steps, [&](const Step& step) {
+    return std::all_of(step.out.begin(), step.out.end(),
+                       [&](int o) { return o < 0 || constants.contains(o); });
+  });
 }
 
 OnnxModel OnnxModel::load(const std::string& path, DType dtype) {
@@ -333,11 +370,14 @@ OnnxModel OnnxModel::from_bytes(std::string_view bytes, const std::string& sourc
   state->metadata = graph.metadata;
   for (const Declared& d : graph.outputs) state->outputs.push_back(d.name);
   state->compile(graph, int64_t(bytes.size()), problems);
+  if (sound) {
+    const auto shapes = state->probe(1, problems);
+    if (problems.empty()) state->fold_shapes(shapes);
+  }
   state->maker.assign(state->names.size(), -1);
   for (size_t s = 0; s < state->steps.size(); ++s)
     for (const int o : state->steps[s].out)
       if (o >= 0) state->maker[size_t(o)] = int(s);
-  if (sound) state->check_shapes(problems);
   problems.throw_if_any(source, "this ONNX model cannot be used");
   return OnnxModel(std::move(state));
 }

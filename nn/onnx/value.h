@@ -66,5 +66,7 @@ using Emit = std::function<std::vector<Value>(const Inputs&)>;
 
 // A constant of the file as a value: floats become a tensor of `dtype` on the current backend.
 Value to_value(const Constant& constant, DType dtype);
+// Gives a computed constant its copy on the host, where it is short.
+void note_host(Value& value);
 
 }  // namespace advf::onnx

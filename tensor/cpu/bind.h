@@ -28,7 +28,8 @@ using BindFn = std::unique_ptr<BoundOp> (*)(const BindArgs& args);
               op(prelu_grad) op(sgd_step) op(adam_step) op(pgd_step) op(reduce_sum) op(batch_norm_train)    \
                   op(batch_norm_train_grad) op(batch_norm_eval) op(l2_normalise) op(l2_normalise_grad)      \
                       op(max_pool2d) op(max_pool2d_grad) op(avg_pool2d) op(avg_pool2d_grad) op(resize2d)    \
-                          op(resize2d_grad) op(concat) op(slice) op(pad) op(permute) op(broadcast_to)
+                          op(resize2d_grad) op(concat) op(slice) op(pad) op(permute) op(broadcast_to)       \
+                              op(erf) op(softmax) op(batch_matmul)
 
 #define ADVF_DECLARE_BIND(name) std::unique_ptr<BoundOp> bind_##name(const BindArgs& args);
 ADVF_CPU_FAST_OPS(ADVF_DECLARE_BIND)

@@ -1,5 +1,6 @@
-// matmul: op(a) op(b) + bias on the GEMM driver. A transposed operand costs a transposing packer, nothing
-// else; a constant b (the weights of a linear layer in a Plan) is packed once.
+// matmul and batch_matmul: op(a) op(b) + bias on the GEMM driver, one product after the other. A transposed
+// operand costs a transposing packer, nothing else; a constant b (the weights of a linear layer in a Plan) is
+// packed once.
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/store.h"
@@ -9,13 +10,15 @@ namespace {
 
 class MatmulOp : public BoundOp {
  public:
-  MatmulOp(const BindArgs& args, int64_t m, int64_t n, int64_t k)
+  MatmulOp(const BindArgs& args, int64_t batch, int64_t m, int64_t n, int64_t k)
       : kernels_(args.kernels),
         attrs_(args.call.attr<MatmulAttrs>()),
         epilogue_(args.call),
+        batch_(batch),
         gemm_(kernels_, m, n, k, 1),
         lanes_(lane_count()) {
-    if (const float* b = args.constant(1)) {
+    const float* b = args.constant(1);
+    if (b && batch == 1) {
       constant_b_.resize(size_t(gemm_.packed_b()));
       parallel_for(gemm_.b_blocks(), [&](int64_t block) {
         gemm_.pack_b_block(block, constant_b_.data(),
@@ -37,7 +40,14 @@ class MatmulOp : public BoundOp {
     Arena arena(scratch);
     float* packed = arena.take<float>(gemm_.packed_a());
     float* lanes = arena.take<float>(lane_floats() * lanes_);
-    const float *a = in[0].as<const float>(), *b = in[1].as<const float>();
+    for (int64_t i = 0; i < batch_; ++i) multiply(in, out, i, packed, lanes);
+  }
+
+ private:
+  void multiply(std::span<const View> in, std::span<const View> out, int64_t i, float* packed,
+                float* lanes) const {
+    const float* a = in[0].as<const float>() + i * gemm_.m() * gemm_.k();
+    const float* b = in[1].as<const float>() + i * gemm_.k() * gemm_.n();
     parallel_for(gemm_.a_blocks(), [&](int64_t block) {
       gemm_.pack_a_block(
           block, packed, [&](float* dst, int64_t row, int64_t rows, int64_t k_begin, int64_t k_end) {
@@ -57,7 +67,7 @@ class MatmulOp : public BoundOp {
       StoreArgs args;
       args.dst_stride = gemm_.n(), args.src = c, args.src_stride = gemm_.width(), args.rows = int(rows);
       args.runs = &run, args.num_runs = 1;
-      epilogue_.point_columns(args, in, out, row * gemm_.n() + column, column);
+      epilogue_.point_columns(args, in, out, (i * gemm_.m() + row) * gemm_.n() + column, column);
       kernels_.store_rows(args);
     };
     for_each_tile(lanes_, gemm_.tiles(), [&](int64_t tile, int64_t lane) {
@@ -65,7 +75,6 @@ class MatmulOp : public BoundOp {
     });
   }
 
- private:
   int64_t lane_floats() const { return (gemm_.lane_floats() + 15) / 16 * 16; }
   int64_t columns_at(int64_t column) const { return std::min(gemm_.width(), gemm_.n() - column); }
   // One panel of b. Columns past the end are left as they are.
@@ -90,6 +99,7 @@ class MatmulOp : public BoundOp {
   const KernelTable& kernels_;
   MatmulAttrs attrs_;
   StoreEpilogue epilogue_;
+  int64_t batch_;
   Gemm gemm_;
   int lanes_;
   std::vector<float> constant_b_;
@@ -102,7 +112,15 @@ std::unique_ptr<BoundOp> bind_matmul(const BindArgs& args) {
   const Shape &a = args.call.in[0].shape, &y = args.call.out[0].shape;
   const int64_t k = a[attrs.transpose_a ? 0 : 1];
   if (y.numel() == 0 || k == 0) return nullptr;
-  return std::make_unique<MatmulOp>(args, y[0], y[1], k);
+  return std::make_unique<MatmulOp>(args, 1, y[0], y[1], k);
+}
+
+std::unique_ptr<BoundOp> bind_batch_matmul(const BindArgs& args) {
+  const auto& attrs = args.call.attr<MatmulAttrs>();
+  const Shape &a = args.call.in[0].shape, &y = args.call.out[0].shape;
+  const int64_t k = a[attrs.transpose_a ? 1 : 2];
+  if (y.numel() == 0 || k == 0) return nullptr;
+  return std::make_unique<MatmulOp>(args, y[0], y[1], y[2], k);
 }
 
 }  // namespace advf::cpu

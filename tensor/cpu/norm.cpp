@@ -1,5 +1,6 @@
 // Sums and normalisations. Every sum is taken in f32 over short blocks and in f64 over the blocks, in an
 // order that the shape alone decides.
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/cpu/bind.h"
@@ -163,6 +164,21 @@ std::unique_ptr<BoundOp> bind_batch_norm_eval(const BindArgs& args) {
       const auto at = [&](size_t i) { return in[i].as<const float>()[c]; };
       k->scale_shift(out[0].as<float>() + row * d.inner, in[0].as<const float>() + row * d.inner, at(3),
                      float(double(at(1)) / std::sqrt(double(at(4)) + eps)), at(2), d.inner);
+    });
+  });
+}
+
+std::unique_ptr<BoundOp> bind_softmax(const BindArgs& args) {
+  const int64_t d = args.call.in[0].shape[-1], rows = args.call.in[0].shape.numel() / d;
+  return make_op([=, maps = &args.kernels.maps](Views in, Views out, void*) {
+    parallel_rows(rows, d, [&](int64_t r) {
+      const float* x = in[0].as<const float>() + r * d;
+      float* y = out[0].as<float>() + r * d;
+      maps->affine(y, x, d, 1, -double(*std::max_element(x, x + d)));
+      maps->exp(y, y, d, 0, 0);
+      double sum = 0;
+      for (int64_t i = 0; i < d; ++i) sum += double(y[i]);
+      maps->affine(y, y, d, 1 / sum, 0);
     });
   });
 }

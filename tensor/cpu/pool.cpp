@@ -2,6 +2,7 @@
 // vectorises over pixels, and what depends on the position alone is worked out at bind.
 #include "tensor/ops/pool.h"
 
+#include <span>
 #include <vector>
 
 #include "tensor/cpu/bind.h"
@@ -65,11 +66,25 @@ struct PoolPlan {
   }
 };
 
+// The taps of every pooled row, as offsets in the image.
+struct RowTaps {
+  std::vector<int32_t> offsets;
+  std::vector<size_t> begin{0};  // of each row in `offsets`
+
+  explicit RowTaps(const PoolPlan& p) {
+    for (int64_t oy = 0; oy < p.oh; ++oy) {
+      p.for_taps(oy, [&](int64_t offset, Columns) { offsets.push_back(int32_t(offset)); });
+      begin.push_back(offsets.size());
+    }
+  }
+  std::span<const int32_t> of(int64_t oy) const {
+    return std::span(offsets).subspan(begin[size_t(oy)], begin[size_t(oy) + 1] - begin[size_t(oy)]);
+  }
+};
+
 // One pooled row: the columns whose windows lie inside of the image's width by the kernel, the others here.
 void max_pool_row(const PoolPlan& p, const KernelTable& kernels, const float* x, int64_t oy, float* y,
-                  int32_t* place, std::vector<int32_t>& offsets) {
-  offsets.clear();
-  p.for_taps(oy, [&](int64_t offset, Columns) { offsets.push_back(int32_t(offset)); });
+                  int32_t* place, std::span<const int32_t> offsets) {
   const int64_t begin = p.columns.front().begin, end = std::max(begin, p.columns.back().end);
   // The order in which windows touch lines hides the stream from the hardware's prefetcher.
   constexpr int64_t kAhead = 1024, kLine = 16;
@@ -131,13 +146,12 @@ constexpr int64_t kMaxRow = 4096;  // of a resized image; wider ones are left to
 std::unique_ptr<BoundOp> bind_max_pool2d(const BindArgs& args) {
   const PoolPlan plan(args.call.attr<PoolAttrs>(), args.call.in[0].shape, args.call.out[0].shape);
   if (plan.h * plan.w > INT32_MAX / 2) return nullptr;
-  return make_op([plan, k = &args.kernels](Views in, Views out, void*) {
+  return make_op([plan, taps = RowTaps(plan), k = &args.kernels](Views in, Views out, void*) {
     parallel_rows(plan.planes, plan.oh * plan.ow * plan.a.kernel[0] * plan.a.kernel[1], [&](int64_t plane) {
       const float* x = in[0].as<const float>() + plane * plan.h * plan.w;
-      std::vector<int32_t> offsets;
       for (int64_t oy = 0; oy < plan.oh; ++oy) {
         const int64_t row = (plane * plan.oh + oy) * plan.ow;
-        max_pool_row(plan, *k, x, oy, out[0].as<float>() + row, out[1].as<int32_t>() + row, offsets);
+        max_pool_row(plan, *k, x, oy, out[0].as<float>() + row, out[1].as<int32_t>() + row, taps.of(oy));
       }
     });
   });

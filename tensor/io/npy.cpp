@@ -249,7 +249,7 @@ Tensor NpyReader::read_rows(int64_t begin, int64_t end) const {
   // Converted in host memory, then taken to where new tensors live.
   Tensor converted;
   {
-    BackendScope host(backend("cpu"));
+    BackendScope host(host_backend());
     converted = from_file_bytes(header_, bytes, shape).to(DType::f32);
   }
   return converted.to(current_backend());

@@ -43,19 +43,21 @@ void for_pairs(const Shape& image, const Shape& pooled, const PoolAttrs& a, F f)
 
 template <class T>
 void avg_pool_ref(const KernelArgs& k) {
-  std::vector<double> sums(size_t(k.out[0].numel()), 0.0);
+  const auto sums = sums_of(k);
+  std::fill(sums.begin(), sums.end(), 0.0);
   for_pairs(k.in[0].shape, k.out[0].shape, k.attr<PoolAttrs>(), [&](int64_t i, int64_t o, double weight) {
     sums[size_t(o)] += double(k.in[0].as<const T>()[i]) * weight;
   });
-  for (size_t i = 0; i < sums.size(); ++i) k.out[0].as<T>()[i] = T(sums[i]);
+  store_sums<T>(k);
 }
 template <class T>
 void avg_pool_grad_ref(const KernelArgs& k) {
-  std::vector<double> sums(size_t(k.out[0].numel()), 0.0);
+  const auto sums = sums_of(k);
+  std::fill(sums.begin(), sums.end(), 0.0);
   for_pairs(k.out[0].shape, k.in[0].shape, k.attr<PoolAttrs>(), [&](int64_t i, int64_t o, double weight) {
     sums[size_t(i)] += double(k.in[0].as<const T>()[o]) * weight;
   });
-  for (size_t i = 0; i < sums.size(); ++i) k.out[0].as<T>()[i] = T(sums[i]);
+  store_sums<T>(k);
 }
 Grads avg_pool_vjp(const VjpArgs& v) {
   PoolAttrs a = v.attr<PoolAttrs>();
@@ -73,7 +75,7 @@ Grads avg_pool_grad_vjp(const VjpArgs& v) {
 const OpDef op_avg_pool2d = {
     .name = "avg_pool2d",
     .infer = infer_avg_pool,
-    .reference = {avg_pool_ref<float>, avg_pool_ref<double>},
+    .reference = {avg_pool_ref<float>, avg_pool_ref<double>, sums_bytes},
     .vjp = avg_pool_vjp,
     .samples = {{{{{2, 3, 8, 8}}}, PoolAttrs{.kernel = {2, 2}, .stride = {2, 2}}},
                 {{{{1, 4, 8, 7}}}, PoolAttrs{.kernel = {3, 3}, .stride = {2, 2}, .pad = {1, 1, 1, 1}}},
@@ -87,7 +89,7 @@ const OpDef op_avg_pool2d = {
 const OpDef op_avg_pool2d_grad = {
     .name = "avg_pool2d_grad",
     .infer = infer_avg_pool_grad,
-    .reference = {avg_pool_grad_ref<float>, avg_pool_grad_ref<double>},
+    .reference = {avg_pool_grad_ref<float>, avg_pool_grad_ref<double>, sums_bytes},
     .vjp = avg_pool_grad_vjp,
     .samples = {{{{{2, 3, 4, 4}}}, PoolAttrs{.kernel = {2, 2}, .stride = {2, 2}, .size = {8, 8}}},
                 {{{{1, 4, 4, 4}}},

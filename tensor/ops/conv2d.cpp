@@ -109,45 +109,41 @@ Geometry geometry(const Shape& x, const Shape& w, const Shape& y, const ConvAttr
 
 // Sums in f64, started from the bias of dimension 1, then rounded once.
 template <class T>
-std::vector<double> start_from_bias(const View& out, const View& bias) {
-  std::vector<double> sums(size_t(out.numel()), 0.0);
-  if (!bias) return sums;
-  const int64_t inner = out.shape.numel(2, 4);
+std::span<double> start_from_bias(const KernelArgs& k, const View& bias) {
+  const std::span<double> sums = sums_of(k);
+  const Shape& y = k.out[0].shape;
+  const int64_t inner = y.numel(2, 4);
   for (size_t i = 0; i < sums.size(); ++i)
-    sums[i] = double(bias.as<const T>()[int64_t(i) / inner % out.shape[1]]);
+    sums[i] = bias ? double(bias.as<const T>()[int64_t(i) / inner % y[1]]) : 0;
   return sums;
-}
-template <class T>
-void store(const std::vector<double>& sums, const View& out) {
-  for (size_t i = 0; i < sums.size(); ++i) out.as<T>()[i] = T(sums[i]);
 }
 
 template <class T>
 void conv2d_ref(const KernelArgs& k) {
   const T *x = k.in[0].as<const T>(), *w = k.in[1].as<const T>();
-  auto sums = start_from_bias<T>(k.out[0], k.in[2]);
+  const auto sums = start_from_bias<T>(k, k.in[2]);
   for_products(
       geometry(k.in[0].shape, k.in[1].shape, k.out[0].shape, k.attr<ConvAttrs>()),
       [&](int64_t ix, int64_t iw, int64_t iy) { sums[size_t(iy)] += double(x[ix]) * double(w[iw]); });
-  store<T>(sums, k.out[0]);
+  store_sums<T>(k);
 }
 template <class T>
 void conv_transpose2d_ref(const KernelArgs& k) {
   const T *y = k.in[0].as<const T>(), *w = k.in[1].as<const T>();
-  auto sums = start_from_bias<T>(k.out[0], k.in[2]);
+  const auto sums = start_from_bias<T>(k, k.in[2]);
   for_products(
       geometry(k.out[0].shape, k.in[1].shape, k.in[0].shape, k.attr<ConvAttrs>()),
       [&](int64_t ix, int64_t iw, int64_t iy) { sums[size_t(ix)] += double(y[iy]) * double(w[iw]); });
-  store<T>(sums, k.out[0]);
+  store_sums<T>(k);
 }
 template <class T>
 void conv2d_grad_weight_ref(const KernelArgs& k) {
   const T *x = k.in[0].as<const T>(), *y = k.in[1].as<const T>();
-  auto sums = start_from_bias<T>(k.out[0], {});
+  const auto sums = start_from_bias<T>(k, {});
   for_products(
       geometry(k.in[0].shape, k.out[0].shape, k.in[1].shape, k.attr<ConvAttrs>()),
       [&](int64_t ix, int64_t iw, int64_t iy) { sums[size_t(iw)] += double(x[ix]) * double(y[iy]); });
-  store<T>(sums, k.out[0]);
+  store_sums<T>(k);
 }
 
 ConvAttrs with_size(const VjpArgs& v, const Shape& s) {
@@ -238,7 +234,7 @@ std::vector<Sample> conv2d_grad_weight_samples() {
 const OpDef op_conv2d = {
     .name = "conv2d",
     .infer = infer_conv2d,
-    .reference = {conv2d_ref<float>, conv2d_ref<double>},
+    .reference = {conv2d_ref<float>, conv2d_ref<double>, sums_bytes},
     .vjp = conv2d_vjp,
     .uses = {.in = 0b011},
     .samples = conv2d_samples(),
@@ -247,7 +243,7 @@ const OpDef op_conv2d = {
 const OpDef op_conv_transpose2d = {
     .name = "conv_transpose2d",
     .infer = infer_conv_transpose2d,
-    .reference = {conv_transpose2d_ref<float>, conv_transpose2d_ref<double>},
+    .reference = {conv_transpose2d_ref<float>, conv_transpose2d_ref<double>, sums_bytes},
     .vjp = conv_transpose2d_vjp,
     .uses = {.in = 0b011},
     .samples = conv_transpose2d_samples(),
@@ -256,7 +252,7 @@ const OpDef op_conv_transpose2d = {
 const OpDef op_conv2d_grad_weight = {
     .name = "conv2d_grad_weight",
     .infer = infer_conv2d_grad_weight,
-    .reference = {conv2d_grad_weight_ref<float>, conv2d_grad_weight_ref<double>},
+    .reference = {conv2d_grad_weight_ref<float>, conv2d_grad_weight_ref<double>, sums_bytes},
     .vjp = conv2d_grad_weight_vjp,
     .uses = {.in = 0b11},
     .samples = conv2d_grad_weight_samples(),

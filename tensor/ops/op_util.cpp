@@ -15,6 +15,8 @@ void check_inputs(const OpCall& call, size_t count) {
   }
 }
 
+size_t sums_bytes(const OpCall& call) { return size_t(call.out.back().shape.numel()) * sizeof(double); }
+
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   int64_t dims[Shape::kMaxRank];

@@ -35,12 +35,13 @@ void prelu_ref(const KernelArgs& k) {
 template <class T>
 void prelu_grad_ref(const KernelArgs& k) {
   const T *x = k.in[0].as<const T>(), *slope = k.in[1].as<const T>(), *g = k.in[2].as<const T>();
-  std::vector<double> dslope(size_t(k.in[1].numel()), 0.0);
+  const auto dslope = sums_of(k);
+  std::fill(dslope.begin(), dslope.end(), 0.0);
   for_elements(k, [&](int64_t i, int64_t c) {
     k.out[0].as<T>()[i] = x[i] > T(0) ? g[i] : slope[c] * g[i];
     if (!(x[i] > T(0))) dslope[size_t(c)] += double(x[i]) * double(g[i]);
   });
-  for (size_t c = 0; c < dslope.size(); ++c) k.out[1].as<T>()[c] = T(dslope[c]);
+  store_sums<T>(k);
 }
 Grads prelu_vjp(const VjpArgs& v) { return apply(op_prelu_grad, {}, {v.in(0), v.in(1), v.gout(0)}); }
 
@@ -57,7 +58,7 @@ const OpDef op_prelu = {
 const OpDef op_prelu_grad = {
     .name = "prelu_grad",
     .infer = infer_prelu,
-    .reference = {prelu_grad_ref<float>, prelu_grad_ref<double>},
+    .reference = {prelu_grad_ref<float>, prelu_grad_ref<double>, sums_bytes},
     .no_vjp = "a gradient; second derivatives are not used",
     .samples = {{{{{2, 5, 7, 33}}, {{5}}, {{2, 5, 7, 33}}}},
                 {{{{4, 6}}, {{6}}, {{4, 6}}}},

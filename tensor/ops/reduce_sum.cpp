@@ -32,7 +32,8 @@ void reduce_sum_ref(const KernelArgs& k) {
   const Shape& from = k.in[0].shape;
   const uint32_t axes = k.attr<AxesAttrs>().axes;
   const T* x = k.in[0].as<const T>();
-  std::vector<double> sums(size_t(k.out[0].numel()), 0.0);
+  const auto sums = sums_of(k);
+  std::fill(sums.begin(), sums.end(), 0.0);
   for (int64_t i = 0, n = from.numel(); i < n; ++i) {
     int64_t rest = i, target = 0, stride = 1;
     for (int d = from.rank() - 1; d >= 0; --d) {
@@ -44,8 +45,7 @@ void reduce_sum_ref(const KernelArgs& k) {
     }
     sums[size_t(target)] += double(x[i]);
   }
-  T* y = k.out[0].as<T>();
-  for (size_t i = 0; i < sums.size(); ++i) y[i] = T(sums[i]);
+  store_sums<T>(k);
 }
 
 Grads reduce_sum_vjp(const VjpArgs& v) {
@@ -68,7 +68,7 @@ uint32_t mask_of(const Shape& s, const std::vector<int>& axes) {
 const OpDef op_reduce_sum = {
     .name = "reduce_sum",
     .infer = infer_reduce_sum,
-    .reference = {reduce_sum_ref<float>, reduce_sum_ref<double>},
+    .reference = {reduce_sum_ref<float>, reduce_sum_ref<double>, sums_bytes},
     .vjp = reduce_sum_vjp,
     .samples = {{{{{3, 13}}}, AxesAttrs{0b11, false}},
                 {{{{2, 5, 7, 129}}}, AxesAttrs{0b1101, true}},

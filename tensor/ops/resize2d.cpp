@@ -39,17 +39,19 @@ void for_taps(const Shape& source, const Shape& target, const ResizeAttrs& a, F 
 
 template <class T>
 void resize_ref(const KernelArgs& k) {
-  std::vector<double> sums(size_t(k.out[0].numel()), 0.0);
+  const auto sums = sums_of(k);
+  std::fill(sums.begin(), sums.end(), 0.0);
   for_taps(k.in[0].shape, k.out[0].shape, k.attr<ResizeAttrs>(),
            [&](int64_t s, int64_t t, double w) { sums[size_t(t)] += w * double(k.in[0].as<const T>()[s]); });
-  for (size_t i = 0; i < sums.size(); ++i) k.out[0].as<T>()[i] = T(sums[i]);
+  store_sums<T>(k);
 }
 template <class T>
 void resize_grad_ref(const KernelArgs& k) {
-  std::vector<double> sums(size_t(k.out[0].numel()), 0.0);
+  const auto sums = sums_of(k);
+  std::fill(sums.begin(), sums.end(), 0.0);
   for_taps(k.out[0].shape, k.in[0].shape, k.attr<ResizeAttrs>(),
            [&](int64_t s, int64_t t, double w) { sums[size_t(s)] += w * double(k.in[0].as<const T>()[t]); });
-  for (size_t i = 0; i < sums.size(); ++i) k.out[0].as<T>()[i] = T(sums[i]);
+  store_sums<T>(k);
 }
 
 template <const OpDef& adjoint>
@@ -76,14 +78,14 @@ std::vector<Sample> samples() {
 const OpDef op_resize2d = {
     .name = "resize2d",
     .infer = infer_resize,
-    .reference = {resize_ref<float>, resize_ref<double>},
+    .reference = {resize_ref<float>, resize_ref<double>, sums_bytes},
     .vjp = resize_vjp<op_resize2d_grad>,
     .samples = samples(),
 };
 const OpDef op_resize2d_grad = {
     .name = "resize2d_grad",
     .infer = infer_resize,
-    .reference = {resize_grad_ref<float>, resize_grad_ref<double>},
+    .reference = {resize_grad_ref<float>, resize_grad_ref<double>, sums_bytes},
     .vjp = resize_vjp<op_resize2d>,
     .samples = samples(),
 };

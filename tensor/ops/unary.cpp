@@ -1,6 +1,8 @@
 // Element-wise functions of one tensor, any shape, and their gradients. Each gradient op takes (kept, g): the
 // kept value is the output where that is enough. As a function of g every gradient op is a diagonal map, so
 // its own gradient is itself; in the kept value it is not differentiated.
+#include <numbers>
+
 #include "tensor/ops/op_util.h"
 #include "tensor/scalar_math.h"
 
@@ -26,6 +28,7 @@ template <class T> void affine_ref(const KernelArgs& k) { map1<T>(k, scalar::Aff
 template <class T> void power_ref(const KernelArgs& k) { map1<T>(k, scalar::Power{a_of(k)}); }
 template <class T> void exp_ref(const KernelArgs& k) { map1<T>(k, scalar::Exp{}); }
 template <class T> void log_ref(const KernelArgs& k) { map1<T>(k, scalar::Log{}); }
+template <class T> void erf_ref(const KernelArgs& k) { map1<T>(k, scalar::Erf{}); }
 template <class T> void abs_ref(const KernelArgs& k) { map1<T>(k, scalar::Abs{}); }
 template <class T> void sign_ref(const KernelArgs& k) { map1<T>(k, scalar::Sign{}); }
 template <class T> void clamp_ref(const KernelArgs& k) { map1<T>(k, scalar::Clamp{a_of(k), b_of(k)}); }
@@ -49,6 +52,11 @@ Grads power_vjp(const VjpArgs& v) {
 }
 Grads exp_vjp(const VjpArgs& v) { return {mul(v.gout(0), v.out(0))}; }
 Grads log_vjp(const VjpArgs& v) { return {div(v.gout(0), v.in(0))}; }
+// 2 / sqrt(pi) exp(-x^2)
+Grads erf_vjp(const VjpArgs& v) {
+  const Tensor& x = v.in(0);
+  return {mul(v.gout(0), affine(exp(affine(mul(x, x), -1, 0)), 2 * std::numbers::inv_sqrtpi, 0))};
+}
 Grads abs_vjp(const VjpArgs& v) { return {mul(v.gout(0), sign(v.in(0)))}; }
 Grads clamp_vjp(const VjpArgs& v) { return {apply1(op_clamp_grad, scalars(v), {v.in(0), v.gout(0)})}; }
 Grads relu_vjp(const VjpArgs& v) { return {apply1(op_relu_grad, {}, {v.out(0), v.gout(0)})}; }
@@ -117,6 +125,13 @@ const OpDef op_log = {.name = "log",
                       .vjp = log_vjp,
                       .uses = kInput,
                       .samples = unary_samples({}, Domain::positive),
+                      .in_place = 0b1};
+const OpDef op_erf = {.name = "erf",
+                      .infer = infer_unary,
+                      .reference = {erf_ref<float>, erf_ref<double>},
+                      .vjp = erf_vjp,
+                      .uses = kInput,
+                      .samples = unary_samples(),
                       .in_place = 0b1};
 const OpDef op_abs = {.name = "abs",
                       .infer = infer_unary,
@@ -217,6 +232,7 @@ Tensor affine(const Tensor& x, double scale, double shift) {
 Tensor power(const Tensor& x, double exponent) { return apply1(op_power, ScalarAttrs{exponent, 0}, {x}); }
 Tensor exp(const Tensor& x) { return apply1(op_exp, {}, {x}); }
 Tensor log(const Tensor& x) { return apply1(op_log, {}, {x}); }
+Tensor erf(const Tensor& x) { return apply1(op_erf, {}, {x}); }
 Tensor abs(const Tensor& x) { return apply1(op_abs, {}, {x}); }
 Tensor sign(const Tensor& x) { return apply1(op_sign, {}, {x}); }
 Tensor clamp(const Tensor& x, double low, double high) {

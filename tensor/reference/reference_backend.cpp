@@ -11,8 +11,12 @@ namespace {
 class ReferenceOp : public BoundOp {
  public:
   ReferenceOp(const OpCall& call, KernelFn kernel) : call_(call), kernel_(kernel) {}
-  void run(std::span<const View> in, std::span<const View> out, void*) const override {
-    kernel_(KernelArgs{call_, in, out});
+  size_t scratch_bytes() const override {
+    const auto scratch = call_.op->reference.scratch;
+    return scratch ? scratch(call_) : 0;
+  }
+  void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
+    kernel_(KernelArgs{call_, in, out, scratch});
   }
 
  private:
