@@ -202,34 +202,16 @@ struct Built {
   std::vector<Variant> variants;
 };
 
-std::shared_ptr<PlanState> compile_forward(const Recogniser& net, const Tensor& like) {
-  Tape tape(Tape::Keep::everything);
-  const Tensor x = Tensor::meta(like.shape());
-  Tensor y;
-  {
-    const MetaScope meta;
-    const TapeScope scope(tape);
-    y = net.embed(x);
-  }
-  return std::make_shared<PlanState>(
-      compile(fold_batch_norm(tape, std::span(&y, 1)), std::span(&x, 1), std::span(&y, 1)));
-}
-
 Built forward_pass(Recogniser loaded, int64_t batch) {
   const auto net = std::make_shared<Recogniser>(std::move(loaded));
   const auto& input = net->card().input;
   const Tensor x = net->preprocess(uniform({batch, 3, input.height, input.width}, 3));
-  const auto state = compile_forward(*net, x);
   return {cost_of([&](Tape&) { net->embed(x); }),
           {{"eager",
             [net, x] {
               net->model().run({{net->card().input.name, x}}, {net->card().embedding.name});
             }},
-           {"plan", [state, x] {
-              state->set(0, x);
-              state->run();
-              state->get(0);
-            }}}};
+           {"plan", [net, x] { net->embed(x); }}}};
 }
 
 Built pgd_iteration(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain domain) {
