@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "tensor/backend.h"
 #include "tensor/hash.h"
 #include "tensor/io/input_file.h"
 #include "tensor/ops.h"
@@ -211,11 +212,19 @@ Tensor Recogniser::finish(const Tensor& output) const {
   return card_.embedding.normalise ? l2_normalise(y) : y;
 }
 
+Tensor Recogniser::run(const std::string& from, const Tensor& x, const std::string& to) const {
+  const auto network = [&](const Tensor& in) {
+    const Tensor y = model_.run({{from, in}}, {to})[0];
+    return to == card_.embedding.name ? finish(y) : y;
+  };
+  if (current_recorder() || MetaScope::active()) return network(x);
+  return plans_->run(card_.model + ": " + from + " -> " + to, network, x);
+}
+
 Tensor Recogniser::features(const Tensor& network_input, const std::string& cut) const {
   check_input(network_input);
   cut_point(cut);
-  const Tensor y = model_.run({{card_.input.name, network_input}}, {cut})[0];
-  return cut == card_.embedding.name ? finish(y) : y;
+  return run(card_.input.name, network_input, cut);
 }
 
 Tensor Recogniser::embed_from(const Tensor& feature, const std::string& cut) const {
@@ -224,7 +233,7 @@ Tensor Recogniser::embed_from(const Tensor& feature, const std::string& cut) con
         ": features at '", cut, "' have shape ", per_image, " per image; the tensor given has shape ",
         feature.shape());
   if (cut == card_.embedding.name) return feature;
-  return finish(model_.run({{cut, feature}}, {card_.embedding.name})[0]);
+  return run(cut, feature, card_.embedding.name);
 }
 
 }  // namespace advf

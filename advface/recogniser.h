@@ -2,9 +2,11 @@
 // two at a named tensor: F = image -> feature, H = feature -> embedding. Both parts are differentiable. The
 // cut may be the embedding itself; then the feature is the unit-norm embedding and H the identity.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "advface/row_plans.h"
 #include "nn/onnx/model.h"
 #include "tensor/tensor.h"
 
@@ -69,6 +71,8 @@ class Recogniser {
   // resizing (half-pixel centres) where the size differs, channel order, (255 x - mean) * scale.
   // Differentiable.
   Tensor preprocess(const Tensor& images01) const;
+  // Below, where nobody records (no tape), the network is frozen and runs through plans (row_plans.h): batch
+  // norm is folded into the weights, and results differ from those on a tape in the last bits.
   // F: network input -> feature (N, feature_shape).
   Tensor features(const Tensor& network_input, const std::string& cut) const;
   // H: feature -> embedding (N, dimension), with norm 1.
@@ -80,11 +84,15 @@ class Recogniser {
   Recogniser(RecogniserCard card, OnnxModel model, std::string fingerprint);
   void check_input(const Tensor& x) const;
   Tensor finish(const Tensor& output) const;
+  // The value `to`, given that of `from`: through a plan where no one records.
+  Tensor run(const std::string& from, const Tensor& x, const std::string& to) const;
 
   RecogniserCard card_;
   OnnxModel model_;
   std::string fingerprint_;
   std::vector<CutPoint> cut_points_;
+  std::shared_ptr<RowPlans> plans_ =
+      std::make_shared<RowPlans>();  // copies share them, as they do the weights
 };
 
 }  // namespace advf

@@ -45,8 +45,7 @@ class Shape {
   int64_t numel(int first, int last) const {
     int64_t n = 1;
     for (int i = first; i < last; ++i)
-      if (__builtin_mul_overflow(n, dims_[i], &n)) [[unlikely]]  // check() would print the shape every time
-        check(false, "the shape ", str(), " has too many elements");
+      check(!__builtin_mul_overflow(n, dims_[i], &n), "the shape ", *this, " has too many elements");
     return n;
   }
 

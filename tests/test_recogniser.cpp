@@ -2,6 +2,7 @@
 #define BOOST_TEST_MODULE recogniser
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 
@@ -229,4 +230,67 @@ BOOST_AUTO_TEST_CASE(cuts_of_facenet) {
   BOOST_TEST(std::fabs(double(r.cut_point("embedding").macs) / 1.42e9 - 1) < 0.01);
   refused([&] { r.feature_shape("Block35_1_sum/none"); }, {"Block35_1_sum/none"});
   refused([&] { r.feature_shape("Block35_1_concat"); }, {"goes round it", "Conv2d_4b_3x3"});
+}
+
+// ---- without a tape: plans
+
+namespace {
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+}
+
+// f on rows of x, cut into calls of these sizes.
+template <class F>
+Tensor in_parts(const F& f, const Tensor& x, const std::vector<int64_t>& sizes) {
+  std::vector<Tensor> parts;
+  int64_t begin = 0;
+  for (const int64_t n : sizes) {
+    parts.push_back(f(x.slice_batch(begin, begin + n)));
+    begin += n;
+  }
+  BOOST_REQUIRE_EQUAL(begin, x.dim(0));
+  return concat(parts, 0);
+}
+
+// Planned results agree with those on a tape, and a row's bits do not depend on the call that brings it.
+void rows_stand_alone(const Recogniser& r, const std::string& cut, const Tensor& x,
+                      const std::vector<std::vector<int64_t>>& splits) {
+  const auto features = [&](const Tensor& rows) { return r.features(rows, cut); };
+  const Tensor z = features(x), e = r.embed(x);
+  {
+    Tape tape;
+    const TapeScope scope(tape);
+    BOOST_TEST(relative_error(z, r.features(x, cut)) < 1e-5);
+    BOOST_TEST(relative_error(e, r.embed(x)) < 1e-5);
+  }
+  BOOST_TEST(relative_error(r.embed_from(z, cut), e) < 1e-6);
+  for (const auto& sizes : splits) {
+    BOOST_TEST(same_bits(in_parts(features, x, sizes), z));
+    BOOST_TEST(same_bits(in_parts([&](const Tensor& rows) { return r.embed(rows); }, x, sizes), e));
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_row_has_the_same_bits_in_any_call) {
+  const Recogniser r = small();
+  const Tensor x = randn({77, 3, 4, 5}, 5, DType::f32);
+  rows_stand_alone(r, "r", x, {{1, 76}, {13, 32, 32}, {31, 29, 17}, {64, 3, 5, 5}});
+  const Recogniser copy = r;  // which shares the plans
+  BOOST_TEST(same_bits(copy.embed(x), r.embed(x)));
+  BOOST_TEST((r.embed(x.slice_batch(0, 0)).shape() == Shape{0, 6}));
+  refused([&] { r.features(Tensor::meta({2, 3, 4, 5}), "r"); }, {"net.onnx", "[2,3,4,5]", "no storage"});
+}
+
+BOOST_AUTO_TEST_CASE(plans_of_real_networks) {
+  const std::string folder = models();
+  if (folder.empty()) return;
+  for (const auto& [name, cut] : {std::pair<std::string, std::string>{"facenet_casia_160", "Mixed_6a"},
+                                  {"mobilefacenet_112", "output"}}) {
+    const Recogniser r = Recogniser::load(folder + "/" + name + ".json");
+    const auto& input = r.card().input;
+    const Tensor x = r.preprocess(randn({11, 3, input.height, input.width}, 3, DType::f32));
+    rows_stand_alone(r, cut, x, {{1, 10}, {7, 4}});
+  }
 }

@@ -1,0 +1,353 @@
+#include "tools/bench_workloads.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "advface/decoder.h"
+#include "advface/recogniser.h"
+#include "autograd/plan.h"
+#include "nn/freeze.h"
+#include "nn/layers.h"
+#include "nn/loss.h"
+#include "nn/nets/decoders.h"
+#include "nn/nets/recognisers.h"
+#include "nn/onnx/export.h"
+#include "nn/optim.h"
+#include "tensor/io/atomic_file.h"
+#include "tensor/ops.h"
+#include "tensor/rng.h"
+#include "tools/bench_shapes.h"
+#include "tools/cli.h"
+
+namespace advf::tools {
+namespace {
+
+Tensor uniform(const Shape& shape, uint64_t seed) {
+  std::vector<float> v(static_cast<size_t>(shape.numel()));
+  const Philox rng{seed, 2};
+  for (size_t i = 0; i < v.size(); ++i) v[i] = float(rng.uniform(i, 0.0, 1.0));
+  return Tensor::from(v, shape);
+}
+
+// The products on a tape: their operations, and the bytes of their operands if everything else were free.
+Cost cost_of(const Tape& tape) {
+  Cost cost;
+  for (const Record& r : tape.records()) {
+    OpCall call{r.op, r.attrs, {}, {}};
+    for (const Tensor& t : r.in) call.in.push_back({t.shape(), t.dtype(), t.defined()});
+    for (const Tensor& t : r.out) call.out.push_back({t.shape(), t.dtype()});
+    const double flops = flops_of(call);
+    cost.flops += flops;
+    if (flops == 0) continue;
+    for (const auto* list : {&call.in, &call.out})
+      for (const ValueInfo& v : *list)
+        if (v.defined) cost.bytes += double(v.shape.numel()) * double(size_of(v.dtype));
+  }
+  return cost;
+}
+// Of what `body` runs on a tape of its own; `body` may call backward() with retain.
+Cost cost_of(const std::function<void(Tape&)>& body) {
+  Tape tape;
+  const TapeScope scope(tape);
+  body(tape);
+  return cost_of(tape);
+}
+
+// ---- W1
+
+struct Training {
+  static constexpr int64_t kBatch = 32;
+  std::unique_ptr<Module> net = make_decoder({"deconv", {512}, 112, 512}, 1);
+  Adam adam{net->parameters()};
+  Tensor z = uniform({kBatch, 512}, 1), target = uniform({kBatch, 3, 112, 112}, 2);
+
+  Cost cost() {
+    return cost_of([&](Tape& tape) {
+      backward(tape, l1_loss(net->forward(z), target), values(net->parameters()), true);
+    });
+  }
+  void step() {
+    Tape tape;
+    Tensor loss;
+    {
+      const TapeScope scope(tape);
+      loss = l1_loss(net->forward(z), target);
+    }
+    adam.step(backward(tape, loss, values(net->parameters())), 1e-3);
+  }
+};
+
+// ---- W2, W5
+
+// One iteration of ascent on |S(P(z + d)) - base|^2; P normalises where features are unit vectors.
+class Pgd {
+ public:
+  static constexpr double kAlpha = 0.005, kEpsilon = 0.02;
+
+  Pgd(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain domain)
+      : net_(std::move(net)), domain_(domain), z_(z) {
+    net_->train(false);
+    base_ = net_->forward(z_);
+    delta_ = affine(z_, 0.01, 0);
+  }
+
+  void eager() {
+    Tape tape;
+    const TapeScope scope(tape);
+    delta_ = step(z_, delta_, base_, tape, false);
+  }
+  // Inputs z, d, base; d goes round.
+  std::shared_ptr<PlanState> plan() const {
+    Tape tape(Tape::Keep::everything);
+    const Tensor z = Tensor::meta(z_.shape()), delta = Tensor::meta(z_.shape()),
+                 base = Tensor::meta(base_.shape());
+    Tensor next;
+    {
+      const MetaScope meta;
+      const TapeScope scope(tape);
+      next = step(z, delta, base, tape, true);
+    }
+    const Tensor in[] = {z, delta, base};
+    const Carry round{delta, next};
+    const auto state =
+        std::make_shared<PlanState>(compile(tape, in, std::span(&next, 1), std::span(&round, 1)));
+    state->set(0, z_);
+    state->set(1, delta_);
+    state->set(2, base_);
+    return state;
+  }
+  Cost cost() const {
+    return cost_of([&](Tape& tape) {
+      const Tensor image = forward(z_, delta_);
+      backward(tape, sum_all(power(sub(image, base_), 2)), {delta_}, true);
+    });
+  }
+
+ private:
+  Tensor forward(const Tensor& z, const Tensor& delta) const {
+    const Tensor u = add(z, delta);
+    return net_->forward(domain_ == FeatureDomain::sphere ? l2_normalise(u) : u);
+  }
+  Tensor step(const Tensor& z, const Tensor& delta, const Tensor& base, Tape& tape, bool frozen) const {
+    const Tensor image = forward(z, delta);
+    if (frozen) tape = fold_batch_norm(tape, std::span(&image, 1));
+    const Tensor loss = sum_all(power(sub(image, base), 2));
+    return pgd_step(delta, backward(tape, loss, {delta}, frozen)[0], kAlpha, kEpsilon);
+  }
+
+  std::shared_ptr<Module> net_;
+  FeatureDomain domain_;
+  Tensor z_, base_, delta_;
+};
+
+class Bilinear : public Module {
+ public:
+  explicit Bilinear(int64_t side) : side_(side) {}
+  Tensor forward(const Tensor& x) override { return resize2d(x, {.size = {side_, side_}}); }
+
+ private:
+  int64_t side_;
+};
+
+// 64x38x38 -> 3x64x64
+std::shared_ptr<Module> map_decoder() {
+  const auto net = std::make_shared<Sequential>();
+  const auto norm = [&](int64_t channels) {
+    net->add<BatchNorm>(channels);
+    net->add<ReLU>();
+  };
+  for (int64_t in : {64, 128, 128}) {
+    net->add<Conv2d>(in, 128, ConvOptions{.kernel = 3, .pad = 1, .bias = false});
+    norm(128);
+  }
+  net->add<ConvTranspose2d>(128, 64, ConvOptions{.kernel = 4, .stride = 2, .pad = 1, .bias = false});
+  norm(64);
+  net->add<Conv2d>(64, 64, ConvOptions{.kernel = 3, .pad = 1, .bias = false});
+  norm(64);
+  net->add<Bilinear>(64);
+  net->add<Conv2d>(64, 3, ConvOptions{.kernel = 3, .pad = 1});
+  net->add<Sigmoid>();
+  net->initialise(1);
+  return net;
+}
+
+// ---- W3, W4
+
+std::string mobilefacenet_onnx() {
+  const RecogniserSpec spec{.name = "mobilefacenet"};
+  const auto net = make_recogniser(spec, 1);
+  net->train(false);
+  Tape tape(Tape::Keep::everything);
+  const Tensor x = Tensor::zeros({1, 3, spec.image_size, spec.image_size});
+  Tensor y;
+  {
+    const TapeScope scope(tape);
+    y = net->forward(x);
+  }
+  return to_onnx("mobilefacenet", tape, x, "input", {{y, "embedding"}});
+}
+
+Recogniser mobilefacenet() {
+  RecogniserCard card;
+  card.path = card.model = "mobilefacenet";
+  card.metric = "cosine";
+  card.input = {"input", 112, 112, "RGB", 127.5, 1 / 127.5};
+  card.embedding = {"embedding", 128, false, true};
+  card.default_cut = "embedding";
+  return Recogniser::from_bytes(card, mobilefacenet_onnx());
+}
+
+struct Built {
+  Cost cost;
+  std::vector<Variant> variants;
+};
+
+Built forward_pass(Recogniser loaded, int64_t batch) {
+  const auto net = std::make_shared<Recogniser>(std::move(loaded));
+  const auto& input = net->card().input;
+  const Tensor x = net->preprocess(uniform({batch, 3, input.height, input.width}, 3));
+  return {cost_of([&](Tape&) { net->embed(x); }),
+          {{"eager",
+            [net, x] {
+              net->model().run({{net->card().input.name, x}}, {net->card().embedding.name});
+            }},
+           {"plan", [net, x] { net->embed(x); }}}};
+}
+
+Built pgd_iteration(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain domain) {
+  const auto pgd = std::make_shared<Pgd>(std::move(net), z, domain);
+  const auto state = pgd->plan();
+  return {pgd->cost(), {{"eager", [pgd] { pgd->eager(); }}, {"plan", [state] { state->run(); }}}};
+}
+
+Built training_step() {
+  const auto training = std::make_shared<Training>();
+  return {training->cost(), {{"eager", [training] { training->step(); }}}};
+}
+
+struct Workload {
+  std::string id, title, unit;
+  double units = 0;
+  std::vector<std::string> variants;  // what build() returns
+  bool needs_facenet = false;
+  std::function<Built(const std::string& facenet)> build;
+};
+
+std::vector<Workload> workloads() {
+  std::vector<Workload> list;
+  list.push_back({"W1",
+                  "training step, 512 -> 3x112x112, batch 32",
+                  "images",
+                  32,
+                  {"eager"},
+                  false,
+                  [](const std::string&) { return training_step(); }});
+  list.push_back({"W2",
+                  "PGD iteration, 512 -> 3x112x112, batch 32",
+                  "image-iterations",
+                  32,
+                  {"eager", "plan"},
+                  false,
+                  [](const std::string&) {
+                    return pgd_iteration(make_decoder(DecoderSpec{"deconv", {512}, 112, 512}, 1),
+                                         random_features(32, 512), FeatureDomain::sphere);
+                  }});
+  for (const int64_t batch : {16, 1})
+    list.push_back(
+        {"W3",
+         "FaceNet forward, batch " + std::to_string(batch),
+         "images",
+         double(batch),
+         {"eager", "plan"},
+         true,
+         [batch](const std::string& card) { return forward_pass(Recogniser::load(card), batch); }});
+  list.push_back({"W4",
+                  "MobileFaceNet forward, batch 16",
+                  "images",
+                  16,
+                  {"eager", "plan"},
+                  false,
+                  [](const std::string&) { return forward_pass(mobilefacenet(), 16); }});
+  list.push_back({"W5",
+                  "PGD iteration, 64x38x38 -> 3x64x64, batch 8",
+                  "image-iterations",
+                  8,
+                  {"eager", "plan"},
+                  false,
+                  [](const std::string&) {
+                    return pgd_iteration(map_decoder(), uniform({8, 64, 38, 38}, 5), FeatureDomain::real);
+                  }});
+  return list;
+}
+
+}  // namespace
+
+Tensor random_features(int64_t n, int64_t dimension) {
+  std::vector<float> v(size_t(n * dimension));
+  const Philox rng{1, 7};
+  for (size_t i = 0; i < v.size(); ++i) v[i] = float(rng.normal(i));
+  return l2_normalise(Tensor::from(v, {n, dimension}));
+}
+
+void write_mobilefacenet(const std::string& path) {
+  AtomicFile file(path);
+  file.write(mobilefacenet_onnx());
+  file.commit();
+}
+
+bool measure_variants(const std::string& id, const std::string& title, double units, const std::string& unit,
+                      const Cost& cost, const std::vector<Variant>& variants, int repeat, Report& report) {
+  constexpr double kLeast = 0.02;  // seconds of a measurement
+  struct Running {
+    const Variant* variant;
+    int calls = 1;
+    std::vector<double> times = {};
+  };
+  std::vector<Running> running;
+  for (const Variant& v : variants)
+    if (report.wanted(id + " " + v.name, title)) running.push_back({&v});
+  for (Running& r : running) {
+    r.variant->run();  // to warm up
+    r.calls = int(std::clamp(kLeast / std::max(seconds_of(r.variant->run), 1e-7), 1.0, 1000.0));
+  }
+  std::vector<double> peaks;
+  for (int i = 0; i < repeat && !running.empty(); ++i) {
+    peaks.push_back(peak_flops_now());
+    for (Running& r : running) {
+      if (interrupted()) return false;
+      const auto several = [&] {
+        for (int c = 0; c < r.calls; ++c) r.variant->run();
+      };
+      r.times.push_back(seconds_of(several) / r.calls);
+    }
+  }
+  if (running.empty()) return true;
+  std::nth_element(peaks.begin(), peaks.begin() + std::ptrdiff_t(peaks.size() / 2), peaks.end());
+  BenchRow row{"", title, {}, cost, units, unit, peaks[peaks.size() / 2]};
+  for (Running& r : running) {
+    row.group = id + " " + r.variant->name;
+    row.time = Timing::of(r.times);
+    report.add(row).update({{"workload", id}, {"variant", r.variant->name}});
+  }
+  report.floors(row);
+  return true;
+}
+
+bool bench_workloads(const WorkloadOptions& options, Report& report) {
+  for (const Workload& w : workloads()) {
+    if (interrupted()) return false;
+    if (std::none_of(w.variants.begin(), w.variants.end(),
+                     [&](const std::string& v) { return report.wanted(w.id + " " + v, w.title); }))
+      continue;
+    if (w.needs_facenet && options.facenet.empty()) {
+      report.say(w.id + " " + w.title + ": skipped; give the card of FaceNet with --facenet");
+      continue;
+    }
+    const Built built = w.build(options.facenet);
+    if (!measure_variants(w.id, w.title, w.units, w.unit, built.cost, built.variants, options.repeat, report))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace advf::tools
