@@ -17,4 +17,9 @@ Tape remove_dead_code(const Tape& tape, std::span<const Tensor> outputs);
 // a zero. Runs ops on the current backend.
 Tape simplify(const Tape& tape, std::span<const Tensor> inputs, std::span<const Tensor> outputs);
 
+// Products (conv2d, conv_transpose2d, matmul) take over what happens to their result next, where nobody else
+// reads it: + residual, then relu, leaky_relu, prelu or the gradient of the first two, also through a
+// reshape. For a tape that nobody will differentiate any more. In one backend values keep their bits.
+Tape fuse_epilogue(const Tape& tape, std::span<const Tensor> outputs);
+
 }  // namespace advf

@@ -26,7 +26,7 @@ class PlanCompiler {
             "a carried output of shape ", c.output.shape(), " for an input of shape ", c.input.shape());
       wanted.push_back(c.output);
     }
-    tape_ = remove_dead_code(simplify(tape, inputs_, wanted), wanted);
+    tape_ = fuse_epilogue(remove_dead_code(simplify(tape, inputs_, wanted), wanted), wanted);
   }
 
   std::shared_ptr<const Plan> run() {

@@ -1,8 +1,10 @@
 #include "nn/freeze.h"
 
 #include <cmath>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "tensor/backend.h"
@@ -65,34 +67,56 @@ int64_t output_of(const Record& product, int64_t element) {
   return std::get<MatmulAttrs>(product.attrs).transpose_b ? element / w[1] : element % w[1];
 }
 
-// The product with the batch norm in its weight and bias, written to `out`.
-Record folded(const Record& product, const Record& norm, const Tensor& out) {
-  const Tensor &weight = product.in[1], &bias = product.in[2];
-  const std::vector<double> gamma = values_of(norm.in[1]), beta = values_of(norm.in[2]),
-                            mean = values_of(norm.in[3]), var = values_of(norm.in[4]);
-  const int64_t outputs = outputs_of(product), per_channel = outputs / int64_t(gamma.size());
-  const double eps = std::get<ScalarAttrs>(norm.attrs).a;
-  std::vector<double> scale(static_cast<size_t>(outputs)), b = scale, w = values_of(weight);
-  if (bias.defined()) b = values_of(bias);
-  for (size_t o = 0; o < scale.size(); ++o) {
-    const size_t c = o / size_t(per_channel);
-    scale[o] = gamma[c] / std::sqrt(var[c] + eps);
-    b[o] = (b[o] - mean[c]) * scale[o] + beta[c];
+// y = scale x + shift, per channel.
+struct Scaling {
+  size_t operand = 0;  // the record's input that is x
+  std::vector<double> scale, shift;
+};
+// What a record does to its operand, if that is all it does: a batch norm with fixed statistics, or a product
+// with one fixed number.
+std::optional<Scaling> scaling_of(const Record& r, const Readers& uses) {
+  if (r.op == &op_affine) {
+    const auto& s = std::get<ScalarAttrs>(r.attrs);
+    return Scaling{0, {s.a}, {s.b}};
   }
-  for (size_t i = 0; i < w.size(); ++i) w[i] *= scale[size_t(output_of(product, int64_t(i)))];
+  if (r.op == &op_mul)
+    for (size_t i = 0; i < 2; ++i)
+      if (uses.constant(r.in[1 - i]) && r.in[1 - i].numel() == 1 && r.in[i].shape() == r.out[0].shape())
+        return Scaling{i, values_of(r.in[1 - i]), {0}};
+  if (r.op != &op_batch_norm_eval) return {};
+  for (size_t i = 1; i < 5; ++i)
+    if (!uses.constant(r.in[i])) return {};
+  const std::vector<double> gamma = values_of(r.in[1]), beta = values_of(r.in[2]), mean = values_of(r.in[3]),
+                            var = values_of(r.in[4]);
+  Scaling s{0, std::vector<double>(gamma.size()), std::vector<double>(gamma.size())};
+  for (size_t c = 0; c < gamma.size(); ++c) {
+    s.scale[c] = gamma[c] / std::sqrt(var[c] + std::get<ScalarAttrs>(r.attrs).a);
+    s.shift[c] = beta[c] - mean[c] * s.scale[c];
+  }
+  return s;
+}
+
+// The product with the scaling in its weight and bias, written to `out`.
+Record folded(const Record& product, const Scaling& s, const Tensor& out) {
+  const Tensor &weight = product.in[1], &bias = product.in[2];
+  const int64_t outputs = outputs_of(product), per_channel = outputs / int64_t(s.scale.size());
+  std::vector<double> b(static_cast<size_t>(outputs), 0.0), w = values_of(weight);
+  if (bias.defined()) b = values_of(bias);
+  const auto channel = [&](int64_t output) { return size_t(output / per_channel); };
+  for (size_t o = 0; o < b.size(); ++o)
+    b[o] = b[o] * s.scale[channel(int64_t(o))] + s.shift[channel(int64_t(o))];
+  for (size_t i = 0; i < w.size(); ++i) w[i] *= s.scale[channel(output_of(product, int64_t(i)))];
   return {product.op,
           product.attrs,
           {product.in[0], constant(w, weight.shape(), weight), constant(b, {outputs}, weight)},
           {out}};
 }
 
-// The records from a product to the batch norm that ends it; empty where there is nothing to fold.
-std::vector<size_t> foldable_chain(const Tape& tape, const Readers& uses, size_t norm) {
+// The records from a product to the scaling that ends it; empty where there is nothing to fold.
+std::vector<size_t> foldable_chain(const Tape& tape, const Readers& uses, size_t last, const Scaling& s) {
   const std::vector<Record>& records = tape.records();
-  for (size_t i = 1; i < 5; ++i)
-    if (!uses.constant(records[norm].in[i])) return {};
-  std::vector<size_t> chain{norm};
-  const Tensor& wanted = records[norm].in[0];
+  std::vector<size_t> chain{last};
+  const Tensor& wanted = records[last].in[s.operand];
   for (Tensor x = wanted; uses.read_once(x);) {
     const size_t* at = uses.producer(x);
     if (!at) return {};
@@ -104,32 +128,33 @@ std::vector<size_t> foldable_chain(const Tape& tape, const Readers& uses, size_t
     }
     if (r.op != &op_conv2d && r.op != &op_conv_transpose2d && r.op != &op_matmul) return {};
     if (!uses.constant(r.in[1]) || (r.in[2].defined() && !uses.constant(r.in[2]))) return {};
-    // A reshape of (N, columns) may only group the columns; images must come as they are.
+    // A reshape of (N, columns) may only group the columns; images must come as they are. One number for all
+    // channels does not mind.
     const bool grouped = r.op == &op_matmul && wanted.dim(0) == r.out[0].dim(0) && wanted.dim(1) > 0;
-    if (r.out[0].shape() != wanted.shape() && !grouped) return {};
+    if (s.scale.size() > 1 && r.out[0].shape() != wanted.shape() && !grouped) return {};
     return {chain.rbegin(), chain.rend()};
   }
   return {};
 }
 
-}  // namespace
-
-Tape fold_batch_norm(const Tape& tape, std::span<const Tensor> outputs) {
-  const MetaScope real(false);
+// One round: a product takes over at most one scaling.
+Tape fold_once(const Tape& tape, std::span<const Tensor> outputs, bool* changed) {
   const Readers uses(tape, outputs);
   const std::vector<Record>& records = tape.records();
   std::unordered_set<size_t> gone;
-  std::unordered_map<size_t, std::vector<Record>> instead;  // of a batch norm
+  std::unordered_map<size_t, std::vector<Record>> instead;  // of a scaling
   for (size_t i = 0; i < records.size(); ++i) {
-    if (records[i].op != &op_batch_norm_eval) continue;
-    const std::vector<size_t> chain = foldable_chain(tape, uses, i);
+    const auto scaling = scaling_of(records[i], uses);
+    if (!scaling) continue;
+    const std::vector<size_t> chain = foldable_chain(tape, uses, i, *scaling);
     if (chain.empty()) continue;
-    const Record &product = records[chain[0]], &norm = records[i];
-    const bool direct = product.out[0].shape() == norm.out[0].shape();
-    const Tensor flat = direct ? norm.out[0] : Tensor::meta(product.out[0].shape(), product.out[0].dtype());
-    instead[i].push_back(folded(product, norm, flat));
-    if (!direct) instead[i].push_back({&op_reshape, ShapeAttrs{norm.out[0].shape()}, {flat}, {norm.out[0]}});
+    const Record &product = records[chain[0]], &last = records[i];
+    const bool direct = product.out[0].shape() == last.out[0].shape();
+    const Tensor flat = direct ? last.out[0] : Tensor::meta(product.out[0].shape(), product.out[0].dtype());
+    instead[i].push_back(folded(product, *scaling, flat));
+    if (!direct) instead[i].push_back({&op_reshape, ShapeAttrs{last.out[0].shape()}, {flat}, {last.out[0]}});
     gone.insert(chain.begin(), chain.end());
+    *changed = true;
   }
   Tape result(Tape::Keep::everything);
   for (size_t i = 0; i < records.size(); ++i) {
@@ -137,6 +162,16 @@ Tape fold_batch_norm(const Tape& tape, std::span<const Tensor> outputs) {
     if (const auto found = instead.find(i); found != instead.end())
       for (const Record& r : found->second) result.record(*r.op, r.attrs, r.in, r.out);
   }
+  return result;
+}
+
+}  // namespace
+
+Tape fold_batch_norm(const Tape& tape, std::span<const Tensor> outputs) {
+  const MetaScope real(false);
+  bool changed = false;
+  Tape result = fold_once(tape, outputs, &changed);
+  while (std::exchange(changed, false)) result = fold_once(result, outputs, &changed);
   return result;
 }
 

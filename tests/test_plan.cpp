@@ -86,6 +86,13 @@ Tape trace(const std::function<void(Tape&)>& f) {
   return tape;
 }
 
+Tensor run_tape(const Tape& tape, const Tensor& in, const Tensor& out, const Tensor& value) {
+  PlanState state(compile(tape, std::span(&in, 1), std::span(&out, 1)));
+  state.set(0, value);
+  state.run();
+  return state.get(0);
+}
+
 // One step of projected gradient ascent on |S(norm(z + d)) - base|^2, as protect() takes it.
 struct Step {
   Tensor z, delta, base, distances, loss, grad, next;
@@ -254,6 +261,89 @@ BOOST_AUTO_TEST_CASE(simplify_keeps_the_bits) {
   state.set(0, value);
   state.run();
   BOOST_TEST(same_bits(state.get(0), f(value)));
+}
+
+// Each pattern: the kernels that are left, and the bits of the tape before on both backends.
+BOOST_AUTO_TEST_CASE(products_take_over_what_follows) {
+  struct Case {
+    const char* name;
+    Shape x;
+    std::function<Tensor(const Tensor& x)> f;
+    std::vector<std::string> kernels;
+  };
+  const auto weight = [](const Shape& s, uint64_t seed) {
+    return randn(s, seed, DType::f32).to(current_backend());
+  };
+  for (const char* device : {"reference", "cpu"}) {
+    const BackendScope scope(backend(device));
+    const Tensor w = weight({6, 6, 3, 3}, 1), b = weight({6}, 2), up = weight({6, 6, 4, 4}, 3),
+                 lin = weight({24, 5}, 4), slopes = weight({6}, 5), kept = weight({3, 6, 7, 6}, 6),
+                 row = weight({1, 6, 1, 1}, 8);
+    const ConvAttrs same{.pad = {1, 1, 1, 1}};
+    const ConvAttrs twice{.stride = {2, 2}, .pad = {1, 1, 1, 1}, .size = {14, 12}};
+    const Shape image{3, 6, 7, 6};
+    const Case cases[] = {
+        {"relu", image, [&](const Tensor& x) { return relu(conv2d(x, w, b, same)); }, {"conv2d_fused"}},
+        {"prelu",
+         image,
+         [&](const Tensor& x) { return prelu(conv2d(x, w, b, same), slopes); },
+         {"conv2d_fused"}},
+        {"residual, then leaky relu",
+         image,
+         [&](const Tensor& x) { return leaky_relu(add(x, conv2d(x, w, {}, same)), 0.1); },
+         {"conv2d_fused"}},
+        {"a residual that is a product itself",
+         image,
+         [&](const Tensor& x) { return add(conv2d(x, w, {}, same), conv2d(x, w, b, same)); },
+         {"conv2d", "conv2d_fused"}},
+        {"gradient of relu",
+         image,
+         [&](const Tensor& x) {
+           return apply1(op_relu_grad, {}, {kept, conv2d(x, w, {}, same)});
+         },
+         {"conv2d_fused"}},
+        {"transposed",
+         image,
+         [&](const Tensor& x) { return relu(conv_transpose2d(x, up, b, twice)); },
+         {"conv_transpose2d_fused"}},
+        {"linear, seen as an image",
+         {3, 5},
+         [&](const Tensor& x) {
+           return relu(reshape(linear(x, lin), {3, 6, 2, 2}));
+         },
+         {"matmul_fused"}},
+        {"two activations",
+         image,
+         [&](const Tensor& x) { return relu(tanh(relu(conv2d(x, w, b, same)))); },
+         {"conv2d_fused", "tanh", "relu"}},
+        {"an activation before the residual",
+         image,
+         [&](const Tensor& x) { return add(relu(conv2d(x, w, b, same)), x); },
+         {"conv2d_fused", "add"}},
+        {"a product with two readers",
+         image,
+         [&](const Tensor& x) {
+           const Tensor y = conv2d(x, w, b, same);
+           return mul(relu(y), y);
+         },
+         {"conv2d", "relu", "mul"}},
+        {"a sum that repeats rows",
+         image,
+         [&](const Tensor& x) { return add(conv2d(x, w, {}, same), row); },
+         {"conv2d", "add"}},
+    };
+    for (const Case& c : cases) {
+      const Tensor x = Tensor::meta(c.x), value = weight(c.x, 9);
+      Tensor y;
+      const Tape tape = trace([&](Tape&) { y = c.f(x); });
+      const Tape fused = fuse_epilogue(tape, std::span(&y, 1));
+      std::vector<std::string> kernels;
+      for (const std::string& name : names(fused))
+        if (name != "reshape") kernels.push_back(name);
+      BOOST_TEST(kernels == c.kernels, c.name << boost::test_tools::per_element());
+      BOOST_TEST(same_bits(run_tape(fused, x, y, value), c.f(value)), c.name << " on " << device);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_plan_equals_eager_execution) {
@@ -465,19 +555,13 @@ Tensor norm(const Tensor& x, uint64_t seed) {
   return batch_norm_eval(x, s[0], s[1], s[2], s[3], 1e-3);
 }
 
-Tensor run_tape(const Tape& tape, const Tensor& in, const Tensor& out, const Tensor& value) {
-  PlanState state(compile(tape, std::span(&in, 1), std::span(&out, 1)));
-  state.set(0, value);
-  state.run();
-  return state.get(0);
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(batch_norm_folds_into_the_product_before_it) {
   const auto weight = [](const Shape& s, uint64_t seed) { return randn(s, seed, DType::f32); };
   const Tensor wc = weight({6, 2, 3, 3}, 1), bc = weight({6}, 2), wt = weight({4, 3, 4, 4}, 3),
-               wl = weight({24, 5}, 4), wr = weight({5, 24}, 5), bl = weight({24}, 6);
+               wl = weight({24, 5}, 4), wr = weight({5, 24}, 5), bl = weight({24}, 6),
+               scale = Tensor::full({}, 0.17);
   const ConvAttrs conv{.stride = {2, 1}, .pad = {1, 1, 1, 1}, .groups = 2};
   const ConvAttrs up{.stride = {2, 2}, .pad = {1, 1, 1, 1}, .groups = 2, .size = {10, 12}};
   struct Case {
@@ -497,13 +581,17 @@ BOOST_AUTO_TEST_CASE(batch_norm_folds_into_the_product_before_it) {
        [&](const Tensor& x) {
          return norm(reshape(linear(x, wl), {3, 6, 2, 2}), 60);
        }},
+      {"scaled twice",
+       {3, 4, 5, 6},
+       [&](const Tensor& x) { return affine(mul(norm(conv2d(x, wc, bc, conv), 20), scale), -2, 0.5); }},
   };
   for (const Case& c : cases) {
     const Tensor x = Tensor::meta(c.x), value = randn(c.x, 9, DType::f32);
     Tensor y;
     const Tape tape = trace([&](Tape&) { y = c.f(x); });
     const Tape folded = fold_batch_norm(tape, std::span(&y, 1));
-    for (const Record& r : folded.records()) BOOST_TEST(r.op != &op_batch_norm_eval, c.name);
+    for (const Record& r : folded.records())
+      BOOST_TEST((r.op != &op_batch_norm_eval && r.op != &op_mul && r.op != &op_affine), c.name);
     const double error = relative_error(run_tape(folded, x, y, value), run_tape(tape, x, y, value));
     BOOST_TEST(error < 1e-6, c.name << ": " << error);
   }

@@ -21,15 +21,16 @@ struct BindArgs {
 using BindFn = std::unique_ptr<BoundOp> (*)(const BindArgs& args);
 
 // Every op with a fast kernel: the backend's table and these declarations come from this one list.
-#define ADVF_CPU_FAST_OPS(op)                                                                               \
-  op(conv2d) op(conv_transpose2d) op(conv2d_grad_weight) op(matmul) op(add) op(sub) op(mul) op(div)         \
-      op(affine) op(power) op(exp) op(log) op(abs) op(sign) op(clamp) op(clamp_grad) op(relu) op(relu_grad) \
-          op(leaky_relu) op(leaky_relu_grad) op(sigmoid) op(sigmoid_grad) op(tanh) op(tanh_grad) op(prelu)  \
-              op(prelu_grad) op(sgd_step) op(adam_step) op(pgd_step) op(reduce_sum) op(batch_norm_train)    \
-                  op(batch_norm_train_grad) op(batch_norm_eval) op(l2_normalise) op(l2_normalise_grad)      \
-                      op(max_pool2d) op(max_pool2d_grad) op(avg_pool2d) op(avg_pool2d_grad) op(resize2d)    \
-                          op(resize2d_grad) op(concat) op(slice) op(pad) op(permute) op(broadcast_to)       \
-                              op(erf) op(softmax) op(batch_matmul)
+#define ADVF_CPU_FAST_OPS(op)                                                                                \
+  op(conv2d) op(conv_transpose2d) op(conv2d_grad_weight) op(matmul) op(conv2d_fused)                         \
+      op(conv_transpose2d_fused) op(matmul_fused) op(add) op(sub) op(mul) op(div) op(affine) op(power)       \
+          op(exp) op(log) op(abs) op(sign) op(clamp) op(clamp_grad) op(relu) op(relu_grad) op(leaky_relu)    \
+              op(leaky_relu_grad) op(sigmoid) op(sigmoid_grad) op(tanh) op(tanh_grad) op(prelu)              \
+                  op(prelu_grad) op(sgd_step) op(adam_step) op(pgd_step) op(reduce_sum) op(batch_norm_train) \
+                      op(batch_norm_train_grad) op(batch_norm_eval) op(l2_normalise) op(l2_normalise_grad)   \
+                          op(max_pool2d) op(max_pool2d_grad) op(avg_pool2d) op(avg_pool2d_grad) op(resize2d) \
+                              op(resize2d_grad) op(concat) op(slice) op(pad) op(permute) op(broadcast_to)    \
+                                  op(erf) op(softmax) op(batch_matmul)
 
 #define ADVF_DECLARE_BIND(name) std::unique_ptr<BoundOp> bind_##name(const BindArgs& args);
 ADVF_CPU_FAST_OPS(ADVF_DECLARE_BIND)

@@ -19,7 +19,9 @@ struct Phase {
   std::vector<int> kernel_tap;  // of each tap of the source, its index ky * kw + kx in the weight
   Gemm gemm;
   int64_t packed = 0;      // where this phase's weights start in the packed weights of a group
-  int64_t first_tile = 0;  // over all groups
+  int64_t first_tile = 0;  // over all groups; of the pair, where `paired`
+  // The next phase's pixels lie between this one's: both are computed, then stored together.
+  bool paired = false;
 };
 
 class ConvOp : public BoundOp {
@@ -35,8 +37,10 @@ class ConvOp : public BoundOp {
     for (Phase& p : phases_) {
       p.packed = packed_per_group_;
       packed_per_group_ += p.gemm.packed_a();
-      p.first_tile = tiles_;
-      tiles_ += p.gemm.tiles() * groups_;
+      const bool second = &p != phases_.data() && (&p)[-1].paired;
+      p.first_tile = second ? (&p)[-1].first_tile : tiles_;
+      if (!second) tiles_ += p.gemm.tiles() * groups_;
+      if (p.paired) pair_floats_ = std::max(pair_floats_, (p.gemm.c_floats() + 15) / 16 * 16);
       a_blocks_ += p.gemm.a_blocks() * groups_;
       lane_floats_ = std::max(lane_floats_, p.gemm.lane_floats());
       max_width_ = std::max(max_width_, p.gemm.width());
@@ -70,46 +74,67 @@ class ConvOp : public BoundOp {
     std::byte* lanes = arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
     for_each_tile(lanes_, tiles_, [&](int64_t tile, int64_t lane) {
       size_t p = phases_.size() - 1;
-      while (phases_[p].first_tile > tile) --p;
+      while (phases_[p].first_tile > tile || (p > 0 && phases_[p - 1].paired)) --p;
       Arena area(lanes + lane * int64_t(lane_bytes_));
-      run_tile(phases_[p], tile - phases_[p].first_tile, in, out, packed, area);
+      run_tile(&phases_[p], tile - phases_[p].first_tile, in, out, packed, area);
     });
   }
 
  private:
   struct Lane {
-    float* gemm;
+    float *gemm, *even;
     PixelChunk* chunks;
     StoreRun* runs;
   };
   Lane take_lane(Arena& arena) const {
-    return {arena.take<float>(lane_floats_), arena.take<PixelChunk>(max_taps_ * max_width_),
-            arena.take<StoreRun>(max_width_)};
+    return {arena.take<float>(lane_floats_), arena.take<float>(pair_floats_),
+            arena.take<PixelChunk>(max_taps_ * max_width_), arena.take<StoreRun>(max_width_)};
   }
 
-  void run_tile(const Phase& p, int64_t tile, std::span<const View> in, std::span<const View> out,
+  // A tile of one phase, or of a pair.
+  void run_tile(const Phase* phase, int64_t tile, std::span<const View> in, std::span<const View> out,
                 const float* packed, Arena& area) const {
     const Lane lane = take_lane(area);
-    const int64_t group = tile / p.gemm.tiles(), pixels = p.gemm.n();
-    const float* source = in[0].as<const float>() + group * weights_.in * p.source.plane();
-    const auto panel_of = [&](float* dst, int64_t pixel, int64_t k_begin, int64_t k_end) {
-      if (k_end == k_begin) return dst;
-      const int pieces = p.source.make_chunks(pixel, pixels, p.gemm.vectors(), kernels_->lanes, lane.chunks);
-      kernels_->pack_pixels(dst, p.gemm.vectors(), source, p.source.plane(), k_begin, k_end, p.source.taps(),
-                            lane.chunks, pieces, int(p.source.stride_x));
-      return dst;
+    const Gemm& gemm = phase->gemm;
+    const int64_t group = tile / gemm.tiles();
+    const float* weights = packed + group * packed_per_group_;
+    tile %= gemm.tiles();
+    const auto panels_of = [&](const Phase& p) {
+      return [&, source = in[0].as<const float>() + group * weights_.in * p.source.plane()](
+                 float* dst, int64_t pixel, int64_t k_begin, int64_t k_end) {
+        if (k_end == k_begin) return dst;
+        const int pieces =
+            p.source.make_chunks(pixel, gemm.n(), gemm.vectors(), kernels_->lanes, lane.chunks);
+        kernels_->pack_pixels(dst, gemm.vectors(), source, p.source.plane(), k_begin, k_end, p.source.taps(),
+                              lane.chunks, pieces, int(p.source.stride_x));
+        return dst;
+      };
     };
-    const auto store = [&](const float* c, int64_t row, int64_t rows, int64_t pixel) {
+    const auto store = [&](const float* c, const float* odd, int64_t row, int64_t rows, int64_t pixel) {
       StoreArgs args;
-      args.dst_stride = plane_out_, args.element_stride = p.target.element_stride;
-      args.src = c, args.src_stride = p.gemm.width(), args.rows = int(rows);
-      args.runs = lane.runs, args.num_runs = p.target.make_runs(pixel, pixels, p.gemm.width(), lane.runs);
+      args.dst_stride = plane_out_, args.element_stride = phase->target.element_stride;
+      args.src = c, args.odd = odd, args.src_stride = gemm.width(), args.rows = int(rows);
+      args.runs = lane.runs;
+      args.num_runs = phase->target.make_runs(pixel, gemm.n(), gemm.width(), lane.runs);
       const int64_t channel = group * weights_.out + row;
       epilogue_.point(args, in, out, channel * plane_out_, channel);
       kernels_->store_rows(args);
     };
-    p.gemm.run_tile(tile % p.gemm.tiles(), packed + group * packed_per_group_ + p.packed, lane.gemm, panel_of,
-                    store);
+    if (!phase->paired) {
+      gemm.run_tile(tile, weights + phase->packed, lane.gemm, panels_of(*phase),
+                    [&](const float* c, int64_t row, int64_t rows, int64_t pixel) {
+                      store(c, nullptr, row, rows, pixel);
+                    });
+      return;
+    }
+    gemm.compute_tile(tile, weights + phase->packed, lane.gemm, lane.even, panels_of(*phase),
+                      [](int64_t, const float*) {});
+    float* odd = lane.gemm + gemm.panel_floats();
+    const auto [row, rows] = gemm.rows_of(tile);
+    gemm.compute_tile(tile, weights + phase[1].packed, lane.gemm, odd, panels_of(phase[1]),
+                      [&, row = row, rows = rows](int64_t column, const float* c) {
+                        store(lane.even + (c - odd), c, row, rows, column * gemm.width());
+                      });
   }
 
   void pack(const float* weight, float* packed) const {
@@ -137,7 +162,8 @@ class ConvOp : public BoundOp {
   int64_t groups_, plane_out_;
   std::vector<Phase> phases_;
   int lanes_;
-  int64_t packed_per_group_ = 0, tiles_ = 0, a_blocks_ = 0, lane_floats_ = 0, max_width_ = 0, max_taps_ = 0;
+  int64_t packed_per_group_ = 0, tiles_ = 0, a_blocks_ = 0, lane_floats_ = 0, pair_floats_ = 0;
+  int64_t max_width_ = 0, max_taps_ = 0;
   size_t lane_bytes_ = 0;
   std::vector<float> constant_weights_;
 };
@@ -146,17 +172,28 @@ class ConvOp : public BoundOp {
 
 namespace {
 
+// Whether the pixels of two phases of one size alternate in each row of the output.
+bool alternate(const ConvPhase& a, const ConvPhase& b, int64_t row) {
+  return a.target.element_stride == 2 && b.target.base == a.target.base + 1 && a.target.base % row == 0 &&
+         a.target.grid_h == b.target.grid_h && a.target.grid_w == b.target.grid_w &&
+         a.source.taps() == b.source.taps() && a.source.taps() > 0;
+}
+
 std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weights,
                                    std::vector<ConvPhase> parts) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
   if (auto strip = make_strip_conv(args, weights, a.groups, parts)) return strip;
   std::vector<Phase> phases;
-  for (ConvPhase& p : parts) {
+  for (size_t i = 0; i < parts.size(); ++i) {
+    ConvPhase& p = parts[i];
+    const bool second = i > 0 && phases[i - 1].paired;
+    const bool paired =
+        !second && i + 1 < parts.size() && alternate(p, parts[i + 1], args.call.out[0].shape[3]);
     Gemm gemm(args.kernels, weights.out, p.pixels, weights.in * p.source.taps(),
-              a.groups * int64_t(parts.size()));
+              a.groups * int64_t(parts.size()), paired || second);
     p.source.finish();
     p.target.finish();
-    phases.push_back({std::move(p.source), p.target, std::move(p.kernel_tap), std::move(gemm)});
+    phases.push_back({std::move(p.source), p.target, std::move(p.kernel_tap), std::move(gemm), 0, 0, paired});
   }
   auto op = std::make_unique<ConvOp>(args, weights, a.groups, std::move(phases));
   if (const float* weight = args.constant(1)) op->pack_constant(weight);
@@ -183,6 +220,11 @@ std::unique_ptr<BoundOp> bind_conv_transpose2d(const BindArgs& args) {
   const Shape& w = args.call.in[1].shape;
   if (is_depthwise(a, w[1] * a.groups, w[0])) return make_depthwise(args, conv_transpose2d_phases(args.call));
   return make_conv(args, {false, w[0] / a.groups, w[1], w[2] * w[3]}, conv_transpose2d_phases(args.call));
+}
+
+std::unique_ptr<BoundOp> bind_conv2d_fused(const BindArgs& args) { return bind_conv2d(args); }
+std::unique_ptr<BoundOp> bind_conv_transpose2d_fused(const BindArgs& args) {
+  return bind_conv_transpose2d(args);
 }
 
 }  // namespace advf::cpu

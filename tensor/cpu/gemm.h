@@ -58,8 +58,8 @@ class Arena {
 class Gemm {
  public:
   // `siblings`: how many GEMMs of this shape run side by side (groups, phases), which the tiles take into
-  // account.
-  Gemm(const KernelTable& kernels, int64_t m, int64_t n, int64_t k, int64_t siblings);
+  // account; keep: compute_tile will be used.
+  Gemm(const KernelTable& kernels, int64_t m, int64_t n, int64_t k, int64_t siblings, bool keep = false);
 
   int64_t m() const { return rows_.total; }
   int64_t n() const { return n_; }
@@ -67,9 +67,18 @@ class Gemm {
   int vectors() const { return vectors_; }
   int64_t width() const { return width_; }  // columns of a panel of b
   int64_t tiles() const { return row_tiles_.parts * column_tiles_.parts; }
+  struct Rows {
+    int64_t first, count;
+  };
+  Rows rows_of(int64_t tile) const {
+    const Block t = block_of(tile);
+    return {t.row, t.rows};
+  }
   int64_t column_panels() const { return ceil_div(n_, width_); }
   int64_t packed_a() const { return m() * k(); }  // floats
-  int64_t lane_floats() const { return depth_.largest() * width_ + c_floats_; }
+  int64_t panel_floats() const { return panels_ * depth_.largest() * width_; }
+  int64_t lane_floats() const { return panel_floats() + c_floats(); }
+  int64_t c_floats() const { return most_rows_ * width_ * c_columns_; }
 
   // b packed whole, for constants: panels of a depth block side by side.
   int64_t packed_b() const { return column_panels() * width_ * k(); }  // floats
@@ -99,32 +108,79 @@ class Gemm {
   template <class PanelOf, class Store>
   void run_tile(int64_t tile, const float* packed_a, float* lane, const PanelOf& panel_of,
                 const Store& store) const {
-    const int64_t rt = tile % row_tiles_.parts, ct = tile / row_tiles_.parts;
-    const int64_t i_begin = row_tiles_.begin(rt), i_end = row_tiles_.begin(rt + 1);
-    const int64_t row0 = rows_.begin(i_begin), rows = rows_.begin(i_end) - row0;
-    float* c_block = lane + depth_.largest() * width_;
+    if (panels_ > 1) return run_short_tile(tile, packed_a, lane, panel_of, store);
+    const Block t = block_of(tile);
+    float* c = lane + panel_floats();
+    compute_tile(tile, packed_a, lane, c, panel_of,
+                 [&](int64_t j, const float* c_of_column) { store(c_of_column, t.row, t.rows, j * width_); });
+  }
+
+  // The same, but every column's block stays in c, c_floats() floats: rows x width() of each column of the
+  // tile, one after the other; done(column panel, its block) is called when it is complete. For ops that
+  // store two tiles together.
+  template <class PanelOf, class Done>
+  void compute_tile(int64_t tile, const float* packed_a, float* panel_area, float* c, const PanelOf& panel_of,
+                    const Done& done) const {
+    const Block t = block_of(tile);
     for (int64_t kb = 0; kb < depth_.parts; ++kb) {
       const int64_t k0 = depth_.begin(kb), k1 = depth_.begin(kb + 1);
-      for (int64_t j = column_tiles_.begin(ct); j < column_tiles_.begin(ct + 1); ++j) {
-        float* c = depth_.parts == 1 ? c_block : c_block + (j - column_tiles_.begin(ct)) * rows * width_;
-        const float* panel = panel_of(lane, j * width_, k0, k1);
-        for (int64_t i = i_begin; i < i_end; ++i)
-          kernels_->gemm_tile(int(rows_.size(i)), vectors_, int(k1 - k0),
-                              packed_a + m() * k0 + rows_.begin(i) * (k1 - k0), panel, k_offset_.data(),
-                              v_offset_, c + (rows_.begin(i) - row0) * width_, kb > 0);
-        if (kb + 1 == depth_.parts) store(c, row0, rows, j * width_);
+      for (int64_t j = t.j_begin; j < t.j_end; ++j) {
+        float* block = c + (c_columns_ > 1 ? j - t.j_begin : 0) * t.rows * width_;
+        const float* panel = panel_of(panel_area, j * width_, k0, k1);
+        for (int64_t i = t.i_begin; i < t.i_end; ++i)
+          multiply(i, k0, k1, packed_a, panel, block + (rows_.begin(i) - t.row) * width_, kb > 0);
+        if (kb + 1 == depth_.parts) done(j, block);
       }
     }
   }
 
  private:
+  struct Block {
+    int64_t i_begin, i_end, row, rows, j_begin, j_end;
+  };
+  Block block_of(int64_t tile) const {
+    const int64_t rt = tile % row_tiles_.parts, ct = tile / row_tiles_.parts;
+    const int64_t i_begin = row_tiles_.begin(rt), i_end = row_tiles_.begin(rt + 1);
+    return {i_begin,
+            i_end,
+            rows_.begin(i_begin),
+            rows_.begin(i_end) - rows_.begin(i_begin),
+            column_tiles_.begin(ct),
+            column_tiles_.begin(ct + 1)};
+  }
+  void multiply(int64_t i, int64_t k0, int64_t k1, const float* packed_a, const float* panel, float* c,
+                bool accumulate) const {
+    kernels_->gemm_tile(int(rows_.size(i)), vectors_, int(k1 - k0),
+                        packed_a + m() * k0 + rows_.begin(i) * (k1 - k0), panel, k_offset_.data(), v_offset_,
+                        c, accumulate);
+  }
+
+  // Little depth: all panels of the tile are packed first, then each panel of a meets them one after the
+  // other, so that a row of c is written in one long piece.
+  template <class PanelOf, class Store>
+  void run_short_tile(int64_t tile, const float* packed_a, float* lane, const PanelOf& panel_of,
+                      const Store& store) const {
+    const Block t = block_of(tile);
+    const float* panels[kMostPanels];
+    for (int64_t j = t.j_begin; j < t.j_end; ++j)
+      panels[j - t.j_begin] = panel_of(lane + (j - t.j_begin) * k() * width_, j * width_, 0, k());
+    float* c = lane + panel_floats();
+    for (int64_t i = t.i_begin; i < t.i_end; ++i)
+      for (int64_t j = t.j_begin; j < t.j_end; ++j) {
+        multiply(i, 0, k(), packed_a, panels[j - t.j_begin], c, false);
+        store(c, rows_.begin(i), rows_.size(i), j * width_);
+      }
+  }
+  static constexpr int64_t kMostPanels = 16;
+
   const KernelTable* kernels_;
   int64_t n_;
   int vectors_;
   int64_t width_;
   Split rows_, depth_;              // row panels, depth blocks
   Split row_tiles_, column_tiles_;  // of row panels, of column panels
-  int64_t c_floats_;
+  int64_t most_rows_ = 0, c_columns_ = 1,
+          panels_ = 1;  // of a tile: rows, blocks of c and panels of b at a time
   int32_t v_offset_[kMaxVectors];
   std::vector<int32_t> k_offset_;
 };

@@ -115,6 +115,8 @@ std::unique_ptr<BoundOp> bind_matmul(const BindArgs& args) {
   return std::make_unique<MatmulOp>(args, 1, y[0], y[1], k);
 }
 
+std::unique_ptr<BoundOp> bind_matmul_fused(const BindArgs& args) { return bind_matmul(args); }
+
 std::unique_ptr<BoundOp> bind_batch_matmul(const BindArgs& args) {
   const auto& attrs = args.call.attr<MatmulAttrs>();
   const Shape &a = args.call.in[0].shape, &y = args.call.out[0].shape;

@@ -3,8 +3,9 @@
 //   conv2d             x (N,C,H,W), w (O,C/g,kh,kw), bias (O) or absent -> y (N,O,h,w)
 //   conv_transpose2d   y, w, bias (C) or absent -> x; attrs.size = (H,W), since several H give the same h
 //   conv2d_grad_weight x, y -> w; attrs.size = (kh,kw)
+// conv2d_fused and conv_transpose2d_fused do more to a value before they store it (epilogue.h).
 // One loop nest visits every product x[n,c,iy,ix] * w[o,c,ky,kx] that goes into y[n,o,oy,ox].
-#include "tensor/ops/op_util.h"
+#include "tensor/ops/epilogue.h"
 
 namespace advf {
 namespace {
@@ -67,6 +68,11 @@ void infer_conv_transpose2d(OpCall& call) {
   call.out = {{{y[0], w[1] * a.groups, a.size[0], a.size[1]}, call.in[0].dtype}};
 }
 
+void infer_conv2d_fused(OpCall& call) { infer_fused(call, call.attr<ConvAttrs>().epilogue, infer_conv2d); }
+void infer_conv_transpose2d_fused(OpCall& call) {
+  infer_fused(call, call.attr<ConvAttrs>().epilogue, infer_conv_transpose2d);
+}
+
 void infer_conv2d_grad_weight(OpCall& call) {
   check_inputs(call, 2);
   check_attrs(call);
@@ -119,13 +125,22 @@ std::span<double> start_from_bias(const KernelArgs& k, const View& bias) {
 }
 
 template <class T>
+void store_with_epilogue(const KernelArgs& k) {
+  const std::span<double> sums = sums_of(k);
+  const EpilogueRef<T> finish(k, k.attr<ConvAttrs>().epilogue);
+  T* y = k.out[0].as<T>();
+  for (size_t i = 0; i < sums.size(); ++i) y[i] = finish(T(sums[i]), int64_t(i));
+}
+
+// Plain and fused: a plain op's epilogue does nothing.
+template <class T>
 void conv2d_ref(const KernelArgs& k) {
   const T *x = k.in[0].as<const T>(), *w = k.in[1].as<const T>();
   const auto sums = start_from_bias<T>(k, k.in[2]);
   for_products(
       geometry(k.in[0].shape, k.in[1].shape, k.out[0].shape, k.attr<ConvAttrs>()),
       [&](int64_t ix, int64_t iw, int64_t iy) { sums[size_t(iy)] += double(x[ix]) * double(w[iw]); });
-  store_sums<T>(k);
+  store_with_epilogue<T>(k);
 }
 template <class T>
 void conv_transpose2d_ref(const KernelArgs& k) {
@@ -134,7 +149,7 @@ void conv_transpose2d_ref(const KernelArgs& k) {
   for_products(
       geometry(k.out[0].shape, k.in[1].shape, k.in[0].shape, k.attr<ConvAttrs>()),
       [&](int64_t ix, int64_t iw, int64_t iy) { sums[size_t(ix)] += double(y[iy]) * double(w[iw]); });
-  store_sums<T>(k);
+  store_with_epilogue<T>(k);
 }
 template <class T>
 void conv2d_grad_weight_ref(const KernelArgs& k) {
@@ -219,6 +234,20 @@ std::vector<Sample> conv_transpose2d_samples() {
   }
   return list;
 }
+// Every activation in turn over the geometries, every other time with a residual.
+std::vector<Sample> fused_samples(const std::vector<Sample>& plain, bool transposed) {
+  constexpr Activation kAll[] = {Activation::relu, Activation::relu_grad,  Activation::prelu,
+                                 Activation::none, Activation::leaky_relu, Activation::leaky_relu_grad};
+  std::vector<Sample> list;
+  for (size_t i = 0; i < 2 * plain.size(); ++i) {
+    const Case& c = cases()[i % plain.size()];
+    ConvAttrs a = std::get<ConvAttrs>(plain[i % plain.size()].attrs);
+    a.epilogue = {kAll[i % std::size(kAll)], 0.3};
+    list.push_back(
+        fused_sample(plain[i % plain.size()], a, transposed ? c.x : y_shape(c), a.epilogue, i / 3 % 2));
+  }
+  return list;
+}
 std::vector<Sample> conv2d_grad_weight_samples() {
   std::vector<Sample> list;
   for (const Case& c : cases()) {
@@ -257,6 +286,22 @@ const OpDef op_conv2d_grad_weight = {
     .uses = {.in = 0b11},
     .samples = conv2d_grad_weight_samples(),
     .exact_on_integers = true,
+};
+const OpDef op_conv2d_fused = {
+    .name = "conv2d_fused",
+    .infer = infer_conv2d_fused,
+    .reference = {conv2d_ref<float>, conv2d_ref<double>, sums_bytes},
+    .no_vjp = kFusedHasNoGradient,
+    .samples = fused_samples(conv2d_samples(), false),
+    .in_place = kFusedInPlace,
+};
+const OpDef op_conv_transpose2d_fused = {
+    .name = "conv_transpose2d_fused",
+    .infer = infer_conv_transpose2d_fused,
+    .reference = {conv_transpose2d_ref<float>, conv_transpose2d_ref<double>, sums_bytes},
+    .no_vjp = kFusedHasNoGradient,
+    .samples = fused_samples(conv_transpose2d_samples(), true),
+    .in_place = kFusedInPlace,
 };
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvAttrs& attrs) {

@@ -1,7 +1,8 @@
 // matmul: op(a) op(b) + bias, where op is the identity or the transpose. a is (M,K) or (K,M), b (K,N) or
 // (N,K), bias (N) or absent. Sums in f64, so the reference defines the product up to one rounding. A linear
 // layer is transpose_b. The gradients are matmuls again.
-#include "tensor/ops/op_util.h"
+// matmul_fused does more to a value before it stores it (epilogue.h); no prelu.
+#include "tensor/ops/epilogue.h"
 
 namespace advf {
 namespace {
@@ -20,6 +21,8 @@ void infer_matmul(OpCall& call) {
   call.out = {{{m, n}, call.in[0].dtype}};
 }
 
+void infer_matmul_fused(OpCall& call) { infer_fused(call, call.attr<MatmulAttrs>().epilogue, infer_matmul); }
+
 template <class T>
 void matmul_ref(const KernelArgs& args) {
   const auto& t = args.attr<MatmulAttrs>();
@@ -28,13 +31,14 @@ void matmul_ref(const KernelArgs& args) {
   const int64_t a_row = t.transpose_a ? 1 : k, a_col = t.transpose_a ? m : 1;
   const int64_t b_row = t.transpose_b ? 1 : n, b_col = t.transpose_b ? k : 1;
   const T *a = args.in[0].as<const T>(), *b = args.in[1].as<const T>(), *bias = args.in[2].as<const T>();
+  const EpilogueRef<T> finish(args, t.epilogue);
   T* y = args.out[0].as<T>();
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) {
       double sum = bias ? double(bias[j]) : 0.0;
       for (int64_t p = 0; p < k; ++p)
         sum += double(a[i * a_row + p * a_col]) * double(b[p * b_row + j * b_col]);
-      y[i * n + j] = T(sum);
+      y[i * n + j] = finish(T(sum), i * n + j);
     }
 }
 
@@ -68,6 +72,19 @@ std::vector<Sample> samples() {
   return list;
 }
 
+std::vector<Sample> fused_samples() {
+  std::vector<Sample> list;
+  for (const Sample& plain : samples())
+    for (Activation act : {Activation::none, Activation::relu, Activation::leaky_relu, Activation::relu_grad,
+                           Activation::leaky_relu_grad}) {
+      auto t = std::get<MatmulAttrs>(plain.attrs);
+      t.epilogue = {act, 0.3};
+      const Shape out{plain.in[0].shape[t.transpose_a ? 1 : 0], plain.in[1].shape[t.transpose_b ? 0 : 1]};
+      list.push_back(fused_sample(plain, t, out, t.epilogue, list.size() % 2));
+    }
+  return list;
+}
+
 }  // namespace
 
 const OpDef op_matmul = {
@@ -78,6 +95,14 @@ const OpDef op_matmul = {
     .uses = {.in = 0b011},
     .samples = samples(),
     .exact_on_integers = true,
+};
+const OpDef op_matmul_fused = {
+    .name = "matmul_fused",
+    .infer = infer_matmul_fused,
+    .reference = {matmul_ref<float>, matmul_ref<double>},
+    .no_vjp = kFusedHasNoGradient,
+    .samples = fused_samples(),
+    .in_place = kFusedInPlace,
 };
 
 Tensor matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const MatmulAttrs& attrs) {
