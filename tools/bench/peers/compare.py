@@ -128,7 +128,7 @@ def machine(args, bench):
     packages = {p: metadata.version(p) for p in ("torch", "onnxruntime", "onnx", "numpy")}
     commit = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True)
     return {"processor": processor(), "cores": os.cpu_count(), "threads": args.threads,
-            "system": f"{platform.system()} {platform.release()}", "kernels": measured["kernels"],
+            "system": platform.system(), "kernels": measured["kernels"],
             "peak_flops": measured["peak_flops"], "copy_bytes_per_s": measured["copy_bytes_per_s"],
             "python": platform.python_version(), "packages": packages, "commit": commit.stdout.strip(),
             "date": time.strftime("%Y-%m-%d"), "rounds": args.rounds, "repeat": args.repeat}
