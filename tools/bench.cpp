@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "advface/recogniser.h"
 #include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/op.h"
@@ -75,6 +76,7 @@ struct Options {
 
 int bench(Options& options) {
   options.common.activate();
+  if (!options.workloads.facenet.empty()) load_card(options.workloads.facenet);  // judged before the work
   if (!options.write_mobilefacenet.empty()) {
     write_mobilefacenet(options.write_mobilefacenet);
     return 0;

@@ -43,6 +43,15 @@ std::unique_ptr<Decoder> make_shadow(const DecoderSpec& spec) {
 }
 std::unique_ptr<Decoder> w6_shadow() { return make_shadow({"deconv", {512}, 64, 256}); }
 
+// What a Protector does with plans, and nothing else: the fixed image, the steps, the image of the report.
+std::function<void()> plans_alone(const Pgd& pgd, int steps) {
+  return [image = pgd.image_plan(), step = pgd.plan(), steps] {
+    image->run();
+    step->run(steps);
+    image->run();
+  };
+}
+
 // As a Protector works, op by op.
 void protect_eager(Decoder& shadow, const Tensor& z) {
   const ProtectSettings settings{.epsilon = kEpsilon, .steps = kSteps};
@@ -65,8 +74,10 @@ bool bench_calls(int repeat, Report& report) {
     if (interrupted()) return false;
     const std::string title = "64x64 deconv, 20 steps, a call of " + std::to_string(n);
     const Tensor z = random_features(n, 512);
+    const Pgd pgd(w6_shadow(), z, FeatureDomain::sphere);
     const std::vector<Variant> variants = {{"eager", [&] { protect_eager(*shadow, z); }},
-                                           {"plan", [&] { protector.protect(z, 0); }}};
+                                           {"plan", [&] { protector.protect(z, 0); }},
+                                           {"plans alone", plans_alone(pgd, kSteps)}};
     if (!measure_variants("W6", title, double(n), "features", {}, variants, repeat, report)) return false;
   }
   return true;
@@ -91,11 +102,10 @@ bool bench_iterations(int repeat, Report& report) {
 
 struct ProgramRun {
   int64_t features;
-  int steps;
   const char* title;
 };
-constexpr ProgramRun kRuns[] = {{5000, kSteps, "advface-protect, 5,000 features, 20 steps"},
-                                {200, kSteps, "advface-protect, 200 features, 20 steps"}};
+constexpr ProgramRun kRuns[] = {{5000, "advface-protect, 5,000 features, 20 steps"},
+                                {200, "advface-protect, 200 features, 20 steps"}};
 constexpr const char* kMillion = "advface-protect, 1,000,000 features of 64, 1 step";
 
 // A folder below `parent` that is removed at the end.
@@ -174,24 +184,23 @@ class ProgramBench {
     const auto shadow = w6_shadow();
     shadow->save(scratch_ / "shadow.safetensors");
     const Pgd pgd(w6_shadow(), random_features(kBatch, 512), FeatureDomain::sphere);
-    step_ = pgd.plan();
-    image_ = pgd.image_plan();
+    own_ = plans_alone(pgd, kSteps);
   }
 
   // Rates of the program beside what its plans alone would reach: the iterations and two images (the fixed
   // one before, and the one of the report after), 32 features at a time. Those are measured before and after
   // each run of the program.
   void rates() {
-    for (const auto& [features, steps, title] : kRuns) {
+    for (const auto& [features, title] : kRuns) {
       if (!report_.wanted("W6 program", title)) continue;
       const std::string in = scratch_ / "features.npy";
       write_features(in, features, 512);
-      std::vector<double> own = own_seconds(steps);
+      std::vector<double> own = own_seconds();
       const Outcome o = run_protect(
           {"--shadow", scratch_ / "shadow.safetensors", "--in", in, "--out", scratch_ / "out.npy", "--steps",
-           std::to_string(steps), "--epsilon", std::to_string(kEpsilon), "--threads", threads_},
+           std::to_string(kSteps), "--epsilon", std::to_string(kEpsilon), "--threads", threads_},
           scratch_);
-      for (const double s : own_seconds(steps)) own.push_back(s);
+      for (const double s : own_seconds()) own.push_back(s);
       const double own_rate = kBatch / Timing::of(own).median, rate = double(features) / o.seconds;
       row(title, o.seconds, features)
           .update({{"own_per_s", own_rate},
@@ -224,14 +233,9 @@ class ProgramBench {
   }
 
  private:
-  std::vector<double> own_seconds(int steps) {
+  std::vector<double> own_seconds() const {
     std::vector<double> seconds;
-    for (int i = 0; i < 5; ++i)
-      seconds.push_back(seconds_of([&] {
-        image_->run();
-        step_->run(steps);
-        image_->run();
-      }));
+    for (int i = 0; i < 5; ++i) seconds.push_back(seconds_of(own_));
     return seconds;
   }
   nlohmann::json& row(const std::string& title, double seconds, int64_t features) {
@@ -244,7 +248,7 @@ class ProgramBench {
   Scratch scratch_;
   std::string threads_;
   Report& report_;
-  std::shared_ptr<PlanState> step_, image_;
+  std::function<void()> own_;
 };
 
 }  // namespace
