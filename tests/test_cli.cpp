@@ -201,6 +201,35 @@ BOOST_AUTO_TEST_CASE(the_default_cut_of_the_card) {
   BOOST_TEST(read_json(dir / "r.json")["cut"] == cut["name"]);
 }
 
+BOOST_AUTO_TEST_CASE(rows_of_the_benchmark) {
+  const TempDir dir;
+  const Outcome table = succeed("bench", {"--filter", "W4", "--repeat", "1", "--json", dir / "bench.json"});
+  BOOST_TEST(table.out.find("floors: ") != std::string::npos, table.out);
+  const json result = read_json(dir / "bench.json");
+  BOOST_TEST(result["rows"].empty());
+  BOOST_REQUIRE(result["workloads"].size() == 2u);  // in the order of the table
+  for (size_t i = 0; i < 2; ++i) {
+    const json& row = result["workloads"][i];
+    BOOST_TEST(row["workload"] == "W4");
+    BOOST_TEST(row["variant"] == (i == 0 ? "eager" : "plan"));
+    BOOST_TEST(std::fabs(row["flops"].get<double>() / (16 * 2 * 221e6) - 1) < 0.01);  // 16 images, 221 MMAC
+    BOOST_TEST(std::fabs(row["units_per_s"].get<double>() * row["median_s"].get<double>() / 16 - 1) < 1e-9);
+    BOOST_TEST(row["floor_bytes_s"].get<double>() > 0);
+  }
+  const Outcome csv = succeed("bench", {"--filter", "memory relu", "--repeat", "1", "--csv"});
+  const std::vector<std::string> lines = lines_of(csv.out);
+  BOOST_REQUIRE(lines.size() == 2u);
+  for (const std::string& line : lines) BOOST_TEST(std::count(line.begin(), line.end(), ',') == 10, line);
+  BOOST_TEST(lines[1].starts_with("memory,\"relu\","), lines[1]);
+  const Outcome skipped = succeed("bench", {"--filter", "W3 plan", "--repeat", "1"});
+  BOOST_TEST(skipped.out.find("skipped; give the card of FaceNet with --facenet") != std::string::npos);
+  const Outcome no_folder = succeed("bench", {"--filter", "W6 program", "--repeat", "1"});
+  BOOST_TEST(no_folder.out.find("--scratch") != std::string::npos);
+  succeed("bench", {"--write-mobilefacenet", dir / "net.onnx"});
+  succeed("inspect", {dir / "net.onnx", "--json", dir / "net.json"});
+  BOOST_TEST(read_json(dir / "net.json")["parameters"].get<int64_t>() > 900'000);
+}
+
 BOOST_AUTO_TEST_CASE(a_shadow_model_is_trained_and_inspected) {
   const json trained = read_json(world().at("shadow.json"));
   BOOST_TEST(trained["decoder"] == "deconv");
@@ -351,6 +380,7 @@ BOOST_AUTO_TEST_CASE(protection_does_not_depend_on_batches_or_threads) {
   BOOST_TEST(result["records"] == z.dim(0));
   BOOST_TEST((result["epsilon"] == 0.02 && result["steps"] == 3));
   BOOST_TEST(std::abs(result["mean_cosine"].get<double>() - cosine) < 1e-9);
+  BOOST_TEST(result["peak_memory_bytes"].get<int64_t>() > 1 << 20);
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_set_of_features_stays_empty) {

@@ -155,6 +155,7 @@ BOOST_AUTO_TEST_CASE(files_that_do_not_exist_and_folders) {
                  shadow_call(out) + Args{"--features", path, "--list", world().at("z.npy.txt")},
                  {path, why}},
                 {"train", with(recogniser_call(out), "--list", path), {path, why}},
+                {"bench", {"--filter", "W3", "--facenet", path}, {path, why}},
                 {"evaluate", with(recognition_call(), "--pairs", path), {path, why}},
                 {"evaluate", with(recognition_call(), "--recogniser", path), {path, why}},
                 {"evaluate", with(reconstruction_call(), "--attacker", path), {path, why}},

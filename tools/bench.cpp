@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "advface/recogniser.h"
 #include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/op.h"
@@ -67,6 +68,7 @@ struct Summary {
 struct Options {
   Common common;
   WorkloadOptions workloads;
+  ProtectBenchOptions protect;
   std::string filter, write_mobilefacenet;
   int repeat = 15;
   bool csv = false;
@@ -74,6 +76,7 @@ struct Options {
 
 int bench(Options& options) {
   options.common.activate();
+  if (!options.workloads.facenet.empty()) load_card(options.workloads.facenet);  // judged before the work
   if (!options.write_mobilefacenet.empty()) {
     write_mobilefacenet(options.write_mobilefacenet);
     return 0;
@@ -102,7 +105,9 @@ int bench(Options& options) {
         conv_min.count, conv_min.geometric_mean(), conv_median.geometric_mean());
   options.workloads.repeat = options.repeat;
   if (!bench_workloads(options.workloads, report)) return 130;
-  if (!bench_protect_calls(options.repeat, report)) return 130;
+  options.protect.repeat = options.repeat;
+  options.protect.threads = num_threads();
+  if (!bench_protect(options.protect, report)) return 130;
   options.common.write_json({{"device", options.common.device},
                              {"kernels", isa},
                              {"threads", num_threads()},
@@ -129,6 +134,8 @@ int main(int argc, char** argv) {
       "--filter", options.filter,
       "only rows whose \"group case\" contains this text; W2: a workload, W2 plan: one variant of it");
   app.add_option("--facenet", options.workloads.facenet, "card of FaceNet (.json beside its .onnx), for W3");
+  app.add_option("--scratch", options.protect.scratch,
+                 "folder for 600 MB of temporary files, for the program's rows of W6 (minutes)");
   app.add_option("--write-mobilefacenet", options.write_mobilefacenet,
                  "only write the network of W4 as an ONNX file, for other programs");
   app.add_option("--repeat", options.repeat, "measurements per row")

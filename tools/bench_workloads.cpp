@@ -5,8 +5,6 @@
 
 #include "advface/decoder.h"
 #include "advface/recogniser.h"
-#include "autograd/plan.h"
-#include "nn/freeze.h"
 #include "nn/layers.h"
 #include "nn/loss.h"
 #include "nn/nets/decoders.h"
@@ -16,7 +14,7 @@
 #include "tensor/io/atomic_file.h"
 #include "tensor/ops.h"
 #include "tensor/rng.h"
-#include "tools/bench_shapes.h"
+#include "tools/bench_pgd.h"
 #include "tools/cli.h"
 
 namespace advf::tools {
@@ -27,30 +25,6 @@ Tensor uniform(const Shape& shape, uint64_t seed) {
   const Philox rng{seed, 2};
   for (size_t i = 0; i < v.size(); ++i) v[i] = float(rng.uniform(i, 0.0, 1.0));
   return Tensor::from(v, shape);
-}
-
-// The products on a tape: their operations, and the bytes of their operands if everything else were free.
-Cost cost_of(const Tape& tape) {
-  Cost cost;
-  for (const Record& r : tape.records()) {
-    OpCall call{r.op, r.attrs, {}, {}};
-    for (const Tensor& t : r.in) call.in.push_back({t.shape(), t.dtype(), t.defined()});
-    for (const Tensor& t : r.out) call.out.push_back({t.shape(), t.dtype()});
-    const double flops = flops_of(call);
-    cost.flops += flops;
-    if (flops == 0) continue;
-    for (const auto* list : {&call.in, &call.out})
-      for (const ValueInfo& v : *list)
-        if (v.defined) cost.bytes += double(v.shape.numel()) * double(size_of(v.dtype));
-  }
-  return cost;
-}
-// Of what `body` runs on a tape of its own; `body` may call backward() with retain.
-Cost cost_of(const std::function<void(Tape&)>& body) {
-  Tape tape;
-  const TapeScope scope(tape);
-  body(tape);
-  return cost_of(tape);
 }
 
 // ---- W1
@@ -77,68 +51,7 @@ struct Training {
   }
 };
 
-// ---- W2, W5
-
-// One iteration of ascent on |S(P(z + d)) - base|^2; P normalises where features are unit vectors.
-class Pgd {
- public:
-  static constexpr double kAlpha = 0.005, kEpsilon = 0.02;
-
-  Pgd(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain domain)
-      : net_(std::move(net)), domain_(domain), z_(z) {
-    net_->train(false);
-    base_ = net_->forward(z_);
-    delta_ = affine(z_, 0.01, 0);
-  }
-
-  void eager() {
-    Tape tape;
-    const TapeScope scope(tape);
-    delta_ = step(z_, delta_, base_, tape, false);
-  }
-  // Inputs z, d, base; d goes round.
-  std::shared_ptr<PlanState> plan() const {
-    Tape tape(Tape::Keep::everything);
-    const Tensor z = Tensor::meta(z_.shape()), delta = Tensor::meta(z_.shape()),
-                 base = Tensor::meta(base_.shape());
-    Tensor next;
-    {
-      const MetaScope meta;
-      const TapeScope scope(tape);
-      next = step(z, delta, base, tape, true);
-    }
-    const Tensor in[] = {z, delta, base};
-    const Carry round{delta, next};
-    const auto state =
-        std::make_shared<PlanState>(compile(tape, in, std::span(&next, 1), std::span(&round, 1)));
-    state->set(0, z_);
-    state->set(1, delta_);
-    state->set(2, base_);
-    return state;
-  }
-  Cost cost() const {
-    return cost_of([&](Tape& tape) {
-      const Tensor image = forward(z_, delta_);
-      backward(tape, sum_all(power(sub(image, base_), 2)), {delta_}, true);
-    });
-  }
-
- private:
-  Tensor forward(const Tensor& z, const Tensor& delta) const {
-    const Tensor u = add(z, delta);
-    return net_->forward(domain_ == FeatureDomain::sphere ? l2_normalise(u) : u);
-  }
-  Tensor step(const Tensor& z, const Tensor& delta, const Tensor& base, Tape& tape, bool frozen) const {
-    const Tensor image = forward(z, delta);
-    if (frozen) tape = fold_batch_norm(tape, std::span(&image, 1));
-    const Tensor loss = sum_all(power(sub(image, base), 2));
-    return pgd_step(delta, backward(tape, loss, {delta}, frozen)[0], kAlpha, kEpsilon);
-  }
-
-  std::shared_ptr<Module> net_;
-  FeatureDomain domain_;
-  Tensor z_, base_, delta_;
-};
+// ---- W5
 
 class Bilinear : public Module {
  public:

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <new>
 #include <sstream>
@@ -120,6 +121,13 @@ CLI::Validator number_in(double low, double high) {
 void check_writable(std::initializer_list<std::string> paths) {
   for (const std::string& path : paths)
     if (!path.empty()) AtomicFile probe(path);
+}
+
+int64_t peak_memory_bytes() {
+  std::ifstream status("/proc/self/status");  // Linux; its VmHWM is in KiB
+  for (std::string word; status >> word;)
+    if (int64_t kib = 0; word == "VmHWM:" && status >> kib) return kib * 1024;
+  return 0;
 }
 
 void install_interrupt_handler() {

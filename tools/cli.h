@@ -37,6 +37,9 @@ CLI::Validator number_in(double low, double high);
 // Throws where a result could not be written in the end, before hours of work. Empty paths are skipped.
 void check_writable(std::initializer_list<std::string> paths);
 
+// The most memory that this process has held so far, in bytes; 0 where the system does not tell.
+int64_t peak_memory_bytes();
+
 // Set by SIGINT and SIGTERM once install_interrupt_handler() was called: loops look at it and end cleanly.
 void install_interrupt_handler();
 bool interrupted();

@@ -75,7 +75,8 @@ int protect_file(Options& o) {
       {"mean_loss_before", sum.loss_before / n},
       {"mean_loss_after", sum.loss_after / n},
       {"seconds", progress.seconds()},
-      {"features_per_second", double(reader.rows()) / std::max(progress.seconds(), 1e-9)}};
+      {"features_per_second", double(reader.rows()) / std::max(progress.seconds(), 1e-9)},
+      {"peak_memory_bytes", peak_memory_bytes()}};
   o.common.write_json(result);
   std::cout << "protected " << reader.rows() << " features -> " << o.out << ": mean cosine to the original "
             << short_number(sum.cosine / n) << ", mean noise norm " << short_number(sum.noise_l2 / n)

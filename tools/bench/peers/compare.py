@@ -1,0 +1,226 @@
+"""W1 to W6 of advface-bench, W1 to W5 beside PyTorch and ONNX Runtime: in one run, taking turns, on the same number of
+threads. Writes a Markdown table and JSON. tools/bench/compare.sh makes the environment that this needs."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+
+TORCH, ORT = ["eager", "torch.compile"], ["onnxruntime"]
+# id, title, images a run, peers
+CASES = [
+    ("W1", "training step, batch 32", 32, TORCH),
+    ("W2", "PGD iteration, batch 32", 32, TORCH),
+    ("W3", "FaceNet forward, batch 16", 16, TORCH + ORT),
+    ("W3", "FaceNet forward, batch 1", 1, TORCH + ORT),
+    ("W4", "MobileFaceNet forward, batch 16", 16, TORCH + ORT),
+    ("W5", "PGD iteration of maps, batch 8", 8, TORCH),
+]
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def say(text):
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+class Bench:
+    """advface-bench, run once per turn."""
+
+    def __init__(self, args, scratch):
+        self.args, self.json = args, os.path.join(scratch, "bench.json")
+
+    def run(self, text, repeat, *more):
+        command = [self.args.bench, "--filter", text, "--repeat", str(repeat), "--threads", str(self.args.threads),
+                   "--json", self.json, *more]
+        if self.args.facenet:
+            command += ["--facenet", self.args.facenet]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with open(self.json) as file:
+            return json.load(file)
+
+    def variant(self, workload, units):
+        """Planned where there is a plan for it."""
+        return next((v for v in ("plan", "eager") if self.rows(workload, v, units, 1)), None)
+
+    def rows(self, workload, variant, units, repeat):
+        rows = self.run(f"{workload} {variant} ", repeat)["workloads"]
+        return [r for r in rows if r["units"] == units]
+
+
+class Peer:
+    """One contender in a process of its own, which waits while the others are measured."""
+
+    def __init__(self, name, workload, batch, args, onnx):
+        command = [sys.executable, os.path.join(HERE, "worker.py"), name, workload, "--batch", str(batch), "--threads",
+                   str(args.threads)]
+        self.name = name
+        self.process = subprocess.Popen(command + (["--onnx", onnx] if onnx else []), text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                                        if not args.verbose else None)
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            _, errors = self.process.communicate()
+            sys.exit(f"compare.py: {self.name} failed:\n{(errors or '')[-3000:]}")
+        return line
+
+    def measure(self, repeat):
+        self.process.stdin.write(f"{repeat}\n")
+        self.process.stdin.flush()
+        return statistics.median(json.loads(self.answer()))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(case, args, bench, networks):
+    workload, title, units, names = case
+    onnx = networks.get(workload)
+    if workload == "W3" and not onnx:
+        say(f"{workload} {title}: skipped; give FaceNet's card with --facenet")
+        return None
+    say(f"{workload} {title}: preparing")
+    variant = bench.variant(workload, units)
+    peers = [Peer(name, workload, units, args, onnx) for name in names]
+    for peer in peers:
+        peer.answer()  # "ready"
+    times, shares, floors = {name: [] for name in ["ours", *names]}, [], []
+    for turn in range(args.rounds):
+        (row,) = bench.rows(workload, variant, units, args.repeat)
+        times["ours"].append(row["median_s"])
+        shares.append(row["share_of_peak"])
+        floors.append((row["floor_flops_s"], row["floor_bytes_s"]))
+        # Not always the same one after ours.
+        for peer in peers[turn % len(peers):] + peers[:turn % len(peers)]:
+            times[peer.name].append(peer.measure(args.repeat))
+    for peer in peers:
+        peer.close()
+    ratios = {name: statistics.median(p / o for p, o in zip(times[name], times["ours"])) for name in names}
+    best = min(names, key=lambda name: statistics.median(times[name]))
+    result = {"workload": workload, "case": title, "units": units, "variant": variant, "seconds": times,
+              "median_s": {name: statistics.median(t) for name, t in times.items()},
+              "min_s": {name: min(t) for name, t in times.items()}, "speed_over": ratios, "best_peer": best,
+              "share_of_peak": statistics.median(shares),
+              "floor_flops_s": statistics.median(f[0] for f in floors),
+              "floor_bytes_s": statistics.median(f[1] for f in floors)}
+    say(f"{workload} {title}: " + ", ".join(f"{ratio:.2f} x {name}" for name, ratio in ratios.items()))
+    return result
+
+
+def processor():
+    with open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def machine(args, bench):
+    measured = bench.run("no row of this name", 9)
+    packages = {p: metadata.version(p) for p in ("torch", "onnxruntime", "onnx", "numpy")}
+    commit = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return {"processor": processor(), "cores": os.cpu_count(), "threads": args.threads,
+            "system": platform.system(), "kernels": measured["kernels"],
+            "peak_flops": measured["peak_flops"], "copy_bytes_per_s": measured["copy_bytes_per_s"],
+            "python": platform.python_version(), "packages": packages, "commit": commit.stdout.strip(),
+            "date": time.strftime("%Y-%m-%d"), "rounds": args.rounds, "repeat": args.repeat}
+
+
+def markdown(result):
+    m = result["machine"]
+    out = [f"{m['date']}, commit {m['commit']}. {m['processor']}, {m['cores']} cores, {m['threads']} threads, "
+           f"{m['kernels']} kernels, {m['system']}; peak {m['peak_flops'] / 1e9:.0f} GFLOP/s, copy "
+           f"{m['copy_bytes_per_s'] / 1e9:.1f} GB/s. PyTorch {m['packages']['torch']}, ONNX Runtime "
+           f"{m['packages']['onnxruntime']}, Python {m['python']}. Medians of {m['rounds']} turns of {m['repeat']} "
+           "runs each; images (or image-iterations) per second; ratios are medians of the turns' own, above 1 where "
+           "AdvFace is faster.", "",
+           "| | AdvFace | PyTorch | torch.compile | ONNX Runtime | over PyTorch | over torch.compile | over ONNX Runtime |",
+           "|---|---|---|---|---|---|---|---|"]
+    columns = TORCH + ORT
+    for c in result["compared"]:
+        rate = {name: f"{c['units'] / s:.1f}" for name, s in c["median_s"].items()}
+        ours = rate["ours"] + (" (eager)" if c["variant"] == "eager" else "")
+        ratio = {name: f"**{r:.2f}**" if name == c["best_peer"] else f"{r:.2f}" for name, r in c["speed_over"].items()}
+        out.append(" | ".join([f"| {c['workload']} {c['case']}", ours, *(rate.get(n, "") for n in columns),
+                               *(ratio.get(n, "") for n in columns)]) + " |")
+    out += ["", "Bold: the best peer. What a run could not be faster than, beside what it took, in ms:", "",
+            "| | AdvFace | FLOPs at the peak | bytes at copy speed | share of the peak |", "|---|---|---|---|---|"]
+    for c in result["compared"]:
+        out.append(f"| {c['workload']} {c['case']} | {c['median_s']['ours'] * 1e3:.1f} | "
+                   f"{c['floor_flops_s'] * 1e3:.1f} | {c['floor_bytes_s'] * 1e3:.1f} | {c['share_of_peak']:.2f} |")
+    if result["protect"]:
+        out += ["", "W6, protecting with the 64x64 decoder:", "", "| | s | per s | |", "|---|---|---|---|"]
+        for r in result["protect"]:
+            notes = []
+            if "own_per_s" in r:
+                notes.append(f"the plans alone {r['own_per_s']:.1f} per s: {r['share_of_own']:.3f} of it from start to "
+                             f"end, {r['features_per_second'] / r['own_per_s']:.3f} by its own clock")
+            if "peak_memory_bytes" in r:
+                notes.append(f"{r['peak_memory_bytes'] / 2**20:.0f} MiB at most")
+            if r["flops"]:
+                notes.append(f"{r['share_of_peak']:.2f} of the peak")
+            out.append(f"| {r['variant']}: {r['case']} | {r['median_s']:.3f} | {r['units_per_s']:.1f} {r['unit']} | "
+                       f"{'; '.join(notes)} |")
+    return "\n".join(out) + "\n"
+
+
+def put_into(path, table):
+    """Between the two marks of the document."""
+    begin, end = "<!-- measured: begin -->\n", "<!-- measured: end -->"
+    with open(path) as file:
+        text = file.read()
+    if begin not in text or end not in text:
+        sys.exit(f"compare.py: {path}: has no lines {begin.strip()} and {end}")
+    head, rest = text.split(begin, 1)
+    with open(path, "w") as file:
+        file.write(head + begin + "\n" + table + "\n" + end + rest.split(end, 1)[1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bench", required=True, help="the program advface-bench")
+    parser.add_argument("--facenet", help="card of FaceNet, for W3")
+    parser.add_argument("--workloads", default="W1,W2,W3,W4,W5,W6", help="which of W1 to W6 (default: all)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=5, help="turns (default 5)")
+    parser.add_argument("--repeat", type=int, default=5, help="runs per turn (default 5)")
+    parser.add_argument("--out", default="compare", help="writes OUT.md and OUT.json")
+    parser.add_argument("--document", help="a Markdown file: the tables go between its marks")
+    parser.add_argument("--verbose", action="store_true", help="show what the peers say on stderr")
+    args = parser.parse_args()
+    wanted = args.workloads.split(",")
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(args.out))) as scratch:
+        bench = Bench(args, scratch)
+        networks = {"W4": os.path.join(scratch, "mobilefacenet.onnx")}
+        subprocess.run([args.bench, "--write-mobilefacenet", networks["W4"]], check=True)
+        if args.facenet:
+            with open(args.facenet) as file:
+                networks["W3"] = os.path.join(os.path.dirname(args.facenet), json.load(file)["model"])
+        result = {"machine": machine(args, bench), "compared": [], "protect": []}
+        for case in CASES:
+            if case[0] in wanted:
+                compared = compare(case, args, bench, networks)
+                result["compared"] += [compared] if compared else []
+        if "W6" in wanted:
+            say("W6 protecting features, with advface-protect")
+            result["protect"] = bench.run("W6", 3, "--scratch", scratch)["workloads"]
+    table = markdown(result)
+    with open(args.out + ".json", "w") as file:
+        json.dump(result, file, indent=2)
+    with open(args.out + ".md", "w") as file:
+        file.write(table)
+    if args.document:
+        put_into(args.document, table)
+    print(table, end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""One contender of one workload, in a process of its own: prepares, prints "ready", then for every line "N" on its
+input measures N times and prints the seconds of one run each as a JSON list."""
+
+import argparse
+import json
+import sys
+import time
+
+
+def maker(args):
+    if args.peer == "onnxruntime":
+        import models
+        return models.onnx_session(args.onnx, args.batch, args.threads)
+    import torch
+    torch.manual_seed(1)
+    torch.set_num_threads(args.threads)
+    torch.set_num_interop_threads(1)
+    import models
+    compile_ = torch.compile if args.peer == "torch.compile" else lambda f: f
+    if args.workload == "W1":
+        return models.training_step(compile_)
+    if args.workload == "W2":
+        return models.pgd(compile_)
+    if args.workload == "W5":
+        return models.map_pgd(compile_)
+    return models.forward(args.onnx, args.batch, 160 if args.workload == "W3" else 112, compile_)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("peer", choices=["eager", "torch.compile", "onnxruntime"])
+    parser.add_argument("workload", choices=["W1", "W2", "W3", "W4", "W5"])
+    parser.add_argument("--batch", type=int, default=1, help="of W3 and W4")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--onnx", help="the network of W3 or W4")
+    args = parser.parse_args()
+    run = maker(args)
+    for _ in range(3):  # compiles, and settles
+        run()
+    start = time.perf_counter()
+    run()
+    calls = max(1, min(1000, int(0.02 / max(time.perf_counter() - start, 1e-7))))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        times = []
+        for _ in range(int(line)):
+            start = time.perf_counter()
+            for _ in range(calls):
+                run()
+            times.append((time.perf_counter() - start) / calls)
+        print(json.dumps(times), flush=True)
+
+
+if __name__ == "__main__":
+    main()

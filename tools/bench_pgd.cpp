@@ -1,0 +1,98 @@
+#include "tools/bench_pgd.h"
+
+#include "nn/freeze.h"
+#include "tensor/backend.h"
+#include "tensor/ops.h"
+#include "tools/bench_shapes.h"
+
+namespace advf::tools {
+
+Cost cost_of(const std::function<void(Tape&)>& body) {
+  Tape tape;
+  {
+    const TapeScope scope(tape);
+    body(tape);
+  }
+  Cost cost;
+  for (const Record& r : tape.records()) {
+    OpCall call{r.op, r.attrs, {}, {}};
+    for (const Tensor& t : r.in) call.in.push_back({t.shape(), t.dtype(), t.defined()});
+    for (const Tensor& t : r.out) call.out.push_back({t.shape(), t.dtype()});
+    const double flops = flops_of(call);
+    cost.flops += flops;
+    if (flops == 0) continue;
+    for (const auto* list : {&call.in, &call.out})
+      for (const ValueInfo& v : *list)
+        if (v.defined) cost.bytes += double(v.shape.numel()) * double(size_of(v.dtype));
+  }
+  return cost;
+}
+
+Pgd::Pgd(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain domain)
+    : net_(std::move(net)), domain_(domain), z_(z) {
+  net_->train(false);
+  base_ = net_->forward(z_);
+  delta_ = affine(z_, 0.01, 0);
+}
+
+Tensor Pgd::forward(const Tensor& z, const Tensor& delta) const {
+  const Tensor u = add(z, delta);
+  return net_->forward(domain_ == FeatureDomain::sphere ? l2_normalise(u) : u);
+}
+
+Tensor Pgd::step(const Tensor& z, const Tensor& delta, const Tensor& base, Tape& tape, bool frozen) const {
+  const Tensor image = forward(z, delta);
+  if (frozen) tape = fold_batch_norm(tape, std::span(&image, 1));
+  const Tensor loss = sum_all(power(sub(image, base), 2));
+  return pgd_step(delta, backward(tape, loss, {delta}, frozen)[0], kAlpha, kEpsilon);
+}
+
+void Pgd::eager() {
+  Tape tape;
+  const TapeScope scope(tape);
+  delta_ = step(z_, delta_, base_, tape, false);
+}
+
+std::shared_ptr<PlanState> Pgd::plan() const {
+  Tape tape(Tape::Keep::everything);
+  const Tensor z = Tensor::meta(z_.shape()), delta = Tensor::meta(z_.shape()),
+               base = Tensor::meta(base_.shape());
+  Tensor next;
+  {
+    const MetaScope meta;
+    const TapeScope scope(tape);
+    next = step(z, delta, base, tape, true);
+  }
+  const Tensor in[] = {z, delta, base};
+  const Carry round{delta, next};
+  const auto state =
+      std::make_shared<PlanState>(compile(tape, in, std::span(&next, 1), std::span(&round, 1)));
+  state->set(0, z_);
+  state->set(1, delta_);
+  state->set(2, base_);
+  return state;
+}
+
+std::shared_ptr<PlanState> Pgd::image_plan() const {
+  Tape tape(Tape::Keep::everything);
+  const Tensor z = Tensor::meta(z_.shape());
+  Tensor image;
+  {
+    const MetaScope meta;
+    const TapeScope scope(tape);
+    image = net_->forward(z);
+  }
+  const auto state = std::make_shared<PlanState>(
+      compile(fold_batch_norm(tape, std::span(&image, 1)), std::span(&z, 1), std::span(&image, 1)));
+  state->set(0, z_);
+  return state;
+}
+
+Cost Pgd::cost() const {
+  return cost_of([&](Tape& tape) {
+    const Tensor image = forward(z_, delta_);
+    backward(tape, sum_all(power(sub(image, base_), 2)), {delta_}, true);
+  });
+}
+
+}  // namespace advf::tools
