@@ -217,6 +217,41 @@ BOOST_AUTO_TEST_CASE(cycles_and_shapes_that_do_not_fit) {
          {"Conv 'c'", "Add 'y'", "[1,3,1,1]"});
 }
 
+// What tensors cannot do here, and shapes that make no sense.
+BOOST_AUTO_TEST_CASE(shape_arithmetic_that_cannot_be_folded) {
+  const auto start = [] { return OnnxBuilder(13).input("x", {1, 2, 4, 4}).output("y"); };
+  for (const char* op : {"Floor", "Ceil"})
+    refuse(start().node(op, {"x"}, {"y"}), {op, "shapes and short constants only"});
+  refuse(start().node("Equal", {"x", "x"}, {"y"}), {"Equal", "shapes and short constants only"});
+  refuse(start().ints("i", {2}).node("Gather", {"x", "i"}, {"y"}), {"Gather", "index 2 of a dimension of 1"});
+  refuse(start().node("Relu", {"x"}, {"i"}).node("Gather", {"x", "i"}, {"y"}),
+         {"Gather", "input 1 must be constant whole numbers"});
+  refuse(
+      start().ints("a", {6}).ints("b", {0}).node("Div", {"a", "b"}, {"s"}).node("Expand", {"x", "s"}, {"y"}),
+      {"y", "a dimension of"});
+  refuse(start().ints("z", {0}).node("Div", {"z", "z"}, {"s"}).node("Expand", {"x", "s"}, {"y"}),
+         {"Div", "not a number"});
+  refuse(start().ints("n", {3, 2}).node("Split", {"x", "n"}, {"y", "z"}, {}), {"Split", "dimension of 1"});
+  refuse(start().ints("p", {0, 0, 0, 0, 0, 0, 0, -9}).node("Pad", {"x", "p"}, {"y"}), {"Pad", "cuts more"});
+  refuse(start().floats("w", {3, 4, 4}, std::vector<float>(48)).node("MatMul", {"x", "w"}, {"y"}),
+         {"MatMul", "[1,2]", "[3]"});
+  // Small files that ask for many numbers.
+  refuse(start().ints("s", {1 << 30}).node("ConstantOfShape", {"s"}, {"y"}), {"too large"});
+  refuse(start()
+             .ints("a", {0})
+             .ints("b", {INT64_MAX})
+             .ints("c", {1})
+             .node("Range", {"a", "b", "c"}, {"r"})
+             .node("Reshape", {"x", "r"}, {"y"}),
+         {"a range of"});
+  refuse(start().ints("a", {1, 2}).ints("t", {1 << 30}).node("Expand", {"a", "t"}, {"y"}), {"Expand"});
+  refuse(start().ints("a", {1}).ints("t", {1 << 30}).node("Expand", {"a", "t"}, {"y"}),
+         {"numbers of shapes"});
+  refuse(start().ints("b", {0}).ints("e", {4}).ints("a", {2}).ints("s", {0}).node(
+             "Slice", {"x", "b", "e", "a", "s"}, {"y"}),
+         {"Slice", "a step of 0"});
+}
+
 // Small files that ask for much memory.
 BOOST_AUTO_TEST_CASE(sizes_are_bounded_before_anything_is_allocated) {
   const auto start = [] {
@@ -332,6 +367,13 @@ BOOST_AUTO_TEST_CASE(export_and_back) {
                return pad(permute(up, {0, 2, 3, 1}), {.before = {0, 1}, .after = {0, 0, 2}, .value = 0.25});
              },
              {3, 9, 8});
+  round_trip("attention",
+             [](const Tensor& x) {
+               const Tensor a = softmax(x);
+               const Tensor b = batch_matmul(a, erf(a), {.transpose_b = true});
+               return batch_matmul(b, a, {.transpose_a = true});
+             },
+             {3, 4});
   round_trip("head",
              [k = w({5, 12}, 4), b = w({5}, 5), m = w({5, 5}, 6)](const Tensor& x) {
                const Tensor y = matmul(linear(reshape(x, {x.dim(0), 12}), k, b), m);
