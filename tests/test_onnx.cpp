@@ -1,5 +1,5 @@
-// ONNX: every supported op against onnxruntime (oracles/onnx_oracles.py), gradients through a loaded graph,
-// export and back, what a file may not do, and damaged files.
+// ONNX: every supported op against onnxruntime (oracles/onnx_oracles.py, onnx_graph_oracles.py), gradients
+// through a loaded graph, export and back, what a file may not do, and damaged files.
 #define BOOST_TEST_MODULE onnx
 #include <boost/test/unit_test.hpp>
 #include <set>
@@ -27,17 +27,17 @@ struct Case {
 
 std::map<std::string, Case> cases() {
   std::map<std::string, Case> all;
-  for (const auto& [key, tensor] :
-       load_safetensors(std::string(ADVF_TEST_DATA) + "/onnx_ops.safetensors").tensors) {
-    const size_t dot = key.find('.');
-    Case& c = all[key.substr(0, dot)];
-    const std::string rest = key.substr(dot + 1);
-    if (rest == "model") {
-      c.model.assign(reinterpret_cast<const char*>(tensor.raw()), tensor.bytes());
-    } else {
-      (rest[0] == 'i' ? c.in : c.out).emplace_back(rest.substr(rest.find('.') + 1), tensor);
+  for (const char* file : {"/onnx_ops.safetensors", "/onnx_graphs.safetensors"})
+    for (const auto& [key, tensor] : load_safetensors(ADVF_TEST_DATA + std::string(file)).tensors) {
+      const size_t dot = key.find('.');
+      Case& c = all[key.substr(0, dot)];
+      const std::string rest = key.substr(dot + 1);
+      if (rest == "model") {
+        c.model.assign(reinterpret_cast<const char*>(tensor.raw()), tensor.bytes());
+      } else {
+        (rest[0] == 'i' ? c.in : c.out).emplace_back(rest.substr(rest.find('.') + 1), tensor);
+      }
     }
-  }
   return all;
 }
 
@@ -57,7 +57,7 @@ void refuse(const OnnxBuilder& file, std::vector<std::string> words) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(every_op_against_onnxruntime) {
-  BOOST_TEST(cases().size() >= 70u);
+  BOOST_TEST(cases().size() >= 180u);
   for (const char* device : {"reference", "cpu"}) {
     const BackendScope scope(backend(device));
     for (const auto& [name, c] : cases()) {
@@ -104,6 +104,49 @@ BOOST_AUTO_TEST_CASE(gradients_flow_through_a_loaded_graph) {
       },
       {c.in[0].second.to(DType::f64), c.in[1].second.to(DType::f64)}, {true, true}, 3);
   BOOST_TEST(error < 1e-6);
+}
+
+// Every graph of the second set, through all its ops back to its inputs.
+BOOST_AUTO_TEST_CASE(gradients_of_every_graph) {
+  const BackendScope scope(backend("reference"));
+  int seen = 0;
+  for (const auto& [key, unused] :
+       load_safetensors(ADVF_TEST_DATA + std::string("/onnx_graphs.safetensors")).tensors) {
+    if (!key.ends_with(".model")) continue;
+    const std::string name = key.substr(0, key.find('.'));
+    const Case c = cases().at(name);
+    const OnnxModel model = OnnxModel::from_bytes(c.model, name, DType::f64);
+    std::vector<Tensor> inputs;
+    for (const auto& [feed, tensor] : c.in) inputs.push_back(tensor.to(DType::f64));
+    const double error = gradient_error(
+        [&](const std::vector<Tensor>& x) {
+          OnnxModel::Feeds feeds;
+          for (size_t i = 0; i < x.size(); ++i) feeds.emplace_back(c.in[i].first, x[i]);
+          return model.run(feeds, names(c.out));
+        },
+        inputs, std::vector<bool>(inputs.size(), true), 3);
+    BOOST_TEST(error < 1e-5, name << ": " << error);
+    ++seen;
+  }
+  BOOST_TEST(seen > 100);
+}
+
+// Shapes that the file's sizes settle are constants: they need no input and go round no cut.
+BOOST_AUTO_TEST_CASE(shapes_are_folded) {
+  const OnnxModel model = load(OnnxBuilder()
+                                   .input("x", {1, 2, 4, 4})
+                                   .output("y")
+                                   .ints("mask", {0, 1, 1, 0})
+                                   .node("Shape", {"x"}, {"s"})
+                                   .node("Relu", {"x"}, {"r"})
+                                   .node("Sigmoid", {"r"}, {"q"})
+                                   .node("Mul", {"s", "mask"}, {"t"})
+                                   .node("Reshape", {"q", "t"}, {"y"})
+                                   .bytes());
+  BOOST_TEST((model.cuts("y") == std::vector<std::string>{"r", "q", "y"}));
+  BOOST_TEST((model.values() == std::vector<std::string>{"s", "r", "q", "y"}));  // s holds the batch
+  const Tensor q = randn({3, 2, 4, 4}, 1, DType::f32);
+  BOOST_TEST((model.run({{"q", q}}, {"y"})[0].shape() == Shape{3, 2, 4, 4}));
 }
 
 BOOST_AUTO_TEST_CASE(cuts_and_what_goes_round_them) {
@@ -172,6 +215,41 @@ BOOST_AUTO_TEST_CASE(cycles_and_shapes_that_do_not_fit) {
              .node("Conv", {"x", "w"}, {"c"})
              .node("Add", {"x", "v"}, {"y"}),
          {"Conv 'c'", "Add 'y'", "[1,3,1,1]"});
+}
+
+// What tensors cannot do here, and shapes that make no sense.
+BOOST_AUTO_TEST_CASE(shape_arithmetic_that_cannot_be_folded) {
+  const auto start = [] { return OnnxBuilder(13).input("x", {1, 2, 4, 4}).output("y"); };
+  for (const char* op : {"Floor", "Ceil"})
+    refuse(start().node(op, {"x"}, {"y"}), {op, "shapes and short constants only"});
+  refuse(start().node("Equal", {"x", "x"}, {"y"}), {"Equal", "shapes and short constants only"});
+  refuse(start().ints("i", {2}).node("Gather", {"x", "i"}, {"y"}), {"Gather", "index 2 of a dimension of 1"});
+  refuse(start().node("Relu", {"x"}, {"i"}).node("Gather", {"x", "i"}, {"y"}),
+         {"Gather", "input 1 must be constant whole numbers"});
+  refuse(
+      start().ints("a", {6}).ints("b", {0}).node("Div", {"a", "b"}, {"s"}).node("Expand", {"x", "s"}, {"y"}),
+      {"y", "a dimension of"});
+  refuse(start().ints("z", {0}).node("Div", {"z", "z"}, {"s"}).node("Expand", {"x", "s"}, {"y"}),
+         {"Div", "not a number"});
+  refuse(start().ints("n", {3, 2}).node("Split", {"x", "n"}, {"y", "z"}, {}), {"Split", "dimension of 1"});
+  refuse(start().ints("p", {0, 0, 0, 0, 0, 0, 0, -9}).node("Pad", {"x", "p"}, {"y"}), {"Pad", "cuts more"});
+  refuse(start().floats("w", {3, 4, 4}, std::vector<float>(48)).node("MatMul", {"x", "w"}, {"y"}),
+         {"MatMul", "[1,2]", "[3]"});
+  // Small files that ask for many numbers.
+  refuse(start().ints("s", {1 << 30}).node("ConstantOfShape", {"s"}, {"y"}), {"too large"});
+  refuse(start()
+             .ints("a", {0})
+             .ints("b", {INT64_MAX})
+             .ints("c", {1})
+             .node("Range", {"a", "b", "c"}, {"r"})
+             .node("Reshape", {"x", "r"}, {"y"}),
+         {"a range of"});
+  refuse(start().ints("a", {1, 2}).ints("t", {1 << 30}).node("Expand", {"a", "t"}, {"y"}), {"Expand"});
+  refuse(start().ints("a", {1}).ints("t", {1 << 30}).node("Expand", {"a", "t"}, {"y"}),
+         {"numbers of shapes"});
+  refuse(start().ints("b", {0}).ints("e", {4}).ints("a", {2}).ints("s", {0}).node(
+             "Slice", {"x", "b", "e", "a", "s"}, {"y"}),
+         {"Slice", "a step of 0"});
 }
 
 // Small files that ask for much memory.
@@ -289,6 +367,13 @@ BOOST_AUTO_TEST_CASE(export_and_back) {
                return pad(permute(up, {0, 2, 3, 1}), {.before = {0, 1}, .after = {0, 0, 2}, .value = 0.25});
              },
              {3, 9, 8});
+  round_trip("attention",
+             [](const Tensor& x) {
+               const Tensor a = softmax(x);
+               const Tensor b = batch_matmul(a, erf(a), {.transpose_b = true});
+               return batch_matmul(b, a, {.transpose_a = true});
+             },
+             {3, 4});
   round_trip("head",
              [k = w({5, 12}, 4), b = w({5}, 5), m = w({5, 5}, 6)](const Tensor& x) {
                const Tensor y = matmul(linear(reshape(x, {x.dim(0), 12}), k, b), m);

@@ -12,6 +12,7 @@
 #include "file_test_util.h"
 #include "onnx_test_util.h"
 #include "tensor/io/npy.h"
+#include "tensor/io/safetensors.h"
 #include "tensor/ops.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
@@ -297,5 +298,37 @@ BOOST_AUTO_TEST_CASE(plans_of_real_networks) {
     const auto& input = r.card().input;
     const Tensor x = r.preprocess(randn({11, 3, input.height, input.width}, 3, DType::f32));
     rows_stand_alone(r, cut, x, {{1, 10}, {7, 4}});
+  }
+}
+
+// A detector with open sizes and twelve outputs, against onnxruntime's (oracles/yunet_oracle.py).
+BOOST_AUTO_TEST_CASE(outputs_of_a_detector) {
+  const std::string folder = models(), file = folder + "/yunet_2026may.onnx";
+  if (folder.empty()) return;
+  if (!fs::exists(file)) {
+    std::cout << "SKIPPED: no " << file << "\n";
+    return;
+  }
+  const auto expected = load_safetensors(ADVF_TEST_DATA + std::string("/yunet.safetensors")).tensors;
+  BOOST_TEST(expected.size() == 24u);
+  for (const char* device : {"reference", "cpu"}) {
+    const BackendScope scope(backend(device));
+    const OnnxModel model = OnnxModel::load(file);
+    BOOST_TEST(model.outputs().size() == 12u);
+    for (const auto& [height, width] : {std::pair<int64_t, int64_t>{96, 64}, {64, 128}}) {
+      const Tensor image = Tensor::from(synthetic_image(height, width), {1, 3, height, width});
+      const auto out = model.run({{model.inputs()[0].name, affine(image, 255, 0)}}, model.outputs());
+      for (size_t i = 0; i < out.size(); ++i) {
+        const std::string name =
+            std::to_string(height) + "x" + std::to_string(width) + "." + model.outputs()[i];
+        BOOST_TEST((out[i].shape() == expected.at(name).shape()), name);
+        // Scores are sigmoids, most of them near 0, where onnxruntime's own is exact to 1e-7 only.
+        const auto wanted = expected.at(name).to_vector<float>();
+        double size = 1;
+        for (const float v : wanted) size = std::max(size, double(std::fabs(v)));
+        BOOST_TEST(largest_difference(out[i].to_vector<float>(), wanted) < 1e-5 * size,
+                   name << " on " << device);
+      }
+    }
   }
 }

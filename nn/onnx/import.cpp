@@ -135,8 +135,11 @@ Value to_value(const Constant& constant, DType dtype) {
     v.int_shape = constant.shape;
     return v;
   }
-  v.tensor = Tensor::from(constant.floats, constant.shape);
-  if (dtype != DType::f32) v.tensor = v.tensor.to(dtype);
+  if (dtype == DType::f32)
+    v.tensor = Tensor::from(constant.floats, constant.shape);
+  else
+    v.tensor =
+        Tensor::from(std::vector<double>(constant.floats.begin(), constant.floats.end()), constant.shape);
   if (constant.floats.size() <= kShort) v.host = constant.floats;
   return v;
 }

@@ -7,7 +7,7 @@
 namespace advf::onnx {
 namespace {
 
-constexpr int64_t kMaxWindow = 4096;
+constexpr int64_t kMaxWindow = 1 << 20;  // values of one maximum
 
 Tensor sum_of_squares(const Tensor& x, const std::vector<int>& over, bool keep) {
   return reduce_sum(mul(x, x), over, keep);
@@ -22,7 +22,7 @@ Tensor l1_norm(const Tensor& x, const std::vector<int>& over, bool keep) {
 // The dimensions moved to the end, and one window of max_pool2d over them.
 Tensor largest(const Tensor& x, const std::vector<int>& over, bool keep) {
   std::vector<int> order;
-  Shape kept, result;
+  Shape result;
   int64_t reduced = 1;
   for (int d = 0; d < x.shape().rank(); ++d) {
     const bool goes = std::find(over.begin(), over.end(), d) != over.end();

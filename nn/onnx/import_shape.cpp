@@ -1,6 +1,6 @@
-// What moves values or changes shapes. Shapes, axes and sizes must be constants of the file. A file exported
-// with a batch of one runs any batch: a leading 1 in the target shape of a tensor that carries the batch
-// means N.
+// What moves values or changes shapes. Shapes, axes and sizes must be constants of the file, or follow from
+// shapes. A file exported with a batch of one runs any batch: a leading 1 in the target shape of a tensor
+// that carries the batch means N.
 #include <algorithm>
 #include <cmath>
 

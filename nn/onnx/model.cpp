@@ -224,7 +224,8 @@ void OnnxModel::State::fold(const Step& step, int64_t& budget) {
   }
   std::vector<Value> out = run_step(step, constants, {});
   for (size_t o = 0; o < step.out.size() && o < out.size(); ++o) {
-    if (out[o].tensor.defined()) budget -= out[o].tensor.numel();
+    budget -= out[o].ints ? int64_t(out[o].ints->size()) : out[o].tensor.numel();
+    check(budget >= 0, step.op_type, " '", step.label, "': the constants computed are too large in sum");
     out[o].batched = false;
     onnx::note_host(out[o]);
     if (step.out[o] >= 0) constants.emplace(step.out[o], std::move(out[o]));

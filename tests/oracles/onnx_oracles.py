@@ -6,56 +6,12 @@ that onnxruntime computes. Tensors: <case>.model (the file's bytes), <case>.in.<
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import save_file
+from onnx import TensorProto, numpy_helper
 
-HERE = Path(__file__).parent
-rng = np.random.default_rng(20231)
-saved = {}
+from onnx_case import Cases, i64, node
 
-
-def f32(*shape):
-    return rng.standard_normal(shape).astype(np.float32)
-
-
-def i64(*values):
-    return np.array(values, np.int64)
-
-
-def node(op, inputs, outputs="y", **attributes):
-    return helper.make_node(op, inputs.split(), outputs.split(), name=f"{op}_{outputs.split()[0]}", **attributes)
-
-
-def case(name, nodes, x, constants=None, opset=13, outputs="y", fixed=False, typed=False):
-    """x: array or {name: array}; dimension 0 is the batch. fixed: the file says batch 1, rows are run one by one.
-    typed: initialisers hold typed fields and not raw bytes."""
-    feeds = x if isinstance(x, dict) else {"x": x}
-    constants = constants or {}
-    nodes = nodes if isinstance(nodes, list) else [nodes]
-    infos = [helper.make_tensor_value_info(k, TensorProto.FLOAT, [1 if fixed else "N", *v.shape[1:]])
-             for k, v in feeds.items()]
-    outs = [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs.split()]
-    def initialiser(key, value):
-        if typed:
-            kind = helper.np_dtype_to_tensor_dtype(value.dtype)
-            return helper.make_tensor(key, kind, value.shape, value.flatten().tolist())
-        return numpy_helper.from_array(np.asarray(value, order="C"), key)
-    graph = helper.make_graph(nodes, name, infos, outs, [initialiser(k, v) for k, v in constants.items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = outputs.split()
-    if fixed:
-        rows = [session.run(names, {k: v[i:i + 1] for k, v in feeds.items()}) for i in range(len(x))]
-        results = [np.concatenate(r) for r in zip(*rows)]
-    else:
-        results = session.run(names, feeds)
-    saved[f"{name}.model"] = np.frombuffer(model.SerializeToString(), np.uint8)
-    for k, v in feeds.items():
-        saved[f"{name}.in.{k}"] = v
-    for k, v in zip(names, results):
-        saved[f"{name}.out.{k}"] = np.ascontiguousarray(v)
+cases = Cases(20231)
+rng, f32, case = cases.rng, cases.f32, cases.case
 
 
 # Convolutions and products
@@ -163,5 +119,4 @@ case("branches", [node("Conv", "x w", "c", pads=[1, 1, 1, 1]), node("Relu", "c",
                   node("Sigmoid", "g", "a"), node("Mul", "r a", "m"), node("Add", "m x", "s"), node("Add", "s z", "y")],
      {"x": four, "z": f32(2, 3, 1, 1)}, {"w": f32(3, 3, 3, 3)}, outputs="y g")
 
-save_file(saved, HERE / "onnx_ops.safetensors")
-print(len([k for k in saved if k.endswith(".model")]), "cases,", (HERE / "onnx_ops.safetensors").stat().st_size, "bytes")
+cases.save(Path(__file__).parent / "onnx_ops.safetensors")
