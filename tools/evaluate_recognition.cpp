@@ -87,11 +87,12 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
   }
   e.raw = embed_rows(recogniser, set.features, cut);
   Tensor guarded;
-  if (!o.protect.shadow.empty()) {
-    const auto shadow = Decoder::load(o.protect.shadow);
-    shadow->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+  if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    guarded = protect_all(*shadow, set.features, o.protect.settings).features;
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    guarded = protected_rows(protection, set.features, {},
+                             photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection.info().spec.image_size));
   } else if (!o.protected_file.empty()) {
     guarded = given_rows(o, files, set.features.shape());
   }
@@ -117,7 +118,7 @@ nlohmann::json operating_point(const std::vector<ScoredPair>& scores, double far
 int evaluate_recognition(RecognitionOptions& o) {
   o.common.activate();
   install_interrupt_handler();
-  as_usage([&] { o.protect.settings.check_valid(); });
+  o.protect.check_valid();
   o.faces.eye_centres();  // judged before the work
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   PairList pairs = load_pairs(o.pairs);
@@ -151,7 +152,7 @@ int evaluate_recognition(RecognitionOptions& o) {
                            {"protected", side},
                            {"recogniser", o.faces.recogniser},
                            {"cut", o.faces.cut_of(recogniser)}};
-  if (guarded && !o.protect.shadow.empty()) result["epsilon"] = o.protect.settings.epsilon;
+  if (guarded && o.protect.asked()) result.update(settings_json(o.protect.settings));
   o.common.write_json(result);
   std::printf(
       "accuracy %.4f +- %.4f   TAR@FAR 1e-2 %.4f   1e-3 %.4f   EER %.4f   (%zu pairs, protected: %s)\n",

@@ -123,19 +123,21 @@ double mean_cosine(const Tensor& a, const Tensor& b) {
   return std::accumulate(c.begin(), c.end(), 0.0) / double(n);
 }
 
-std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, const Tensor& raw, const TestSet& test,
-                                        const FeatureSet& set, const Recogniser& recogniser,
-                                        const std::string& cut) {
+std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& faces, const Tensor& raw,
+                                        const TestSet& test, const FeatureSet& set,
+                                        const Recogniser& recogniser, const std::string& cut) {
   std::vector<NamedFeatures> sets{{"raw", raw, 1}};
   std::vector<std::pair<std::string, Tensor>> guarded;
-  if (!o.protect.shadow.empty()) {
-    const auto shadow = Decoder::load(o.protect.shadow);
-    shadow->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+  if (o.protect.asked()) {
+    o.protect.settings.seed = o.common.seed;
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    std::vector<int64_t> images;
+    for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
+    const auto photographs = photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection.info().spec.image_size);
     for (double epsilon : o.epsilons) {
-      ProtectSettings settings = o.protect.settings;
-      settings.epsilon = epsilon;
-      settings.seed = o.common.seed;
-      guarded.emplace_back("epsilon " + short_number(epsilon), protect_all(*shadow, raw, settings).features);
+      protection.set_epsilon(epsilon);
+      guarded.emplace_back(protection.settings().summary(), protected_rows(protection, raw, {}, photographs));
     }
   }
   for (const std::string& text : o.protected_files) {
@@ -263,6 +265,7 @@ void check_options(const ReconstructionOptions& o) {
     for (const std::string& text : o.protected_files)
       check(text.find('=') != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
   });
+  o.protect.check_valid();
   o.faces.eye_centres();
   check_writable({o.sheet});
 }
@@ -299,7 +302,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     judges.push_back(make_judge(o, "second", *second, faces, set, test));
   }
 
-  const auto sets = feature_sets(o, gather_rows(set.features, test.rows), test, set, recogniser, cut);
+  const auto sets = feature_sets(o, faces, gather_rows(set.features, test.rows), test, set, recogniser, cut);
   const ChannelMoments target = channel_moments(first.statistics().mean_face);
   const Shape image_shape = test.faces.shape();
   std::vector<float> mean_pixels;

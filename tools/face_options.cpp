@@ -1,6 +1,5 @@
 #include "tools/face_options.h"
 
-#include <cstring>
 #include <iostream>
 
 #include "tools/progress.h"
@@ -71,42 +70,6 @@ FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, con
     std::cerr << faces.size() - int64_t(set.indices.size()) << " of " << faces.size()
               << " images could not be read and are left out\n";
   return set;
-}
-
-void ProtectOptions::add_to(CLI::App& app, const std::string& group) {
-  CLI::Option* protects =
-      app.add_option("--shadow", shadow, "protect the features with this shadow decoder")->group(group);
-  // Without a shadow nothing is protected, whatever the strength asked for.
-  app.add_option("--epsilon", settings.epsilon, "L-inf bound of the protection's noise")
-      ->capture_default_str()
-      ->needs(protects)
-      ->group(group);
-  app.add_option("--steps", settings.steps, "gradient steps of the protection")
-      ->capture_default_str()
-      ->needs(protects)
-      ->group(group);
-  app.add_option("--step-size", settings.step_size, "length of a step; 0 = 2.5 epsilon / steps")
-      ->capture_default_str()
-      ->needs(protects)
-      ->group(group);
-}
-
-Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSettings& settings) {
-  constexpr int64_t kBatch = 256;
-  const int64_t n = features.dim(0);
-  Protected all{Tensor::empty(features.shape()), {}};
-  Protector protector(shadow, settings);
-  Progress progress("protect", n, "features");
-  for (int64_t begin = 0; begin < n; begin += kBatch) {
-    if (interrupted()) throw Interrupted();
-    const int64_t end = std::min(n, begin + kBatch);
-    const Protected chunk = protector.protect(features.slice_batch(begin, end), begin);
-    std::memcpy(all.features.slice_batch(begin, end).raw(), chunk.features.raw(), chunk.features.bytes());
-    all.reports.insert(all.reports.end(), chunk.reports.begin(), chunk.reports.end());
-    progress.advance(end - begin);
-  }
-  progress.finish();
-  return all;
 }
 
 FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut) {

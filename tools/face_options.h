@@ -8,7 +8,6 @@
 #include "advface/decoder.h"
 #include "advface/faces.h"
 #include "advface/features.h"
-#include "advface/protect.h"
 #include "advface/recogniser.h"
 #include "tools/cli.h"
 #include "tools/progress.h"
@@ -41,15 +40,6 @@ ExtractOptions extract_options(const FaceOptions& options, Progress& progress);
 // The features of all images of the options, with a progress line, from the cache where there is one.
 FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, const std::string& cut,
                    FaceSource& faces);
-
-// Protecting on the fly: --shadow, --epsilon and so on, for programs that take raw or protected features.
-struct ProtectOptions {
-  std::string shadow;
-  ProtectSettings settings;
-  void add_to(CLI::App& app, const std::string& group);
-};
-// All rows, with a progress line; row r is record r.
-Protected protect_all(Decoder& shadow, const Tensor& features, const ProtectSettings& settings);
 
 FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut);
 

@@ -6,6 +6,7 @@
 #include "advface/train_recogniser.h"
 #include "tools/cli.h"
 #include "tools/face_options.h"
+#include "tools/protect_options.h"
 
 namespace advf::tools {
 

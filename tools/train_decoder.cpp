@@ -36,13 +36,14 @@ Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) 
   FeatureSet set = o.features.empty() ? extract(o.faces, recogniser, cut, faces) : given_features(o, faces);
   Job job;
   job.info.trained_on = o.features.empty() ? "raw" : o.features;
-  if (!o.protect.shadow.empty()) {
-    const auto shadow = Decoder::load(o.protect.shadow);
-    Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
-    shadow->check_fits(row, recogniser.fingerprint(), cut, o.faces.recogniser);
+  if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    set.features = protect_all(*shadow, set.features, o.protect.settings).features;
-    job.info.trained_on = "protected, epsilon " + short_number(o.protect.settings.epsilon);
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    set.features =
+        protected_rows(protection, set.features, {},
+                       photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
+                                      protection.info().spec.image_size));
+    job.info.trained_on = "protected, " + o.protect.settings.summary();
   }
   Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
   check(row == recogniser.feature_shape(cut), o.features, ": rows of shape ", row, ", but ",
@@ -85,10 +86,8 @@ int train_decoder(DecoderOptions& o) {
   o.common.activate();
   install_interrupt_handler();
   o.settings.seed = o.common.seed;
-  as_usage([&] {
-    o.settings.check_valid();
-    o.protect.settings.check_valid();
-  });
+  as_usage([&] { o.settings.check_valid(); });
+  o.protect.check_valid();
   const auto eyes = o.faces.eye_centres();
   const std::string checkpoint = o.out + ".checkpoint";
   if (o.samples.empty()) o.samples = o.out + ".png";
