@@ -22,30 +22,31 @@ inline std::vector<float> scaled_randn(size_t n, uint64_t seed, float scale) {
 }
 
 // x (3,16,16) -> conv c -> relu r (8,8,8) -> max pool p (8,7,7) -> conv d -> relu -> mean -> e (12)
-inline Recogniser toy_recogniser(DType dtype = DType::f32, const std::string& domains = "") {
-  const std::string card = R"({"model": "toy.onnx",
-    "input": {"name": "x", "width": 16, "height": 16, "channels": "RGB", "mean": 127.5, "scale": 0.0078125},
-    "crop": {"template": "arcface112", "margin": 0.0},
-    "embedding": {"name": "e", "dimension": 12, "unit_norm": false, "normalise": true},
-    "metric": "cosine")" + domains +
-                           "}";
-  const std::string model =
-      OnnxBuilder()
-          .input("x", {1, 3, 16, 16})
-          .output("e")
-          .floats("w1", {8, 3, 3, 3}, scaled_randn(8 * 27, 1, 0.3f))
-          .floats("w2", {16, 8, 3, 3}, scaled_randn(16 * 72, 2, 0.2f))
-          .floats("w3", {16, 12}, scaled_randn(16 * 12, 3, 0.5f))
-          .node("Conv", {"x", "w1"}, {"c"}, {{"pads", {1, 1, 1, 1}}, {"strides", {2, 2}}})
-          .node("Relu", {"c"}, {"r"})
-          .node("MaxPool", {"r"}, {"p"}, {{"kernel_shape", {2, 2}}, {"strides", {1, 1}}})
-          .node("Conv", {"p", "w2"}, {"d"}, {{"pads", {1, 1, 1, 1}}})
-          .node("Relu", {"d"}, {"s"})
-          .node("GlobalAveragePool", {"s"}, {"g"})
-          .node("Flatten", {"g"}, {"f"})
-          .node("MatMul", {"f", "w3"}, {"e"})
-          .bytes();
-  return Recogniser::from_bytes(parse_card(card, "folder/toy.json"), model, dtype);
+inline std::string toy_model() {
+  return OnnxBuilder()
+      .input("x", {1, 3, 16, 16})
+      .output("e")
+      .floats("w1", {8, 3, 3, 3}, scaled_randn(8 * 27, 1, 0.3f))
+      .floats("w2", {16, 8, 3, 3}, scaled_randn(16 * 72, 2, 0.2f))
+      .floats("w3", {16, 12}, scaled_randn(16 * 12, 3, 0.5f))
+      .node("Conv", {"x", "w1"}, {"c"}, {{"pads", {1, 1, 1, 1}}, {"strides", {2, 2}}})
+      .node("Relu", {"c"}, {"r"})
+      .node("MaxPool", {"r"}, {"p"}, {{"kernel_shape", {2, 2}}, {"strides", {1, 1}}})
+      .node("Conv", {"p", "w2"}, {"d"}, {{"pads", {1, 1, 1, 1}}})
+      .node("Relu", {"d"}, {"s"})
+      .node("GlobalAveragePool", {"s"}, {"g"})
+      .node("Flatten", {"g"}, {"f"})
+      .node("MatMul", {"f", "w3"}, {"e"})
+      .bytes();
+}
+inline const char* const kToyCard = R"({"model": "toy.onnx",
+  "input": {"name": "x", "width": 16, "height": 16, "channels": "RGB", "mean": 127.5, "scale": 0.0078125},
+  "crop": {"template": "arcface112", "margin": 0.0},
+  "embedding": {"name": "e", "dimension": 12, "unit_norm": false, "normalise": true},
+  "metric": "cosine"})";
+
+inline Recogniser toy_recogniser(DType dtype = DType::f32) {
+  return Recogniser::from_bytes(parse_card(kToyCard, "folder/toy.json"), toy_model(), dtype);
 }
 
 inline Tensor toy_images(int64_t n, uint64_t seed, int64_t size = kToySize, DType dtype = DType::f32) {

@@ -60,6 +60,7 @@ BOOST_AUTO_TEST_CASE(every_program_explains_itself) {
                                                                 {"train", "shadow"},
                                                                 {"train", "attacker"},
                                                                 {"train", "recogniser"},
+                                                                {"train", "recalibrate"},
                                                                 {"evaluate", ""},
                                                                 {"bench", ""},
                                                                 {"evaluate", "recognition"},

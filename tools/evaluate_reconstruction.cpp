@@ -1,5 +1,6 @@
 // advface-evaluate reconstruction: every attacker on raw features, on features protected at each epsilon, and
 // on noise of equal norm; each reconstruction scored as it is and moment-matched; beside them the mean face.
+#include <cstring>
 #include <iostream>
 #include <map>
 #include <numeric>
@@ -7,17 +8,15 @@
 
 #include "advface/reconstruction.h"
 #include "advface/text_file.h"
-#include "advface/trainer.h"
 #include "nn/loss.h"
 #include "tensor/io/grid.h"
-#include "tensor/io/npy.h"
 #include "tools/evaluate.h"
 #include "tools/progress.h"
 
 namespace advf::tools {
 namespace {
 
-constexpr int64_t kSheetRows = 8;
+constexpr int64_t kSheetRows = 8, kBlock = 64;  // kBlock: features in memory at once
 
 struct NamedDecoder {
   std::string name;
@@ -25,7 +24,7 @@ struct NamedDecoder {
 };
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
-  Tensor rows;
+  FeatureRows rows;
   double cosine = 1;  // mean, to the raw features
 };
 // The images under test: rows of the feature set, with the people on them.
@@ -87,7 +86,7 @@ Judge make_judge(const ReconstructionOptions& o, const std::string& name, const 
                  FaceSource& faces, const FeatureSet& set, const TestSet& test) {
   const FeatureSet all = extract(o.faces, recogniser, recogniser.card().embedding.name, faces);
   check(all.indices == set.indices, "some images became unreadable; run again");
-  Judge judge{name, &recogniser, 0, gather_rows(all.features, test.rows), {}, {}};
+  Judge judge{name, &recogniser, 0, all.features.at(test.rows), {}, {}};
   if (!o.thresholds.empty()) {
     const auto json = nlohmann::json::parse(read_text(o.thresholds), nullptr, false);
     check(json.is_object() && json.contains("judges") && json["judges"].contains(name) &&
@@ -99,8 +98,7 @@ Judge make_judge(const ReconstructionOptions& o, const std::string& name, const 
           "there are no people outside the test to set a threshold on; use --thresholds");
     std::vector<int64_t> people;
     for (int64_t r : test.others) people.push_back(test.person[size_t(r)]);
-    judge.threshold =
-        cross_identity_threshold(gather_rows(all.features, test.others), people, o.fmr).threshold;
+    judge.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
   }
   // Type II replay: against the person's next photograph, if there is another.
   std::map<int64_t, std::vector<int64_t>> photos;
@@ -113,21 +111,48 @@ Judge make_judge(const ReconstructionOptions& o, const std::string& name, const 
     judge.other_of.push_back(int64_t(i));
     others.push_back(std::next(at) == mine.end() ? mine.front() : *std::next(at));
   }
-  if (!others.empty()) judge.other = gather_rows(all.features, others);
+  if (!others.empty()) judge.other = all.features.at(others);
   return judge;
 }
 
-double mean_cosine(const Tensor& a, const Tensor& b) {
-  const int64_t n = a.dim(0);
-  const auto c = cosine_rows(a.view({n, a.numel() / n}), b.view({n, b.numel() / n}));
-  return std::accumulate(c.begin(), c.end(), 0.0) / double(n);
+double mean_cosine(const FeatureRows& a, const FeatureRows& b) {
+  double sum = 0;
+  for (int64_t begin = 0; begin < a.count(); begin += kBlock) {
+    const int64_t end = std::min(a.count(), begin + kBlock);
+    const Shape flat{end - begin, a.row().numel()};
+    for (double c : cosine_rows(a.range(begin, end).view(flat), b.range(begin, end).view(flat))) sum += c;
+  }
+  return sum / double(a.count());
 }
 
-std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& faces, const Tensor& raw,
+FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guarded, FeatureDomain domain,
+                                uint64_t seed, int64_t memory_bytes) {
+  FeatureSpool spool(raw.row(), memory_bytes);
+  for (int64_t begin = 0; begin < raw.count(); begin += kBlock) {
+    const int64_t end = std::min(raw.count(), begin + kBlock);
+    spool.append(equal_norm_noise(raw.range(begin, end), guarded.range(begin, end),
+                                  domain == FeatureDomain::sphere, seed, begin));
+  }
+  return spool.finish();
+}
+
+Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
+  const int64_t size = attacker.info().spec.image_size;
+  Tensor out = Tensor::empty({features.count(), 3, size, size});
+  for (int64_t begin = 0; begin < features.count(); begin += kBlock) {
+    const int64_t end = std::min(features.count(), begin + kBlock);
+    const Tensor images = attacker.reconstruct(features.range(begin, end));
+    std::memcpy(out.slice_batch(begin, end).raw(), images.raw(), images.bytes());
+  }
+  return out;
+}
+
+std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& faces, const FeatureRows& raw,
                                         const TestSet& test, const FeatureSet& set,
                                         const Recogniser& recogniser, const std::string& cut) {
   std::vector<NamedFeatures> sets{{"raw", raw, 1}};
-  std::vector<std::pair<std::string, Tensor>> guarded;
+  std::vector<std::pair<std::string, FeatureRows>> guarded;
+  const int64_t memory = o.faces.memory_mib << 20;
   if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
     Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
@@ -137,20 +162,20 @@ std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& fa
                                             protection.info().spec.image_size);
     for (double epsilon : o.epsilons) {
       protection.set_epsilon(epsilon);
-      guarded.emplace_back(protection.settings().summary(), protected_rows(protection, raw, {}, photographs));
+      guarded.emplace_back(protection.settings().summary(),
+                           protected_rows(protection, raw, {}, photographs, memory));
     }
   }
   for (const std::string& text : o.protected_files) {
     const size_t split = text.find('=');
     const std::string path = text.substr(split + 1);
-    const Tensor rows = load_npy(path).to(DType::f32);
+    const FeatureRows rows = FeatureRows::open(path);
     check(rows.shape() == set.features.shape(), path, " has shape ", rows.shape(),
           ", but the images have features of ", set.features.shape());
-    guarded.emplace_back(text.substr(0, split), gather_rows(rows, test.rows));
+    guarded.emplace_back(text.substr(0, split), rows.selected(test.rows));
   }
   for (const auto& [name, rows] : guarded) {
-    const Tensor noise =
-        equal_norm_noise(raw, rows, domain_of(recogniser, cut) == FeatureDomain::sphere, o.common.seed);
+    const FeatureRows noise = noise_of_equal_norm(raw, rows, recogniser.domain(cut), o.common.seed, memory);
     sets.push_back({"protected, " + name, rows, mean_cosine(rows, raw)});
     sets.push_back({"noise, " + name, noise, mean_cosine(noise, raw)});
   }
@@ -302,7 +327,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     judges.push_back(make_judge(o, "second", *second, faces, set, test));
   }
 
-  const auto sets = feature_sets(o, faces, gather_rows(set.features, test.rows), test, set, recogniser, cut);
+  const auto sets = feature_sets(o, faces, set.features.selected(test.rows), test, set, recogniser, cut);
   const ChannelMoments target = channel_moments(first.statistics().mean_face);
   const Shape image_shape = test.faces.shape();
   std::vector<float> mean_pixels;
@@ -328,7 +353,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   for (NamedDecoder& attacker : attackers)
     for (const NamedFeatures& features : sets) {
       if (!meets(*attacker.decoder, features)) continue;
-      const Tensor made = attacker.decoder->reconstruct(features.rows);
+      const Tensor made = reconstruct(*attacker.decoder, features.rows);
       const Tensor matched = match_moments(made, target);
       add_row(attacker.name, features, false, made);
       add_row(attacker.name, features, true, matched);

@@ -11,6 +11,10 @@ void FaceOptions::add_to(CLI::App& app) {
   add_images_to(app);
   app.add_option("--cut", cut, "the recogniser's tensor that is the feature (default: the embedding)");
   app.add_option("--cache", cache, "folder where computed features are kept and found again");
+  app.add_option("--feature-memory", memory_mib,
+                 "MiB of features to hold in memory; more are kept in a temporary file (in TMPDIR)")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 24));
 }
 
 void FaceOptions::add_images_to(CLI::App& app) {
@@ -51,6 +55,7 @@ Labels FaceOptions::labels_of(const std::vector<std::string>& files) const {
 ExtractOptions extract_options(const FaceOptions& options, Progress& progress) {
   ExtractOptions result;
   result.batch = options.extract_batch;
+  result.memory_bytes = options.memory_mib << 20;
   result.progress = [&progress, before = int64_t(0)](int64_t done) mutable {
     progress.advance(done - before);
     before = done;
@@ -70,10 +75,6 @@ FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, con
     std::cerr << faces.size() - int64_t(set.indices.size()) << " of " << faces.size()
               << " images could not be read and are left out\n";
   return set;
-}
-
-FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut) {
-  return cut == recogniser.card().embedding.name ? FeatureDomain::sphere : FeatureDomain::real;
 }
 
 }  // namespace advf::tools

@@ -19,6 +19,7 @@ struct FaceOptions {
   std::vector<float> eyes;
   double max_broken = 0.01;
   int64_t extract_batch = 32;
+  int64_t memory_mib = 1024;  // of features; more go to a temporary file
 
   void add_to(CLI::App& app);         // with --recogniser, --cut and --cache
   void add_images_to(CLI::App& app);  // the images and their crop alone
@@ -40,7 +41,5 @@ ExtractOptions extract_options(const FaceOptions& options, Progress& progress);
 // The features of all images of the options, with a progress line, from the cache where there is one.
 FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, const std::string& cut,
                    FaceSource& faces);
-
-FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut);
 
 }  // namespace advf::tools

@@ -1,6 +1,5 @@
 #include "tools/protect_options.h"
 
-#include <cstring>
 #include <numeric>
 
 #include "tools/progress.h"
@@ -104,41 +103,34 @@ ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
   };
 }
 
-Protected protect_all(const ProtectModels& models, const Tensor& features, std::span<const int64_t> records,
-                      const ProtectSettings& settings, const ReadPhotographs& photographs) {
+FeatureRows protected_rows(Protection& protection, const FeatureRows& features,
+                           std::span<const int64_t> records, const ReadPhotographs& photographs,
+                           int64_t memory_bytes) {
   constexpr int64_t kBatch = 256;
-  const int64_t n = features.dim(0);
+  const int64_t n = features.count();
   std::vector<int64_t> rows(records.begin(), records.end());
   if (rows.empty()) {
     rows.resize(size_t(n));
     std::iota(rows.begin(), rows.end(), int64_t(0));
   }
-  Protected all{Tensor::empty(features.shape()), {}};
-  Protector protector(models, settings);
+  protection.recalibrate(n, [&](int64_t begin, int64_t end) { return features.range(begin, end); });
+  Protector protector(protection.models(), protection.settings());
+  FeatureSpool spool(features.row(), memory_bytes);
   Progress progress("protect", n, "features");
   for (int64_t begin = 0; begin < n;) {
     if (interrupted()) throw Interrupted();
     // One record alone has no statistics for --bn batch: it goes with those before it.
-    const int64_t end = n - begin < 2 * kBatch ? n : begin + kBatch;
-    const Protected chunk = protector.protect(features.slice_batch(begin, end),
-                                              std::span(rows).subspan(size_t(begin), size_t(end - begin)),
-                                              photographs ? photographs(begin, end) : Tensor());
-    std::memcpy(all.features.slice_batch(begin, end).raw(), chunk.features.raw(), chunk.features.bytes());
-    all.reports.insert(all.reports.end(), chunk.reports.begin(), chunk.reports.end());
+    const int64_t end = n - begin <= kBatch + 1 ? n : begin + kBatch;
+    const Tensor seen = protection.needs_photographs() ? photographs(begin, end) : Tensor();
+    spool.append(protector
+                     .protect(features.range(begin, end),
+                              std::span(rows).subspan(size_t(begin), size_t(end - begin)), seen)
+                     .features);
     progress.advance(end - begin);
     begin = end;
   }
   progress.finish();
-  return all;
-}
-
-Tensor protected_rows(Protection& protection, const Tensor& features, std::span<const int64_t> records,
-                      const ReadPhotographs& photographs) {
-  protection.recalibrate(features.dim(0),
-                         [&](int64_t begin, int64_t end) { return features.slice_batch(begin, end); });
-  return protect_all(protection.models(), features, records, protection.settings(),
-                     protection.needs_photographs() ? photographs : ReadPhotographs())
-      .features;
+  return spool.finish();
 }
 
 nlohmann::json settings_json(const ProtectSettings& settings) {

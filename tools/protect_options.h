@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "advface/faces.h"
+#include "advface/feature_rows.h"
 #include "advface/protect.h"
 #include "tools/cli.h"
 
@@ -52,14 +53,11 @@ using ReadPhotographs = std::function<Tensor(int64_t begin, int64_t end)>;
 // These images of the source, read when asked for.
 ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
                                const std::optional<CropBox>& box, int size);
-// All rows, with a progress line; row r is record records[r], or r where no records are given. The models'
-// batch norm is as it should be.
-Protected protect_all(const ProtectModels& models, const Tensor& features, std::span<const int64_t> records,
-                      const ProtectSettings& settings, const ReadPhotographs& photographs = {});
-// The same by a Protection, recalibrated on these features where its settings ask for that. The features
-// alone.
-Tensor protected_rows(Protection& protection, const Tensor& features, std::span<const int64_t> records,
-                      const ReadPhotographs& photographs);
+// All rows, with a progress line; row r is record records[r], or r where no records are given. The shadows
+// are recalibrated on these features where the settings ask for that. Up to memory_bytes stay in memory.
+FeatureRows protected_rows(Protection& protection, const FeatureRows& features,
+                           std::span<const int64_t> records, const ReadPhotographs& photographs,
+                           int64_t memory_bytes);
 // The settings, for a program's --json.
 nlohmann::json settings_json(const ProtectSettings& settings);
 

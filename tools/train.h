@@ -24,6 +24,13 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
                            DecoderOptions& options, bool may_protect);
 int train_decoder(DecoderOptions& options);
 
+struct RecalibrateOptions {
+  Common common;
+  std::string shadow, in, out;
+};
+CLI::App* add_recalibrate_verb(CLI::App& app, RecalibrateOptions& options);
+int recalibrate_decoder(RecalibrateOptions& options);
+
 struct RecogniserOptions {
   Common common;
   FaceOptions faces;

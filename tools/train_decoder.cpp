@@ -3,7 +3,6 @@
 #include <numeric>
 
 #include "tensor/io/grid.h"
-#include "tensor/io/npy.h"
 #include "tools/progress.h"
 #include "tools/train.h"
 
@@ -23,9 +22,9 @@ struct Job {
 // A file of features has one row per line of --list, and nobody may guess which image is which.
 FeatureSet given_features(const DecoderOptions& o, const FaceSource& faces) {
   FeatureSet set;
-  set.features = load_npy(o.features).to(DType::f32);
-  check(set.features.shape().rank() >= 2 && set.features.dim(0) == faces.size(), o.features, " has shape ",
-        set.features.shape(), ", but ", o.faces.list, " names ", faces.size(), " files");
+  set.features = FeatureRows::open(o.features);
+  check(set.features.count() == faces.size(), o.features, " has shape ", set.features.shape(), ", but ",
+        o.faces.list, " names ", faces.size(), " files");
   set.indices.resize(size_t(faces.size()));
   std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
   return set;
@@ -39,19 +38,18 @@ Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) 
   if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
     Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
-    set.features =
-        protected_rows(protection, set.features, {},
-                       photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
-                                      protection.info().spec.image_size));
+    const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection.info().spec.image_size);
+    set.features = protected_rows(protection, set.features, {}, photographs, o.faces.memory_mib << 20);
     job.info.trained_on = "protected, " + o.protect.settings.summary();
   }
-  Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
+  const Shape row = set.features.row();
   check(row == recogniser.feature_shape(cut), o.features, ": rows of shape ", row, ", but ",
         o.faces.recogniser, " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
   job.info.spec = {o.decoder, row, o.image_size};
   job.info.cut = cut;
   job.info.recogniser = recogniser.fingerprint();
-  job.info.domain = domain_of(recogniser, cut);
+  job.info.domain = recogniser.domain(cut);
   job.info.split_seed = o.split_seed;
   job.indices = std::move(set.indices);
   job.data.features = std::move(set.features);
@@ -66,7 +64,7 @@ void write_samples(const std::string& path, Decoder& decoder, const DecoderData&
                    const EpochResult& epoch) {
   std::vector<int64_t> rows = data.validation;
   rows.resize(std::min<size_t>(rows.size(), size_t(kSampleColumns)));
-  const Tensor faces = data.face(rows), images = decoder.reconstruct(gather_rows(data.features, rows));
+  const Tensor faces = data.face(rows), images = decoder.reconstruct(data.features.at(rows));
   std::vector<std::vector<Tensor>> grid(2);
   const int64_t size = decoder.info().spec.image_size;
   for (int64_t i = 0; i < int64_t(rows.size()); ++i) {
