@@ -35,7 +35,8 @@ Gemm::Gemm(const KernelTable& kernels, int64_t m, int64_t n, int64_t k, int64_t 
   if (whole)
     per_tile = std::min(per_tile, std::max<int64_t>(1, kTileFloats / (most_rows_ * width_)));
   else
-    per_tile = std::min(per_tile, std::clamp<int64_t>(kShortTileFloats / std::max<int64_t>(1, k * width_), 1, kMostPanels));
+    per_tile = std::min(
+        per_tile, std::clamp<int64_t>(kShortTileFloats / std::max<int64_t>(1, k * width_), 1, kMostPanels));
   column_tiles_ = Split::at_most(panels, per_tile);
   (whole ? c_columns_ : panels_) = column_tiles_.largest();
   for (int v = 0; v < kMaxVectors; ++v) v_offset_[v] = v * kernels.lanes;
