@@ -190,6 +190,17 @@ BOOST_AUTO_TEST_CASE(the_default_cut_of_the_card) {
   BOOST_TEST(result["feature_shape"] == cut["shape"]);
   BOOST_TEST((read_bytes(dir / "map.npy") == read_bytes(dir / "asked.npy")));
   BOOST_TEST((read_bytes(dir / "z.npy") == read_bytes(world().at("z.npy"))));
+  // A map, for which there is no decoder: said before anything is computed.
+  const auto& cuts = info["cut_points"];
+  const auto image =
+      std::find_if(cuts.begin(), cuts.end(), [](const json& c) { return c["shape"].size() == 3; });
+  BOOST_REQUIRE((image != cuts.end()));
+  card["default_cut"] = (*image)["name"];
+  write_bytes(dir / "image.json", card.dump());
+  const Args shadow{"shadow", "--out", dir / "s.safetensors", "--recogniser", dir / "image.json"};
+  complain("train", {}, run_program("train", shadow + world().images()), 2,
+           {"image.json", (*image)["name"].get<std::string>(), "--cut",
+            info["embedding"]["name"].get<std::string>()});
   // Those that take decoders compare it with theirs.
   complain("evaluate", {},
            run_program("evaluate", Args{"reconstruction", "--attacker", world().at("shadow.safetensors")} +
@@ -216,6 +227,9 @@ BOOST_AUTO_TEST_CASE(rows_of_the_benchmark) {
     BOOST_TEST(std::fabs(row["units_per_s"].get<double>() * row["median_s"].get<double>() / 16 - 1) < 1e-9);
     BOOST_TEST(row["floor_bytes_s"].get<double>() > 0);
   }
+  const Outcome steps = succeed("bench", {"--filter", "W5 plan", "--repeat", "1", "--steps"});
+  for (const char* op : {" conv2d_fused ", " conv_transpose2d_fused ", " resize2d ", " pgd_step "})
+    BOOST_TEST(steps.out.find(op) != std::string::npos, op << " in\n" << steps.out);
   const Outcome csv = succeed("bench", {"--filter", "memory relu", "--repeat", "1", "--csv"});
   const std::vector<std::string> lines = lines_of(csv.out);
   BOOST_REQUIRE(lines.size() == 2u);

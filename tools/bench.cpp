@@ -133,6 +133,7 @@ int main(int argc, char** argv) {
   app.add_option(
       "--filter", options.filter,
       "only rows whose \"group case\" contains this text; W2: a workload, W2 plan: one variant of it");
+  app.add_flag("--steps", options.workloads.steps, "below W2 and W5, what each step of the plan takes");
   app.add_option("--facenet", options.workloads.facenet, "card of FaceNet (.json beside its .onnx), for W3");
   app.add_option("--scratch", options.protect.scratch,
                  "folder for 600 MB of temporary files, for the program's rows of W6 (minutes)");

@@ -1,10 +1,13 @@
 #include "tools/bench_workloads.h"
 
 #include <algorithm>
+#include <iomanip>
 #include <memory>
+#include <sstream>
 
 #include "advface/decoder.h"
 #include "advface/recogniser.h"
+#include "autograd/plan.h"
 #include "nn/layers.h"
 #include "nn/loss.h"
 #include "nn/nets/decoders.h"
@@ -15,6 +18,7 @@
 #include "tensor/ops.h"
 #include "tensor/rng.h"
 #include "tools/bench_pgd.h"
+#include "tools/bench_shapes.h"
 #include "tools/cli.h"
 
 namespace advf::tools {
@@ -130,7 +134,7 @@ Built forward_pass(Recogniser loaded, int64_t batch) {
 Built pgd_iteration(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain domain) {
   const auto pgd = std::make_shared<Pgd>(std::move(net), z, domain);
   const auto state = pgd->plan();
-  return {pgd->cost(), {{"eager", [pgd] { pgd->eager(); }}, {"plan", [state] { state->run(); }}}};
+  return {pgd->cost(), {{"eager", [pgd] { pgd->eager(); }}, {"plan", [state] { state->run(); }, state}}};
 }
 
 Built training_step() {
@@ -246,6 +250,34 @@ bool measure_variants(const std::string& id, const std::string& title, double un
   return true;
 }
 
+namespace {
+
+// Where a plan's time goes: medians of runs in which each step is timed by itself.
+void say_steps(const PlanState& state, int repeat, double peak_flops, Report& report) {
+  const std::vector<OpCall> calls = state.plan().calls();
+  std::vector<std::vector<double>> times(calls.size());
+  for (int i = 0; i < repeat; ++i) {
+    const std::vector<double> seconds = state.profile();
+    for (size_t s = 0; s < calls.size(); ++s) times[s].push_back(seconds[s]);
+  }
+  for (size_t s = 0; s < calls.size(); ++s) {
+    const double median = Timing::of(times[s]).median, flops = flops_of(calls[s]);
+    std::ostringstream line;
+    line << std::fixed << std::setprecision(3) << std::setw(12) << median * 1e3 << " ms  ";
+    if (flops > 0 && peak_flops > 0)
+      line << flops / median / peak_flops << " of the peak  ";
+    else
+      line << std::string(19, ' ');
+    line << calls[s].op->name;
+    for (const ValueInfo& v : calls[s].in)
+      if (v.defined) line << " " << v.shape;
+    line << " -> " << calls[s].out[0].shape;
+    report.say(line.str());
+  }
+}
+
+}  // namespace
+
 bool bench_workloads(const WorkloadOptions& options, Report& report) {
   for (const Workload& w : workloads()) {
     if (interrupted()) return false;
@@ -259,6 +291,9 @@ bool bench_workloads(const WorkloadOptions& options, Report& report) {
     const Built built = w.build(options.facenet);
     if (!measure_variants(w.id, w.title, w.units, w.unit, built.cost, built.variants, options.repeat, report))
       return false;
+    for (const Variant& v : built.variants)
+      if (options.steps && v.state && report.wanted(w.id + " " + v.name, w.title))
+        say_steps(*v.state, options.repeat, peak_flops_now(), report);
   }
   return true;
 }

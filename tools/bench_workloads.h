@@ -1,20 +1,25 @@
 // The rows of advface-bench that measure what users wait for, defined once so that everybody measures the
 // same:
-//   W1 training step: decoder 512 -> 3x112x112 (four transposed convolutions from 512x7x7), batch 32, L1,
-//   Adam W2 PGD iteration: the same decoder frozen, batch 32; u = (z + d) normalised, squared error against a
-//   fixed
-//      image, gradient in d alone, sign step, projection on the L-inf ball
+//   W1 training step: decoder 512 -> 3x112x112 (four transposed convolutions from 512x7x7),
+//      batch 32, L1, Adam
+//
+//   W2 PGD iteration: the same decoder frozen, batch 32; u = (z + d) normalised, squared error
+//      against a fixed image, gradient in d alone, sign step, projection on the L-inf ball
+//
 //   W3 FaceNet forward, batch 16 and batch 1       W4 MobileFaceNet forward, batch 16
 //   W5 PGD iteration of a decoder of 64x38x38 maps, batch 8 (maps have no norm: u = z + d)
 // W6, the program advface-protect, is in bench_protect.h. A workload has variants: `eager` runs op by op,
 // `plan` is what the programs do. They are measured in turns, so that a neighbour slows all alike.
 #pragma once
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "tools/bench_report.h"
 
 namespace advf {
 class Module;
+class PlanState;
 class Tensor;
 }  // namespace advf
 
@@ -23,6 +28,7 @@ namespace advf::tools {
 struct WorkloadOptions {
   std::string facenet;  // card of the recogniser of W3; empty: its rows say that they are skipped
   int repeat = 15;
+  bool steps = false;  // below W2 and W5, what each step of the plan takes
 };
 // False: interrupted.
 bool bench_workloads(const WorkloadOptions& options, Report& report);
@@ -37,6 +43,7 @@ Tensor random_features(int64_t n, int64_t dimension);
 struct Variant {
   std::string name;
   std::function<void()> run;
+  std::shared_ptr<PlanState> state = nullptr;  // of the plan that it runs, where one can be looked into
 };
 // Measures the wanted variants in turns; rows "ID variant". False: interrupted.
 bool measure_variants(const std::string& id, const std::string& title, double units, const std::string& unit,

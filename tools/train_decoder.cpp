@@ -103,7 +103,12 @@ int train_decoder(DecoderOptions& o) {
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   FaceSource faces = o.faces.open_images();
   const DecoderSpec spec{o.decoder, recogniser.feature_shape(o.faces.cut_of(recogniser)), o.image_size};
-  as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
+  as_usage([&] {  // a wrong size or cut is found before hours of work
+    check(spec.feature.rank() == 1, o.faces.recogniser, ": the cut ", o.faces.cut_of(recogniser),
+          " gives maps of shape ", spec.feature, ", and decoders take vectors; use --cut ",
+          recogniser.card().embedding.name);
+    make_decoder(spec, 0);
+  });
   Job job = prepare(o, recogniser, faces);
 
   std::cerr << "reading faces\n";

@@ -49,28 +49,20 @@ class ConvOp : public BoundOp {
     Arena lane(nullptr);
     take_lane(lane);
     lane_bytes_ = lane.used();
-  }
-
-  void pack_constant(const float* weight) {
-    constant_weights_.resize(size_t(packed_per_group_ * groups_));
-    pack(weight, constant_weights_.data());
+    packed_ = {packed_per_group_ * groups_, args.constant(1),
+               [&](const float* weight, float* to) { pack(weight, to); }};
   }
 
   size_t scratch_bytes() const override {
     Arena arena(nullptr);
-    if (constant_weights_.empty()) arena.take<float>(packed_per_group_ * groups_);
+    packed_.take(arena);
     arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
     return arena.used();
   }
 
   void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
     Arena arena(scratch);
-    const float* packed = constant_weights_.data();
-    if (constant_weights_.empty()) {
-      float* fresh = arena.take<float>(packed_per_group_ * groups_);
-      pack(in[1].as<const float>(), fresh);
-      packed = fresh;
-    }
+    const float* packed = packed_.take(arena, [&](float* to) { pack(in[1].as<const float>(), to); });
     std::byte* lanes = arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
     for_each_tile(lanes_, tiles_, [&](int64_t tile, int64_t lane) {
       size_t p = phases_.size() - 1;
@@ -165,19 +157,12 @@ class ConvOp : public BoundOp {
   int64_t packed_per_group_ = 0, tiles_ = 0, a_blocks_ = 0, lane_floats_ = 0, pair_floats_ = 0;
   int64_t max_width_ = 0, max_taps_ = 0;
   size_t lane_bytes_ = 0;
-  std::vector<float> constant_weights_;
+  PackedWeights packed_;
 };
 
 }  // namespace
 
 namespace {
-
-// Whether the pixels of two phases of one size alternate in each row of the output.
-bool alternate(const ConvPhase& a, const ConvPhase& b, int64_t row) {
-  return a.target.element_stride == 2 && b.target.base == a.target.base + 1 && a.target.base % row == 0 &&
-         a.target.grid_h == b.target.grid_h && a.target.grid_w == b.target.grid_w &&
-         a.source.taps() == b.source.taps() && a.source.taps() > 0;
-}
 
 std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weights,
                                    std::vector<ConvPhase> parts) {
@@ -195,9 +180,7 @@ std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weig
     p.target.finish();
     phases.push_back({std::move(p.source), p.target, std::move(p.kernel_tap), std::move(gemm), 0, 0, paired});
   }
-  auto op = std::make_unique<ConvOp>(args, weights, a.groups, std::move(phases));
-  if (const float* weight = args.constant(1)) op->pack_constant(weight);
-  return op;
+  return std::make_unique<ConvOp>(args, weights, a.groups, std::move(phases));
 }
 
 bool any_empty(const OpCall& call) {

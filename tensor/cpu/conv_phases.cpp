@@ -48,4 +48,10 @@ std::vector<ConvPhase> conv_transpose2d_phases(const OpCall& call) {
   return phases;
 }
 
+bool alternate(const ConvPhase& a, const ConvPhase& b, int64_t row) {
+  return a.target.element_stride == 2 && b.target.base == a.target.base + 1 && a.target.base % row == 0 &&
+         a.target.grid_h == b.target.grid_h && a.target.grid_w == b.target.grid_w &&
+         a.source.taps() == b.source.taps() && a.source.taps() > 0;
+}
+
 }  // namespace advf::cpu

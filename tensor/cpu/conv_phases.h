@@ -20,4 +20,8 @@ std::vector<ConvPhase> conv_transpose2d_phases(const OpCall& call);
 // The phase of conv2d with images of shape x, kernel w and output y; source and target.
 ConvPhase conv2d_phase(const Shape& x, const Shape& w, const Shape& y, const ConvAttrs& a);
 
+// Whether the pixels of b lie between those of a, in each row of `row` pixels of the output: then two
+// computed tiles are stored together (StoreArgs::odd).
+bool alternate(const ConvPhase& a, const ConvPhase& b, int64_t row);
+
 }  // namespace advf::cpu

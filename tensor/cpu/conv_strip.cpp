@@ -102,44 +102,33 @@ class StripConvOp : public BoundOp {
     row_stride_ = phases[0].target.row_stride;
     element_stride_ = phases[0].target.element_stride;
     for (const ConvPhase& p : phases) {
-      phases_.push_back({{}, p.kernel_tap, p.target.base, packed_, 1});
-      packed_ += weights.in * weights.out * p.source.taps();
+      phases_.push_back({{}, p.kernel_tap, p.target.base, per_group_, 1});
+      per_group_ += weights.in * weights.out * p.source.taps();
       for (int64_t c = 0; c < weights.in; ++c)
         for (int t = 0; t < p.source.taps(); ++t)
           phases_.back().k_offset.push_back(int32_t(
               c * layout.channel + layout.offset(p.source.tap_y[size_t(t)], p.source.tap_x[size_t(t)])));
     }
-    // Phases whose outputs alternate in a row are stored together.
-    if (element_stride_ == 2)
-      for (size_t i = 0; i + 1 < phases_.size(); ++i)
-        if (phases_[i + 1].base == phases_[i].base + 1 && phases_[i].base % y[3] == 0) {
-          phases_[i].together = 2;
-          ++i;
-        }
+    for (size_t i = 0; i + 1 < phases.size(); ++i)
+      if (alternate(phases[i], phases[i + 1], y[3])) phases_[i++].together = 2;
+    for (int v = 0; v < kMaxVectors; ++v) v_offset_[v] = v * kernels_.lanes;
     Arena lane(nullptr);
     take_lane(lane);
     lane_bytes_ = lane.used();
-    if (const float* w = args.constant(1)) {
-      constant_weights_.resize(size_t(packed_ * groups_));
-      pack(w, constant_weights_.data());
-    }
+    packed_ = {per_group_ * groups_, args.constant(1),
+               [&](const float* weight, float* to) { pack(weight, to); }};
   }
 
   size_t scratch_bytes() const override {
     Arena arena(nullptr);
-    if (constant_weights_.empty()) arena.take<float>(packed_ * groups_);
+    packed_.take(arena);
     arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
     return arena.used();
   }
 
   void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
     Arena arena(scratch);
-    const float* packed = constant_weights_.data();
-    if (constant_weights_.empty()) {
-      float* fresh = arena.take<float>(packed_ * groups_);
-      pack(in[1].as<const float>(), fresh);
-      packed = fresh;
-    }
+    const float* packed = packed_.take(arena, [&](float* to) { pack(in[1].as<const float>(), to); });
     std::byte* lanes = arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
     for_each_tile(lanes_, images_ * groups_ * layout_.blocks.parts, [&](int64_t tile, int64_t lane) {
       Arena area(lanes + lane * int64_t(lane_bytes_));
@@ -149,7 +138,7 @@ class StripConvOp : public BoundOp {
       fill(in[0].as<const float>() + plane * weights_.in * layout_.source_h * layout_.source_w, block,
            l.strip);
       for (int64_t p = 0; p < layout_.positions(block);)
-        p += run_panel(in, out, packed + group * packed_, plane, block, p, l);
+        p += run_panel(in, out, packed + group * per_group_, plane, block, p, l);
     });
   }
 
@@ -211,8 +200,6 @@ class StripConvOp : public BoundOp {
     const int64_t left = s.positions(block) - p;
     const int vectors = left <= kernels_.lanes ? 1 : left <= 2 * kernels_.lanes || !wide_ ? 2 : 4;
     const int64_t width = vectors * kernels_.lanes, rest = std::min(width, left);
-    static constexpr int32_t kRamp8[] = {0, 8, 16, 24}, kRamp16[] = {0, 16, 32, 48};
-    const int32_t* ramp = kernels_.lanes == 8 ? kRamp8 : kRamp16;
     // The pieces of rows in the panel, without the margins between them.
     int runs = 0;
     for (int64_t at = p; at < p + rest;) {
@@ -235,7 +222,7 @@ class StripConvOp : public BoundOp {
           const Phase& phase = phases_[i + size_t(t)];
           const int depth = int(phase.k_offset.size());
           kernels_.gemm_tile(int(rows), vectors, depth, packed + phase.packed + row * depth, l.strip + p,
-                             phase.k_offset.data(), ramp, t == 0 ? l.even : l.odd, false);
+                             phase.k_offset.data(), v_offset_, t == 0 ? l.even : l.odd, false);
         }
         store.odd = phases_[i].together == 2 ? l.odd : nullptr;
         store.rows = int(rows);
@@ -251,7 +238,7 @@ class StripConvOp : public BoundOp {
       const int64_t group = task / rows_.parts, r = task % rows_.parts;
       for (const Phase& p : phases_) {
         const int64_t depth = int64_t(p.k_offset.size());
-        weights_.pack(kernels_, packed + group * packed_ + p.packed + rows_.begin(r) * depth,
+        weights_.pack(kernels_, packed + group * per_group_ + p.packed + rows_.begin(r) * depth,
                       weight + group * weights_.floats(), p.kernel_tap, rows_.begin(r), rows_.size(r), 0,
                       depth);
       }
@@ -264,12 +251,13 @@ class StripConvOp : public BoundOp {
   StripLayout layout_;
   int64_t groups_, images_ = 0, out_plane_ = 0, row_stride_ = 0;
   int element_stride_ = 1, lanes_;
+  int32_t v_offset_[kMaxVectors];
   bool wide_ = false;
   Split rows_;
   std::vector<Phase> phases_;
-  int64_t packed_ = 0;  // floats of a group's weights
+  int64_t per_group_ = 0;  // floats of a group's packed weights
   size_t lane_bytes_ = 0;
-  std::vector<float> constant_weights_;
+  PackedWeights packed_;
 };
 
 // What both ways cost beside the products, per step of depth and vector of output pixels, in products of one

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/kernels.h"
 
 namespace advf::cpu {
@@ -28,6 +29,34 @@ struct ConvWeights {
       for (int64_t r = 0; r < rows; ++r) dst[r] = from[r * kernel_size];
     }
   }
+};
+
+// Packed weights: made when the op is bound, where the weight is constant, else in scratch at each run.
+class PackedWeights {
+ public:
+  PackedWeights() = default;
+  // pack(weight, to) writes `floats` floats; constant: the weight, or null.
+  template <class Pack>
+  PackedWeights(int64_t floats, const float* constant, const Pack& pack) : floats_(floats) {
+    if (!constant) return;
+    kept_.resize(size_t(floats));
+    pack(constant, kept_.data());
+  }
+  void take(Arena& scratch) const {  // its part of the scratch area
+    if (kept_.empty()) scratch.take<float>(floats_);
+  }
+  // pack(to) packs the weight of this run.
+  template <class Pack>
+  const float* take(Arena& scratch, const Pack& pack) const {
+    if (!kept_.empty()) return kept_.data();
+    float* fresh = scratch.take<float>(floats_);
+    pack(fresh);
+    return fresh;
+  }
+
+ private:
+  int64_t floats_ = 0;
+  std::vector<float> kept_;
 };
 
 }  // namespace advf::cpu
