@@ -14,8 +14,6 @@ namespace {
 constexpr const char* kPeople = "people";
 }
 
-const char* name_of(FeatureDomain domain) { return domain == FeatureDomain::sphere ? "sphere" : "real"; }
-
 Metadata DecoderInfo::to_metadata() const {
   Metadata m = spec.to_metadata();
   m["format"] = "advface-decoder-1";
@@ -36,10 +34,7 @@ DecoderInfo DecoderInfo::from_metadata(const Metadata& metadata, const std::stri
   info.cut = metadata_text(metadata, "cut", source);
   info.recogniser = metadata_text(metadata, "recogniser", source);
   info.trained_on = metadata_text(metadata, "trained_on", source);
-  const std::string& domain = metadata_text(metadata, "domain", source);
-  check(domain == "sphere" || domain == "real", source, ": the domain \"", domain,
-        "\" is neither sphere nor real");
-  info.domain = domain == "sphere" ? FeatureDomain::sphere : FeatureDomain::real;
+  info.domain = domain_from(metadata_text(metadata, "domain", source), source);
   info.split_seed = uint64_t(metadata_int(metadata, "split_seed", 0, INT64_MAX, source));
   return info;
 }

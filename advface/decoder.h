@@ -6,17 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "advface/feature_domain.h"
 #include "nn/module.h"
 #include "nn/nets/decoders.h"
 
 namespace advf {
-
-// Where features live, so that a protected feature stays a feature.
-enum class FeatureDomain {
-  real,    // any numbers
-  sphere,  // unit vectors: a normalised embedding
-};
-const char* name_of(FeatureDomain domain);
 
 struct DecoderInfo {
   DecoderSpec spec;

@@ -63,9 +63,10 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
       cache_dir.empty() ? fs::path() : fs::path(cache_dir) / cache_key(recogniser, cut, faces, box);
   const std::string rows_file = base.string() + ".npy", index_file = base.string() + ".index.npy";
   if (!cache_dir.empty() && fs::exists(rows_file) && fs::exists(index_file)) {
-    const Tensor rows = load_npy(rows_file), index = load_npy(index_file);
-    check(rows.dtype() == DType::f32 && index.dtype() == DType::i64 && rows.shape().rank() >= 2 &&
-              index.shape() == Shape{rows.dim(0)},
+    const FeatureRows rows = FeatureRows::open(rows_file);
+    const Tensor index = load_npy(index_file);
+    check(rows.row() == recogniser.feature_shape(cut) && index.dtype() == DType::i64 &&
+              index.shape() == Shape{rows.count()},
           rows_file, ": not a feature cache; delete the file");
     for (int64_t i : index.to_vector<int64_t>())
       check(i >= 0 && i < faces.size(), index_file, ": image ", i, " does not exist; delete the file");
@@ -75,20 +76,26 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
 
   FeatureSet set;
   const Shape& row = recogniser.feature_shape(cut);
-  std::vector<float> values;
+  std::optional<NpyWriter> cache;
+  if (!cache_dir.empty()) {
+    fs::create_directories(cache_dir);
+    cache.emplace(rows_file, DType::f32, row);
+  }
+  FeatureSpool spool(row, options.memory_bytes);
   for_each_feature_batch(recogniser, cut, faces, box, options,
                          [&](const std::vector<int64_t>& indices, const Tensor& features) {
                            set.indices.insert(set.indices.end(), indices.begin(), indices.end());
-                           const float* p = features.data<float>();
-                           values.insert(values.end(), p, p + features.numel());
+                           if (cache)
+                             cache->append_rows(features);
+                           else
+                             spool.append(features);
                          });
-  Shape shape{int64_t(set.indices.size())};
-  for (int64_t d : row) shape.push_back(d);
-  set.features = Tensor::from(values, shape);
-  if (!cache_dir.empty()) {
-    fs::create_directories(cache_dir);
+  if (cache) {
     save_npy(index_file, Tensor::from(set.indices, {int64_t(set.indices.size())}));
-    save_npy(rows_file, set.features);
+    cache->commit();
+    set.features = FeatureRows::open(rows_file);
+  } else {
+    set.features = spool.finish();
   }
   return set;
 }

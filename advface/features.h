@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "advface/faces.h"
+#include "advface/feature_rows.h"
 #include "advface/recogniser.h"
 
 namespace advf {
 
 struct ExtractOptions {
   int64_t batch = 32;
+  int64_t memory_bytes = int64_t(1) << 30;  // features beyond go to a temporary file
   // Called after every batch with the number of images done so far, of the source's size. Returning false
   // ends the work with Interrupted.
   std::function<bool(int64_t done)> progress;
@@ -28,11 +30,11 @@ void for_each_feature_batch(
     const std::optional<CropBox>& box, const ExtractOptions& options,
     const std::function<void(const std::vector<int64_t>& indices, const Tensor& features)>& take);
 
-// The features of a whole set in memory. Row r belongs to image indices[r] of the source: broken ones are
+// The features of a whole set. Row r belongs to image indices[r] of the source: broken ones are
 // left out.
 struct FeatureSet {
   std::vector<int64_t> indices;
-  Tensor features;
+  FeatureRows features;
 };
 
 // cache_dir: where features are kept between programs, under a name made from the recogniser's fingerprint,

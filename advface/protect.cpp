@@ -1,23 +1,30 @@
 #include "advface/protect.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
 
+#include "advface/noise.h"
 #include "autograd/plan.h"
 #include "nn/freeze.h"
+#include "nn/layers.h"
 #include "tensor/ops.h"
-#include "tensor/rng.h"
 
 namespace advf {
 namespace {
 
-// Rows of the largest batch, as a power of two: activations of 32 images stay near the caches, and weights
-// are read once for many.
-constexpr int kLargestBatch = 5;
+// Rows of the largest batch: activations of 32 images stay near the caches, and weights are read once for
+// many. Where a recogniser or maps make images larger, fewer, so that the step's arena keeps to the limit.
+constexpr int64_t kLargestBatch = 32, kArenaBytes = int64_t(512) << 20;
+// Halvings of the noise's factor under a bound on recognition: it is found to 1/256.
+constexpr int kHalvings = 8;
+// Rows that statistics of batch norm are averaged over.
+constexpr int64_t kCalibrationBatch = 64;
+constexpr double kLeastDeviation = 1e-12;  // of a channel that is always zero: no noise to speak of
 
-// Features that are not finite, or have no direction where one is needed, have no meaning to protect.
+// Features that are not finite, or lie outside their domain, have no meaning to protect.
 void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDomain domain) {
   const int64_t n = z.dim(0), d = z.shape().numel(1, z.shape().rank());
   const float* p = z.data<float>();
@@ -27,6 +34,8 @@ void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDom
     for (int64_t k = 0; k < d; ++k) {
       const double v = double(p[i * d + k]);
       check(std::isfinite(v), "record ", record, ": value ", k, " is ", v, "; it cannot be protected");
+      check(domain != FeatureDomain::non_negative || v >= 0, "record ", record, ": value ", k, " is ", v,
+            ", but the shadow takes features that are not negative");
       norm += v * v;
     }
     norm = std::sqrt(norm);
@@ -38,175 +47,362 @@ void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDom
   }
 }
 
-// Uniform in the ball. The gradient of the direct objective is exactly zero at d = 0, so there must be a
-// start.
-Tensor random_start(const Shape& shape, std::span<const int64_t> records, const ProtectSettings& settings) {
-  const int64_t n = shape[0], d = shape.numel(1, shape.rank());
-  std::vector<float> start(size_t(n * d));
-  for (int64_t i = 0; i < n; ++i) {
-    const Philox rng{settings.seed, uint64_t(records[size_t(i)])};
-    for (int64_t k = 0; k < d; ++k)
-      start[size_t(i * d + k)] = float(settings.epsilon) * (2 * rng.uniform(uint64_t(k)) - 1);
+double cosine(const float* a, const float* b, int64_t n) {
+  double dot = 0, aa = 0, bb = 0;
+  for (int64_t k = 0; k < n; ++k) {
+    const double x = double(a[k]), y = double(b[k]);
+    dot += x * y;
+    aa += x * x;
+    bb += y * y;
   }
-  return Tensor::from(start, shape);
-}
-
-Tensor into_domain(const Tensor& x, FeatureDomain domain) {
-  return domain == FeatureDomain::sphere ? l2_normalise(x) : x;
-}
-
-// Per record: the squared difference of the images, summed (n).
-Tensor image_distance(const Tensor& a, const Tensor& b) {
-  return reduce_sum(power(sub(a, b), 2), {1, 2, 3}, false);
+  return aa > 0 && bb > 0 ? dot / std::sqrt(aa * bb) : 0;
 }
 
 ProtectReport report_of(int64_t record, const float* z, const float* adv, int64_t d) {
-  double dot = 0, zz = 0, aa = 0, noise = 0, largest = 0;
-  for (int64_t k = 0; k < d; ++k) {
-    const double a = double(z[k]), b = double(adv[k]), r = b - a;
-    dot += a * b;
-    zz += a * a;
-    aa += b * b;
-    noise += r * r;
-    largest = std::max(largest, std::abs(r));
-  }
   ProtectReport report;
   report.record = record;
+  double noise = 0;
+  for (int64_t k = 0; k < d; ++k) {
+    const double r = double(adv[k]) - double(z[k]);
+    noise += r * r;
+    report.noise_linf = std::max(report.noise_linf, std::abs(r));
+  }
   report.noise_l2 = std::sqrt(noise);
-  report.noise_linf = largest;
-  report.cosine = zz > 0 && aa > 0 ? dot / std::sqrt(zz * aa) : 0;
+  report.cosine = cosine(z, adv, d);
   return report;
 }
 
-}  // namespace
-
-void ProtectSettings::check_valid() const {
-  check(std::isfinite(epsilon) && epsilon >= 0, "epsilon must be a number of at least 0, not ", epsilon);
-  check(steps >= 1 && steps <= 100000, "the number of steps must lie between 1 and 100000, not ", steps);
-  check(std::isfinite(step_size) && step_size >= 0, "the step size must be positive (0 = chosen), not ",
-        step_size);
+Shape with_rows(int64_t rows, const Shape& row) {
+  Shape shape{rows};
+  for (int64_t d : row) shape.push_back(d);
+  return shape;
 }
 
-// One batch size: S(x), and one step of ascent on |S(P(z + d)) - base|^2 from d to the next d.
-struct Protector::Plans {
-  PlanState look;  // x -> image
-  PlanState step;  // z, d, base -> distances, next d; d goes round
+NoiseSpace space_of(const ProtectModels& models, const ProtectSettings& settings) {
+  const Shape& feature = models.info().spec.feature;
+  NoiseSpace space{models.info().domain, settings.norm, settings.radius(feature), {}};
+  if (feature.rank() == 3) {
+    std::vector<float> deviations = models.shadows[0]->statistics().feature_std.to_vector<float>();
+    for (float& v : deviations) v = std::max(v, float(kLeastDeviation));
+    space.scale = Tensor::from(deviations, {1, feature[0], 1, 1});
+  }
+  return space;
+}
 
-  Plans(Decoder& shadow, const Shape& features, const ProtectSettings& settings)
-      : look(compile_look(shadow, features)), step(compile_step(shadow, features, settings)) {}
+// Evaluation mode, or training mode for as long as a plan is traced.
+class TracingMode {
+ public:
+  TracingMode(const ProtectModels& models, BatchNormMode mode) : models_(models) {
+    for (Decoder* shadow : models_.shadows) shadow->train(mode == BatchNormMode::batch);
+  }
+  ~TracingMode() {
+    for (Decoder* shadow : models_.shadows) shadow->train(false);
+  }
+  TracingMode(const TracingMode&) = delete;
 
  private:
-  static std::shared_ptr<const Plan> compile_look(Decoder& shadow, const Shape& features) {
-    Tape tape(Tape::Keep::everything);
-    const Tensor x = Tensor::meta(features);
-    Tensor image;
-    {
-      const MetaScope meta;
-      const TapeScope scope(tape);
-      image = shadow.forward(x);
-    }
-    return compile(fold_batch_norm(tape, std::span(&image, 1)), std::span(&x, 1), std::span(&image, 1));
-  }
-
-  static std::shared_ptr<const Plan> compile_step(Decoder& shadow, const Shape& features,
-                                                  const ProtectSettings& settings) {
-    Tape tape(Tape::Keep::everything);
-    const Tensor z = Tensor::meta(features), delta = Tensor::meta(features);
-    Tensor base, distances, next;
-    {
-      const MetaScope meta;
-      const TapeScope scope(tape);
-      const Tensor image = shadow.forward(into_domain(add(z, delta), shadow.info().domain));
-      tape = fold_batch_norm(tape, std::span(&image, 1));
-      base = Tensor::meta(image.shape());
-      distances = image_distance(image, base);
-      // A sum, not a mean: a record's noise must not depend on its neighbours.
-      const Tensor grad = backward(tape, sum_all(distances), {delta}, true)[0];
-      next = pgd_step(delta, grad, settings.effective_step_size(), settings.epsilon);
-    }
-    const Tensor in[] = {z, delta, base}, out[] = {distances, next};
-    const Carry round{delta, next};
-    return compile(tape, in, out, std::span(&round, 1));
-  }
+  const ProtectModels& models_;
 };
 
-Protector::Protector(Decoder& shadow, const ProtectSettings& settings)
-    : shadow_(shadow), settings_(settings), plans_(kLargestBatch + 1) {
+}  // namespace
+
+// Of one batch size.
+struct Protector::Plans {
+  PlanState prepare;  // z, start, photograph -> u inside the ball; the targets
+  PlanState step;     // z, targets, u, memory -> losses at u; the next u and memory, which go round
+  PlanState finish;   // z, targets, u, factors -> z_adv, losses, the embedding
+
+  Plans(const ProtectModels& models, const ProtectSettings& settings, int64_t batch)
+      : Plans(Tracer{models, settings, batch}) {}
+
+  size_t first_of_step() const { return 1 + target_count; }  // input number of u
+
+  size_t target_count;         // tensors
+  std::vector<Tensor> memory;  // first values
+
+ private:
+  using Targets = std::vector<ObjectiveFunction::Target>;
+  struct Tracer {
+    const ProtectModels& models;
+    const ProtectSettings& settings;
+    int64_t batch;
+    NoiseSpace space = space_of(models, settings);
+    ObjectiveFunction objective{models, settings};
+    UpdateRule rule{settings, models.info().spec.feature};
+    Shape features = with_rows(batch, models.info().spec.feature);
+    TracingMode mode{models, settings.batch_norm};
+
+    // As plan inputs and outputs. The anchor is left out where it is z.
+    std::vector<Tensor> flat(const Targets& targets) const {
+      std::vector<Tensor> list;
+      for (const auto& t : targets) {
+        if (!objective.anchored_at_z()) list.push_back(t.anchor);
+        list.push_back(t.reference);
+      }
+      return list;
+    }
+    // Fresh inputs that stand for targets of these shapes.
+    Targets inputs(const Targets& like, const Tensor& z) const {
+      Targets list;
+      for (const auto& t : like)
+        list.push_back({objective.anchored_at_z() ? z : Tensor::meta(t.anchor.shape()),
+                        Tensor::meta(t.reference.shape())});
+      return list;
+    }
+    Targets target_shapes = {};
+    std::shared_ptr<const Plan> prepare();
+    std::shared_ptr<const Plan> step() const;
+    std::shared_ptr<const Plan> finish() const;
+  };
+  explicit Plans(Tracer tracer)
+      : prepare(tracer.prepare()),
+        step(tracer.step()),
+        finish(tracer.finish()),
+        target_count(tracer.flat(tracer.target_shapes).size()),
+        memory(tracer.rule.memory(tracer.features)) {}
+};
+
+std::shared_ptr<const Plan> Protector::Plans::Tracer::prepare() {
+  Tape tape(Tape::Keep::everything);
+  const int64_t size = models.info().spec.image_size;
+  const Tensor z = Tensor::meta(features), start = Tensor::meta(features),
+               photograph = Tensor::meta({batch, 3, size, size});
+  std::vector<Tensor> out;
+  {
+    const MetaScope meta;
+    const TapeScope scope(tape);
+    out.push_back(project(space, z, start));
+    target_shapes = objective.targets(z, photograph);
+  }
+  for (const Tensor& t : flat(target_shapes)) out.push_back(t);
+  const Tensor in[] = {z, start, photograph};
+  return compile(fold_batch_norm(tape, out), in, out);
+}
+
+std::shared_ptr<const Plan> Protector::Plans::Tracer::step() const {
+  Tape tape(Tape::Keep::everything);
+  const Tensor z = Tensor::meta(features), u = Tensor::meta(features);
+  const Targets targets = inputs(target_shapes, z);
+  std::vector<Tensor> kept;
+  for (const Tensor& t : rule.memory(features)) kept.push_back(Tensor::meta(t.shape()));
+  std::vector<Tensor> in{z}, out;
+  std::vector<Carry> round;
+  {
+    const MetaScope meta;
+    const TapeScope scope(tape);
+    const Tensor losses = objective.loss(targets, in_feature_units(space, u));
+    tape = fold_batch_norm(tape, std::span(&losses, 1));
+    // A sum, not a mean: a record's noise must not depend on its neighbours.
+    const Tensor grad = backward(tape, sum_all(losses), {u}, true)[0];
+    const UpdateRule::Step next = rule.step(space, z, u, grad, kept);
+    out = {losses, next.u};
+    round.push_back({u, next.u});
+    for (size_t m = 0; m < kept.size(); ++m) round.push_back({kept[m], next.memory[m]});
+  }
+  for (const Tensor& t : flat(targets)) in.push_back(t);
+  in.push_back(u);
+  in.insert(in.end(), kept.begin(), kept.end());
+  return compile(tape, in, out, round);
+}
+
+std::shared_ptr<const Plan> Protector::Plans::Tracer::finish() const {
+  Tape tape(Tape::Keep::everything);
+  Shape factors = features;
+  for (int a = 1; a < factors.rank(); ++a) factors.set(a, 1);
+  const Tensor z = Tensor::meta(features), u = Tensor::meta(features), factor = Tensor::meta(factors);
+  const Targets targets = inputs(target_shapes, z);
+  std::vector<Tensor> in{z}, out;
+  {
+    const MetaScope meta;
+    const TapeScope scope(tape);
+    const Tensor d = in_feature_units(space, mul(u, factor));
+    out = {into_domain(space.domain, add(z, d)), objective.loss(targets, d)};
+    if (settings.keep_recognition) out.push_back(objective.embedding(out[0]));
+  }
+  for (const Tensor& t : flat(targets)) in.push_back(t);
+  in.push_back(u);
+  in.push_back(factor);
+  return compile(fold_batch_norm(tape, out), in, out);
+}
+
+// Rows that are protected together.
+struct Protector::Batch {
+  Tensor features, photographs;
+  std::span<const int64_t> records;
+};
+
+namespace {
+
+// How much of the noise each record keeps. Bisection, with a factor that holds at its lower end; a record
+// whose whole noise is within the bound keeps it.
+class BackOff {
+ public:
+  BackOff(PlanState& finish, size_t factor_input, const ProtectSettings& settings, int64_t n)
+      : finish_(finish), input_(factor_input), least_(settings.keep_recognition), factors_(size_t(n), 1) {}
+
+  // Leaves the plan run with the factors found.
+  void search() {
+    if (!least_) return run(factors_);
+    run(std::vector<float>(factors_.size(), 0));
+    plain_ = finish_.get(2).to_vector<float>();
+    run(factors_);
+    std::vector<float> low(factors_.size(), 0), high = factors_;
+    bool open = false;
+    for (size_t i = 0; i < low.size(); ++i)
+      if (holds(i))
+        low[i] = 1;
+      else
+        open = true;
+    for (int halving = 0; open && halving < kHalvings; ++halving) {
+      std::vector<float> middle;
+      for (size_t i = 0; i < low.size(); ++i) middle.push_back((low[i] + high[i]) / 2);
+      run(middle);
+      for (size_t i = 0; i < low.size(); ++i) (holds(i) ? low : high)[i] = middle[i];
+    }
+    factors_ = low;
+    if (open) run(factors_);
+  }
+  double factor(size_t i) const { return double(factors_[i]); }
+  double recognition(size_t i) const {
+    const int64_t d = int64_t(plain_.size() / factors_.size());
+    return cosine(plain_.data() + int64_t(i) * d, now_.data() + int64_t(i) * d, d);
+  }
+
+ private:
+  bool holds(size_t i) const { return recognition(i) >= *least_; }
+  void run(const std::vector<float>& factors) {
+    Shape shape = finish_.plan().inputs()[input_].shape;
+    finish_.set(input_, Tensor::from(factors, shape));
+    finish_.run();
+    if (least_) now_ = finish_.get(2).to_vector<float>();
+  }
+
+  PlanState& finish_;
+  size_t input_;
+  std::optional<double> least_;
+  std::vector<float> factors_, plain_, now_;  // embeddings without noise, and as last run
+};
+
+}  // namespace
+
+Protector::Protector(const ProtectModels& models, const ProtectSettings& settings)
+    : models_(models), settings_(settings) {
   settings.check_valid();
-  shadow.train(false);
+  models_.check_fit(settings);
+  for (Decoder* shadow : models_.shadows) shadow->train(false);
 }
 Protector::~Protector() = default;
 
 Protector::Plans& Protector::plans_for(int64_t batch) {
-  std::unique_ptr<Plans>& slot = plans_[size_t(std::bit_width(uint64_t(batch))) - 1];
-  if (!slot) {
-    Shape features{batch};
-    for (int64_t d : shadow_.info().spec.feature) features.push_back(d);
-    slot = std::make_unique<Plans>(shadow_, features, settings_);
-  }
+  std::unique_ptr<Plans>& slot = plans_[batch];
+  if (!slot) slot = std::make_unique<Plans>(models_, settings_, batch);
   return *slot;
 }
 
-Tensor Protector::protect_batch(const Tensor& features, std::span<const int64_t> records,
-                                std::vector<ProtectReport>& reports) {
-  const FeatureDomain domain = shadow_.info().domain;
-  const int64_t n = features.dim(0), d = features.shape().numel(1, features.shape().rank());
-  Plans& plans = plans_for(n);
-  plans.look.set(0, features);
-  plans.look.run();
-  const Tensor base = plans.look.get(0);
-  const double pixels = double(base.numel()) / double(n);
+int64_t Protector::largest_batch() {
+  if (largest_batch_ > 0) return largest_batch_;
+  largest_batch_ = kLargestBatch;
+  const bool small = !models_.recogniser && models_.info().spec.feature.rank() == 1;
+  if (!small && settings_.batch_norm != BatchNormMode::batch) {
+    const int64_t one = std::max<int64_t>(plans_for(1).step.plan().stats().arena_bytes, 1);
+    largest_batch_ = std::clamp<int64_t>(
+        int64_t(std::bit_floor(uint64_t(std::max<int64_t>(kArenaBytes / one, 1)))), 1, kLargestBatch);
+  }
+  return largest_batch_;
+}
 
-  PlanState& step = plans.step;
-  step.set(0, features);
-  step.set(1, random_start(features.shape(), records, settings_));
-  step.set(2, base);
+int64_t Protector::next_batch(int64_t rest) {
+  const int64_t largest = largest_batch();
+  // Statistics of a batch need company: the last block takes what would be left over.
+  if (settings_.batch_norm == BatchNormMode::batch) return rest < 2 * largest ? rest : largest;
+  return std::min<int64_t>(int64_t(std::bit_floor(uint64_t(rest))), largest);
+}
+
+void Protector::protect_batch(const Batch& batch, const Tensor& target, std::vector<ProtectReport>& reports) {
+  const int64_t n = batch.features.dim(0);
+  const Shape& shape = batch.features.shape();
+  Plans& plans = plans_for(n);
+  const NoiseSpace space = space_of(models_, settings_);
+  plans.prepare.set(0, batch.features);
+  plans.prepare.set(1, random_start(space, shape, batch.records, settings_.seed));
+  if (batch.photographs.defined()) plans.prepare.set(2, batch.photographs);
+  plans.prepare.run();
+
+  PlanState &step = plans.step, &finish = plans.finish;
+  for (PlanState* state : {&step, &finish}) {
+    state->set(0, batch.features);
+    for (size_t t = 0; t < plans.target_count; ++t) state->set(1 + t, plans.prepare.get(1 + t));
+  }
+  const size_t noise = plans.first_of_step();
+  step.set(noise, plans.prepare.get(0));
+  for (size_t m = 0; m < plans.memory.size(); ++m) step.set(noise + 1 + m, plans.memory[m]);
   step.run();
   const std::vector<float> before = step.get(0).to_vector<float>();
-  step.run(settings_.steps - 1);
+  step.run(settings_.effective_steps() - 1);
 
-  const Tensor adversarial = into_domain(add(features, step.get(1)), domain);
-  plans.look.set(0, adversarial);
-  plans.look.run();
-  const std::vector<float> after = image_distance(plans.look.get(0), base).to_vector<float>();
-  const std::vector<float> z = features.to_vector<float>(), adv = adversarial.to_vector<float>();
+  finish.set(noise, step.get(1));
+  BackOff back_off(finish, noise + 1, settings_, n);
+  back_off.search();
+  const Tensor adversarial = finish.get(0);
+  const std::vector<float> after = finish.get(1).to_vector<float>();
+  const int64_t d = shape.numel(1, shape.rank());
+  const float *z = batch.features.data<float>(), *adv = adversarial.data<float>();
+  std::memcpy(target.raw(), adv, adversarial.bytes());
   for (int64_t i = 0; i < n; ++i) {
-    ProtectReport report = report_of(records[size_t(i)], &z[size_t(i * d)], &adv[size_t(i * d)], d);
-    report.loss_before = double(before[size_t(i)]) / pixels;
-    report.loss_after = double(after[size_t(i)]) / pixels;
+    ProtectReport report = report_of(batch.records[size_t(i)], z + i * d, adv + i * d, d);
+    report.loss_before = double(before[size_t(i)]);
+    report.loss_after = double(after[size_t(i)]);
+    report.kept = back_off.factor(size_t(i));
+    if (settings_.keep_recognition) report.recognition = back_off.recognition(size_t(i));
     reports.push_back(report);
   }
-  return adversarial;
 }
 
-Protected Protector::protect(const Tensor& features, int64_t first_record) {
-  std::vector<int64_t> records(size_t(features.dim(0)));
-  std::iota(records.begin(), records.end(), first_record);
-  return protect(features, records);
-}
-
-Protected Protector::protect(const Tensor& features, std::span<const int64_t> records) {
+Protected Protector::protect(const Tensor& features, std::span<const int64_t> records,
+                             const Tensor& photographs) {
   const int64_t n = features.dim(0);
   check(int64_t(records.size()) == n, "protect: ", n, " features with ", records.size(), " numbers");
-  check_records(features, records, shadow_.info().domain);
+  const bool original = settings_.objective == Objective::original;
+  check(original == photographs.defined() && (!original || photographs.dim(0) == n),
+        "protect: the objective original, and no other, takes one photograph for each feature");
+  check(settings_.batch_norm != BatchNormMode::batch || n != 1,
+        "batch norm by the batch's statistics needs two records or more at a time, not 1");
+  check_records(features, records, models_.info().domain);
   const NoTapeScope off;
   Protected result{Tensor::empty(features.shape()), {}};
   result.reports.reserve(size_t(n));
   for (int64_t begin = 0; begin < n;) {
-    const int64_t rest = n - begin;
-    const int64_t batch =
-        std::min<int64_t>(int64_t(std::bit_floor(uint64_t(rest))), int64_t(1) << kLargestBatch);
-    const Tensor part = protect_batch(features.slice_batch(begin, begin + batch),
-                                      records.subspan(size_t(begin), size_t(batch)), result.reports);
-    std::memcpy(result.features.slice_batch(begin, begin + batch).raw(), part.raw(), part.bytes());
-    begin += batch;
+    const int64_t end = begin + next_batch(n - begin);
+    Batch batch{features.slice_batch(begin, end), {}, records.subspan(size_t(begin), size_t(end - begin))};
+    if (original) {
+      batch.photographs = photographs.slice_batch(begin, end);
+      const int64_t size = models_.info().spec.image_size;
+      if (batch.photographs.dim(2) != size || batch.photographs.dim(3) != size)
+        batch.photographs = resize2d(batch.photographs, {.size = {size, size}});
+    }
+    protect_batch(batch, result.features.slice_batch(begin, end), result.reports);
+    begin = end;
   }
   return result;
 }
 
-Protected protect(Decoder& shadow, const Tensor& features, int64_t first_record,
-                  const ProtectSettings& settings) {
-  return Protector(shadow, settings).protect(features, first_record);
+Protected Protector::protect(const Tensor& features, int64_t first_record, const Tensor& photographs) {
+  std::vector<int64_t> records(size_t(features.dim(0)));
+  std::iota(records.begin(), records.end(), first_record);
+  return protect(features, records, photographs);
+}
+
+Protected protect(const ProtectModels& models, const Tensor& features, int64_t first_record,
+                  const ProtectSettings& settings, const Tensor& photographs) {
+  return Protector(models, settings).protect(features, first_record, photographs);
+}
+
+void recalibrate(Decoder& decoder, int64_t rows,
+                 const std::function<Tensor(int64_t begin, int64_t end)>& read) {
+  check(rows >= 2, "recalibrating batch norm needs two records or more, not ", rows);
+  // A last, smaller block would count as much as a full one, so it is left out.
+  const int64_t block = std::min(rows, kCalibrationBatch), blocks = rows / block;
+  recalibrate_batch_norm(decoder, blocks, [&](int64_t i) { return read(i * block, (i + 1) * block); });
 }
 
 }  // namespace advf

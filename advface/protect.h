@@ -1,36 +1,27 @@
 // The protection of AdvFace (Wang et al., CVPR 2023): a bounded noise d is added to a stored feature z so
-// that the shadow decoder S no longer turns it into its face. Objective `direct`: maximise |S(P(z+d)) -
-// S(z)|^2 by projected gradient ascent, where P keeps the feature in its domain (the unit sphere for a
-// normalised embedding).
+// that a shadow decoder, standing in for the unknown attacker, no longer turns it into its face. Projected
+// gradient ascent on an objective (objective.h) with a rule and a projection (noise.h), run on plans.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "advface/decoder.h"
+#include "advface/objective.h"
+#include "advface/protect_settings.h"
 
 namespace advf {
-
-struct ProtectSettings {
-  double epsilon = 0.02;  // radius of the L-inf ball, in units of the feature; our default
-  int steps = 10;         // gradient steps; our default
-  double step_size = 0;   // 0 = 2.5 epsilon / steps, the usual choice for PGD
-  uint64_t seed = 1;      // of the random start
-
-  double effective_step_size() const {
-    return step_size > 0 ? step_size : steps > 0 ? 2.5 * epsilon / steps : 0;
-  }
-  void check_valid() const;  // throws Error naming the setting
-};
 
 // What happened to one record.
 struct ProtectReport {
   int64_t record = 0;
-  double noise_l2 = 0, noise_linf = 0;  // of z_adv - z, after the projection on the domain
-  double cosine = 0;                    // of z_adv to z
-  double loss_before = 0,
-         loss_after = 0;  // mean squared difference of the images, at the random start and at the end
+  double noise_l2 = 0, noise_linf = 0;     // of z_adv - z, after the projection on the domain
+  double cosine = 0;                       // of z_adv to z
+  double loss_before = 0, loss_after = 0;  // at the random start and at the end
+  double kept = 1;                         // share of the noise that the bound on recognition left
+  double recognition = 0;                  // cosine of H(z_adv) to H(z), where a bound was asked for
 };
 
 struct Protected {
@@ -38,41 +29,50 @@ struct Protected {
   std::vector<ProtectReport> reports;
 };
 
-// Protects features with one shadow and one choice of settings. The shadow is put into evaluation mode,
-// frozen (batch norm folded into the weights) and compiled into plans that run the PGD loop without
-// allocating; its weights must not change while the Protector lives. Memory does not depend on how many rows
-// a call brings.
+// Protects features with one choice of models and settings. The networks are put into evaluation mode (but
+// for BatchNormMode::batch), frozen and compiled into plans that run the ascent without allocating; their
+// weights must not change while the Protector lives. Memory does not depend on how many rows a call brings.
 class Protector {
  public:
-  Protector(Decoder& shadow, const ProtectSettings& settings);
+  // BatchNormMode::recalibrated: the caller has called recalibrate() on the shadows before.
+  Protector(const ProtectModels& models, const ProtectSettings& settings);
   ~Protector();
   Protector(const Protector&) = delete;
   Protector& operator=(const Protector&) = delete;
 
   // Row i of `features` (n, feature...) is record number records[i]: its row in the whole set, as
-  // advface-extract writes it, so that part of a set is protected as the whole is.
-  // The result for a record depends on (its feature, its number, the seed, the shadow, the settings) and on
-  // nothing else, bit for bit, however the set is cut into calls. Throws Error, naming the record, for a
-  // feature that cannot be protected: not finite, or zero where the domain is the sphere.
-  Protected protect(const Tensor& features, std::span<const int64_t> records);
+  // advface-extract writes it. photographs (n,3,h,w) in [0,1] for Objective::original only. The result for a
+  // record depends on (its feature, its photograph, its number, the seed, the networks, the settings) and on
+  // nothing else, bit for bit, however the set is cut into calls; but with BatchNormMode::batch on the
+  // records of its block, of 2 to 63, too. Throws Error, naming the record, for a feature that cannot be
+  // protected: not finite, or outside the domain.
+  Protected protect(const Tensor& features, std::span<const int64_t> records, const Tensor& photographs = {});
   // The rows are the records first_record, first_record + 1, ...
-  Protected protect(const Tensor& features, int64_t first_record);
+  Protected protect(const Tensor& features, int64_t first_record, const Tensor& photographs = {});
 
  private:
   struct Plans;
+  struct Batch;
   Plans& plans_for(int64_t batch);
-  Tensor protect_batch(const Tensor& features, std::span<const int64_t> records,
-                       std::vector<ProtectReport>& reports);
+  int64_t largest_batch();
+  int64_t next_batch(int64_t rest);
+  void protect_batch(const Batch& batch, const Tensor& target, std::vector<ProtectReport>& reports);
 
-  Decoder& shadow_;
+  ProtectModels models_;
   ProtectSettings settings_;
-  // By the logarithm of the batch: rows are taken 2^k at a time, the largest batch first, so that any number
-  // of rows needs a few plans only. Made when first needed.
-  std::vector<std::unique_ptr<Plans>> plans_;
+  // By the number of rows, made when first needed. Rows are taken 2^k at a time, the largest batch first, so
+  // that any number of rows needs a few plans only.
+  std::map<int64_t, std::unique_ptr<Plans>> plans_;
+  int64_t largest_batch_ = 0;
 };
 
 // The same for one call; who has several keeps a Protector, since compiling costs more than one record.
-Protected protect(Decoder& shadow, const Tensor& features, int64_t first_record,
-                  const ProtectSettings& settings);
+Protected protect(const ProtectModels& models, const Tensor& features, int64_t first_record,
+                  const ProtectSettings& settings, const Tensor& photographs = {});
+
+// Estimates the decoder's batch norm again on `rows` features, read in blocks [begin, end). Statistics do not
+// depend on who reads them how.
+void recalibrate(Decoder& decoder, int64_t rows,
+                 const std::function<Tensor(int64_t begin, int64_t end)>& read);
 
 }  // namespace advf

@@ -56,6 +56,11 @@ class CardReader {
     check(v.is_boolean(), where(key), " must be true or false");
     return v.get<bool>();
   }
+  std::vector<std::string> keys() const {
+    std::vector<std::string> list;
+    for (const auto& [key, unused] : object_.items()) list.push_back(key);
+    return list;
+  }
   void finish() const {
     for (const auto& [key, unused] : object_.items()) {
       bool known = false;
@@ -125,6 +130,13 @@ RecogniserCard parse_card(const std::string& text, const std::string& path) {
   embedding.finish();
   card.metric = top.one_of("metric", {"cosine"});
   card.default_cut = top.has("default_cut") ? top.text("default_cut") : card.embedding.name;
+  if (top.has("domains")) {
+    CardReader domains = top.object("domains");
+    for (const std::string& cut : domains.keys())
+      card.domains[cut] = domain_from(
+          domains.one_of(cut.c_str(), {name_of(FeatureDomain::real), name_of(FeatureDomain::non_negative)}),
+          path);
+  }
   top.finish();
   return card;
 }
@@ -177,6 +189,17 @@ Recogniser::Recogniser(RecogniserCard card, OnnxModel model, std::string fingerp
   }
   cut_points_.back().shape = {card_.embedding.dimension};
   cut_point(card_.default_cut);
+  for (const auto& [cut, domain] : card_.domains) {
+    cut_point(cut);
+    check(cut != embedding, card_.path, ": \"domains.", cut, "\": embeddings live on the unit sphere");
+  }
+}
+
+FeatureDomain Recogniser::domain(const std::string& cut) const {
+  cut_point(cut);
+  if (cut == card_.embedding.name) return FeatureDomain::sphere;
+  if (const auto said = card_.domains.find(cut); said != card_.domains.end()) return said->second;
+  return model_.non_negative(cut) ? FeatureDomain::non_negative : FeatureDomain::real;
 }
 
 const CutPoint& Recogniser::cut_point(const std::string& cut) const {

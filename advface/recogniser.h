@@ -2,18 +2,20 @@
 // two at a named tensor: F = image -> feature, H = feature -> embedding. Both parts are differentiable. The
 // cut may be the embedding itself; then the feature is the unit-norm embedding and H the identity.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "advface/feature_domain.h"
 #include "advface/row_plans.h"
 #include "nn/onnx/model.h"
 #include "tensor/tensor.h"
 
 namespace advf {
 
-// What the card says. Its keys are the fields' names; every key is required but default_cut, and no other is
-// allowed.
+// What the card says. Its keys are the fields' names; every key is required but default_cut and domains, and
+// no other is allowed.
 struct RecogniserCard {
   struct Input {
     std::string name;
@@ -35,8 +37,9 @@ struct RecogniserCard {
   Input input;
   Crop crop;
   Embedding embedding;
-  std::string metric;       // "cosine"
-  std::string default_cut;  // the embedding where the card names none
+  std::string metric;                            // "cosine"
+  std::string default_cut;                       // the embedding where the card names none
+  std::map<std::string, FeatureDomain> domains;  // of cuts, where the card knows better than the graph
 };
 
 // Throws Error naming the file and the key.
@@ -66,6 +69,10 @@ class Recogniser {
   // Throws where the name is no cut: where it does not exist, or which tensor goes round it.
   const CutPoint& cut_point(const std::string& cut) const;
   const Shape& feature_shape(const std::string& cut) const { return cut_point(cut).shape; }
+
+  // Where the features at a cut live: the embedding on the sphere, others as the card says, or non-negative
+  // where the graph shows it (OnnxModel::non_negative).
+  FeatureDomain domain(const std::string& cut) const;
 
   // RGB images (N,3,h,w) with values in [0,1], of any size -> network input (N,3,height,width): bilinear
   // resizing (half-pixel centres) where the size differs, channel order, (255 x - mean) * scale.

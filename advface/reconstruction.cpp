@@ -65,14 +65,15 @@ ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& o
   return scores;
 }
 
-Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed) {
+Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed,
+                        int64_t first_row) {
   check(z.shape() == protected_features.shape(), "noise for features of shapes ", z.shape(), " and ",
         protected_features.shape());
   const int64_t n = z.dim(0), d = z.shape().numel(1, z.shape().rank());
   std::vector<float> out = z.to_vector<float>();
   const float *p = z.data<float>(), *q = protected_features.data<float>();
   for (int64_t i = 0; i < n; ++i) {
-    const Philox rng{seed, uint64_t(i) | (uint64_t(1) << 63)};
+    const Philox rng{seed, uint64_t(first_row + i) | (uint64_t(1) << 63)};
     const float* row = p + i * d;
     std::vector<double> direction(static_cast<size_t>(d));
     double zz = 0, zq = 0, qq = 0, distance = 0, dot = 0, norm = 0;

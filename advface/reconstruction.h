@@ -38,7 +38,8 @@ ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& o
 
 // The same distance in another direction: row i of the result differs from row i of z by a random vector of
 // the norm of (protected - z)[i]; on the sphere it is z turned by the same angle in a random direction. What
-// protection by chance would be. z, protected: (n, feature...).
-Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed);
+// protection by chance would be. Row i is row first_row + i of its set. z, protected: (n, feature...).
+Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed,
+                        int64_t first_row = 0);
 
 }  // namespace advf

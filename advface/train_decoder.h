@@ -5,13 +5,14 @@
 #include <functional>
 
 #include "advface/decoder.h"
+#include "advface/feature_rows.h"
 #include "advface/trainer.h"
 
 namespace advf {
 
 // What to train on. Row i of `features` belongs to face i; `face(indices)` gives (n,3,S,S) in [0,1].
 struct DecoderData {
-  Tensor features;
+  FeatureRows features;
   std::function<Tensor(const std::vector<int64_t>&)> face;
   std::vector<int64_t> train, validation;  // rows; no person in both
 };

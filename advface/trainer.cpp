@@ -36,16 +36,6 @@ void TrainSettings::check_valid() const {
         learning_rate);
 }
 
-Tensor gather_rows(const Tensor& rows, const std::vector<int64_t>& indices) {
-  Shape shape = rows.shape();
-  shape.set(0, int64_t(indices.size()));
-  Tensor out = Tensor::empty(shape, rows.dtype());
-  const size_t bytes = rows.bytes() / size_t(std::max<int64_t>(rows.dim(0), 1));
-  for (size_t i = 0; i < indices.size(); ++i)
-    std::memcpy(out.raw() + i * bytes, rows.raw() + size_t(indices[i]) * bytes, bytes);
-  return out;
-}
-
 std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_t stream) {
   const Philox rng{seed, stream};
   for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[rng.below(i, i)]);

@@ -69,8 +69,6 @@ class Trainer {
   std::vector<EpochResult> history_;
 };
 
-// Rows of the first dimension by index, in host memory.
-Tensor gather_rows(const Tensor& rows, const std::vector<int64_t>& indices);
 // A permutation of `items` that depends on (seed, stream) alone.
 std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_t stream);
 // Elements [begin, end) of a list, cut at its end.

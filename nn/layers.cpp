@@ -139,7 +139,11 @@ void BatchNorm::initialise_own(const Initialiser&) {
 }
 
 void recalibrate_batch_norm(Module& model, const std::vector<Tensor>& batches) {
-  check(!batches.empty(), "recalibrating batch norm needs at least one batch");
+  recalibrate_batch_norm(model, int64_t(batches.size()), [&](int64_t i) { return batches[size_t(i)]; });
+}
+
+void recalibrate_batch_norm(Module& model, int64_t batches, const std::function<Tensor(int64_t)>& batch) {
+  check(batches > 0, "recalibrating batch norm needs at least one batch");
   const NoTapeScope no_tape;
   std::vector<BatchNorm*> norms;
   for (Module* m : model.modules())
@@ -149,7 +153,7 @@ void recalibrate_batch_norm(Module& model, const std::vector<Tensor>& batches) {
     norm->train();
     norm->average(true);
   }
-  for (const Tensor& batch : batches) model.forward(batch);
+  for (int64_t i = 0; i < batches; ++i) model.forward(batch(i));
   for (BatchNorm* norm : norms) norm->average(false);
   model.train(false);
 }

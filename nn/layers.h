@@ -2,6 +2,7 @@
 // leaves weights zero; initialise() of the whole model fills them, because the random stream needs the full
 // name.
 #pragma once
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -86,6 +87,8 @@ class BatchNorm : public Module {
 // leaves the model in evaluation mode. With several layers one pass is exact only for those fed by unchanged
 // layers, as each normalises by its batch while it is measured; this is the usual procedure nevertheless.
 void recalibrate_batch_norm(Module& model, const std::vector<Tensor>& batches);
+// The same for batches that are made when it is their turn.
+void recalibrate_batch_norm(Module& model, int64_t batches, const std::function<Tensor(int64_t)>& batch);
 
 class ReLU : public Module {
  public:

@@ -10,6 +10,7 @@
 #include "autograd/tape.h"
 #include "file_test_util.h"
 #include "nn/state_dict.h"
+#include "tensor/io/npy.h"
 #include "tensor/ops.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
@@ -262,7 +263,8 @@ BOOST_AUTO_TEST_CASE(part_of_a_set_is_protected_as_the_whole_is) {
   Protector protector(*shadow, {.epsilon = 0.05, .steps = 2, .seed = 3});
   const Tensor whole = protector.protect(z, 0).features;
   const std::vector<int64_t> rows{39, 3, 4, 5, 17, 0, 21};
-  BOOST_TEST(same_bits(protector.protect(gather_rows(z, rows), rows).features, gather_rows(whole, rows)));
+  BOOST_TEST(
+      same_bits(protector.protect(FeatureRows(z).at(rows), rows).features, FeatureRows(whole).at(rows)));
   BOOST_CHECK_THROW(protector.protect(z, rows), Error);
 }
 
@@ -288,6 +290,37 @@ BOOST_AUTO_TEST_CASE(a_protector_gives_every_record_the_same_bits) {
       }
     }
   BOOST_TEST(protector.protect(z.slice_batch(0, 0), 0).reports.empty());
+}
+
+// Wherever rows lie, they are the same.
+BOOST_AUTO_TEST_CASE(rows_in_memory_in_a_temporary_file_and_in_a_file) {
+  const TempDir dir;
+  const Tensor maps = randn({23, 3, 4, 5}, 3, DType::f32);
+  save_npy(dir / "maps.npy", maps);
+  FeatureSpool in_memory({3, 4, 5}, 1 << 20), in_file({3, 4, 5}, 1000, dir.path().string());
+  for (int64_t begin = 0; begin < 23; begin += 4)
+    for (FeatureSpool* spool : {&in_memory, &in_file})
+      spool->append(maps.slice_batch(begin, std::min<int64_t>(23, begin + 4)));
+  const std::vector<FeatureRows> all = {maps, FeatureRows::open(dir / "maps.npy"), in_memory.finish(),
+                                        in_file.finish()};
+  BOOST_TEST(std::distance(std::filesystem::directory_iterator(dir.path()), {}) == 1,
+             "the temporary file has no name");
+  for (const FeatureRows& rows : all) {
+    BOOST_TEST(rows.shape() == maps.shape());
+    BOOST_TEST(same_bits(rows.range(0, 23), maps));
+    BOOST_TEST(same_bits(rows.range(7, 12), maps.slice_batch(7, 12)));
+    BOOST_TEST(rows.range(5, 5).dim(0) == 0);
+    const Tensor some = rows.at({22, 3, 4, 5, 0});
+    for (const auto& [at, row] : {std::pair{0, 22}, {1, 3}, {2, 4}, {3, 5}, {4, 0}})
+      BOOST_TEST(same_bits(some.slice_batch(at, at + 1), maps.slice_batch(row, row + 1)));
+    BOOST_TEST(same_bits(rows.selected({9, 8}).at({1}), maps.slice_batch(8, 9)));
+    BOOST_TEST(rows.fingerprint() == all[0].fingerprint());
+    BOOST_TEST(rows.selected({9, 8}).fingerprint() != all[0].fingerprint());
+    BOOST_CHECK_THROW(rows.at({23}), Error);
+    BOOST_CHECK_THROW(rows.range(20, 24), Error);
+  }
+  save_npy(dir / "cube.npy", Tensor::zeros({2, 3, 4}));
+  refused([&] { FeatureRows::open(dir / "cube.npy"); }, {"cube.npy", "[2,3,4]"});
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_protected_is_named) {

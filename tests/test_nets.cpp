@@ -85,10 +85,16 @@ BOOST_AUTO_TEST_CASE(recognisers_as_pytorch) {
 BOOST_AUTO_TEST_CASE(shapes_at_full_size) {
   const MetaScope meta;
   for (const std::string& name : decoder_names())
-    for (const int size : {64, 112}) {
-      const auto net = make_decoder(name, {512}, size, 1);
-      BOOST_TEST(net->forward(Tensor::meta({5, 512})).shape() == Shape({5, 3, size, size}));
-    }
+    for (const int size : {64, 112})
+      // A vector, maps of real recognisers, one larger than the image, one with an odd side.
+      for (const Shape& feature : {Shape{512}, Shape{64, 38, 38}, Shape{64, 56, 56}, Shape{256, 17, 17},
+                                   Shape{896, 8, 8}, Shape{16, 160, 160}, Shape{12, 7, 5}}) {
+        if (name == "unet" && feature.rank() == 1) continue;
+        Shape batch{5};
+        for (int64_t d : feature) batch.push_back(d);
+        const auto net = make_decoder(name, feature, size, 1);
+        BOOST_TEST(net->forward(Tensor::meta(batch)).shape() == Shape({5, 3, size, size}));
+      }
   for (const std::string& name : recogniser_names())
     for (const int size : {48, 64, 112}) {
       const auto net = make_recogniser({.name = name, .image_size = size}, 1);
@@ -129,6 +135,10 @@ BOOST_AUTO_TEST_CASE(costs_are_as_documented) {
   };
   check_net(*make_decoder("deconv", {512}, 64, 1), Tensor::meta({1, 512}), 38, 2.8);
   check_net(*make_decoder("resup", {512}, 64, 1), Tensor::meta({1, 512}), 119, 2.7);
+  const Tensor map = Tensor::meta({1, 64, 38, 38});
+  check_net(*make_decoder("deconv", {64, 38, 38}, 64, 1), map, 124, 0.11);
+  check_net(*make_decoder("resup", {64, 38, 38}, 64, 1), map, 206, 0.1);
+  check_net(*make_decoder("unet", {64, 38, 38}, 64, 1), map, 414, 1);
   check_net(*make_recogniser({.name = "mobilefacenet"}, 1), Tensor::meta({1, 3, 112, 112}), 221, 1.0);
   check_net(*make_recogniser({.name = "cnn_small", .image_size = 64}, 1), Tensor::meta({1, 3, 64, 64}), 14,
             0.3);
@@ -146,7 +156,9 @@ BOOST_AUTO_TEST_CASE(specs_survive_metadata_and_bad_ones_are_refused) {
   BOOST_TEST(contains(unknown, "deconv, resup"));
   BOOST_TEST(contains(error_of([] { make_recogniser({.name = "big"}, 1); }), "mobilefacenet, cnn_small"));
   BOOST_TEST(contains(error_of([] { make_decoder("deconv", {512}, 60, 1); }), "multiple of 16"));
-  BOOST_TEST(contains(error_of([] { make_decoder("deconv", {64, 56, 56}, 64, 1); }), "[64,56,56]"));
+  BOOST_TEST(contains(error_of([] { make_decoder("deconv", {64, 56}, 64, 1); }), "[64,56]"));
+  BOOST_TEST(contains(error_of([] { make_decoder("deconv", {64, 56, 1}, 64, 1); }), "[64,56,1]"));
+  BOOST_TEST(contains(error_of([] { make_decoder("unet", {512}, 64, 1); }), "[512]"));
   for (const char* bad : {"", "x", "5x", "x5", "-3", "5xx5", "1x1x1x1x1x1", "99999999999999999999", "512 "}) {
     Metadata m = decoder.to_metadata();
     m["decoder.feature"] = bad;

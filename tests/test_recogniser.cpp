@@ -220,10 +220,32 @@ BOOST_AUTO_TEST_CASE(gradients_through_preprocessing_and_both_halves) {
   BOOST_TEST(error < 1e-6);
 }
 
+// What the graph shows, and what the card says instead.
+BOOST_AUTO_TEST_CASE(domains_of_features) {
+  const Recogniser r = small();
+  BOOST_TEST((r.domain("e") == FeatureDomain::sphere));
+  for (const char* cut : {"r", "m", "g", "f"})
+    BOOST_TEST((r.domain(cut) == FeatureDomain::non_negative), cut);
+  BOOST_TEST((r.domain("c") == FeatureDomain::real));
+  const auto card = [](const std::string& domains) {
+    return with(kCard, "\"metric\"", "\"domains\": " + domains + ", \"metric\"");
+  };
+  const auto load = [&](const std::string& domains) {
+    return Recogniser::from_bytes(parse_card(card(domains), "card.json"), small_network());
+  };
+  const Recogniser said = load(R"({"c": "non-negative", "r": "real"})");
+  BOOST_TEST((said.domain("c") == FeatureDomain::non_negative));
+  BOOST_TEST((said.domain("r") == FeatureDomain::real));
+  refused([&] { load(R"({"c": "sphere"})"); }, {"card.json", "domains.c", "real, non-negative"});
+  refused([&] { load(R"({"a": "real"})"); }, {"'a'"});
+  refused([&] { load(R"({"e": "real"})"); }, {"card.json", "domains.e"});
+}
+
 BOOST_AUTO_TEST_CASE(cuts_of_facenet) {
   const std::string folder = models();
   if (folder.empty()) return;
   const Recogniser r = Recogniser::load(folder + "/facenet_casia_160.json");
+  BOOST_TEST((r.domain("MaxPool_3a_3x3") == FeatureDomain::non_negative));
   BOOST_TEST((r.feature_shape("MaxPool_3a_3x3") == Shape{64, 38, 38}));
   BOOST_TEST((r.feature_shape("Conv2d_4b_3x3") == Shape{256, 17, 17}));
   BOOST_TEST((r.feature_shape("Block35_5") == Shape{256, 17, 17}));

@@ -2,6 +2,7 @@
 #pragma once
 #include "tools/cli.h"
 #include "tools/face_options.h"
+#include "tools/protect_options.h"
 
 namespace advf::tools {
 

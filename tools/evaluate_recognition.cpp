@@ -5,7 +5,6 @@
 #include <unordered_map>
 
 #include "advface/metrics.h"
-#include "tensor/io/npy.h"
 #include "tools/evaluate.h"
 #include "tools/progress.h"
 
@@ -29,36 +28,35 @@ struct Embeddings {
   Tensor raw, guarded;  // guarded is undefined without protection
 };
 
-Tensor embed_rows(const Recogniser& recogniser, const Tensor& features, const std::string& cut) {
+Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, const std::string& cut) {
   constexpr int64_t kBatch = 64;
   std::vector<float> values;
-  for (int64_t begin = 0; begin < features.dim(0); begin += kBatch) {
-    const Tensor rows = features.slice_batch(begin, std::min(features.dim(0), begin + kBatch));
+  for (int64_t begin = 0; begin < features.count(); begin += kBatch) {
+    const Tensor rows = features.range(begin, std::min(features.count(), begin + kBatch));
     const auto part = recogniser.embed_from(rows, cut).to_vector<float>();
     values.insert(values.end(), part.begin(), part.end());
   }
-  return Tensor::from(values, {features.dim(0), recogniser.card().embedding.dimension});
+  return Tensor::from(values, {features.count(), recogniser.card().embedding.dimension});
 }
 
 // Protected features from a file, in the order of our rows.
-Tensor given_rows(const RecognitionOptions& o, const std::vector<std::string>& files, const Shape& like) {
-  const Tensor rows = load_npy(o.protected_file).to(DType::f32);
+FeatureRows given_rows(const RecognitionOptions& o, const std::vector<std::string>& files,
+                       const Shape& like) {
+  const FeatureRows rows = FeatureRows::open(o.protected_file);
   FaceSource listed = FaceSource::open(o.faces.images, o.protected_list);
-  check(rows.shape().rank() == like.rank() && rows.dim(0) == listed.size(), o.protected_file, " has shape ",
-        rows.shape(), ", but ", o.protected_list, " names ", listed.size(), " files");
+  check(rows.count() == listed.size(), o.protected_file, " has shape ", rows.shape(), ", but ",
+        o.protected_list, " names ", listed.size(), " files");
   std::unordered_map<std::string, int64_t> at;
   for (int64_t i = 0; i < listed.size(); ++i) at[listed.name(i)] = i;
-  const int64_t d = rows.shape().numel(1, rows.shape().rank());
-  check(d == like.numel(1, like.rank()), o.protected_file, ": rows of shape ", rows.shape(),
-        " for features of shape ", like);
-  std::vector<float> values;
+  check(rows.row() == like, o.protected_file, ": rows of shape ", rows.row(), " for features of shape ",
+        like);
+  std::vector<int64_t> order;
   for (const std::string& file : files) {
     const auto found = at.find(file);
     check(found != at.end(), o.protected_list, " does not name ", file, ", which the pairs need");
-    const float* p = rows.data<float>() + found->second * d;
-    values.insert(values.end(), p, p + d);
+    order.push_back(found->second);
   }
-  return Tensor::from(values, like);
+  return rows.selected(order);
 }
 
 // The rows that advface-extract would give these files of the folder (or of --list): a record is protected
@@ -111,16 +109,18 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
     e.row[files.back()] = int64_t(r);
   }
   e.raw = embed_rows(recogniser, set.features, cut);
-  Tensor guarded;
-  if (!o.protect.shadow.empty()) {
-    const auto shadow = Decoder::load(o.protect.shadow);
-    shadow->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+  FeatureRows guarded;
+  if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    guarded = protect_all(*shadow, set.features, record_numbers(o, files), o.protect.settings).features;
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection.info().spec.image_size);
+    guarded = protected_rows(protection, set.features, record_numbers(o, files), photographs,
+                             o.faces.memory_mib << 20);
   } else if (!o.protected_file.empty()) {
-    guarded = given_rows(o, files, set.features.shape());
+    guarded = given_rows(o, files, set.features.row());
   }
-  if (guarded.defined()) e.guarded = embed_rows(recogniser, guarded, cut);
+  if (guarded.count() > 0) e.guarded = embed_rows(recogniser, guarded, cut);
   return e;
 }
 
@@ -142,7 +142,7 @@ nlohmann::json operating_point(const std::vector<ScoredPair>& scores, double far
 int evaluate_recognition(RecognitionOptions& o) {
   o.common.activate();
   install_interrupt_handler();
-  as_usage([&] { o.protect.settings.check_valid(); });
+  o.protect.check_valid();
   o.faces.eye_centres();  // judged before the work
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   PairList pairs = load_pairs(o.pairs);
@@ -176,7 +176,10 @@ int evaluate_recognition(RecognitionOptions& o) {
                            {"protected", side},
                            {"recogniser", o.faces.recogniser},
                            {"cut", o.faces.cut_of(recogniser)}};
-  if (guarded && !o.protect.shadow.empty()) result["epsilon"] = o.protect.settings.epsilon;
+  if (guarded && o.protect.asked()) {
+    result["epsilon"] = o.protect.settings.epsilon;
+    result["protection"] = settings_json(o.protect.settings);
+  }
   o.common.write_json(result);
   std::printf(
       "accuracy %.4f +- %.4f   TAR@FAR 1e-2 %.4f   1e-3 %.4f   EER %.4f   (%zu pairs, protected: %s)\n",

@@ -1,5 +1,6 @@
 // advface-evaluate reconstruction: every attacker on raw features, on features protected at each epsilon, and
 // on noise of equal norm; each reconstruction scored as it is and moment-matched; beside them the mean face.
+#include <cstring>
 #include <iostream>
 #include <map>
 #include <numeric>
@@ -7,10 +8,8 @@
 
 #include "advface/reconstruction.h"
 #include "advface/text_file.h"
-#include "advface/trainer.h"
 #include "nn/loss.h"
 #include "tensor/io/grid.h"
-#include "tensor/io/npy.h"
 #include "tensor/ops.h"
 #include "tools/evaluate.h"
 #include "tools/progress.h"
@@ -18,7 +17,7 @@
 namespace advf::tools {
 namespace {
 
-constexpr int64_t kSheetRows = 8;
+constexpr int64_t kSheetRows = 8, kBlock = 64;  // kBlock: features in memory at once
 
 struct NamedDecoder {
   std::string name;
@@ -26,7 +25,7 @@ struct NamedDecoder {
 };
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
-  Tensor rows;
+  FeatureRows rows;
   double cosine = 1;  // mean, to the raw features
 };
 // The images under test: rows of the feature set, with the people on them.
@@ -111,7 +110,7 @@ Judge make_judge(const ReconstructionOptions& o, const std::string& name, const 
                  FaceSource& faces, const FeatureSet& set, const TestSet& test) {
   const FeatureSet all = extract(o.faces, recogniser, recogniser.card().embedding.name, faces);
   check(all.indices == set.indices, "some images became unreadable; run again");
-  Judge judge{name, &recogniser, 0, gather_rows(all.features, test.rows), {}, {}};
+  Judge judge{name, &recogniser, 0, all.features.at(test.rows), {}, {}};
   if (!o.thresholds.empty()) {
     judge.threshold = earlier_threshold(o, name, recogniser);
   } else {
@@ -119,8 +118,7 @@ Judge make_judge(const ReconstructionOptions& o, const std::string& name, const 
           "there are no people outside the test to set a threshold on; use --thresholds");
     std::vector<int64_t> people;
     for (int64_t r : test.others) people.push_back(test.person[size_t(r)]);
-    judge.threshold =
-        cross_identity_threshold(gather_rows(all.features, test.others), people, o.fmr).threshold;
+    judge.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
   }
   // Type II replay: against the person's next photograph, if there is another.
   std::map<int64_t, std::vector<int64_t>> photos;
@@ -133,44 +131,72 @@ Judge make_judge(const ReconstructionOptions& o, const std::string& name, const 
     judge.other_of.push_back(int64_t(i));
     others.push_back(std::next(at) == mine.end() ? mine.front() : *std::next(at));
   }
-  if (!others.empty()) judge.other = gather_rows(all.features, others);
+  if (!others.empty()) judge.other = all.features.at(others);
   return judge;
 }
 
-double mean_cosine(const Tensor& a, const Tensor& b) {
-  const int64_t n = a.dim(0);
-  const auto c = cosine_rows(a.view({n, a.numel() / n}), b.view({n, b.numel() / n}));
-  return std::accumulate(c.begin(), c.end(), 0.0) / double(n);
+double mean_cosine(const FeatureRows& a, const FeatureRows& b) {
+  double sum = 0;
+  for (int64_t begin = 0; begin < a.count(); begin += kBlock) {
+    const int64_t end = std::min(a.count(), begin + kBlock);
+    const Shape flat{end - begin, a.row().numel()};
+    for (double c : cosine_rows(a.range(begin, end).view(flat), b.range(begin, end).view(flat))) sum += c;
+  }
+  return sum / double(a.count());
 }
 
-std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, const Tensor& raw, const TestSet& test,
-                                        const FeatureSet& set, const Recogniser& recogniser,
-                                        const std::string& cut) {
+FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guarded, FeatureDomain domain,
+                                uint64_t seed, int64_t memory_bytes) {
+  FeatureSpool spool(raw.row(), memory_bytes);
+  for (int64_t begin = 0; begin < raw.count(); begin += kBlock) {
+    const int64_t end = std::min(raw.count(), begin + kBlock);
+    spool.append(equal_norm_noise(raw.range(begin, end), guarded.range(begin, end),
+                                  domain == FeatureDomain::sphere, seed, begin));
+  }
+  return spool.finish();
+}
+
+Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
+  const int64_t size = attacker.info().spec.image_size;
+  Tensor out = Tensor::empty({features.count(), 3, size, size});
+  for (int64_t begin = 0; begin < features.count(); begin += kBlock) {
+    const int64_t end = std::min(features.count(), begin + kBlock);
+    const Tensor images = attacker.reconstruct(features.range(begin, end));
+    std::memcpy(out.slice_batch(begin, end).raw(), images.raw(), images.bytes());
+  }
+  return out;
+}
+
+std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& faces, const FeatureRows& raw,
+                                        const TestSet& test, const FeatureSet& set,
+                                        const Recogniser& recogniser, const std::string& cut) {
   std::vector<NamedFeatures> sets{{"raw", raw, 1}};
-  std::vector<std::pair<std::string, Tensor>> guarded;
-  if (!o.protect.shadow.empty()) {
-    const auto shadow = Decoder::load(o.protect.shadow);
-    shadow->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
-    shadow->check_never_saw(test.identities);
+  std::vector<std::pair<std::string, FeatureRows>> guarded;
+  const int64_t memory = o.faces.memory_mib << 20;
+  if (o.protect.asked()) {
+    o.protect.settings.seed = o.common.seed;
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    protection.check_never_saw(test.identities);
+    std::vector<int64_t> images;
+    for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
+    const auto photographs = photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection.info().spec.image_size);
     for (double epsilon : o.epsilons) {
-      ProtectSettings settings = o.protect.settings;
-      settings.epsilon = epsilon;
-      settings.seed = o.common.seed;
-      guarded.emplace_back("epsilon " + short_number(epsilon),
-                           protect_all(*shadow, raw, test.rows, settings).features);
+      protection.set_epsilon(epsilon);
+      guarded.emplace_back(protection.settings().summary(),
+                           protected_rows(protection, raw, test.rows, photographs, memory));
     }
   }
   for (const std::string& text : o.protected_files) {
     const size_t split = text.find('=');
     const std::string path = text.substr(split + 1);
-    const Tensor rows = load_npy(path).to(DType::f32);
+    const FeatureRows rows = FeatureRows::open(path);
     check(rows.shape() == set.features.shape(), path, " has shape ", rows.shape(),
           ", but the images have features of ", set.features.shape());
-    guarded.emplace_back(text.substr(0, split), gather_rows(rows, test.rows));
+    guarded.emplace_back(text.substr(0, split), rows.selected(test.rows));
   }
   for (const auto& [name, rows] : guarded) {
-    const Tensor noise =
-        equal_norm_noise(raw, rows, domain_of(recogniser, cut) == FeatureDomain::sphere, o.common.seed);
+    const FeatureRows noise = noise_of_equal_norm(raw, rows, recogniser.domain(cut), o.common.seed, memory);
     sets.push_back({"protected, " + name, rows, mean_cosine(rows, raw)});
     sets.push_back({"noise, " + name, noise, mean_cosine(noise, raw)});
   }
@@ -293,6 +319,7 @@ void check_options(const ReconstructionOptions& o) {
     for (const std::string& text : o.protected_files)
       check(text.find('=') != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
   });
+  o.protect.check_valid();
   o.faces.eye_centres();
   check_writable({o.sheet});
 }
@@ -336,7 +363,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     judges.push_back(make_judge(o, "second", *second, faces, set, test));
   }
 
-  const auto sets = feature_sets(o, gather_rows(set.features, test.rows), test, set, recogniser, cut);
+  const auto sets = feature_sets(o, faces, set.features.selected(test.rows), test, set, recogniser, cut);
   const ChannelMoments target = channel_moments(first.statistics().mean_face);
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(test.faces, people);
@@ -353,7 +380,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   for (NamedDecoder& attacker : attackers)
     for (const NamedFeatures& features : sets) {
       if (!meets(*attacker.decoder, features)) continue;
-      const Tensor made = attacker.decoder->reconstruct(features.rows);
+      const Tensor made = reconstruct(*attacker.decoder, features.rows);
       const Tensor matched = match_moments(made, target);
       add_row(attacker.name, features, false, made);
       add_row(attacker.name, features, true, matched);

@@ -1,6 +1,5 @@
 #include "tools/face_options.h"
 
-#include <cstring>
 #include <iostream>
 
 #include "tools/progress.h"
@@ -12,6 +11,10 @@ void FaceOptions::add_to(CLI::App& app) {
   add_images_to(app);
   app.add_option("--cut", cut, "the recogniser's tensor that is the feature (default: what its card says)");
   app.add_option("--cache", cache, "folder where computed features are kept and found again");
+  app.add_option("--feature-memory", memory_mib,
+                 "MiB of features to hold in memory; more are kept in a temporary file (in TMPDIR)")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 24));
 }
 
 void FaceOptions::add_images_to(CLI::App& app) {
@@ -52,6 +55,7 @@ Labels FaceOptions::labels_of(const std::vector<std::string>& files) const {
 ExtractOptions extract_options(const FaceOptions& options, Progress& progress) {
   ExtractOptions result;
   result.batch = options.extract_batch;
+  result.memory_bytes = options.memory_mib << 20;
   result.progress = [&progress, before = int64_t(0)](int64_t done) mutable {
     progress.advance(done - before);
     before = done;
@@ -71,48 +75,6 @@ FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, con
     std::cerr << faces.size() - int64_t(set.indices.size()) << " of " << faces.size()
               << " images could not be read and are left out\n";
   return set;
-}
-
-void ProtectOptions::add_to(CLI::App& app, const std::string& group) {
-  CLI::Option* protects =
-      app.add_option("--shadow", shadow, "protect the features with this shadow decoder")->group(group);
-  // Without a shadow nothing is protected, whatever the strength asked for.
-  app.add_option("--epsilon", settings.epsilon, "L-inf bound of the protection's noise")
-      ->capture_default_str()
-      ->needs(protects)
-      ->group(group);
-  app.add_option("--steps", settings.steps, "gradient steps of the protection")
-      ->capture_default_str()
-      ->needs(protects)
-      ->group(group);
-  app.add_option("--step-size", settings.step_size, "length of a step; 0 = 2.5 epsilon / steps")
-      ->capture_default_str()
-      ->needs(protects)
-      ->group(group);
-}
-
-Protected protect_all(Decoder& shadow, const Tensor& features, std::span<const int64_t> records,
-                      const ProtectSettings& settings) {
-  constexpr int64_t kBatch = 256;
-  const int64_t n = features.dim(0);
-  Protected all{Tensor::empty(features.shape()), {}};
-  Protector protector(shadow, settings);
-  Progress progress("protect", n, "features");
-  for (int64_t begin = 0; begin < n; begin += kBatch) {
-    if (interrupted()) throw Interrupted();
-    const int64_t end = std::min(n, begin + kBatch);
-    const Protected chunk = protector.protect(features.slice_batch(begin, end),
-                                              records.subspan(size_t(begin), size_t(end - begin)));
-    std::memcpy(all.features.slice_batch(begin, end).raw(), chunk.features.raw(), chunk.features.bytes());
-    all.reports.insert(all.reports.end(), chunk.reports.begin(), chunk.reports.end());
-    progress.advance(end - begin);
-  }
-  progress.finish();
-  return all;
-}
-
-FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut) {
-  return cut == recogniser.card().embedding.name ? FeatureDomain::sphere : FeatureDomain::real;
 }
 
 }  // namespace advf::tools

@@ -1,7 +1,6 @@
 // Options that the programs share: which recogniser, which images, cut out how; and what becomes of them.
 #pragma once
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -9,7 +8,6 @@
 #include "advface/decoder.h"
 #include "advface/faces.h"
 #include "advface/features.h"
-#include "advface/protect.h"
 #include "advface/recogniser.h"
 #include "tools/cli.h"
 #include "tools/progress.h"
@@ -21,6 +19,7 @@ struct FaceOptions {
   std::vector<float> eyes;
   double max_broken = 0.01;
   int64_t extract_batch = 32;
+  int64_t memory_mib = 1024;  // of features; more go to a temporary file
 
   void add_to(CLI::App& app);         // with --recogniser, --cut and --cache
   void add_images_to(CLI::App& app);  // the images and their crop alone
@@ -42,17 +41,5 @@ ExtractOptions extract_options(const FaceOptions& options, Progress& progress);
 // The features of all images of the options, with a progress line, from the cache where there is one.
 FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, const std::string& cut,
                    FaceSource& faces);
-
-// Protecting on the fly: --shadow, --epsilon and so on, for programs that take raw or protected features.
-struct ProtectOptions {
-  std::string shadow;
-  ProtectSettings settings;
-  void add_to(CLI::App& app, const std::string& group);
-};
-// All rows, with a progress line; row r has the number records[r].
-Protected protect_all(Decoder& shadow, const Tensor& features, std::span<const int64_t> records,
-                      const ProtectSettings& settings);
-
-FeatureDomain domain_of(const Recogniser& recogniser, const std::string& cut);
 
 }  // namespace advf::tools

@@ -24,9 +24,12 @@ int main(int argc, char** argv) {
       true);
   RecogniserOptions recogniser;
   add_recogniser_verb(app, recogniser);
+  RecalibrateOptions recalibration;
+  auto* recalibrate_app = add_recalibrate_verb(app, recalibration);
   return run(app, argc, argv, [&] {
     if (*shadow_app) return train_decoder(shadow);
     if (*attacker_app) return train_decoder(attacker);
+    if (*recalibrate_app) return recalibrate_decoder(recalibration);
     return train_recogniser(recogniser);
   });
 }

@@ -6,6 +6,7 @@
 #include "advface/train_recogniser.h"
 #include "tools/cli.h"
 #include "tools/face_options.h"
+#include "tools/protect_options.h"
 
 namespace advf::tools {
 
@@ -22,6 +23,13 @@ struct DecoderOptions {
 CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::string& help,
                            DecoderOptions& options, bool may_protect);
 int train_decoder(DecoderOptions& options);
+
+struct RecalibrateOptions {
+  Common common;
+  std::string shadow, in, out;
+};
+CLI::App* add_recalibrate_verb(CLI::App& app, RecalibrateOptions& options);
+int recalibrate_decoder(RecalibrateOptions& options);
 
 struct RecogniserOptions {
   Common common;

@@ -4,7 +4,6 @@
 #include <set>
 
 #include "tensor/io/grid.h"
-#include "tensor/io/npy.h"
 #include "tools/progress.h"
 #include "tools/train.h"
 
@@ -24,9 +23,9 @@ struct Job {
 // A file of features has one row per line of --list, and nobody may guess which image is which.
 FeatureSet given_features(const DecoderOptions& o, const FaceSource& faces) {
   FeatureSet set;
-  set.features = load_npy(o.features).to(DType::f32);
-  check(set.features.shape().rank() >= 2 && set.features.dim(0) == faces.size(), o.features, " has shape ",
-        set.features.shape(), ", but ", o.faces.list, " names ", faces.size(), " files");
+  set.features = FeatureRows::open(o.features);
+  check(set.features.count() == faces.size(), o.features, " has shape ", set.features.shape(), ", but ",
+        o.faces.list, " names ", faces.size(), " files");
   set.indices.resize(size_t(faces.size()));
   std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
   return set;
@@ -37,23 +36,21 @@ Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) 
   FeatureSet set = o.features.empty() ? extract(o.faces, recogniser, cut, faces) : given_features(o, faces);
   Job job;
   job.info.trained_on = o.features.empty() ? "raw" : o.features;
-  if (!o.protect.shadow.empty()) {
-    const auto shadow = Decoder::load(o.protect.shadow);
-    Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
-    shadow->check_fits(row, recogniser.fingerprint(), cut, o.faces.recogniser);
+  if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    std::vector<int64_t> records(size_t(set.features.dim(0)));
-    std::iota(records.begin(), records.end(), int64_t(0));
-    set.features = protect_all(*shadow, set.features, records, o.protect.settings).features;
-    job.info.trained_on = "protected, epsilon " + short_number(o.protect.settings.epsilon);
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection.info().spec.image_size);
+    set.features = protected_rows(protection, set.features, {}, photographs, o.faces.memory_mib << 20);
+    job.info.trained_on = "protected, " + o.protect.settings.summary();
   }
-  Shape row(std::span(set.features.shape().begin() + 1, size_t(set.features.shape().rank() - 1)));
+  const Shape row = set.features.row();
   check(row == recogniser.feature_shape(cut), o.features, ": rows of shape ", row, ", but ",
         o.faces.recogniser, " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
   job.info.spec = {o.decoder, row, o.image_size};
   job.info.cut = cut;
   job.info.recogniser = recogniser.fingerprint();
-  job.info.domain = domain_of(recogniser, cut);
+  job.info.domain = recogniser.domain(cut);
   job.info.split_seed = o.split_seed;
   job.indices = std::move(set.indices);
   job.data.features = std::move(set.features);
@@ -72,7 +69,7 @@ void write_samples(const std::string& path, Decoder& decoder, const DecoderData&
                    const EpochResult& epoch) {
   std::vector<int64_t> rows = data.validation;
   rows.resize(std::min<size_t>(rows.size(), size_t(kSampleColumns)));
-  const Tensor faces = data.face(rows), images = decoder.reconstruct(gather_rows(data.features, rows));
+  const Tensor faces = data.face(rows), images = decoder.reconstruct(data.features.at(rows));
   std::vector<std::vector<Tensor>> grid(2);
   const int64_t size = decoder.info().spec.image_size;
   for (int64_t i = 0; i < int64_t(rows.size()); ++i) {
@@ -92,10 +89,8 @@ int train_decoder(DecoderOptions& o) {
   o.common.activate();
   install_interrupt_handler();
   o.settings.seed = o.common.seed;
-  as_usage([&] {
-    o.settings.check_valid();
-    o.protect.settings.check_valid();
-  });
+  as_usage([&] { o.settings.check_valid(); });
+  o.protect.check_valid();
   const auto eyes = o.faces.eye_centres();
   const std::string checkpoint = o.out + ".checkpoint";
   if (o.samples.empty()) o.samples = o.out + ".png";
@@ -103,12 +98,7 @@ int train_decoder(DecoderOptions& o) {
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   FaceSource faces = o.faces.open_images();
   const DecoderSpec spec{o.decoder, recogniser.feature_shape(o.faces.cut_of(recogniser)), o.image_size};
-  as_usage([&] {  // a wrong size or cut is found before hours of work
-    check(spec.feature.rank() == 1, o.faces.recogniser, ": the cut ", o.faces.cut_of(recogniser),
-          " gives maps of shape ", spec.feature, ", and decoders take vectors; use --cut ",
-          recogniser.card().embedding.name);
-    make_decoder(spec, 0);
-  });
+  as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
   Job job = prepare(o, recogniser, faces);
 
   std::cerr << "reading faces\n";

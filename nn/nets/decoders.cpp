@@ -1,6 +1,8 @@
-// All decoders are stem -> four blocks that double the grid -> 3x3 convolution -> sigmoid, on S/16 .. S
-// pixels. The stem depends on the feature's shape alone, the blocks on the decoder's name alone.
+// All decoders are stem -> blocks that double the grid up to S pixels -> 3x3 convolution -> sigmoid. A vector
+// starts on S/16 with four blocks; a map on the S / 2^k that is nearest to its own size from below 3/2 of it.
 #include "nn/nets/decoders.h"
+
+#include <algorithm>
 
 #include "nn/layers.h"
 #include "nn/nets/net_metadata.h"
@@ -10,7 +12,9 @@ namespace advf {
 namespace {
 
 constexpr int kBlocks = 4;
-constexpr int64_t kMaxFeature = 65536;
+constexpr int64_t kMaxFeature = 65536, kMaxChannels = 4096, kMaxSide = 512;
+constexpr int64_t kSmallestGrid = 4;  // of the U-Net's inner levels
+constexpr int kMaxDepth = 2;          // how often it halves its grid
 
 // (N, D) -> (N, channels, grid, grid)
 class VectorStem : public Module {
@@ -81,7 +85,97 @@ class ResidualUpBlock : public Module {
   Conv2d skip_;
 };
 
-// "stem", "up.0" .. "up.3", "head"
+// (N, in, h, w) -> (N, out, h, w)
+class ConvBlock : public Module {
+ public:
+  ConvBlock(int64_t in, int64_t out) : conv_(in, out, {.kernel = 3, .pad = 1, .bias = false}), bn_(out) {
+    register_child("conv", conv_);
+    register_child("bn", bn_);
+  }
+  Tensor forward(const Tensor& x) override { return relu(bn_.forward(conv_.forward(x))); }
+
+ private:
+  Conv2d conv_;
+  BatchNorm bn_;
+};
+
+Tensor on_grid(const Tensor& x, int64_t grid) {
+  return x.dim(2) == grid && x.dim(3) == grid ? x : resize2d(x, {.size = {grid, grid}});
+}
+
+// (N, in, h, w) -> (N, channels, grid, grid): one convolution on the map's own grid, one on the decoder's.
+class MapStem : public Module {
+ public:
+  MapStem(int64_t in, int64_t channels, int64_t grid)
+      : grid_(grid), own_(in, channels), inner_(channels, channels) {
+    register_child("own", own_);
+    register_child("inner", inner_);
+  }
+  Tensor forward(const Tensor& x) override { return inner_.forward(on_grid(own_.forward(x), grid_)); }
+
+ private:
+  int64_t grid_;
+  ConvBlock own_, inner_;
+};
+
+// (N, in, h, w) -> (N, channels, grid, grid) by an encoder that halves the grid, and a decoder that takes
+// each level of it again (arXiv 1505.04597, with batch norm): what lies far apart in the map meets inside.
+class UNetStem : public Module {
+ public:
+  UNetStem(int64_t in, int64_t channels, int64_t grid) : grid_(grid) {
+    add("encode.0", in, channels, encoder_);
+    add("encode.0b", channels, channels, encoder_);
+    int64_t inner = channels;
+    for (int level = 1; level <= kMaxDepth && grid % 2 == 0 && grid / 2 >= kSmallestGrid;
+         ++level, grid /= 2) {
+      const std::string number = std::to_string(level);
+      add("encode." + number, inner, 2 * channels, encoder_);
+      add("encode." + number + "b", 2 * channels, 2 * channels, encoder_);
+      widths_.push_back(inner);
+      inner = 2 * channels;
+    }
+    for (size_t level = widths_.size(); level-- > 0; inner = widths_[level])
+      add("decode." + std::to_string(level), inner + widths_[level], widths_[level], decoder_);
+  }
+  Tensor forward(const Tensor& x) override {
+    std::vector<Tensor> skips;
+    Tensor y = encode(0, on_grid(x, grid_));
+    for (size_t level = 1; level <= widths_.size(); ++level) {
+      skips.push_back(y);
+      y = encode(level, max_pool2d(y, {.kernel = {2, 2}, .stride = {2, 2}}));
+    }
+    for (auto& block : decoder_) {
+      y = block->forward(concat({upsample2(y), skips.back()}, 1));
+      skips.pop_back();
+    }
+    return y;
+  }
+
+ private:
+  void add(const std::string& name, int64_t in, int64_t out, std::vector<std::unique_ptr<ConvBlock>>& to) {
+    to.push_back(std::make_unique<ConvBlock>(in, out));
+    register_child(name, *to.back());
+  }
+  Tensor encode(size_t level, const Tensor& x) {
+    return encoder_[2 * level + 1]->forward(encoder_[2 * level]->forward(x));
+  }
+
+  int64_t grid_;
+  std::vector<int64_t> widths_;                                // of each level but the innermost
+  std::vector<std::unique_ptr<ConvBlock>> encoder_, decoder_;  // two a level; the innermost level first
+};
+
+// (N, in, h, w) -> (N, out, 2h, 2w)
+class UpBlock : public Module {
+ public:
+  UpBlock(int64_t in, int64_t out) : block_(in, out) { register_child("block", block_); }
+  Tensor forward(const Tensor& x) override { return block_.forward(upsample2(x)); }
+
+ private:
+  ConvBlock block_;
+};
+
+// "stem", "up.0" .., "head"
 class Decoder : public Module {
  public:
   Decoder(std::unique_ptr<Module> stem, std::vector<std::unique_ptr<Module>> up, int64_t last_channels)
@@ -108,16 +202,41 @@ std::unique_ptr<Module> make_block(int64_t in, int64_t out) {
   return std::make_unique<Block>(in, out);
 }
 
+using MakeStem = std::unique_ptr<Module> (*)(int64_t in, int64_t channels, int64_t grid);
+template <class Stem>
+std::unique_ptr<Module> make_stem(int64_t in, int64_t channels, int64_t grid) {
+  return std::make_unique<Stem>(in, channels, grid);
+}
+
 struct Entry {
   const char* name;
+  MakeStem vector_stem, map_stem;  // null: such features are not taken
   MakeBlock block;
 };
-constexpr Entry kDecoders[] = {{"deconv", make_block<DeconvBlock>}, {"resup", make_block<ResidualUpBlock>}};
+constexpr Entry kDecoders[] = {
+    {"deconv", make_stem<VectorStem>, make_stem<MapStem>, make_block<DeconvBlock>},
+    {"resup", make_stem<VectorStem>, make_stem<MapStem>, make_block<ResidualUpBlock>},
+    {"unet", nullptr, make_stem<UNetStem>, make_block<UpBlock>}};
 
-std::unique_ptr<Module> make_stem(const DecoderSpec& spec, int64_t grid) {
-  check(spec.feature.rank() == 1 && spec.feature[0] > 0 && spec.feature[0] <= kMaxFeature, "decoder ",
-        spec.name, ": a feature must be a vector of at most ", kMaxFeature, " numbers, not ", spec.feature);
-  return std::make_unique<VectorStem>(spec.feature[0], spec.width, grid);
+// Doublings from the first grid to the image.
+int blocks_for(const DecoderSpec& spec) {
+  if (spec.feature.rank() == 1) return kBlocks;
+  const int64_t side = std::min(spec.feature[1], spec.feature[2]);
+  int blocks = 1;
+  while (blocks < kBlocks && 2 * (spec.image_size >> blocks) > 3 * side) ++blocks;
+  return blocks;
+}
+
+void check_feature(const DecoderSpec& spec, const Entry& entry) {
+  const Shape& f = spec.feature;
+  const bool vector = f.rank() == 1 && f[0] > 0 && f[0] <= kMaxFeature;
+  const bool map = f.rank() == 3 && f[0] > 0 && f[0] <= kMaxChannels && std::min(f[1], f[2]) >= 2 &&
+                   std::max(f[1], f[2]) <= kMaxSide;
+  check(vector || map, "decoder ", spec.name, ": a feature must be a vector of at most ", kMaxFeature,
+        " numbers or a map of at most ", kMaxChannels, " channels with 2 to ", kMaxSide,
+        " pixels a side, not ", f);
+  check(!vector || entry.vector_stem, "decoder ", spec.name, " takes maps, not a vector of shape ", f,
+        "; use deconv or resup");
 }
 
 }  // namespace
@@ -140,11 +259,17 @@ std::unique_ptr<Module> make_decoder(const DecoderSpec& spec, uint64_t seed) {
         ": the image size must be a multiple of 16 from 32 to 256, not ", spec.image_size);
   check(spec.width % 16 == 0 && spec.width >= 16 && spec.width <= 1024, "decoder ", spec.name,
         ": the width must be a multiple of 16 from 16 to 1024, not ", spec.width);
+  check_feature(spec, *entry);
+  const int blocks = blocks_for(spec);
+  const bool vector = spec.feature.rank() == 1;
+  // Grids near the image's size have few channels; a map needs some for its first convolutions.
+  const int64_t first = vector ? spec.width : std::max(spec.width >> (kBlocks - blocks), spec.width / 4);
   std::vector<std::unique_ptr<Module>> up;
-  int64_t channels = spec.width;
-  for (int i = 0; i < kBlocks; ++i, channels /= 2) up.push_back(entry->block(channels, channels / 2));
-  auto decoder =
-      std::make_unique<Decoder>(make_stem(spec, spec.image_size >> kBlocks), std::move(up), channels);
+  int64_t channels = first;
+  for (int i = 0; i < blocks; ++i, channels /= 2) up.push_back(entry->block(channels, channels / 2));
+  auto stem =
+      (vector ? entry->vector_stem : entry->map_stem)(spec.feature[0], first, spec.image_size >> blocks);
+  auto decoder = std::make_unique<Decoder>(std::move(stem), std::move(up), channels);
   decoder->initialise(seed);
   return decoder;
 }

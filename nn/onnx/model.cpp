@@ -472,6 +472,33 @@ std::vector<OnnxModel::Traced> OnnxModel::trace(const FeedShapes& feeds,
   return out;
 }
 
+bool OnnxModel::non_negative(const std::string& value) const {
+  static const std::set<std::string> always = {"Relu", "Sigmoid", "Softmax", "Exp",
+                                               "Abs",  "Sqrt",    "ReduceL2"};
+  static const std::set<std::string> of_first = {
+      "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Reshape",    "Flatten", "Identity",
+      "Dropout", "Transpose",   "Squeeze",           "Unsqueeze",     "ReduceMean", "Slice",   "ReduceSum"};
+  static const std::set<std::string> of_all = {"Concat", "Add", "Mul", "Sum"};
+  const State& s = *state_;
+  std::vector<int> open{s.number_of(value)};
+  std::set<int> seen;
+  while (!open.empty()) {
+    const int v = open.back();
+    open.pop_back();
+    if (!seen.insert(v).second) continue;
+    if (v < 0 || s.maker[size_t(v)] < 0) return false;  // absent, an input, or a constant: nothing is known
+    const Step& step = s.steps[size_t(s.maker[size_t(v)])];
+    if (always.contains(step.op_type)) continue;
+    if (of_first.contains(step.op_type))
+      open.push_back(step.in[0]);
+    else if (of_all.contains(step.op_type))
+      open.insert(open.end(), step.in.begin(), step.in.end());
+    else
+      return false;
+  }
+  return true;
+}
+
 std::vector<std::string> OnnxModel::cuts(const std::string& output) const {
   std::vector<std::string> out;
   state_->sweep(output, [&](const Step& step, const std::set<int>& live) {

@@ -52,6 +52,10 @@ class OnnxModel {
   using FeedShapes = std::vector<std::pair<std::string, Shape>>;
   std::vector<Traced> trace(const FeedShapes& feeds, const std::vector<std::string>& wanted) const;
 
+  // Whether no value of this tensor can be negative, as far as the types of the nodes before it tell: after a
+  // ReLU or a sigmoid, and what pooling, reshaping, adding or joining makes of such tensors.
+  bool non_negative(const std::string& value) const;
+
   // The values that every path from the inputs to `output` goes through, in order, `output` itself the last.
   std::vector<std::string> cuts(const std::string& output) const;
   // The first value that goes round `cut` on the way to `output`; "" where the cut separates.

@@ -1,0 +1,64 @@
+// The features of a set, row by row, wherever they lie: in memory, in a .npy file, or in a temporary file
+// where memory would not hold them (10,000 maps of 64 x 38 x 38 take 3.7 GB). Copies share the rows.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace advf {
+
+class FeatureRows {
+ public:
+  FeatureRows() = default;
+  FeatureRows(const Tensor& rows);  // (n, feature...), in memory
+  // Rows of the file, read when asked for, as f32. Throws Error for a file without rows of one or three
+  // dimensions.
+  static FeatureRows open(const std::string& path);
+
+  int64_t count() const { return count_; }
+  const Shape& row() const { return row_; }  // of one feature
+  Shape shape() const;                       // (count, feature...)
+  // Tells sets apart, wherever they lie: of the shape and of 64 rows that are spread over the set.
+  std::string fingerprint() const;
+
+  Tensor at(const std::vector<int64_t>& rows) const;  // (rows, feature...)
+  Tensor range(int64_t begin, int64_t end) const;
+  // These rows, in this order.
+  FeatureRows selected(std::vector<int64_t> rows) const;
+
+ private:
+  friend class FeatureSpool;
+  using Read = std::function<void(int64_t begin, int64_t end, std::byte* out)>;
+  FeatureRows(int64_t count, const Shape& row, Read read)
+      : count_(count), row_(row), read_(std::move(read)) {}
+
+  int64_t count_ = 0;
+  Shape row_;
+  Read read_;  // rows [begin, end) as f32
+};
+
+// Rows that come one block after the other: kept in memory up to a limit, then in a file without a name in
+// `folder` (empty: the system's folder for temporary files), which goes when the last FeatureRows goes.
+class FeatureSpool {
+ public:
+  FeatureSpool(const Shape& row, int64_t memory_bytes, std::string folder = {});
+  ~FeatureSpool();
+  void append(const Tensor& rows);  // (n, feature...) f32
+  FeatureRows finish();
+
+ private:
+  class File;
+  void spill();
+  Shape row_;
+  int64_t memory_bytes_, count_ = 0;
+  std::string folder_;
+  std::vector<float> values_;
+  std::shared_ptr<File> file_;
+};
+
+}  // namespace advf
