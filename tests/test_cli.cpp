@@ -8,6 +8,7 @@
 #include "nn/state_dict.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
+#include "test_util.h"
 
 using namespace advf;
 using namespace advf::test;
@@ -284,6 +285,31 @@ BOOST_AUTO_TEST_CASE(training_from_images_from_features_and_from_the_cache_is_th
     BOOST_TEST((given.at(name).bytes() == tensor.bytes() &&
                 std::memcmp(given.at(name).raw(), tensor.raw(), tensor.bytes()) == 0),
                name);
+}
+
+// An attacker who has a decoder adapts it: the weights go on, and so does the list of people it saw.
+BOOST_AUTO_TEST_CASE(a_training_that_begins_with_another_decoder) {
+  const TempDir dir;
+  const Args faces = world().images() + world().recogniser();
+  const Args base = Args{"attacker", "--decoder", "deconv"} + faces + ToyWorld::tiny_training();
+  const auto people = [](const std::string& path) {
+    return load_safetensors(path).tensors.at("people").to_vector<int64_t>();
+  };
+  succeed("train", base + Args{"--limit", "20", "--out", dir / "few", "--json", dir / "few.json"});
+  BOOST_TEST(read_json(dir / "few.json")["train_images"] == 20);
+  BOOST_TEST(people(dir / "few").size() < people(world().at("shadow.safetensors")).size());
+  succeed("train", base + Args{"--limit", "20", "--lr", "1e-9", "--from", world().at("shadow.safetensors"),
+                               "--out", dir / "on", "--json", dir / "on.json"});
+  BOOST_TEST((people(dir / "on") == people(world().at("shadow.safetensors"))));
+  const TensorMap on = load_safetensors(dir / "on").tensors,
+                  from = load_safetensors(world().at("shadow.safetensors")).tensors;
+  const char* weight = "net.stem.linear.weight";
+  BOOST_TEST(relative_error(on.at(weight), from.at(weight)) < 1e-5);
+  BOOST_TEST(relative_error(load_safetensors(dir / "few").tensors.at(weight), from.at(weight)) > 0.01);
+  refuse(dir.path().string(), "train",
+         Args{"attacker", "--decoder", "resup"} + faces + ToyWorld::tiny_training() +
+             Args{"--from", world().at("shadow.safetensors"), "--out", dir / "other"},
+         1, {"shadow.safetensors", "deconv", "resup", "--decoder"}, Late::yes);
 }
 
 BOOST_AUTO_TEST_CASE(an_interrupted_training_goes_on_to_the_same_bytes) {

@@ -198,6 +198,11 @@ BOOST_AUTO_TEST_CASE(an_attacker_is_never_tested_on_people_it_was_trained_on) {
   const Args all = Args{"reconstruction", "--attacker", raw} + world().images() + world().recogniser();
   refuse(folder, "evaluate", all + Args{"--part", "all"}, 1, {"raw.safetensors", "trained on", "id_0"},
          Late::yes);
+  // The validation people were not trained on, and are others than the test people.
+  for (const char* part : {"validation", "test"})
+    succeed("evaluate", all + Args{"--part", part, "--json", dir / part});
+  BOOST_TEST(read_json(dir / "validation")["part"] == "validation");
+  BOOST_TEST(read_json(dir / "validation")["rows"] != read_json(dir / "test")["rows"]);
   const Args train = Args{"attacker"} + world().images() + world().recogniser() + ToyWorld::tiny_training();
   succeed("train", train + Args{"--out", dir / "seed.safetensors", "--split-seed", "2"});
   // Another seed of the split: the shadow is of another one, and some of the people under test were its own.

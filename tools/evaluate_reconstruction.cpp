@@ -74,9 +74,11 @@ TestSet choose(const ReconstructionOptions& o, const FaceSource& faces, const Fe
     std::iota(test.rows.begin(), test.rows.end(), int64_t(0));
   } else {
     const Split split = split_by_identity(labels, split_seed);
-    test.rows = split.test;
+    const bool validation = o.part == "validation";
+    const std::vector<int64_t>& rest = validation ? split.test : split.validation;
+    test.rows = validation ? split.validation : split.test;
     test.others = split.train;
-    test.others.insert(test.others.end(), split.validation.begin(), split.validation.end());
+    test.others.insert(test.others.end(), rest.begin(), rest.end());
   }
   if (o.limit > 0 && o.limit < int64_t(test.rows.size())) test.rows.resize(size_t(o.limit));
   check(!test.rows.empty(), "there is no image to test on");
@@ -423,9 +425,10 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
                   "decoder of an attacker, [NAME=]FILE; may be given several times")
       ->required();
   sub->add_option("--second-recogniser", o.judge, "card of a recogniser that the defence never saw");
-  sub->add_option("--part", o.part, "score the test people of the split, or all images")
+  sub->add_option("--part", o.part,
+                  "score the test people of the split, its validation people, or all images")
       ->capture_default_str()
-      ->check(CLI::IsMember({"test", "all"}));
+      ->check(CLI::IsMember({"test", "validation", "all"}));
   sub->add_option("--limit", o.limit, "score at most this many images; 0 = all")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

@@ -15,7 +15,8 @@ struct DecoderOptions {
   FaceOptions faces;
   ProtectOptions protect;
   TrainSettings settings;
-  std::string decoder, features, out, samples;
+  std::string decoder, features, from, out, samples;
+  int64_t limit = 0;
   int image_size = 64;
   uint64_t split_seed = 1;
   bool resume = false;

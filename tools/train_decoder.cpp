@@ -1,8 +1,12 @@
 // advface-train shadow | attacker: one loop, on raw features, on features protected here, or on a given file.
+#include <algorithm>
+#include <cmath>
 #include <iostream>
+#include <iterator>
 #include <numeric>
 #include <set>
 
+#include "nn/state_dict.h"
 #include "tensor/io/grid.h"
 #include "tools/progress.h"
 #include "tools/train.h"
@@ -12,12 +16,13 @@ namespace {
 
 constexpr int64_t kSampleColumns = 10;
 
-// Rows and the files they belong to, split by person.
+// What is trained on and validated on: rows and the images that they belong to.
 struct Job {
   DecoderInfo info;
   std::vector<int64_t> indices;  // row -> image of the source
-  DecoderData data;
-  Split split;
+  DecoderData data;              // but for the faces
+  std::vector<int64_t> records;  // row -> row of the whole set, by which its noise is keyed
+  size_t test_images = 0;        // left alone
 };
 
 // A file of features has one row per line of --list, and nobody may guess which image is which.
@@ -31,37 +36,81 @@ FeatureSet given_features(const DecoderOptions& o, const FaceSource& faces) {
   return set;
 }
 
+// The first --limit of them, and validation people in proportion.
+void limit(const DecoderOptions& o, Split& split) {
+  if (o.limit == 0 || o.limit >= int64_t(split.train.size())) return;
+  const double share = double(o.limit) / double(split.train.size());
+  split.train.resize(size_t(o.limit));
+  split.validation.resize(size_t(std::ceil(share * double(split.validation.size()))));
+}
+
+// Keeps the rows of the training and the validation people: nobody else is protected or read.
+Job split_rows(const DecoderOptions& o, FeatureSet& set, const FaceSource& faces) {
+  std::vector<std::string> files;
+  for (int64_t i : set.indices) files.push_back(faces.name(i));
+  const Labels labels = o.faces.labels_of(files);
+  Split split = split_by_identity(labels, o.split_seed);
+  limit(o, split);
+  Job job;
+  job.test_images = split.test.size();
+  std::set<int64_t> people;
+  for (int64_t r : split.train) people.insert(person_key(labels.identities[size_t(r)]));
+  job.info.people.assign(people.begin(), people.end());
+  job.info.split_seed = o.split_seed;
+  std::vector<int64_t> used = split.train;
+  used.insert(used.end(), split.validation.begin(), split.validation.end());
+  std::sort(used.begin(), used.end());
+  const auto position = [&](int64_t row) {
+    return std::lower_bound(used.begin(), used.end(), row) - used.begin();
+  };
+  for (int64_t r : split.train) job.data.train.push_back(position(r));
+  for (int64_t r : split.validation) job.data.validation.push_back(position(r));
+  for (int64_t r : used) job.indices.push_back(set.indices[size_t(r)]);
+  job.data.features = set.features.selected(used);
+  job.records = std::move(used);
+  return job;
+}
+
 Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) {
   const std::string cut = o.faces.cut_of(recogniser);
   FeatureSet set = o.features.empty() ? extract(o.faces, recogniser, cut, faces) : given_features(o, faces);
-  Job job;
-  job.info.trained_on = o.features.empty() ? "raw" : o.features;
-  if (o.protect.asked()) {
-    o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
-    const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
-                                            protection.info().spec.image_size);
-    set.features = protected_rows(protection, set.features, {}, photographs, o.faces.memory_mib << 20);
-    job.info.trained_on = "protected, " + o.protect.settings.summary();
-  }
   const Shape row = set.features.row();
   check(row == recogniser.feature_shape(cut), o.features, ": rows of shape ", row, ", but ",
         o.faces.recogniser, " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
+  Job job = split_rows(o, set, faces);
+  job.info.trained_on = o.features.empty() ? "raw" : o.features;
+  if (o.protect.asked()) {
+    o.protect.settings.seed = o.common.seed;
+    Protection protection(o.protect, &recogniser, row, o.faces.recogniser);
+    const auto photographs = photographs_of(faces, job.indices, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection.info().spec.image_size);
+    job.data.features =
+        protected_rows(protection, job.data.features, job.records, photographs, o.faces.memory_mib << 20);
+    job.info.trained_on = "protected, " + o.protect.settings.summary();
+  }
   job.info.spec = {o.decoder, row, o.image_size};
   job.info.cut = cut;
   job.info.recogniser = recogniser.fingerprint();
   job.info.domain = recogniser.domain(cut);
-  job.info.split_seed = o.split_seed;
-  job.indices = std::move(set.indices);
-  job.data.features = std::move(set.features);
-  std::vector<std::string> files;
-  for (int64_t i : job.indices) files.push_back(faces.name(i));
-  const Labels labels = o.faces.labels_of(files);
-  job.split = split_by_identity(labels, o.split_seed);
-  std::set<int64_t> people;
-  for (int64_t r : job.split.train) people.insert(person_key(labels.identities[size_t(r)]));
-  job.info.people.assign(people.begin(), people.end());
   return job;
+}
+
+// The decoder to train: fresh, or going on from the weights of --from, whose people it then has seen too.
+std::unique_ptr<Decoder> first_decoder(const DecoderOptions& o, Job& job) {
+  if (o.from.empty()) return std::make_unique<Decoder>(job.info, o.common.seed);
+  const DecoderSpec& spec = job.info.spec;
+  const auto from = Decoder::load(o.from);
+  from->check_fits(spec.feature, job.info.recogniser, job.info.cut, o.faces.recogniser);
+  check(from->info().spec == spec, o.from, " is a ", from->info().spec.name, " of ",
+        from->info().spec.image_size, " pixels, not a ", spec.name, " of ", spec.image_size,
+        "; give its --decoder and --image-size");
+  std::vector<int64_t> people;
+  std::set_union(job.info.people.begin(), job.info.people.end(), from->info().people.begin(),
+                 from->info().people.end(), std::back_inserter(people));
+  job.info.people = std::move(people);
+  auto decoder = std::make_unique<Decoder>(job.info, o.common.seed);
+  load_state_dict(*decoder, state_dict(*from), o.from);
+  return decoder;
 }
 
 // Originals above reconstructions.
@@ -105,12 +154,11 @@ int train_decoder(DecoderOptions& o) {
   const FaceCache cache(faces, job.indices, crop_for(recogniser, eyes), o.image_size);
   check(cache.count() == int64_t(job.indices.size()), "some images became unreadable; run again");
   job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
-  job.data.train = job.split.train;
-  job.data.validation = job.split.validation;
   std::cerr << job.data.train.size() << " images to train on, " << job.data.validation.size()
-            << " to validate on, " << job.split.test.size() << " left for tests; no person in two of them\n";
+            << " to validate on, " << job.test_images << " left for tests; no person in two of them\n";
 
-  Decoder decoder(job.info, o.common.seed);
+  const std::unique_ptr<Decoder> first = first_decoder(o, job);
+  Decoder& decoder = *first;
   DecoderTrainer trainer(decoder, job.data, o.settings);
   if (o.resume) trainer.load_checkpoint(checkpoint);
   run_training(trainer, o.settings, checkpoint, "SSIM",
@@ -144,6 +192,10 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   sub->add_option("--image-size", o.image_size, "side of the decoded images in pixels")
       ->capture_default_str();
   add_training_options(*sub, o.settings);
+  sub->add_option("--limit", o.limit, "train on at most this many images, the first ones; 0 = all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--from", o.from, "go on from the weights of this decoder, of the same architecture");
   CLI::Option* features =
       sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
           ->needs(sub->get_option("--list"));
