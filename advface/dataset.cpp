@@ -1,8 +1,10 @@
 #include "advface/dataset.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -114,14 +116,17 @@ Split split_by_identity(const Labels& labels, uint64_t seed, const SplitShares& 
   return out;
 }
 
-PairList parse_pairs(std::string_view text, const std::string& file) {
-  const auto lines = split_lines(text);
+namespace {
+
+constexpr const char* kPairHeader = "a,b,genuine,fold";
+constexpr int kMaxFolds = 1000;
+
+PairList parse_lfw_pairs(const std::vector<std::string_view>& lines, const std::string& file) {
   PairList out;
-  check(!lines.empty(), file, ": is empty; its first line must be <folds><tab><pairs per fold>");
   const auto header = split_fields(lines[0], '\t');
   check(header.size() == 2 && parse_number(header[0], out.folds) && parse_number(header[1], out.per_fold) &&
             out.folds > 0 && out.per_fold > 0,
-        file, ":1: the first line must be <folds><tab><pairs per fold>");
+        file, ":1: the first line must be <folds><tab><pairs per fold>, or ", kPairHeader);
   const int64_t expected = int64_t(out.folds) * out.per_fold * 2;
   check(int64_t(lines.size()) - 1 == expected, file, ": ", lines.size() - 1, " pairs, but ", out.folds,
         " folds of ", out.per_fold, " genuine and ", out.per_fold, " impostor pairs are ", expected);
@@ -151,6 +156,63 @@ PairList parse_pairs(std::string_view text, const std::string& file) {
   return out;
 }
 
+PairList parse_csv_pairs(const std::vector<std::string_view>& lines, const std::string& file) {
+  PairList out;
+  std::vector<std::array<bool, 2>> kinds;  // by fold: whether it has impostors, genuine pairs
+  for (size_t l = 1; l < lines.size(); ++l) {
+    const auto fields = split_fields(lines[l], ',');
+    Pair pair;
+    check(fields.size() == 4 && (fields[2] == "0" || fields[2] == "1") &&
+              parse_number(fields[3], pair.fold) && pair.fold < kMaxFolds,
+          file, ":", l + 1, ": two files, 1 (genuine) or 0, and a fold below ", kMaxFolds, " expected");
+    for (const std::string_view name : {fields[0], fields[1]})
+      check(is_safe_relative_path(name), file, ":", l + 1, ": \"", name, "\" is not a relative path");
+    check(fields[0] != fields[1], file, ":", l + 1, ": a picture paired with itself");
+    pair.a = fields[0];
+    pair.b = fields[1];
+    pair.genuine = fields[2] == "1";
+    out.folds = std::max(out.folds, pair.fold + 1);
+    kinds.resize(size_t(out.folds));
+    kinds[size_t(pair.fold)][pair.genuine] = true;
+    out.pairs.push_back(std::move(pair));
+  }
+  check(out.folds >= 2, file, ": two folds or more are needed, not ", out.folds);
+  for (int fold = 0; fold < out.folds; ++fold)
+    for (const bool genuine : {false, true})
+      check(kinds[size_t(fold)][genuine], file, ": fold ", fold, " has no ", genuine ? "genuine" : "impostor",
+            " pair");
+  return out;
+}
+
+}  // namespace
+
+PairList parse_pairs(std::string_view text, const std::string& file) {
+  const auto lines = split_lines(text);
+  check(!lines.empty(), file, ": is empty; its first line must be <folds><tab><pairs per fold>, or ",
+        kPairHeader);
+  return lines[0] == kPairHeader ? parse_csv_pairs(lines, file) : parse_lfw_pairs(lines, file);
+}
+
 PairList load_pairs(const std::string& path) { return parse_pairs(read_text(path), path); }
+
+std::vector<RowPair> draw_pairs(std::span<const int64_t> person, int folds, size_t most, const Philox& rng) {
+  std::map<int64_t, std::vector<size_t>> photos;
+  for (size_t i = 0; i < person.size(); ++i) photos[person[i]].push_back(i);
+  std::vector<RowPair> pairs;
+  int people = 0;
+  for (const auto& [unused, list] : photos) {
+    for (size_t i = 0; i + 1 < list.size() && pairs.size() < most; ++i)
+      pairs.push_back({list[i], list[i + 1], true, people % folds});
+    people += list.size() > 1;
+  }
+  const size_t genuine = pairs.size(), n = person.size();
+  check(people >= folds, "only ", people, " people have two photographs; ", folds,
+        " are needed to measure verification");
+  for (uint64_t draw = 0; pairs.size() < 2 * genuine; ++draw) {
+    const size_t a = rng.below(2 * draw, n), b = rng.below(2 * draw + 1, n);
+    if (person[a] != person[b]) pairs.push_back({a, b, false, int(pairs.size() % size_t(folds))});
+  }
+  return pairs;
+}
 
 }  // namespace advf

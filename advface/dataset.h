@@ -3,9 +3,12 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tensor/rng.h"
 
 namespace advf {
 
@@ -51,12 +54,24 @@ struct Pair {
   int fold = 0;  // from 0
 };
 struct PairList {
-  int folds = 0, per_fold = 0;  // per_fold genuine and as many impostor pairs in each fold
-  std::vector<Pair> pairs;      // fold by fold, genuine first
+  int folds = 0, per_fold = 0;  // LFW's: per_fold genuine and as many impostor pairs in each fold; else 0
+  std::vector<Pair> pairs;      // LFW's: fold by fold, genuine first
 };
 // The format of LFW's pairs.txt: "<folds>\t<per fold>", then per fold "<name>\t<i>\t<j>" and
 // "<name>\t<i>\t<other name>\t<j>"; a file is <name>/<name>_%04d.jpg.
+// Or CSV with the header `a,b,genuine,fold`: two files, 1 or 0, a fold from 0; every fold has both kinds.
 PairList parse_pairs(std::string_view text, const std::string& file);
 PairList load_pairs(const std::string& path);
+
+// Positions of two rows.
+struct RowPair {
+  size_t a = 0, b = 0;
+  bool genuine = false;
+  int fold = 0;
+};
+// Pairs for a verification test of rows that show these people. Genuine: neighbouring photographs of each
+// person, all of one person in one fold, at most `most`. Impostors: as many random ones. Throws Error for
+// fewer people with two photographs than folds.
+std::vector<RowPair> draw_pairs(std::span<const int64_t> person, int folds, size_t most, const Philox& rng);
 
 }  // namespace advf

@@ -69,29 +69,9 @@ RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, co
       seed_(settings.seed),
       class_of_(std::move(head.classes)),
       head_(std::move(head.module)) {
-  draw_pairs(settings.seed);
-}
-
-// Genuine: neighbouring photographs of each held-out person. Impostors: as many random pairs.
-void RecogniserTrainer::draw_pairs(uint64_t seed) {
-  std::map<int64_t, std::vector<size_t>> photos;
-  for (size_t i = 0; i < data_.validation.size(); ++i)
-    photos[data_.person[size_t(data_.validation[i])]].push_back(i);
-  int person = 0;
-  for (const auto& [unused, list] : photos) {
-    for (size_t i = 0; i + 1 < list.size() && pairs_.size() < kMaxPairs; ++i)
-      pairs_.push_back({list[i], list[i + 1], true, person % kFolds});
-    person += list.size() > 1;
-  }
-  const size_t genuine = pairs_.size(), n = data_.validation.size();
-  check(person >= kFolds, "only ", person, " held-out people have two photographs; ", kFolds,
-        " are needed to measure verification");
-  const Philox rng{seed, 77};
-  for (uint64_t draw = 0; pairs_.size() < 2 * genuine; ++draw) {
-    const size_t a = rng.below(2 * draw, n), b = rng.below(2 * draw + 1, n);
-    if (data_.person[size_t(data_.validation[a])] == data_.person[size_t(data_.validation[b])]) continue;
-    pairs_.push_back({a, b, false, int(pairs_.size() % kFolds)});
-  }
+  std::vector<int64_t> people;
+  for (int64_t r : data.validation) people.push_back(data.person[size_t(r)]);
+  pairs_ = draw_pairs(people, kFolds, kMaxPairs, Philox{settings.seed, 77});
 }
 
 Tensor RecogniserTrainer::network_input(const Tensor& images01) {
@@ -119,7 +99,7 @@ std::pair<double, double> RecogniserTrainer::validate() {
   const size_t dim = values.size() / data_.validation.size();
   std::vector<ScoredPair> scores;
   double genuine = 0, impostor = 0;
-  for (const ValidationPair& p : pairs_) {
+  for (const RowPair& p : pairs_) {
     double dot = 0;
     for (size_t k = 0; k < dim; ++k) dot += double(values[p.a * dim + k]) * double(values[p.b * dim + k]);
     scores.push_back({dot, p.genuine, p.fold});

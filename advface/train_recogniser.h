@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "advface/dataset.h"
 #include "advface/metrics.h"
 #include "advface/trainer.h"
 #include "nn/loss.h"
@@ -46,19 +47,13 @@ class RecogniserTrainer : public Trainer {
                     const TrainSettings& settings, Head head);
   Tensor loss(const std::vector<int64_t>& rows) override;
   std::pair<double, double> validate() override;
-  void draw_pairs(uint64_t seed);
 
   Module& net_;
   const RecogniserData& data_;
   uint64_t seed_;
   std::vector<std::pair<int64_t, int32_t>> class_of_;
   std::unique_ptr<ArcFaceHead> head_;
-  struct ValidationPair {
-    size_t a, b;  // positions in data.validation
-    bool genuine;
-    int fold;
-  };
-  std::vector<ValidationPair> pairs_;
+  std::vector<RowPair> pairs_;  // positions in data.validation
 };
 
 // The trained network as an ONNX file and a card beside it: OUT.json names OUT.onnx.

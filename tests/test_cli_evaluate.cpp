@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "advface/dataset.h"
 #include "cli_test_util.h"
@@ -256,7 +257,8 @@ BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
       world().images() + attackers() + world().shadow() +
       Args{"--epsilons", "0.02,0.04", "--steps", "2", "--second-recogniser", world().at("second.json"),
            "--fmr",      "0.01"};
-  const json r = reconstruction(base + Args{"--sheet", dir / "sheet.png", "--cache", dir / "cache"});
+  const json r = reconstruction(
+      base + Args{"--sheet", dir / "sheet.png", "--cache", dir / "cache", "--scores", dir / "s.tsv"});
   BOOST_TEST(read_bytes(dir / "sheet.png").starts_with("\x89PNG"));
   BOOST_TEST(r["part"] == "test");
   BOOST_TEST(between(r["images"], 4, 60));
@@ -285,6 +287,19 @@ BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
     wanted.insert(std::string("adaptive/protected, epsilon 0.02") + matched);
   }
   BOOST_TEST(rows == wanted);
+  // The scores of single images have the means that the rows state.
+  const auto lines = lines_of(read_bytes(dir / "s.tsv"));
+  BOOST_TEST(lines.size() == 1 + r["rows"].size() * r["images"].get<size_t>());
+  double sum = 0;
+  for (size_t l = 1; l <= r["images"].get<size_t>(); ++l) {
+    std::istringstream line(lines[l]);
+    std::vector<std::string> fields;
+    for (std::string field; std::getline(line, field, '\t');) fields.push_back(field);
+    BOOST_REQUIRE(fields.size() == 9u);
+    BOOST_TEST(fields[0] == "mean face");
+    sum += std::stod(fields[5]);
+  }
+  BOOST_TEST(std::fabs(sum / r["images"].get<double>() - r["rows"][0]["ssim"]["mean"].get<double>()) < 1e-6);
   for (const char* judge : {"deployed", "second"})
     BOOST_TEST(between(r["judges"][judge]["threshold"], -1, 1.0001));
   BOOST_TEST(r["attackers"].size() == 1u);
@@ -311,4 +326,19 @@ BOOST_AUTO_TEST_CASE(reconstruction_of_all_images_from_given_features) {
   std::set<std::string> features;
   for (const json& row : r["rows"]) features.insert(row["features"]);
   BOOST_TEST(features == (std::set<std::string>{"none", "raw", "protected, given", "noise, given"}));
+}
+
+// Settings are chosen on people who are neither trained on nor tested on: pairs of the validation part.
+BOOST_AUTO_TEST_CASE(recognition_on_drawn_pairs) {
+  const TempDir dir;
+  succeed("evaluate", Args{"pairs", "--part", "validation", "--folds", "2", "--out", dir / "p.csv", "--json",
+                           dir / "p.json"} +
+                          world().images());
+  const json drawn = read_json(dir / "p.json");
+  BOOST_TEST(drawn["pairs"].get<size_t>() + 1 == lines_of(read_bytes(dir / "p.csv")).size());
+  succeed("evaluate", Args{"recognition", "--pairs", dir / "p.csv", "--json", dir / "r.json"} +
+                          world().images() + world().recogniser());
+  BOOST_TEST(read_json(dir / "r.json")["pairs"] == drawn["pairs"]);
+  refuse(dir.path().string(), "evaluate",
+         Args{"pairs", "--folds", "1000", "--out", dir / "no.csv"} + world().images(), 1, {"1000", "people"});
 }

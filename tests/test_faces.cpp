@@ -237,6 +237,45 @@ BOOST_AUTO_TEST_CASE(pairs_are_strict) {
   bad("1\t1\nA\t1\t2\nA\t1\tA\t2\n", "one person");
 }
 
+BOOST_AUTO_TEST_CASE(pairs_as_csv) {
+  const std::string head = "a,b,genuine,fold\n";
+  const PairList list =
+      parse_pairs(head + "x/1.jpg,2.jpg,1,0\n3.jpg,1.jpg,0,0\n4.jpg,5.jpg,0,1\n6.jpg,7.jpg,1,1\n", "p.csv");
+  BOOST_TEST((list.folds == 2 && list.pairs.size() == 4));
+  BOOST_TEST((list.pairs[0].a == "x/1.jpg" && list.pairs[0].b == "2.jpg" && list.pairs[0].genuine));
+  BOOST_TEST((list.pairs[2].fold == 1 && !list.pairs[2].genuine));
+  const auto bad = [&](const std::string& lines, const std::string& where) {
+    BOOST_TEST_CONTEXT(lines) refused([&] { parse_pairs(head + lines, "p.csv"); }, {"p.csv", where});
+  };
+  const std::string fold0 = "1,2,1,0\n1,3,0,0\n";
+  bad("", "two folds");
+  bad(fold0, "two folds");
+  bad(fold0 + "4,5,1,1\n", "fold 1 has no impostor");
+  bad(fold0 + "4,5,0,1\n", "fold 1 has no genuine");
+  bad(fold0 + "4,5,0,2\n4,6,1,2\n", "fold 1 has no");
+  bad("1,2,yes,0\n", ":2:");
+  bad("1,2,1\n", ":2:");
+  bad("1,2,1,1000\n", ":2:");
+  bad("../1,2,1,0\n", ":2:");
+  bad("1,1,1,0\n", "itself");
+}
+
+BOOST_AUTO_TEST_CASE(drawn_pairs_keep_a_persons_pairs_in_one_fold) {
+  std::vector<int64_t> person;
+  for (int64_t i = 0; i < 60; ++i) person.push_back(i / 3);  // 20 people, three photographs each
+  const auto pairs = draw_pairs(person, 4, 1000, Philox{1, 77});
+  BOOST_TEST(pairs.size() == 80u);
+  std::map<int64_t, std::set<int>> folds;
+  for (const RowPair& p : pairs) {
+    BOOST_TEST(p.genuine == (person[p.a] == person[p.b]));
+    if (p.genuine) folds[person[p.a]].insert(p.fold);
+  }
+  BOOST_TEST(folds.size() == 20u);
+  for (const auto& [unused, of] : folds) BOOST_TEST(of.size() == 1u);
+  BOOST_TEST(draw_pairs(person, 4, 7, Philox{1, 77}).size() == 14u);
+  refused([&] { draw_pairs(person, 21, 10, Philox{1, 77}); }, {"20 people", "21"});
+}
+
 BOOST_AUTO_TEST_CASE(text_survives_truncation_and_bit_flips) {
   const std::string pairs = "2\t1\nA_B\t1\t12\nA_B\t1\tC\t2\nC\t3\t1\nD\t1\tC\t2\n",
                     labels = "file,identity,Male,Young\r\na/1.jpg,17,0,1\n2.jpg,x y,1,1\n",

@@ -19,9 +19,12 @@ int main(int argc, char** argv) {
       "    --epsilons 0.02,0.04 --sheet sheet.png --json reconstruction.json");
   RecognitionOptions recognition;
   ReconstructionOptions reconstruction;
+  PairsOptions pairs;
   auto* recognition_app = add_recognition_verb(app, recognition);
-  add_reconstruction_verb(app, reconstruction);
+  auto* reconstruction_app = add_reconstruction_verb(app, reconstruction);
+  add_pairs_verb(app, pairs);
   return run(app, argc, argv, [&] {
-    return *recognition_app ? evaluate_recognition(recognition) : evaluate_reconstruction(reconstruction);
+    if (*recognition_app) return evaluate_recognition(recognition);
+    return *reconstruction_app ? evaluate_reconstruction(reconstruction) : evaluate_pairs(pairs);
   });
 }

@@ -15,13 +15,24 @@ struct RecognitionOptions {
 CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& options);
 int evaluate_recognition(RecognitionOptions& options);
 
+struct PairsOptions {
+  Common common;
+  FaceOptions faces;
+  std::string part = "test", out;
+  int folds = 10;
+  int64_t most = 3000;
+  uint64_t split_seed = 1;
+};
+CLI::App* add_pairs_verb(CLI::App& app, PairsOptions& options);
+int evaluate_pairs(PairsOptions& options);
+
 struct ReconstructionOptions {
   Common common;
   FaceOptions faces;
   ProtectOptions protect;
   std::vector<double> epsilons;
   std::vector<std::string> attackers, protected_files;
-  std::string judge, thresholds, sheet, part = "test";
+  std::string judge, thresholds, sheet, scores, part = "test";
   int64_t limit = 0;
   double fmr = 1e-3;
 };

@@ -194,7 +194,7 @@ CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& o) {
   CLI::App* sub =
       app.add_subcommand("recognition", "verification accuracy on a list of pairs (LFW protocol)");
   o.faces.add_to(*sub);
-  sub->add_option("--pairs", o.pairs, "pairs in the format of LFW's pairs.txt")->required();
+  sub->add_option("--pairs", o.pairs, "pairs: LFW's pairs.txt, or CSV (a,b,genuine,fold)")->required();
   o.protect.add_to(*sub, "Protection");
   CLI::Option* file =
       sub->add_option("--protected", o.protected_file, "protected features from this file (.npy) instead")

@@ -5,10 +5,12 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <sstream>
 
 #include "advface/reconstruction.h"
 #include "advface/text_file.h"
 #include "nn/loss.h"
+#include "tensor/io/atomic_file.h"
 #include "tensor/io/grid.h"
 #include "tensor/ops.h"
 #include "tools/evaluate.h"
@@ -295,6 +297,39 @@ class Sheet {
   GridLabels labels_;
 };
 
+// Scores of single images, tab-separated, for paired comparisons of two settings on the same images.
+class ScoreFile {
+ public:
+  ScoreFile(const std::string& path, const std::vector<Judge>& judges, std::vector<std::string> images,
+            const std::vector<std::string>& people)
+      : images_(std::move(images)), people_(people) {
+    if (path.empty()) return;
+    file_.emplace(path);
+    file_->write("attacker\tfeatures\tmoment_matched\timage\tperson\tssim\tpsnr");
+    for (const Judge& j : judges) file_->write("\tcosine_" + j.name);
+    file_->write("\n");
+  }
+  void add(const Row& row) {
+    if (!file_) return;
+    for (size_t i = 0; i < images_.size(); ++i) {
+      std::ostringstream line;
+      line.precision(7);
+      line << row.attacker << '\t' << row.features << '\t' << row.matched << '\t' << images_[i] << '\t'
+           << people_[i] << '\t' << row.scores.ssim[i] << '\t' << row.scores.psnr[i];
+      for (const Identity& judge : row.scores.judges) line << '\t' << judge.cosine[i];
+      file_->write(line.str() + "\n");
+    }
+  }
+  void commit() {
+    if (file_) file_->commit();
+  }
+
+ private:
+  std::vector<std::string> images_;
+  const std::vector<std::string>& people_;
+  std::optional<AtomicFile> file_;
+};
+
 // What keeps a row from meaning anything: an attacker that does no better than the mean face.
 nlohmann::json verdicts(const nlohmann::json& rows) {
   nlohmann::json list = nlohmann::json::array();
@@ -323,7 +358,7 @@ void check_options(const ReconstructionOptions& o) {
   });
   o.protect.check_valid();
   o.faces.eye_centres();
-  check_writable({o.sheet});
+  check_writable({o.sheet, o.scores});
 }
 
 // The picture of what an attacker knows who has no feature, once per image under test.
@@ -369,6 +404,9 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   const ChannelMoments target = channel_moments(first.statistics().mean_face);
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(test.faces, people);
+  std::vector<std::string> names;
+  for (int64_t i : images) names.push_back(faces.name(i));
+  ScoreFile scores(o.scores, judges, std::move(names), test.identities);
   Progress progress("score", rows_to_score(attackers, sets), "sets of reconstructions");
   auto add_row = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                      const Tensor& made) {
@@ -376,6 +414,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     Row row{attacker, features.name, matched, features.cosine,
             score_reconstructions(made, test.faces, judges)};
     rows.push_back(to_json(row, judges, people, o.common.seed));
+    scores.add(row);
     progress.advance(1);
   };
   add_row("mean face", {"none", {}, 0}, false, mean_faces(first, test.faces.shape()));
@@ -402,6 +441,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     result["judges"][j.name] = {{"threshold", j.threshold},
                                 {"fingerprint", j.recogniser->fingerprint()},
                                 {"images_with_another_photo", j.other_of.size()}};
+  scores.commit();
   if (!o.sheet.empty()) {
     sheet.write(o.sheet);
     result["sheet"] = o.sheet;
@@ -435,6 +475,7 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
   sub->add_option("--fmr", o.fmr, "false match rate at which replay thresholds are set")
       ->capture_default_str()
       ->check(number_in(0, 0.5));
+  sub->add_option("--scores", o.scores, "scores of every single image (.tsv)");
   sub->add_option("--thresholds", o.thresholds, "take replay thresholds from an earlier result (.json)");
   sub->add_option("--sheet", o.sheet, "contact sheet of originals and reconstructions (.png)");
   o.protect.add_to(*sub, "Protection");
