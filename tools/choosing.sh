@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Remakes the tables of docs/choosing.md from real photographs. Every result is kept in OUT, and a second run goes on
+# where the first stopped; the tables are made of what is there.
+set -euo pipefail
+usage() {
+  cat <<'TEXT'
+usage: tools/choosing.sh --shared DIR --out DIR [--bin DIR] [--only STAGE]
+  --shared DIR  a folder with data/celeba, data/lfw (images, labels.csv, pairs.txt) and models/ (cards with ONNX files)
+  --out DIR     where features, decoders and results are kept
+  --bin DIR     the programs (default: build/release/bin)
+  --only STAGE  one of: embedding variants map second lfw cycle tables (default: all, in this order)
+TEXT
+}
+root="$(cd "$(dirname "$0")/.." && pwd)"
+shared= out= bin=$root/build/release/bin only=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --shared) shared=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --bin) bin=$2; shift 2 ;;
+    --only) only=$2; shift 2 ;;
+    --help) usage; exit 0 ;;
+    *) echo "choosing.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
+  esac
+done
+[ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
+mkdir -p "$out"
+
+faces=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes 34.5,55.5,54,55.5)
+lfw=(--images "$shared/data/lfw/images" --eyes 71,79.5,114,79.5)
+facenet=$shared/models/facenet_casia_160.json
+mobile=$shared/models/mobilefacenet_112.json
+# Of one table, set by its stage: the deployed recogniser, its cut, which images, and where results lie.
+card= cut= dir= few=()
+shadow_net= attacker_net= adaptive_images= scored= pairs=pairs.csv
+
+# once FILE COMMAND... : unless FILE exists. Programs write their files whole or not at all.
+once() {
+  local file=$1; shift
+  [ -f "$file" ] && return
+  echo "== ${file#"$out"/}" >&2
+  "$@"
+}
+# train VERB FILE options...: goes on from a checkpoint.
+train() {
+  local verb=$1 file=$2; shift 2
+  local resume=()
+  [ ! -f "$file.checkpoint" ] || resume=(--resume)
+  once "$file" "$bin/advface-train" "$verb" --recogniser "$card" --cut "$cut" "${faces[@]}" "${few[@]}" --cache "$out/cache" \
+    --out "$file" --json "$file.json" "${resume[@]}" "$@"
+}
+evaluate() {
+  local file=$1; shift
+  once "$file" "$bin/advface-evaluate" "$@" --recogniser "$card" --cut "$cut" --json "$file"
+}
+networks() {
+  mkdir -p "$dir"
+  train shadow "$dir/shadow.safetensors" --decoder "$shadow_net" --epochs "$1"
+  train attacker "$dir/transfer.safetensors" --decoder "$attacker_net" --epochs "$2"
+  once "$dir/pairs.csv" "$bin/advface-evaluate" pairs "${faces[@]}" "${few[@]}" --part validation --most "$3" --out "$dir/pairs.csv"
+}
+# setting NAME EPSILON adaptive|transfer options...: attackers and recognition, on the validation people.
+setting() {
+  local name=$1 epsilon=$2 kind=$3; shift 3
+  local row=$dir/$name-$epsilon attackers=(--attacker "transfer=$dir/transfer.safetensors") thresholds=()
+  local protection=(--shadow "$dir/shadow.safetensors" --epsilon "$epsilon" "$@")
+  if [ "$kind" = adaptive ]; then
+    train attacker "$row.adaptive.safetensors" --decoder "$attacker_net" --from "$dir/transfer.safetensors" --epochs 2 --lr 0.001 \
+      --limit "$adaptive_images" "${protection[@]}"
+    attackers+=(--attacker "adaptive=$row.adaptive.safetensors")
+  fi
+  [ ! -f "$dir/thresholds.json" ] || thresholds=(--thresholds "$dir/thresholds.json")
+  evaluate "$row.json" reconstruction "${faces[@]}" "${few[@]}" --cache "$out/cache" --part validation --limit "$scored" \
+    "${attackers[@]}" "${protection[@]}" "${thresholds[@]}" --scores "$row.tsv" --sheet "$row.png"
+  [ -f "$dir/thresholds.json" ] || cp "$row.json" "$dir/thresholds.json"
+  evaluate "$row.recognition.json" recognition "${faces[@]}" "${few[@]}" --cache "$out/cache" --pairs "$dir/$pairs" \
+    "${protection[@]}" --side gallery
+}
+# grid "OBJECTIVE..." EPSILON... : objectives x batch-norm modes.
+grid() {
+  local objectives=$1 objective bn epsilon
+  shift
+  for objective in $objectives; do
+    for bn in running recalibrated batch; do
+      for epsilon in "$@"; do
+        setting "$objective-$bn" "$epsilon" adaptive --objective "$objective" --bn "$bn"
+      done
+    done
+  done
+}
+stage_embedding() {
+  card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup
+  adaptive_images=4000 scored=256
+  networks 12 8 300
+  grid "direct shadow-pair original" 0.02 0.04
+}
+# It runs the whole recogniser forward and back at every step: fewer images.
+stage_cycle() {
+  card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup
+  adaptive_images=500 scored=128 pairs=few_pairs.csv
+  once "$dir/$pairs" "$bin/advface-evaluate" pairs "${faces[@]}" --part validation --most 100 --out "$dir/$pairs"
+  grid cycle 0.02 0.04
+  pairs=pairs.csv
+}
+# One thing changed at a time, against direct, running, 0.02.
+stage_variants() {
+  card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup adaptive_images=4000 scored=256
+  local epsilon
+  for epsilon in 0.005 0.01 0.015 0.03 0.06; do setting direct-running "$epsilon" transfer; done
+  setting loss-structure 0.02 adaptive --loss structure
+  setting loss-identity 0.02 transfer --loss identity
+  setting norm-l2 0.4525 adaptive --norm l2  # the norm of a corner of the 0.02 cube in 512 dimensions
+  setting norm-l2 0.3 transfer --norm l2
+  for method in fgsm bim mi-fgsm adam; do setting "method-$method" 0.02 transfer --method "$method"; done
+  for steps in 1 3 30 100; do setting "steps-$steps" 0.02 transfer --steps "$steps"; done
+  for tau in 0.9 0.95; do setting "keep-$tau" 0.04 adaptive --keep-recognition "$tau"; done
+  train shadow "$dir/shadow2.safetensors" --decoder resup --epochs 12 --seed 2
+  setting ensemble-mean 0.02 adaptive --shadow "$dir/shadow2.safetensors" --ensemble mean
+  setting ensemble-hardest 0.02 adaptive --shadow "$dir/shadow2.safetensors" --ensemble hardest
+}
+stage_map() {
+  card=$facenet cut=MaxPool_3a_3x3 dir=$out/map shadow_net=deconv attacker_net=unet
+  adaptive_images=1000 scored=200
+  mkdir -p "$dir"
+  sed 's/,.*//' "$shared/data/celeba/labels.csv" | sed -n '2,3601p' >"$dir/list.txt"
+  few=(--list "$dir/list.txt")
+  networks 12 8 300
+  grid "direct shadow-pair original cycle" 0.1 0.2
+  local epsilon
+  for epsilon in 0.02 0.05 0.4; do setting direct-running "$epsilon" transfer; done
+}
+stage_second() {
+  card=$mobile cut=output dir=$out/mobilefacenet few=()
+  shadow_net=deconv attacker_net=resup adaptive_images=4000 scored=256
+  networks 12 8 300
+  setting direct-running 0.02 adaptive
+  setting direct-running 0.04 adaptive
+}
+# Once, at the defaults: what recognition pays on LFW, online and with an adapter (offline).
+stage_lfw() {
+  card=$facenet cut=embedding dir=$out/embedding few=()
+  local epsilon
+  for epsilon in 0.02 0.04; do
+    local protection=(--shadow "$dir/shadow.safetensors" --epsilon "$epsilon")
+    train adapter "$dir/adapter-$epsilon.safetensors" "${protection[@]}"
+    evaluate "$dir/lfw-$epsilon.json" recognition "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt" --cache "$out/cache" \
+      "${protection[@]}" --side gallery --adapter "$dir/adapter-$epsilon.safetensors"
+  done
+}
+stage_tables() { python3 "$root/tools/choosing_table.py" "$out" | tee "$out/tables.md"; }
+
+for stage in embedding variants map second lfw cycle tables; do
+  [ -n "$only" ] && [ "$only" != "$stage" ] || "stage_$stage"
+done

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Makes the tables of docs/choosing.md from the results that tools/choosing.sh left in a folder: Markdown on standard
+output, curves as CSV beside the results. Differences are of the same images, intervals percentile bootstrap over people."""
+import csv
+import json
+import random
+import sys
+from pathlib import Path
+
+RESAMPLES = 2000
+
+
+class Setting:
+    """One choice of settings at one epsilon, as advface-evaluate scored it."""
+
+    def __init__(self, path):
+        self.name, _, self.epsilon = path.stem.rpartition("-")
+        result = json.loads(path.read_text())
+        self.images = result["images"]
+        self.rows = {}
+        for row in result["rows"]:
+            kind = row["features"].split(",")[0]  # none, raw, protected or noise
+            self.rows[row["attacker"], kind, row["moment_matched"]] = row
+        recognition = path.with_suffix(".recognition.json")
+        self.recognition = json.loads(recognition.read_text()) if recognition.exists() else None
+        self.scores = {}
+        with open(path.with_suffix(".tsv"), newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                key = row["attacker"], row["features"].split(",")[0], row["moment_matched"] == "1"
+                self.scores.setdefault(key, {})[row["image"]] = row["person"], float(row["ssim"])
+
+    def ssim(self, attacker, features, matched=False, interval=True):
+        row = self.rows.get((attacker, features, matched))
+        if row is None:
+            return ""
+        s = row["ssim"]
+        return f'{s["mean"]:.3f} [{s["low"]:.3f}, {s["high"]:.3f}]' if interval else f'{s["mean"]:.3f}'
+
+    def cosine(self, attacker, features):
+        row = self.rows.get((attacker, features, False))
+        return f'{row["cosine"]["deployed"]["mean"]:.3f}' if row else ""
+
+    def kept(self):
+        """Cosine of the protected features to the raw ones."""
+        return f'{self.rows["transfer", "protected", False]["feature_cosine"]:.3f}'
+
+    def accuracy(self):
+        if not self.recognition:
+            return ""
+        a = self.recognition["accuracy"]
+        return f'{a["mean"]:.3f} ± {a["std"]:.3f}'
+
+
+def load(folder):
+    settings = {}
+    for path in sorted(folder.glob("*.json")):
+        ours = path.with_suffix(".tsv").exists() and path.name != "thresholds.json"
+        if ours:
+            s = Setting(path)
+            settings[s.name, s.epsilon] = s
+    return settings
+
+
+def difference(a, b, key):
+    """Mean SSIM of a minus that of b on the images that both scored, with its interval."""
+    x, y = a.scores.get(key), b.scores.get(key)
+    if not x or not y:
+        return None
+    people = {}
+    for image in x.keys() & y.keys():
+        people.setdefault(x[image][0], []).append(x[image][1] - y[image][1])
+    groups = [(sum(v), len(v)) for _, v in sorted(people.items())]
+    mean = sum(s for s, _ in groups) / sum(n for _, n in groups)
+    rng = random.Random(1)
+    means = []
+    for _ in range(RESAMPLES):
+        drawn = rng.choices(groups, k=len(groups))
+        means.append(sum(s for s, _ in drawn) / sum(n for _, n in drawn))
+    means.sort()
+    return mean, means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]
+
+
+def text_of(d):
+    return "" if d is None else f"{d[0]:+.3f} [{d[1]:+.3f}, {d[2]:+.3f}]"
+
+
+def table(head, rows):
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    print()
+
+
+HEAD = ["settings", "epsilon", "cosine to z", "transfer, SSIM", "the same, matched", "adaptive, SSIM", "equal-norm noise",
+        "cosine to the face: transfer, adaptive", "accuracy"]
+
+
+def row_of(s):
+    cosines = s.cosine("transfer", "protected") + ", " + (s.cosine("adaptive", "protected") or "-")
+    return [s.name, s.epsilon, s.kept(), s.ssim("transfer", "protected"), s.ssim("transfer", "protected", True, False),
+            s.ssim("adaptive", "protected"), s.ssim("transfer", "noise", False, False), cosines, s.accuracy()]
+
+
+def references(settings):
+    first = next(iter(settings.values()))
+    print(f'Mean face: SSIM {first.ssim("mean face", "none")}. Raw features, transfer attacker: '
+          f'{first.ssim("transfer", "raw")}, cosine to the face {first.cosine("transfer", "raw")}.\n')
+
+
+def part(title, folder):
+    settings = load(folder)
+    if not settings:
+        return
+    print(f"## {title}\n")
+    references(settings)
+    objectives = ["direct", "shadow-pair", "original", "cycle"]
+    modes = ["running", "recalibrated", "batch"]
+    grid = [settings[k] for o in objectives for m in modes for k in settings if k[0] == f"{o}-{m}"]
+    table(HEAD, [row_of(s) for s in grid])
+    rows = []
+    for (name, epsilon), s in settings.items():
+        for o in objectives:
+            for m in modes[1:]:
+                if name == f"{o}-{m}" and (f"{o}-running", epsilon) in settings:
+                    rows.append((f"{o}: {m} less running", epsilon, s, settings[f"{o}-running", epsilon]))
+            if o != "direct" and name == f"{o}-running" and ("direct-running", epsilon) in settings:
+                rows.append((f"{o} less direct", epsilon, s, settings["direct-running", epsilon]))
+    table(["difference of SSIM (negative: better protection)", "epsilon", "transfer", "transfer, matched", "adaptive"],
+          [[n, e] + [text_of(difference(a, b, k)) for k in (("transfer", "protected", False),
+            ("transfer", "protected", True), ("adaptive", "protected", False))] for n, e, a, b in rows])
+    others = [s for (n, _), s in settings.items() if not any(n == f"{o}-{m}" for o in objectives for m in modes)]
+    if others:
+        print("One thing changed at a time:\n")
+        table(HEAD, [row_of(s) for s in others])
+    curve(settings, folder / "curve.csv")
+
+
+def curve(settings, path):
+    """Privacy and accuracy over epsilon, of direct with running statistics."""
+    points = sorted((float(e), s) for (n, e), s in settings.items() if n == "direct-running")
+    with open(path, "w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["epsilon", "transfer", "low", "high", "noise", "adaptive", "accuracy"])
+        for epsilon, s in points:
+            ssim = s.rows["transfer", "protected", False]["ssim"]
+            adaptive = s.rows.get(("adaptive", "protected", False))
+            out.writerow([epsilon, ssim["mean"], ssim["low"], ssim["high"],
+                          s.rows["transfer", "noise", False]["ssim"]["mean"],
+                          adaptive["ssim"]["mean"] if adaptive else "",
+                          s.recognition["accuracy"]["mean"] if s.recognition else ""])
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit("usage: choosing_table.py DIR (what tools/choosing.sh --out wrote)")
+    out = Path(sys.argv[1])
+    part("FaceNet, embedding", out / "embedding")
+    part("FaceNet, MaxPool_3a_3x3", out / "map")
+    part("MobileFaceNet, embedding", out / "mobilefacenet")
+
+
+main()
