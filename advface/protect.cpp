@@ -2,8 +2,8 @@
 
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <numeric>
+#include <optional>
 
 #include "autograd/plan.h"
 #include "nn/freeze.h"
@@ -13,9 +13,9 @@
 namespace advf {
 namespace {
 
-// Rows of the largest batch, as a power of two: activations of 32 images stay near the caches, and weights
-// are read once for many.
-constexpr int kLargestBatch = 5;
+// Rows of the largest batch, as a power of two. On the host activations of 32 images stay near the caches,
+// and weights are read once for many; a device needs more work at a time.
+constexpr int kLargestHostBatch = 5, kLargestDeviceBatch = 8;
 
 // Features that are not finite, or have no direction where one is needed, have no meaning to protect.
 void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDomain domain) {
@@ -130,8 +130,19 @@ struct Protector::Plans {
   }
 };
 
+// A batch on its way: what the device needs, what it will leave, and, once read, the numbers of the report.
+struct Protector::Batch {
+  std::span<const int64_t> records;
+  Tensor features, start;
+  Tensor before, after, adversarial;
+  std::vector<float> before_values, after_values, z, adv;
+};
+
 Protector::Protector(Decoder& shadow, const ProtectSettings& settings)
-    : shadow_(shadow), settings_(settings), plans_(kLargestBatch + 1) {
+    : shadow_(shadow),
+      settings_(settings),
+      largest_(current_backend().is_host() ? kLargestHostBatch : kLargestDeviceBatch),
+      plans_(size_t(largest_) + 1) {
   settings.check_valid();
   shadow.train(false);
 }
@@ -147,36 +158,53 @@ Protector::Plans& Protector::plans_for(int64_t batch) {
   return *slot;
 }
 
-Tensor Protector::protect_batch(const Tensor& features, std::span<const int64_t> records,
-                                std::vector<ProtectReport>& reports) {
-  const FeatureDomain domain = shadow_.info().domain;
-  const int64_t n = features.dim(0), d = features.shape().numel(1, features.shape().rank());
-  Plans& plans = plans_for(n);
-  plans.look.set(0, features);
+Protector::Batch Protector::prepare(const Tensor& rows, std::span<const int64_t> records) const {
+  Batch b;
+  b.records = records;
+  b.features = rows.to(current_backend());
+  b.start = random_start(rows.shape(), records, settings_);
+  return b;
+}
+
+// Only enqueues, where the backend is a device.
+void Protector::launch(Batch& b) {
+  Plans& plans = plans_for(b.features.dim(0));
+  plans.look.set(0, b.features);
   plans.look.run();
   const Tensor base = plans.look.get(0);
-  const double pixels = double(base.numel()) / double(n);
 
   PlanState& step = plans.step;
-  step.set(0, features);
-  step.set(1, random_start(features.shape(), records, settings_));
+  step.set(0, b.features);
+  step.set(1, b.start);
   step.set(2, base);
+  b.before = Tensor::empty({b.features.dim(0)});
   step.run();
-  const std::vector<float> before = step.get(0).to_vector<float>();
+  step.get(0, b.before);
   step.run(settings_.steps - 1);
 
-  const Tensor adversarial = into_domain(add(features, step.get(1)), domain);
-  plans.look.set(0, adversarial);
+  b.adversarial = into_domain(add(b.features, step.get(1)), shadow_.info().domain);
+  plans.look.set(0, b.adversarial);
   plans.look.run();
-  const std::vector<float> after = image_distance(plans.look.get(0), base).to_vector<float>();
-  const std::vector<float> z = features.to_vector<float>(), adv = adversarial.to_vector<float>();
-  for (int64_t i = 0; i < n; ++i) {
-    ProtectReport report = report_of(records[size_t(i)], &z[size_t(i * d)], &adv[size_t(i * d)], d);
-    report.loss_before = double(before[size_t(i)]) / pixels;
-    report.loss_after = double(after[size_t(i)]) / pixels;
-    reports.push_back(report);
+  b.after = image_distance(plans.look.get(0), base);
+}
+
+void Protector::read(Batch& b) {
+  b.before_values = b.before.to_vector<float>();
+  b.after_values = b.after.to_vector<float>();
+  b.z = b.features.to_vector<float>();
+  b.adv = b.adversarial.to_vector<float>();
+}
+
+void Protector::report(const Batch& b, Protected& result) const {
+  const size_t n = b.records.size(), d = b.z.size() / n;
+  const int64_t side = shadow_.info().spec.image_size;
+  const double pixels = 3 * double(side) * double(side);
+  for (size_t i = 0; i < n; ++i) {
+    ProtectReport report = report_of(b.records[i], &b.z[i * d], &b.adv[i * d], int64_t(d));
+    report.loss_before = double(b.before_values[i]) / pixels;
+    report.loss_after = double(b.after_values[i]) / pixels;
+    result.reports.push_back(report);
   }
-  return adversarial;
 }
 
 Protected Protector::protect(const Tensor& features, int64_t first_record) {
@@ -185,22 +213,45 @@ Protected Protector::protect(const Tensor& features, int64_t first_record) {
   return protect(features, records);
 }
 
+// While the device works on one batch, the host makes the next one's start, sends both ahead, and writes the
+// last one's report.
 Protected Protector::protect(const Tensor& features, std::span<const int64_t> records) {
-  const int64_t n = features.dim(0);
+  const int64_t n = features.dim(0), row = features.shape().numel(1, features.shape().rank());
   check(int64_t(records.size()) == n, "protect: ", n, " features with ", records.size(), " numbers");
-  check_records(features, records, shadow_.info().domain);
+  const Tensor host = features.to(host_backend());
+  check_records(host, records, shadow_.info().domain);
   const NoTapeScope off;
-  Protected result{Tensor::empty(features.shape()), {}};
+  Protected result;
   result.reports.reserve(size_t(n));
+  std::vector<float> values;
+  values.reserve(size_t(n * row));
+  std::optional<Batch> running;
+  const auto collect = [&] {
+    if (!running) return;
+    report(*running, result);
+    values.insert(values.end(), running->adv.begin(), running->adv.end());
+  };
   for (int64_t begin = 0; begin < n;) {
-    const int64_t rest = n - begin;
     const int64_t batch =
-        std::min<int64_t>(int64_t(std::bit_floor(uint64_t(rest))), int64_t(1) << kLargestBatch);
-    const Tensor part = protect_batch(features.slice_batch(begin, begin + batch),
-                                      records.subspan(size_t(begin), size_t(batch)), result.reports);
-    std::memcpy(result.features.slice_batch(begin, begin + batch).raw(), part.raw(), part.bytes());
+        std::min<int64_t>(int64_t(std::bit_floor(uint64_t(n - begin))), int64_t(1) << largest_);
+    Batch next =
+        prepare(host.slice_batch(begin, begin + batch), records.subspan(size_t(begin), size_t(batch)));
+    if (running && running->z.empty()) read(*running);
+    try {
+      launch(next);
+    } catch (const OutOfMemory&) {
+      if (batch == 1) throw;
+      largest_ = std::bit_width(uint64_t(batch)) - 2;  // half of it, here and from now on
+      for (size_t k = size_t(largest_) + 1; k < plans_.size(); ++k) plans_[k].reset();
+      continue;
+    }
+    collect();
+    running = std::move(next);
     begin += batch;
   }
+  if (running) read(*running);
+  collect();
+  result.features = Tensor::from(values, features.shape());
   return result;
 }
 

@@ -52,20 +52,25 @@ class Protector {
   // Row i of `features` (n, feature...) is record number records[i]: its row in the whole set, as
   // advface-extract writes it, so that part of a set is protected as the whole is.
   // The result for a record depends on (its feature, its number, the seed, the shadow, the settings) and on
-  // nothing else, bit for bit, however the set is cut into calls. Throws Error, naming the record, for a
-  // feature that cannot be protected: not finite, or zero where the domain is the sphere.
+  // nothing else, bit for bit, however the set is cut into calls (on a device: as far as its libraries keep
+  // rows apart). Throws Error, naming the record, for a feature that cannot be protected: not finite, or zero
+  // where the domain is the sphere.
   Protected protect(const Tensor& features, std::span<const int64_t> records);
   // The rows are the records first_record, first_record + 1, ...
   Protected protect(const Tensor& features, int64_t first_record);
 
  private:
   struct Plans;
+  struct Batch;
   Plans& plans_for(int64_t batch);
-  Tensor protect_batch(const Tensor& features, std::span<const int64_t> records,
-                       std::vector<ProtectReport>& reports);
+  Batch prepare(const Tensor& rows, std::span<const int64_t> records) const;
+  void launch(Batch& b);
+  static void read(Batch& b);  // waits for it
+  void report(const Batch& b, Protected& result) const;
 
   Decoder& shadow_;
   ProtectSettings settings_;
+  int largest_;  // batch, as a power of two; falls where a device has too little memory
   // By the logarithm of the batch: rows are taken 2^k at a time, the largest batch first, so that any number
   // of rows needs a few plans only. Made when first needed.
   std::vector<std::unique_ptr<Plans>> plans_;
