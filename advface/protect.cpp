@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <numeric>
+#include <optional>
 
 #include "advface/noise.h"
 #include "autograd/plan.h"
@@ -15,9 +15,10 @@
 namespace advf {
 namespace {
 
-// Rows of the largest batch: activations of 32 images stay near the caches, and weights are read once for
-// many. Where a recogniser or maps make images larger, fewer, so that the step's arena keeps to the limit.
-constexpr int64_t kLargestBatch = 32, kArenaBytes = int64_t(512) << 20;
+// Rows of the largest batch. On the host activations of 32 images stay near the caches, and weights are read
+// once for many; where a recogniser or maps make images larger, fewer, so that the step's arena keeps to the
+// limit. A device needs more work at a time, and says itself when its memory is full.
+constexpr int64_t kLargestBatch = 32, kLargestDeviceBatch = 256, kArenaBytes = int64_t(512) << 20;
 // Halvings of the noise's factor under a bound on recognition: it is found to 1/256.
 constexpr int kHalvings = 8;
 // Rows that statistics of batch norm are averaged over.
@@ -225,10 +226,14 @@ std::shared_ptr<const Plan> Protector::Plans::Tracer::finish() const {
   return compile(fold_batch_norm(tape, out), in, out);
 }
 
-// Rows that are protected together.
+// A batch on its way: what the backend needs, what it will leave there, and, once read, the numbers of the
+// report.
 struct Protector::Batch {
-  Tensor features, photographs;
   std::span<const int64_t> records;
+  Tensor features, start, photographs;
+  Tensor before, after, adversarial;
+  std::vector<double> kept, recognition;
+  std::vector<float> before_values, after_values, z, adv;
 };
 
 namespace {
@@ -262,8 +267,9 @@ class BackOff {
     factors_ = low;
     if (open) run(factors_);
   }
-  double factor(size_t i) const { return double(factors_[i]); }
+  std::vector<double> factors() const { return {factors_.begin(), factors_.end()}; }
   double recognition(size_t i) const {
+    if (!least_) return 0;
     const int64_t d = int64_t(plain_.size() / factors_.size());
     return cosine(plain_.data() + int64_t(i) * d, now_.data() + int64_t(i) * d, d);
   }
@@ -301,9 +307,10 @@ Protector::Plans& Protector::plans_for(int64_t batch) {
 
 int64_t Protector::largest_batch() {
   if (largest_batch_ > 0) return largest_batch_;
-  largest_batch_ = kLargestBatch;
+  const bool host = current_backend().is_host();
+  largest_batch_ = host || depends_on_batch() ? kLargestBatch : kLargestDeviceBatch;
   const bool small = !models_.recogniser && models_.info().spec.feature.rank() == 1;
-  if (!small && settings_.batch_norm != BatchNormMode::batch) {
+  if (host && !small && !depends_on_batch()) {
     const int64_t one = std::max<int64_t>(plans_for(1).step.plan().stats().arena_bytes, 1);
     largest_batch_ = std::clamp<int64_t>(
         int64_t(std::bit_floor(uint64_t(std::max<int64_t>(kArenaBytes / one, 1)))), 1, kLargestBatch);
@@ -314,75 +321,124 @@ int64_t Protector::largest_batch() {
 int64_t Protector::next_batch(int64_t rest) {
   const int64_t largest = largest_batch();
   // Statistics of a batch need company: the last block takes what would be left over.
-  if (settings_.batch_norm == BatchNormMode::batch) return rest < 2 * largest ? rest : largest;
+  if (depends_on_batch()) return rest < 2 * largest ? rest : largest;
   return std::min<int64_t>(int64_t(std::bit_floor(uint64_t(rest))), largest);
 }
 
-void Protector::protect_batch(const Batch& batch, const Tensor& target, std::vector<ProtectReport>& reports) {
-  const int64_t n = batch.features.dim(0);
-  const Shape& shape = batch.features.shape();
-  Plans& plans = plans_for(n);
-  const NoiseSpace space = space_of(models_, settings_);
-  plans.prepare.set(0, batch.features);
-  plans.prepare.set(1, random_start(space, shape, batch.records, settings_.seed));
-  if (batch.photographs.defined()) plans.prepare.set(2, batch.photographs);
-  plans.prepare.run();
+Protector::Batch Protector::prepare(const Tensor& rows, const Tensor& photographs,
+                                    std::span<const int64_t> records) const {
+  Batch b;
+  b.records = records;
+  b.features = rows.to(current_backend());
+  b.start = random_start(space_of(models_, settings_), rows.shape(), records, settings_.seed);
+  if (photographs.defined()) {
+    b.photographs = photographs.to(current_backend());
+    const int64_t size = models_.info().spec.image_size;
+    if (photographs.dim(2) != size || photographs.dim(3) != size)
+      b.photographs = resize2d(b.photographs, {.size = {size, size}});
+  }
+  return b;
+}
 
-  PlanState &step = plans.step, &finish = plans.finish;
+// Only enqueues, where the backend is a device; but a bound on recognition looks at embeddings as it goes.
+void Protector::launch(Batch& b) {
+  Plans& plans = plans_for(b.features.dim(0));
+  PlanState &prepare = plans.prepare, &step = plans.step, &finish = plans.finish;
+  prepare.set(0, b.features);
+  prepare.set(1, b.start);
+  if (b.photographs.defined()) prepare.set(2, b.photographs);
+  prepare.run();
+
   for (PlanState* state : {&step, &finish}) {
-    state->set(0, batch.features);
-    for (size_t t = 0; t < plans.target_count; ++t) state->set(1 + t, plans.prepare.get(1 + t));
+    state->set(0, b.features);
+    for (size_t t = 0; t < plans.target_count; ++t) state->set(1 + t, prepare.get(1 + t));
   }
   const size_t noise = plans.first_of_step();
-  step.set(noise, plans.prepare.get(0));
+  step.set(noise, prepare.get(0));
   for (size_t m = 0; m < plans.memory.size(); ++m) step.set(noise + 1 + m, plans.memory[m]);
   step.run();
-  const std::vector<float> before = step.get(0).to_vector<float>();
+  b.before = step.get(0);
   step.run(settings_.effective_steps() - 1);
 
   finish.set(noise, step.get(1));
-  BackOff back_off(finish, noise + 1, settings_, n);
+  BackOff back_off(finish, noise + 1, settings_, b.features.dim(0));
   back_off.search();
-  const Tensor adversarial = finish.get(0);
-  const std::vector<float> after = finish.get(1).to_vector<float>();
-  const int64_t d = shape.numel(1, shape.rank());
-  const float *z = batch.features.data<float>(), *adv = adversarial.data<float>();
-  std::memcpy(target.raw(), adv, adversarial.bytes());
-  for (int64_t i = 0; i < n; ++i) {
-    ProtectReport report = report_of(batch.records[size_t(i)], z + i * d, adv + i * d, d);
-    report.loss_before = double(before[size_t(i)]);
-    report.loss_after = double(after[size_t(i)]);
-    report.kept = back_off.factor(size_t(i));
-    if (settings_.keep_recognition) report.recognition = back_off.recognition(size_t(i));
+  b.adversarial = finish.get(0);
+  b.after = finish.get(1);
+  b.kept = back_off.factors();
+  for (size_t i = 0; i < b.records.size(); ++i) b.recognition.push_back(back_off.recognition(i));
+}
+
+void Protector::read(Batch& b) {
+  b.before_values = b.before.to_vector<float>();
+  b.after_values = b.after.to_vector<float>();
+  b.z = b.features.to_vector<float>();
+  b.adv = b.adversarial.to_vector<float>();
+}
+
+void Protector::report(const Batch& b, std::vector<ProtectReport>& reports) {
+  const size_t n = b.records.size(), d = b.z.size() / n;
+  for (size_t i = 0; i < n; ++i) {
+    ProtectReport report = report_of(b.records[i], &b.z[i * d], &b.adv[i * d], int64_t(d));
+    report.loss_before = double(b.before_values[i]);
+    report.loss_after = double(b.after_values[i]);
+    report.kept = b.kept[i];
+    report.recognition = b.recognition[i];
     reports.push_back(report);
   }
 }
 
+// Halves the largest batch for good. False where that would change the result or nothing is left to halve.
+bool Protector::ask_for_less(int64_t batch) {
+  if (batch == 1 || depends_on_batch()) return false;
+  largest_batch_ = int64_t(std::bit_floor(uint64_t(batch))) / 2;
+  plans_.erase(plans_.upper_bound(largest_batch_), plans_.end());
+  return true;
+}
+
+// While a device works on one batch, the host makes the next one's start, sends both ahead, and writes the
+// last one's report.
 Protected Protector::protect(const Tensor& features, std::span<const int64_t> records,
                              const Tensor& photographs) {
-  const int64_t n = features.dim(0);
+  const int64_t n = features.dim(0), row = features.shape().numel(1, features.shape().rank());
   check(int64_t(records.size()) == n, "protect: ", n, " features with ", records.size(), " numbers");
   const bool original = settings_.objective == Objective::original;
   check(original == photographs.defined() && (!original || photographs.dim(0) == n),
         "protect: the objective original, and no other, takes one photograph for each feature");
-  check(settings_.batch_norm != BatchNormMode::batch || n != 1,
+  check(!depends_on_batch() || n != 1,
         "batch norm by the batch's statistics needs two records or more at a time, not 1");
-  check_records(features, records, models_.info().domain);
+  const Tensor host = features.to(host_backend());
+  check_records(host, records, models_.info().domain);
   const NoTapeScope off;
-  Protected result{Tensor::empty(features.shape()), {}};
+  Protected result;
   result.reports.reserve(size_t(n));
+  std::vector<float> values;
+  values.reserve(size_t(n * row));
+  std::optional<Batch> running;
+  const auto collect = [&] {
+    if (!running) return;
+    report(*running, result.reports);
+    values.insert(values.end(), running->adv.begin(), running->adv.end());
+  };
   for (int64_t begin = 0; begin < n;) {
-    const int64_t end = begin + next_batch(n - begin);
-    Batch batch{features.slice_batch(begin, end), {}, records.subspan(size_t(begin), size_t(end - begin))};
-    if (original) {
-      batch.photographs = photographs.slice_batch(begin, end);
-      const int64_t size = models_.info().spec.image_size;
-      if (batch.photographs.dim(2) != size || batch.photographs.dim(3) != size)
-        batch.photographs = resize2d(batch.photographs, {.size = {size, size}});
+    const int64_t batch = next_batch(n - begin), end = begin + batch;
+    Batch next =
+        prepare(host.slice_batch(begin, end), original ? photographs.slice_batch(begin, end) : Tensor(),
+                records.subspan(size_t(begin), size_t(batch)));
+    if (running && running->z.empty()) read(*running);
+    try {
+      launch(next);
+    } catch (const OutOfMemory&) {
+      if (!ask_for_less(batch)) throw;
+      continue;
     }
-    protect_batch(batch, result.features.slice_batch(begin, end), result.reports);
+    collect();
+    running = std::move(next);
     begin = end;
   }
+  if (running) read(*running);
+  collect();
+  result.features = Tensor::from(values, features.shape());
   return result;
 }
 

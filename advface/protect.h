@@ -43,7 +43,8 @@ class Protector {
   // Row i of `features` (n, feature...) is record number records[i]: its row in the whole set, as
   // advface-extract writes it. photographs (n,3,h,w) in [0,1] for Objective::original only. The result for a
   // record depends on (its feature, its photograph, its number, the seed, the networks, the settings) and on
-  // nothing else, bit for bit, however the set is cut into calls; but with BatchNormMode::batch on the
+  // nothing else, bit for bit, however the set is cut into calls (on a device: as far as its libraries keep
+  // rows apart); but with BatchNormMode::batch on the
   // records of its block, of 2 to 63, too. Throws Error, naming the record, for a feature that cannot be
   // protected: not finite, or outside the domain.
   Protected protect(const Tensor& features, std::span<const int64_t> records, const Tensor& photographs = {});
@@ -56,14 +57,19 @@ class Protector {
   Plans& plans_for(int64_t batch);
   int64_t largest_batch();
   int64_t next_batch(int64_t rest);
-  void protect_batch(const Batch& batch, const Tensor& target, std::vector<ProtectReport>& reports);
+  bool depends_on_batch() const { return settings_.batch_norm == BatchNormMode::batch; }
+  Batch prepare(const Tensor& rows, const Tensor& photographs, std::span<const int64_t> records) const;
+  void launch(Batch& b);
+  static void read(Batch& b);  // waits for it
+  static void report(const Batch& b, std::vector<ProtectReport>& reports);
+  bool ask_for_less(int64_t batch);
 
   ProtectModels models_;
   ProtectSettings settings_;
   // By the number of rows, made when first needed. Rows are taken 2^k at a time, the largest batch first, so
   // that any number of rows needs a few plans only.
   std::map<int64_t, std::unique_ptr<Plans>> plans_;
-  int64_t largest_batch_ = 0;
+  int64_t largest_batch_ = 0;  // 0: not known yet; falls where a device has too little memory
 };
 
 // The same for one call; who has several keeps a Protector, since compiling costs more than one record.

@@ -1,5 +1,5 @@
 // A frozen function of rows, run through plans. Callers bring any number of rows; a plan has one batch size.
-// So rows are taken in powers of two, at most 32 at a time, and few plans serve every call.
+// So rows are taken in powers of two, at most 32 at a time (256 on a device), and few plans serve every call.
 #pragma once
 #include <functional>
 #include <list>
@@ -14,7 +14,7 @@ namespace advf {
 
 class RowPlans {
  public:
-  static constexpr int64_t kLargestBatch = 32;
+  static constexpr int64_t kLargestBatch = 32, kLargestDeviceBatch = 256;
   static constexpr size_t kPlans = 4;  // kept; the one that was not used for the longest time goes first
 
   // (N, ...) -> (N, ...), where row i of the result depends on row i of x alone. What it reads besides x is

@@ -255,7 +255,7 @@ void PlanState::set(size_t i, const Tensor& value) {
         " of a plan: ", name_of(value.dtype()), " of shape ", value.shape(), ", not ", name_of(to.dtype),
         " of shape ", to.shape);
   Backend& backend = plan_->backend();
-  if (value.backend().is_host()) {
+  if (value.backend().is_host() || &value.backend() == &backend) {
     backend.copy_in(to.data, value.raw(), value.bytes());
   } else {
     std::vector<std::byte> host(value.bytes());
@@ -276,25 +276,36 @@ std::vector<double> PlanState::profile() const {
   return seconds;
 }
 
+void PlanState::run_steps() const {
+  for (const Step& s : steps_) s.bound->run(s.in, s.out, scratch_.data());
+}
+
 void PlanState::run(int times) const {
-  for (int n = 0; n < times; ++n)
-    for (const Step& s : steps_) s.bound->run(s.in, s.out, scratch_.data());
+  if (times > 0 && !warm_) {  // what libraries load at their first call is not part of a recording
+    run_steps();
+    warm_ = true;
+    --times;
+  }
+  if (times <= 0) return;
+  if (!recorded_) replay_ = plan_->backend().record([this] { run_steps(); });
+  recorded_ = true;
+  if (replay_) return replay_->run(times);
+  for (int n = 0; n < times; ++n) run_steps();
 }
 
 Tensor PlanState::get(size_t i) const {
   check(i < outputs_.size(), "a plan with ", outputs_.size(), " outputs has no output ", i);
-  const View& from = outputs_[i];
-  Backend& backend = plan_->backend();
-  const BackendScope scope(backend);
-  Tensor out = Tensor::empty(from.shape, from.dtype);
-  if (backend.is_host()) {
-    backend.copy_in(out.raw(), from.data, out.bytes());
-  } else {
-    std::vector<std::byte> host(out.bytes());
-    backend.copy_out(host.data(), from.data, host.size());
-    backend.copy_in(out.raw(), host.data(), host.size());
-  }
+  const BackendScope scope(plan_->backend());
+  Tensor out = Tensor::empty(outputs_[i].shape, outputs_[i].dtype);
+  get(i, out);
   return out;
+}
+
+void PlanState::get(size_t i, Tensor& into) const {
+  const View& from = outputs_[i];
+  check(into.shape() == from.shape && into.dtype() == from.dtype && &into.backend() == &plan_->backend(),
+        "output ", i, " of a plan, of shape ", from.shape, ", into a tensor of shape ", into.shape());
+  plan_->backend().copy_in(into.raw(), from.data, into.bytes());
 }
 
 }  // namespace advf

@@ -76,12 +76,15 @@ class PlanState {
   const Plan& plan() const { return *plan_; }
   // Copies the value of input i in; its shape and type must be the input's.
   void set(size_t i, const Tensor& value);
-  // Runs `times` times, carried values going round. Allocates nothing.
+  // Runs `times` times, carried values going round. Allocates nothing; a backend that records iterations does
+  // so at the second one ever.
   void run(int times = 1) const;
   // One run, timed: seconds of each step, in the order of plan().calls().
   std::vector<double> profile() const;
   // A copy of output i as the last run left it, on the plan's backend.
   Tensor get(size_t i) const;
+  // The same into a tensor that exists.
+  void get(size_t i, Tensor& into) const;
   // In place, for a caller on the same backend. Valid while the state lives.
   const View& input(size_t i) const { return inputs_[i]; }
   const View& output(size_t i) const { return outputs_[i]; }
@@ -92,12 +95,16 @@ class PlanState {
     std::span<const View> in, out;
   };
   View view_of(const Plan::Place& place) const;
+  void run_steps() const;
 
   std::shared_ptr<const Plan> plan_;
   Storage arena_, scratch_;
   std::vector<View> views_;  // of all steps, one after the other
   std::vector<Step> steps_;
   std::vector<View> inputs_, outputs_;
+  // One iteration as the backend recorded it, at the second one.
+  mutable std::unique_ptr<Replay> replay_;
+  mutable bool warm_ = false, recorded_ = false;
 };
 
 }  // namespace advf

@@ -4,8 +4,10 @@
 
 namespace advf {
 
+std::string cuda_unusable() { return "this build has no CUDA; use --device cpu"; }
+
 void register_cuda_backend() {
-  register_backend("cuda", []() -> Backend& { fail("this build has no CUDA; use --device cpu"); });
+  register_backend("cuda", []() -> Backend& { fail(cuda_unusable()); });
 }
 
 }  // namespace advf

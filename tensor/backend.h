@@ -40,6 +40,13 @@ class BoundOp {
   virtual void run(std::span<const View> in, std::span<const View> out, void* scratch) const = 0;
 };
 
+// A sequence of runs that a backend recorded, to be repeated at less cost than running it step by step.
+class Replay {
+ public:
+  virtual ~Replay() = default;
+  virtual void run(int times) = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -47,11 +54,14 @@ class Backend {
   virtual bool is_host() const = 0;            // whether the CPU can read its memory
   virtual std::byte* alloc(size_t bytes) = 0;  // 64-byte aligned
   virtual void free(std::byte* data, size_t bytes) = 0;
-  virtual void copy_in(void* device, const void* host, size_t bytes) = 0;
+  // From host memory, or from this backend's own. The source may change when the call returns.
+  virtual void copy_in(void* device, const void* from, size_t bytes) = 0;
   virtual void copy_out(void* host, const void* device, size_t bytes) = 0;
   virtual void sync() = 0;
   // `constants` is empty (eager) or holds one View per input, with data only where the value never changes.
   virtual std::unique_ptr<BoundOp> bind(const OpCall& call, std::span<const View> constants) = 0;
+  // Records what `once` runs (and has run before) without running it. Null: this backend gains nothing by it.
+  virtual std::unique_ptr<Replay> record(const std::function<void()>& once);
 };
 
 // By name: "reference", "cpu", and whatever register_backend added. Unknown names throw, listing the known.

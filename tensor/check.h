@@ -12,6 +12,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A device has too little memory: less at a time may fit.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 // The user asked to stop; what was finished is saved.
 class Interrupted : public Error {
  public:

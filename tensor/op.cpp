@@ -52,13 +52,14 @@ class BindCache {
     return *bucket.back().bound;
   }
 
-  void* scratch(size_t bytes) {
-    if (bytes > scratch_bytes_) {
-      scratch_.reset(static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
-      if (!scratch_) throw std::bad_alloc();
-      scratch_bytes_ = bytes;
+  void* scratch(Backend& backend, size_t bytes) {
+    if (bytes == 0) return nullptr;
+    std::unique_ptr<Storage>& block = scratch_[&backend];
+    if (!block || block->bytes() < bytes) {
+      block.reset();
+      block = std::make_unique<Storage>(backend, bytes);
     }
-    return scratch_.get();
+    return block->data();
   }
 
  private:
@@ -67,9 +68,6 @@ class BindCache {
     Backend* backend;
     OpCall call;
     std::unique_ptr<BoundOp> bound;
-  };
-  struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
   };
 
   static size_t hash(const Backend& backend, const OpCall& call) {
@@ -85,8 +83,7 @@ class BindCache {
 
   std::unordered_map<size_t, std::vector<Entry>> entries_;
   size_t size_ = 0;
-  std::unique_ptr<std::byte, Free> scratch_;
-  size_t scratch_bytes_ = 0;
+  std::unordered_map<Backend*, std::unique_ptr<Storage>> scratch_;
 };
 
 BindCache& bind_cache() {
@@ -115,7 +112,7 @@ void run(const OpCall& call, const std::vector<Tensor>& in, const std::vector<Te
   for (const Tensor& t : out) out_views.emplace_back(t);
   BindCache& cache = bind_cache();
   const BoundOp& bound = cache.get(backend, call);
-  bound.run(in_views, out_views, cache.scratch(bound.scratch_bytes()));
+  bound.run(in_views, out_views, cache.scratch(backend, bound.scratch_bytes()));
 }
 
 }  // namespace

@@ -156,6 +156,34 @@ struct Prelu {
     return x > T(0) ? x : slope * x;
   }
 };
+// One element of an optimiser step; what the fields of `hyper` mean is said in tensor/ops/steps.cpp.
+template <class T>
+ADVF_HD inline void sgd_step(const T* hyper, T p, T g, T momentum, T& next, T& next_momentum) {
+  const T grad = g + hyper[2] * p;
+  next_momentum = hyper[1] * momentum + grad;
+  next = p - hyper[0] * (hyper[3] != T(0) ? grad + hyper[1] * next_momentum : next_momentum);
+}
+template <class T>
+ADVF_HD inline void adam_step(const T* hyper, T p, T g, T m, T v, T& next, T& next_m, T& next_v) {
+  const T grad = g + hyper[4] * p;
+  next_m = hyper[1] * m + (T(1) - hyper[1]) * grad;
+  next_v = hyper[2] * v + (T(1) - hyper[2]) * grad * grad;
+  const T denominator = std::sqrt(next_v / hyper[7]) + hyper[3];
+  next = p - hyper[0] * hyper[5] * p - hyper[0] * (next_m / hyper[6]) / denominator;
+}
+
+// The logit at the label (before the scale) of arcface_margin with margin m, and its slope in the cosine c.
+ADVF_HD inline double arcface_target(double c, double m) {
+  if (c < std::cos(3.14159265358979323846 - m)) return c - m * std::sin(m);
+  const double root2 = 1 - c * c;
+  return c * std::cos(m) - std::sin(m) * std::sqrt(root2 > 1e-12 ? root2 : 1e-12);
+}
+ADVF_HD inline double arcface_slope(double c, double m) {
+  if (c < std::cos(3.14159265358979323846 - m)) return 1;
+  const double root2 = 1 - c * c;
+  return std::cos(m) + (root2 > 1e-12 ? std::sin(m) * c / std::sqrt(root2) : 0);
+}
+
 struct PgdStep {  // delta + alpha * sign(grad) on the L-inf ball
   double alpha, epsilon;
   template <class T>

@@ -4,6 +4,7 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
+#include "devices.h"
 #include "tensor/ops.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
@@ -75,7 +76,8 @@ BOOST_AUTO_TEST_CASE(parity_of_every_backend) {
       const Sample& sample = op->samples[s];
       const auto in = sample_inputs(sample, 7 + s);
       const auto exact = run("reference", *op, sample.attrs, to_dtype(to_dtype(in, DType::f32), DType::f64));
-      for (const char* device : {"reference", "cpu"}) {
+      for (const char* device : devices_under_test()) {
+        note_sample(where(*op, s));
         const auto out = run_poisoned(device, *op, sample.attrs, to_dtype(in, DType::f32));
         BOOST_REQUIRE_EQUAL(out.size(), exact.size());
         for (size_t o = 0; o < out.size(); ++o)
@@ -101,7 +103,7 @@ BOOST_AUTO_TEST_CASE(linear_ops_are_exact_on_integers) {
         t = Tensor::from(v, t.shape());
       }
       const auto exact = run("reference", *op, op->samples[s].attrs, in);
-      for (const char* device : {"reference", "cpu"}) {
+      for (const char* device : devices_under_test()) {
         const auto out = run_poisoned(device, *op, op->samples[s].attrs, to_dtype(in, DType::f32));
         for (size_t o = 0; o < out.size(); ++o)
           BOOST_TEST((out[o].to(exact[o].dtype()).to_vector<double>() == exact[o].to_vector<double>()),

@@ -2,9 +2,8 @@
 // scale cos(theta + m) = scale (c cos m - sin m sqrt(1 - c^2)); elsewhere scale c. For theta + m > pi, i.e.
 // c < cos(pi - m), the target is scale (c - m sin m) instead, so that it keeps falling with theta. The root
 // is clamped at 1e-12 and cosines a rounding error outside [-1,1] are accepted.
-#include <cmath>
-
 #include "tensor/ops/op_util.h"
+#include "tensor/scalar_math.h"
 
 namespace advf {
 namespace {
@@ -20,16 +19,6 @@ void infer_margin(OpCall& call) {
   call.out = {call.in[0]};
 }
 
-double target(double c, double m) {
-  if (c < std::cos(M_PI - m)) return c - m * std::sin(m);
-  return c * std::cos(m) - std::sin(m) * std::sqrt(std::max(1 - c * c, 1e-12));
-}
-double target_slope(double c, double m) {
-  if (c < std::cos(M_PI - m)) return 1;
-  const double root2 = 1 - c * c;
-  return std::cos(m) + (root2 > 1e-12 ? std::sin(m) * c / std::sqrt(root2) : 0);
-}
-
 template <class T>
 void margin_ref(const KernelArgs& k) {
   const auto& a = k.attr<ScalarAttrs>();
@@ -37,7 +26,7 @@ void margin_ref(const KernelArgs& k) {
   for (int64_t i = 0, n = k.in[0].numel(); i < n; ++i) {
     const double c = double(k.in[0].as<const T>()[i]);
     const bool is_label = k.in[1].as<const int32_t>()[i / classes] == i % classes;
-    k.out[0].as<T>()[i] = T(a.a * (is_label ? target(c, a.b) : c));
+    k.out[0].as<T>()[i] = T(a.a * (is_label ? scalar::arcface_target(c, a.b) : c));
   }
 }
 template <class T>
@@ -47,7 +36,8 @@ void margin_grad_ref(const KernelArgs& k) {  // cosines, labels, g
   for (int64_t i = 0, n = k.in[0].numel(); i < n; ++i) {
     const double c = double(k.in[0].as<const T>()[i]);
     const bool is_label = k.in[1].as<const int32_t>()[i / classes] == i % classes;
-    k.out[0].as<T>()[i] = T(a.a * double(k.in[2].as<const T>()[i]) * (is_label ? target_slope(c, a.b) : 1.0));
+    k.out[0].as<T>()[i] =
+        T(a.a * double(k.in[2].as<const T>()[i]) * (is_label ? scalar::arcface_slope(c, a.b) : 1.0));
   }
 }
 Grads margin_vjp(const VjpArgs& v) {

@@ -42,29 +42,17 @@ template <class T>
 void sgd_ref(const KernelArgs& k) {
   const T *p = k.in[0].as<const T>(), *g = k.in[1].as<const T>(), *buf = k.in[2].as<const T>(),
           *h = k.in[3].as<const T>();
-  const T lr = h[0], momentum = h[1], decay = h[2];
-  const bool nesterov = h[3] != T(0);
-  for (int64_t i = 0, n = k.in[0].numel(); i < n; ++i) {
-    const T grad = g[i] + decay * p[i];
-    const T b = momentum * buf[i] + grad;
-    k.out[0].as<T>()[i] = p[i] - lr * (nesterov ? grad + momentum * b : b);
-    k.out[1].as<T>()[i] = b;
-  }
+  for (int64_t i = 0, n = k.in[0].numel(); i < n; ++i)
+    scalar::sgd_step(h, p[i], g[i], buf[i], k.out[0].as<T>()[i], k.out[1].as<T>()[i]);
 }
 template <class T>
 void adam_ref(const KernelArgs& k) {
   const T *p = k.in[0].as<const T>(), *g = k.in[1].as<const T>(), *m = k.in[2].as<const T>(),
           *v = k.in[3].as<const T>();
   const T* h = k.in[4].as<const T>();
-  for (int64_t i = 0, n = k.in[0].numel(); i < n; ++i) {
-    const T grad = g[i] + h[4] * p[i];
-    const T m1 = h[1] * m[i] + (T(1) - h[1]) * grad;
-    const T v1 = h[2] * v[i] + (T(1) - h[2]) * grad * grad;
-    const T denominator = std::sqrt(v1 / h[7]) + h[3];
-    k.out[0].as<T>()[i] = p[i] - h[0] * h[5] * p[i] - h[0] * (m1 / h[6]) / denominator;
-    k.out[1].as<T>()[i] = m1;
-    k.out[2].as<T>()[i] = v1;
-  }
+  for (int64_t i = 0, n = k.in[0].numel(); i < n; ++i)
+    scalar::adam_step(h, p[i], g[i], m[i], v[i], k.out[0].as<T>()[i], k.out[1].as<T>()[i],
+                      k.out[2].as<T>()[i]);
 }
 template <class T>
 void pgd_ref(const KernelArgs& k) {
