@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 
+#include "advface/provenance.h"
 #include "advface/train_decoder.h"
 #include "advface/train_recogniser.h"
 #include "tools/cli.h"
@@ -24,6 +25,22 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
                            DecoderOptions& options, bool may_protect);
 int train_decoder(DecoderOptions& options);
 
+// Networks from features to features: what both verbs take.
+struct FeatureNetOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectOptions protect;
+  TrainSettings settings{.epochs = 20, .learning_rate = 1e-3};
+  std::string features, out;
+  int width = 0, blocks = 2;  // width 0: as usual
+  uint64_t split_seed = 1;
+  bool resume = false;
+};
+CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& options);
+int train_generator(FeatureNetOptions& options);
+CLI::App* add_adapter_verb(CLI::App& app, FeatureNetOptions& options);
+int train_adapter(FeatureNetOptions& options);
+
 struct RecalibrateOptions {
   Common common;
   std::string shadow, in, out;
@@ -43,6 +60,21 @@ struct RecogniserOptions {
 };
 CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& options);
 int train_recogniser(RecogniserOptions& options);
+
+// A set to train on, split by person: whom a network is trained on goes into its file.
+struct TrainingSet {
+  FeatureSet set;         // raw, or of a file
+  Provenance provenance;  // trained_on: "raw", or the file
+  Split split;            // of the set's rows
+};
+// features: a file of them, one row for each line of --list; empty: they are extracted.
+TrainingSet open_training_set(const FaceOptions& options, const std::string& features, uint64_t split_seed,
+                              const Recogniser& recogniser, FaceSource& faces);
+// The set's features, protected: row r is record r.
+FeatureRows protected_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
+                          const Recogniser& recogniser, FaceSource& faces, const FeatureSet& set);
+CLI::Option* add_split_seed(CLI::App& app, uint64_t& seed);
+void print_split(const Split& split);
 
 // Options of TrainSettings.
 void add_training_options(CLI::App& app, TrainSettings& settings);

@@ -1,7 +1,5 @@
 // advface-train shadow | attacker: one loop, on raw features, on features protected here, or on a given file.
 #include <iostream>
-#include <numeric>
-#include <set>
 
 #include "tensor/io/grid.h"
 #include "tools/progress.h"
@@ -12,55 +10,24 @@ namespace {
 
 constexpr int64_t kSampleColumns = 10;
 
-// Rows and the files they belong to, split by person.
 struct Job {
+  TrainingSet source;
   DecoderInfo info;
-  std::vector<int64_t> indices;  // row -> image of the source
   DecoderData data;
-  Split split;
 };
 
-// A file of features has one row per line of --list, and nobody may guess which image is which.
-FeatureSet given_features(const DecoderOptions& o, const FaceSource& faces) {
-  FeatureSet set;
-  set.features = FeatureRows::open(o.features);
-  check(set.features.count() == faces.size(), o.features, " has shape ", set.features.shape(), ", but ",
-        o.faces.list, " names ", faces.size(), " files");
-  set.indices.resize(size_t(faces.size()));
-  std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
-  return set;
-}
-
 Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) {
-  const std::string cut = o.faces.cut_of(recogniser);
-  FeatureSet set = o.features.empty() ? extract(o.faces, recogniser, cut, faces) : given_features(o, faces);
   Job job;
-  job.info.trained_on = o.features.empty() ? "raw" : o.features;
+  job.source = open_training_set(o.faces, o.features, o.split_seed, recogniser, faces);
+  job.data.features = job.source.set.features;
+  static_cast<Provenance&>(job.info) = job.source.provenance;
   if (o.protect.asked()) {
-    o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
-    const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
-                                            protection.info().spec.image_size);
-    set.features = protected_rows(protection, set.features, {}, photographs, o.faces.memory_mib << 20);
+    job.data.features = protected_set(o.protect, o.common, o.faces, recogniser, faces, job.source.set);
     job.info.trained_on = "protected, " + o.protect.settings.summary();
   }
-  const Shape row = set.features.row();
-  check(row == recogniser.feature_shape(cut), o.features, ": rows of shape ", row, ", but ",
-        o.faces.recogniser, " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
-  job.info.spec = {o.decoder, row, o.image_size};
-  job.info.cut = cut;
-  job.info.recogniser = recogniser.fingerprint();
-  job.info.domain = recogniser.domain(cut);
-  job.info.split_seed = o.split_seed;
-  job.indices = std::move(set.indices);
-  job.data.features = std::move(set.features);
-  std::vector<std::string> files;
-  for (int64_t i : job.indices) files.push_back(faces.name(i));
-  const Labels labels = o.faces.labels_of(files);
-  job.split = split_by_identity(labels, o.split_seed);
-  std::set<int64_t> people;
-  for (int64_t r : job.split.train) people.insert(person_key(labels.identities[size_t(r)]));
-  job.info.people.assign(people.begin(), people.end());
+  job.info.spec = {o.decoder, job.data.features.row(), o.image_size};
+  job.data.train = job.source.split.train;
+  job.data.validation = job.source.split.validation;
   return job;
 }
 
@@ -102,13 +69,10 @@ int train_decoder(DecoderOptions& o) {
   Job job = prepare(o, recogniser, faces);
 
   std::cerr << "reading faces\n";
-  const FaceCache cache(faces, job.indices, crop_for(recogniser, eyes), o.image_size);
-  check(cache.count() == int64_t(job.indices.size()), "some images became unreadable; run again");
+  const FaceCache cache(faces, job.source.set.indices, crop_for(recogniser, eyes), o.image_size);
+  check(cache.count() == job.data.features.count(), "some images became unreadable; run again");
   job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
-  job.data.train = job.split.train;
-  job.data.validation = job.split.validation;
-  std::cerr << job.data.train.size() << " images to train on, " << job.data.validation.size()
-            << " to validate on, " << job.split.test.size() << " left for tests; no person in two of them\n";
+  print_split(job.source.split);
 
   Decoder decoder(job.info, o.common.seed);
   DecoderTrainer trainer(decoder, job.data, o.settings);
@@ -147,11 +111,7 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   CLI::Option* features =
       sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
           ->needs(sub->get_option("--list"));
-  sub->add_option("--split-seed", o.split_seed,
-                  "of the split by person: 80 % training, 10 % validation, 10 % test")
-      ->capture_default_str()
-      ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
-      ->check(CLI::NonNegativeNumber);
+  add_split_seed(*sub, o.split_seed);
   sub->add_option("--out", o.out, "where the decoder goes (.safetensors)")->required();
   sub->add_option("--samples", o.samples, "picture of samples after each epoch (default: OUT.png)");
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");

@@ -1,12 +1,78 @@
-// What the verbs of advface-train share: settings, the loop with its progress and checkpoints, the curve.
+// What the verbs of advface-train share: the set split by person, settings, the loop with its progress and
+// checkpoints, the curve.
 #include <filesystem>
 #include <iostream>
+#include <numeric>
+#include <set>
 
 #include "tensor/io/grid.h"
 #include "tools/progress.h"
 #include "tools/train.h"
 
 namespace advf::tools {
+
+namespace {
+
+// A file of features has one row per line of --list, and nobody may guess which image is which.
+FeatureSet given_features(const std::string& path, const FaceOptions& options, const FaceSource& faces) {
+  FeatureSet set;
+  set.features = FeatureRows::open(path);
+  check(set.features.count() == faces.size(), path, " has shape ", set.features.shape(), ", but ",
+        options.list, " names ", faces.size(), " files");
+  set.indices.resize(size_t(faces.size()));
+  std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
+  return set;
+}
+
+}  // namespace
+
+TrainingSet open_training_set(const FaceOptions& options, const std::string& features, uint64_t split_seed,
+                              const Recogniser& recogniser, FaceSource& faces) {
+  const std::string cut = options.cut_of(recogniser);
+  TrainingSet result;
+  result.set =
+      features.empty() ? extract(options, recogniser, cut, faces) : given_features(features, options, faces);
+  const Shape row = result.set.features.row();
+  check(row == recogniser.feature_shape(cut), features, ": rows of shape ", row, ", but ", options.recogniser,
+        " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
+  std::vector<std::string> files;
+  for (int64_t i : result.set.indices) files.push_back(faces.name(i));
+  const Labels labels = options.labels_of(files);
+  result.split = split_by_identity(labels, split_seed);
+  std::set<int64_t> people;
+  for (int64_t r : result.split.train) people.insert(person_key(labels.identities[size_t(r)]));
+  Provenance& from = result.provenance;
+  from.cut = cut;
+  from.recogniser = recogniser.fingerprint();
+  from.trained_on = features.empty() ? "raw" : features;
+  from.domain = recogniser.domain(cut);
+  from.split_seed = split_seed;
+  from.people.assign(people.begin(), people.end());
+  return result;
+}
+
+FeatureRows protected_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
+                          const Recogniser& recogniser, FaceSource& faces, const FeatureSet& set) {
+  options.settings.seed = common.seed;
+  Protection protection(options, &recogniser, set.features.row(), face_options.recogniser);
+  const auto photographs =
+      photographs_of(faces, set.indices, crop_for(recogniser, face_options.eye_centres()),
+                     protection.info().spec.image_size);
+  return protected_rows(protection, set.features, {}, photographs, face_options.memory_mib << 20);
+}
+
+CLI::Option* add_split_seed(CLI::App& app, uint64_t& seed) {
+  return app
+      .add_option("--split-seed", seed, "of the split by person: 80 % training, 10 % validation, 10 % test")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
+      ->check(CLI::NonNegativeNumber);
+}
+
+void print_split(const Split& split) {
+  std::cerr << split.train.size() << " images to train on, " << split.validation.size() << " to validate on, "
+            << split.test.size() << " left for tests; no person in two of them\n";
+}
 
 void add_training_options(CLI::App& app, TrainSettings& settings) {
   app.add_option("--epochs", settings.epochs, "passes over the training images")->capture_default_str();
