@@ -88,6 +88,25 @@ double image_distance(Decoder& shadow, const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+// A channel that was always the same in training may change one day; that must not drown all others.
+BOOST_AUTO_TEST_CASE(inputs_are_scaled_and_cut) {
+  FeatureNet net({{3}, 8, 1}, 1);
+  net.set_input(Tensor::from(std::vector<float>{1, 2, 0}, {3}),
+                Tensor::from(std::vector<float>{2, 4, 0}, {3}));
+  const auto run = [&](std::vector<float> x) { return net.forward(Tensor::from(x, {1, 3})); };
+  BOOST_TEST(same_bits(run({21, 2, 0}), run({500, 2, 0})));
+  BOOST_TEST(same_bits(run({1, 2, 0.1f}), run({1, 2, 1e6f})));
+  BOOST_TEST(!same_bits(run({1, 2, 0}), run({1, 3, 0})));
+  // The same numbers as a net that is fed scaled ones.
+  FeatureNet plain({{3}, 8, 1}, 1);
+  BOOST_TEST(relative_error(run({3, -2, 0}),
+                            plain.forward(Tensor::from(std::vector<float>{1, -1, 0}, {1, 3}))) < 1e-6);
+  net.silence();
+  BOOST_TEST(same_bits(run({3, -2, 0}), Tensor::zeros({1, 3})));
+  refused([] { FeatureNet({{3}, 7, 1}, 1); }, {"width", "7"});
+  refused([] { FeatureNet({{3, 4}, 8, 1}, 1); }, {"[3,4]"});
+}
+
 BOOST_AUTO_TEST_CASE(a_generator_beats_random_noise_of_equal_norm) {
   for (const char* cut : {"e", "p", "c"})
     for (Norm norm : {Norm::linf, Norm::l2}) {

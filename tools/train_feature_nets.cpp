@@ -28,7 +28,7 @@ void begin(FeatureNetOptions& o) {
   check_writable({o.out});
 }
 
-// The whole training; true to the checkpoint where --resume asks for it.
+// The whole training, or the rest of it from the checkpoint on.
 void run_and_save(FeatureNetOptions& o, Trainer& trainer, const std::string& score,
                   const std::function<void()>& save) {
   const std::string checkpoint = o.out + ".checkpoint";

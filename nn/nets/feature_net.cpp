@@ -12,6 +12,7 @@ constexpr int kMinWidth = 8, kMaxWidth = 4096, kMaxBlocks = 64;
 constexpr int64_t kMaxFeature = 65536, kMaxChannels = 4096, kMaxSide = 512;
 constexpr int kVectorWidth = 512, kMapWidth = 32;
 constexpr double kLeastDeviation = 1e-6;  // of an input that never changes
+constexpr double kLargestInput = 10;      // in deviations, for an input that changes after all
 
 std::unique_ptr<Module> layer(const FeatureNetSpec& spec, int64_t in, int64_t out) {
   if (spec.feature.rank() == 1) return std::make_unique<Linear>(in, out);
@@ -88,7 +89,8 @@ Tensor FeatureNet::per_record(const Tensor& channels) const {
 Tensor FeatureNet::in_input_units(const Tensor& y) const { return mul(y, per_record(deviation_)); }
 
 Tensor FeatureNet::forward(const Tensor& x) {
-  Tensor y = first_->forward(div(sub(x, per_record(mean_)), per_record(deviation_)));
+  const Tensor scaled = div(sub(x, per_record(mean_)), per_record(deviation_));
+  Tensor y = first_->forward(clamp(scaled, -kLargestInput, kLargestInput));
   for (const auto& block : blocks_) y = block->forward(y);
   return last_->forward(relu(y));
 }

@@ -23,9 +23,9 @@ struct FeatureNetSpec {
   bool operator==(const FeatureNetSpec&) const = default;
 };
 
-// (N, feature...) -> (N, feature...): y = first((x - mean) / deviation), residual blocks, last(relu(y)),
-// which is meant in deviations. A block is y + second(relu(first(relu(y)))). Layers are linear for vectors,
-// 3x3 convolutions for maps.
+// (N, feature...) -> (N, feature...): y = first((x - mean) / deviation, cut at +-10), residual blocks,
+// last(relu(y)), which is meant in deviations. A block is y + second(relu(first(relu(y)))). Layers are linear
+// for vectors, 3x3 convolutions for maps.
 class FeatureNet : public Module {
  public:
   FeatureNet(const FeatureNetSpec& spec, uint64_t seed);
