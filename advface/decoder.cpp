@@ -3,40 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "advface/dataset.h"
 #include "autograd/tape.h"
-#include "nn/nets/net_metadata.h"
-#include "nn/state_dict.h"
-#include "tensor/io/safetensors.h"
 
 namespace advf {
 namespace {
-constexpr const char* kPeople = "people";
-}
-
-Metadata DecoderInfo::to_metadata() const {
-  Metadata m = spec.to_metadata();
-  m["format"] = "advface-decoder-1";
-  m["cut"] = cut;
-  m["recogniser"] = recogniser;
-  m["trained_on"] = trained_on;
-  m["domain"] = name_of(domain);
-  m["split_seed"] = std::to_string(split_seed);
-  return m;
-}
-
-DecoderInfo DecoderInfo::from_metadata(const Metadata& metadata, const std::string& source) {
-  const auto format = metadata.find("format");
-  check(format != metadata.end() && format->second == "advface-decoder-1", source,
-        ": not a decoder made by advface-train (no \"format\": \"advface-decoder-1\" in its metadata)");
-  DecoderInfo info;
-  info.spec = DecoderSpec::from_metadata(metadata, source);
-  info.cut = metadata_text(metadata, "cut", source);
-  info.recogniser = metadata_text(metadata, "recogniser", source);
-  info.trained_on = metadata_text(metadata, "trained_on", source);
-  info.domain = domain_from(metadata_text(metadata, "domain", source), source);
-  info.split_seed = uint64_t(metadata_int(metadata, "split_seed", 0, INT64_MAX, source));
-  return info;
+constexpr const char* kFormat = "advface-decoder-1";
 }
 
 Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(make_decoder(info.spec, seed)) {
@@ -49,14 +20,8 @@ Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(mak
 }
 
 std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
-  TensorFile file = load_safetensors(path);
-  DecoderInfo info = DecoderInfo::from_metadata(file.metadata, path);
-  const Tensor people = file.tensors[kPeople];
-  check(people.defined() && people.dtype() == DType::i64 && people.shape().rank() == 1, path,
-        ": no list of the people trained on (tensor \"", kPeople, "\"); train it again");
-  info.people = people.to_vector<int64_t>();
-  check(std::is_sorted(info.people.begin(), info.people.end()), path, ": the list of people is not sorted");
-  file.tensors.erase(kPeople);
+  NetworkFile file = load_network(path, kFormat, "a decoder made by advface-train");
+  const DecoderInfo info{std::move(file.provenance), DecoderSpec::from_metadata(file.metadata, path)};
   auto decoder = std::make_unique<Decoder>(info, 0);
   load_state_dict(*decoder, file.tensors, path);
   decoder->source_ = path;
@@ -65,27 +30,18 @@ std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
 }
 
 void Decoder::save(const std::string& path) {
-  TensorMap tensors = state_dict(*this);
-  tensors[kPeople] = Tensor::from(info_.people, {int64_t(info_.people.size())});
-  save_safetensors(path, tensors, info_.to_metadata());
+  Metadata description = info_.spec.to_metadata();
+  description["format"] = kFormat;
+  save_network(path, *this, info_, std::move(description));
 }
 
 void Decoder::check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
                          const std::string& what) const {
-  check(row == info_.spec.feature, what, " has features of shape ", row, ", but the decoder ", source_,
-        " takes ", info_.spec.feature);
-  check(fingerprint.empty() || fingerprint == info_.recogniser, what, " comes from recogniser ", fingerprint,
-        ", but the decoder ", source_, " was trained for recogniser ", info_.recogniser);
-  check(cut.empty() || cut == info_.cut, what, " is cut at ", cut, ", but the decoder ", source_,
-        " was trained for the cut ", info_.cut);
+  check_takes(info_, info_.spec.feature, "the decoder " + source_, row, fingerprint, cut, what);
 }
 
 void Decoder::check_never_saw(const std::vector<std::string>& identities) const {
-  for (const std::string& identity : identities)
-    check(!std::binary_search(info_.people.begin(), info_.people.end(), person_key(identity)), source_,
-          ": was trained on \"", identity,
-          "\", who is under test; test on other people, or train with the split "
-          "and the labels of the test");
+  advf::check_never_saw(info_, source_, identities);
 }
 
 Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) {

@@ -6,23 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "advface/feature_domain.h"
+#include "advface/provenance.h"
 #include "nn/module.h"
 #include "nn/nets/decoders.h"
 
 namespace advf {
 
-struct DecoderInfo {
+struct DecoderInfo : Provenance {
   DecoderSpec spec;
-  std::string cut;         // name of the recogniser's tensor
-  std::string recogniser;  // fingerprint of the recogniser's model file
-  std::string trained_on;  // "raw", or what the features' file was called
-  FeatureDomain domain = FeatureDomain::real;
-  uint64_t split_seed = 0;      // of the split by identity: who was trained on, and who must be tested on
-  std::vector<int64_t> people;  // trained on, as person_key(), ascending; a tensor of the file
-
-  Metadata to_metadata() const;
-  static DecoderInfo from_metadata(const Metadata& metadata, const std::string& source);
 };
 
 // forward: (N, feature...) -> (N,3,S,S) in (0,1).
@@ -35,12 +26,9 @@ class Decoder : public Module {
   Tensor forward(const Tensor& features) override { return net_->forward(features); }
   const DecoderInfo& info() const { return info_; }
 
-  // Throws an Error naming both sides unless rows of this shape, from this recogniser and cut, are what the
-  // decoder takes. An empty fingerprint or cut is not compared. `what` names the features in the message.
+  // As check_takes() and check_never_saw() of provenance.h have it.
   void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
                   const std::string& what) const;
-
-  // Throws an Error naming the first of these people, who are under test, that the decoder was trained on.
   void check_never_saw(const std::vector<std::string>& identities) const;
 
   // Of the training features, per element of a vector or per channel of a map: (D) or (C). The mean of the

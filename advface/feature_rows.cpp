@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -92,6 +93,34 @@ FeatureRows FeatureRows::selected(std::vector<int64_t> rows) const {
             const Tensor part = from.at({rows.begin() + begin, rows.begin() + end});
             std::memcpy(out, part.raw(), part.bytes());
           }};
+}
+
+FeatureMoments moments_of(const FeatureRows& features, const std::vector<int64_t>& rows) {
+  constexpr size_t kBlock = 64;
+  check(!rows.empty(), "the statistics of no features");
+  const int64_t channels = features.row()[0], inner = features.row().numel() / channels;
+  std::vector<double> sum(size_t(channels), 0.0), squares(size_t(channels), 0.0);
+  for (size_t begin = 0; begin < rows.size(); begin += kBlock) {
+    const size_t end = std::min(rows.size(), begin + kBlock);
+    const Tensor block = features.at({rows.begin() + long(begin), rows.begin() + long(end)});
+    const float* p = block.data<float>();
+    for (size_t r = begin; r < end; ++r)
+      for (size_t c = 0; c < sum.size(); ++c)
+        for (int64_t i = 0; i < inner; ++i) {
+          const double v = double(*p++);
+          sum[c] += v;
+          squares[c] += v * v;
+        }
+  }
+  const double count = double(rows.size()) * double(inner);
+  std::vector<float> mean, deviation;
+  for (size_t c = 0; c < sum.size(); ++c) {
+    const double m = sum[c] / count;
+    mean.push_back(float(m));
+    deviation.push_back(float(std::sqrt(std::max(0.0, squares[c] / count - m * m))));
+  }
+  const BackendScope host(backend("cpu"));
+  return {Tensor::from(mean, {channels}), Tensor::from(deviation, {channels})};
 }
 
 // Written once from the start, then read at any place. It has no name, so that it goes with the program.

@@ -42,6 +42,13 @@ class FeatureRows {
   Read read_;  // rows [begin, end) as f32
 };
 
+// Mean and deviation of these rows, per element of a vector or per channel of a map: (D) or (C). Read in
+// blocks.
+struct FeatureMoments {
+  Tensor mean, deviation;
+};
+FeatureMoments moments_of(const FeatureRows& features, const std::vector<int64_t>& rows);
+
 // Rows that come one block after the other: kept in memory up to a limit, then in a file without a name in
 // `folder` (empty: the system's folder for temporary files), which goes when the last FeatureRows goes.
 class FeatureSpool {

@@ -84,6 +84,11 @@ Tensor project(const NoiseSpace& space, const Tensor& z, const Tensor& u) {
   return above_zero(space, z, into_ball(space, z, u));
 }
 
+Tensor squashed(const NoiseSpace& space, const Tensor& g) {
+  if (space.norm == Norm::linf) return affine(tanh(g), space.radius, 0);
+  return affine(g, space.radius / std::sqrt(double(g.shape().numel(1, g.shape().rank()))), 0);
+}
+
 Tensor random_start(const NoiseSpace& space, const Shape& shape, std::span<const int64_t> records,
                     uint64_t seed) {
   const int64_t n = shape[0], d = shape.numel(1, shape.rank());

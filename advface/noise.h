@@ -32,6 +32,10 @@ Tensor into_domain(FeatureDomain domain, const Tensor& x);
 // both.
 Tensor project(const NoiseSpace& space, const Tensor& z, const Tensor& u);
 
+// Numbers g of any size and sign as noise, smoothly, so that a network may emit them: radius tanh(g) for
+// L-inf; for L2 g in units of its root mean square on the border. To be projected before use.
+Tensor squashed(const NoiseSpace& space, const Tensor& g);
+
 // Uniform in the ball, of record number records[i]: numbers 0, 1, ... of the stream Philox(seed, record). To
 // be projected before use. Host memory.
 Tensor random_start(const NoiseSpace& space, const Shape& shape, std::span<const int64_t> records,

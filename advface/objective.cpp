@@ -1,5 +1,6 @@
 #include "advface/objective.h"
 
+#include "advface/generator.h"
 #include "advface/noise.h"
 #include "tensor/ops.h"
 
@@ -38,6 +39,12 @@ void ProtectModels::check_fit(const ProtectSettings& settings) const {
     for (const Decoder* shadow : shadows)
       shadow->check_fits(recogniser->feature_shape(info().cut), recogniser->fingerprint(), info().cut,
                          recogniser->card().path);
+  check((settings.method == Method::generator) == (generator != nullptr), "method ", name_of(settings.method),
+        generator ? " takes no generator" : " needs a generator");
+  if (generator) {
+    for (const Decoder* shadow : shadows) generator->check_fits(shadow->info(), shadow->info().spec.feature);
+    generator->check_trained_for(settings);
+  }
   check(recogniser || !settings.needs_recogniser(info().domain == FeatureDomain::sphere), "objective ",
         name_of(settings.objective), ", loss ", name_of(settings.loss),
         settings.keep_recognition ? " and a bound on recognition" : "",

@@ -12,6 +12,8 @@
 
 namespace advf {
 
+class Generator;
+
 // The networks: shadows in place of the unknown attacker, and the recogniser where F or H is run.
 struct ProtectModels {
   ProtectModels(Decoder& shadow, const Recogniser* r = nullptr) : shadows{&shadow}, recogniser(r) {}
@@ -20,10 +22,11 @@ struct ProtectModels {
 
   std::vector<Decoder*> shadows;  // of one recogniser, cut and feature
   const Recogniser* recogniser;
+  Generator* generator = nullptr;  // of the noise, for Method::generator
 
   const DecoderInfo& info() const { return shadows[0]->info(); }
   // Throws Error, naming both sides, for shadows that do not fit each other or the recogniser, and where the
-  // settings need a recogniser and there is none.
+  // settings need a recogniser or a generator and there is none.
   void check_fit(const ProtectSettings& settings) const;
 };
 

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <optional>
 
+#include "advface/generator.h"
 #include "advface/noise.h"
 #include "autograd/plan.h"
 #include "nn/freeze.h"
@@ -80,6 +81,7 @@ Shape with_rows(int64_t rows, const Shape& row) {
 }
 
 NoiseSpace space_of(const ProtectModels& models, const ProtectSettings& settings) {
+  if (models.generator) return models.generator->space();
   const Shape& feature = models.info().spec.feature;
   NoiseSpace space{models.info().domain, settings.norm, settings.radius(feature), {}};
   if (feature.rank() == 3) {
@@ -110,7 +112,8 @@ class TracingMode {
 // Of one batch size.
 struct Protector::Plans {
   PlanState prepare;  // z, start, photograph -> u inside the ball; the targets
-  PlanState step;     // z, targets, u, memory -> losses at u; the next u and memory, which go round
+  PlanState step;     // z, targets, u, memory -> losses at u; the next u and memory, which go round. A
+                      // generator's only step goes to its noise, wherever u is
   PlanState finish;   // z, targets, u, factors -> z_adv, losses, the embedding
 
   Plans(const ProtectModels& models, const ProtectSettings& settings, int64_t batch)
@@ -193,9 +196,14 @@ std::shared_ptr<const Plan> Protector::Plans::Tracer::step() const {
     const TapeScope scope(tape);
     const Tensor losses = objective.loss(targets, in_feature_units(space, u));
     tape = fold_batch_norm(tape, std::span(&losses, 1));
-    // A sum, not a mean: a record's noise must not depend on its neighbours.
-    const Tensor grad = backward(tape, sum_all(losses), {u}, true)[0];
-    const UpdateRule::Step next = rule.step(space, z, u, grad, kept);
+    UpdateRule::Step next;
+    if (models.generator) {
+      next.u = models.generator->forward(z);
+    } else {
+      // A sum, not a mean: a record's noise must not depend on its neighbours.
+      const Tensor grad = backward(tape, sum_all(losses), {u}, true)[0];
+      next = rule.step(space, z, u, grad, kept);
+    }
     out = {losses, next.u};
     round.push_back({u, next.u});
     for (size_t m = 0; m < kept.size(); ++m) round.push_back({kept[m], next.memory[m]});

@@ -23,7 +23,8 @@ template <> const std::vector<Choice<Method>>& choices<Method>() {
                                                    {Method::fgsm, "fgsm"},
                                                    {Method::bim, "bim"},
                                                    {Method::mi_fgsm, "mi-fgsm"},
-                                                   {Method::adam, "adam"}};
+                                                   {Method::adam, "adam"},
+                                                   {Method::generator, "generator"}};
   return list;
 }
 template <> const std::vector<Choice<Norm>>& choices<Norm>() {
@@ -43,7 +44,9 @@ template <> const std::vector<Choice<Ensemble>>& choices<Ensemble>() {
 }
 // clang-format on
 
-int ProtectSettings::effective_steps() const { return steps.value_or(method == Method::fgsm ? 1 : 10); }
+int ProtectSettings::effective_steps() const {
+  return steps.value_or(method == Method::fgsm || method == Method::generator ? 1 : 10);
+}
 
 double ProtectSettings::effective_step_size() const {
   if (step_size > 0) return step_size;
@@ -56,6 +59,8 @@ double ProtectSettings::effective_step_size() const {
     case Method::pgd:
     case Method::adam:
       return 2.5 * epsilon / effective_steps();
+    case Method::generator:
+      break;
   }
   return 0;
 }
@@ -78,6 +83,11 @@ void ProtectSettings::check_valid() const {
   check(method != Method::fgsm || (t == 1 && step_size == 0),
         "fgsm is one step of length epsilon; it takes neither steps (", t, ") nor a step size (", step_size,
         ")");
+  check(method != Method::generator || (t == 1 && step_size == 0),
+        "a generator emits the noise in one pass; it takes neither steps (", t, ") nor a step size (",
+        step_size, ")");
+  check(method != Method::generator || batch_norm != BatchNormMode::batch,
+        "a generator's noise is each record's own; it does not go with batch norm by the batch");
   check(!keep_recognition || (*keep_recognition >= 0 && *keep_recognition <= 1),
         "the cosine to keep must lie between 0 and 1, not ", keep_recognition.value_or(0));
 }

@@ -22,7 +22,14 @@ enum class Loss {
   structure,  // the same, once every channel of every image has mean 0 and deviation 1
   identity,   // 1 - cosine of the recogniser's embeddings of the two images
 };
-enum class Method { pgd, fgsm, bim, mi_fgsm, adam };
+enum class Method {
+  pgd,
+  fgsm,
+  bim,
+  mi_fgsm,
+  adam,
+  generator,  // no ascent: a network trained to ascend emits the noise (advface/generator.h)
+};
 enum class Norm { linf, l2 };
 // What the shadow's batch norm normalises by: statistics as trained, those of the batch at hand (a record
 // then depends on its neighbours), or statistics estimated again on the features to be protected.
@@ -61,7 +68,7 @@ struct ProtectSettings {
   // Radius of the ball of noise: of a vector in the feature's units, of a map in deviations of each channel
   // (for L2 then the root mean square of these).
   double epsilon = 0.02;
-  std::optional<int> steps = {};  // gradient steps: 10, but 1 for fgsm, which takes no other number
+  std::optional<int> steps = {};  // gradient steps: 10; fgsm and generator take 1 and no other number
   double step_size = 0;           // 0 = by the method: see effective_step_size()
   uint64_t seed = 1;              // of the random start
   Objective objective = Objective::direct;

@@ -1,5 +1,5 @@
-// The training loop that decoders and recognisers share: epochs over shuffled rows, Adam on a one-cycle
-// schedule, validation after each epoch, checkpoints that go on to the very weights of an uninterrupted run.
+// The training loop that all networks share: epochs over shuffled rows, Adam on a one-cycle schedule,
+// validation after each epoch, checkpoints that go on to the very weights of an uninterrupted run.
 #pragma once
 #include <string>
 #include <utility>
@@ -22,7 +22,7 @@ struct TrainSettings {
 struct EpochResult {
   int epoch = 0;  // from 1
   double train_loss = 0, validation_loss = 0;
-  double validation_score = 0;  // SSIM for decoders, verification accuracy for recognisers: higher is better
+  double validation_score = 0;  // by the kind of network, e.g. SSIM for decoders: higher is better
   double seconds = 0;
 };
 

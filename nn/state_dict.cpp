@@ -3,6 +3,7 @@
 #include <set>
 
 #include "tensor/backend.h"
+#include "tensor/hash.h"
 #include "tensor/io/safetensors.h"
 
 namespace advf {
@@ -31,6 +32,16 @@ TensorMap to_map(const std::vector<Named>& targets) {
 }
 
 TensorMap state_dict(Module& module) { return to_map(module.state()); }
+
+std::string fingerprint(Module& module) {
+  uint64_t h = kFnvStart;
+  for (const auto& [name, tensor] : state_dict(module)) {
+    std::vector<std::byte> bytes(tensor.bytes());
+    if (!bytes.empty()) tensor.backend().copy_out(bytes.data(), tensor.raw(), bytes.size());
+    h = fnv1a(bytes, fnv1a(name, h));
+  }
+  return hex(h);
+}
 
 void load_named(const std::vector<Named>& targets, const TensorMap& tensors, const std::string& source) {
   std::string missing, unexpected, misfit;

@@ -16,6 +16,9 @@ using Metadata = std::map<std::string, std::string>;
 TensorMap state_dict(Module& module);
 TensorMap to_map(const std::vector<Named>& targets);
 
+// Tells weights apart: 16 hex digits (FNV-1a) of the names and values of the whole state.
+std::string fingerprint(Module& module);
+
 // Replaces the target tensors. Values are converted to the type that the target has (a whole-number target
 // needs a whole-number tensor) and copied to the current backend. `source` names the file in errors.
 void load_state_dict(Module& module, const TensorMap& tensors, const std::string& source);

@@ -62,6 +62,8 @@ BOOST_AUTO_TEST_CASE(every_program_explains_itself) {
                                                                 {"train", "attacker"},
                                                                 {"train", "recogniser"},
                                                                 {"train", "recalibrate"},
+                                                                {"train", "generator"},
+                                                                {"train", "adapter"},
                                                                 {"evaluate", ""},
                                                                 {"bench", ""},
                                                                 {"evaluate", "recognition"},

@@ -31,6 +31,15 @@ Args recogniser_call(const std::string& out) {
   return Args{"recogniser", "--out", out, "--epochs", "1", "--batch", "16"} + world().images() +
          ToyWorld::tiny_recogniser();
 }
+Args generator_call(const std::string& out) {
+  return Args{"generator", "--out", out, "--epochs", "1", "--batch", "16", "--width", "16"} +
+         world().images() + world().recogniser() + world().shadow();
+}
+Args adapter_call(const std::string& out) {
+  Args call = generator_call(out);
+  call[0] = "adapter";
+  return call;
+}
 Args recognition_call() {
   return Args{"recognition", "--images", world().at("faces/test/images"), "--pairs",
               world().at("faces/test/pairs.txt")} +
@@ -114,6 +123,12 @@ BOOST_AUTO_TEST_CASE(wrong_calls) {
        {"train", with(shadow_call(out), "--epochs", "0"), {"epochs", "0"}},
        {"train", with(shadow_call(out), "--batch", "1"), {"batch", "1"}},
        {"train", shadow_call(out) + Args{"--lr", "-0.1"}, {"rate", "-0.1"}},
+       {"train", with(generator_call(out), "--width", "5"), {"width", "5"}},
+       {"train", generator_call(out) + Args{"--blocks", "-1"}, {"blocks", "-1"}},
+       {"train", generator_call(out) + Args{"--method", "pgd"}, {"--method"}},
+       {"train", generator_call(out) + Args{"--features", "z.npy"}, {"--features", "--list"}},
+       {"train", with(adapter_call(out), "--batch", "1"), {"batch", "1"}},
+       {"train", adapter_call(out) + Args{"--method", "generator"}, {"--generator"}},
        {"train", shadow_call(out) + Args{"--split-seed", "-1"}, {"--split-seed", "-1"}},
        {"train", shadow_call(out) + Args{"--lr", "nan"}, {"rate", "nan"}},
        {"train", shadow_call(out) + Args{"--features", "f.npy"}, {"--features", "--list"}},
@@ -166,30 +181,36 @@ BOOST_AUTO_TEST_CASE(files_that_do_not_exist_and_folders) {
   const std::string out = dir / "out", missing = dir / "missing", folder = dir.path().string();
   const std::string no = "No such file", kind = "regular file";
   for (const auto& [path, why] : {std::pair{missing, no}, {folder, kind}}) {
-    refuse_all(dir,
-               {{"protect", with(protect_call(out), "--in", path), {path, why}},
-                {"protect", with(protect_call(out), "--shadow", path), {path, why}},
-                {"extract", with(extract_call(out), "--recogniser", path), {path, why}},
-                {"extract", extract_call(out) + Args{"--list", path}, {path, why}},
-                {"train", with(shadow_call(out), "--recogniser", path), {path, why}},
-                {"train",
-                 shadow_call(out) + Args{"--features", path, "--list", world().at("z.npy.txt")},
-                 {path, why}},
-                {"train", with(recogniser_call(out), "--list", path), {path, why}},
-                {"bench", {"--filter", "W3", "--facenet", path}, {path, why}},
-                {"evaluate", with(recognition_call(), "--pairs", path), {path, why}},
-                {"evaluate", with(recognition_call(), "--recogniser", path), {path, why}},
-                {"evaluate", with(reconstruction_call(), "--attacker", path), {path, why}},
-                {"inspect", {path + "/a.json"}, {path + "/a.json"}},
-                {"inspect", {path + "/a.onnx"}, {path + "/a.onnx"}},
-                {"inspect", {path + "/a.safetensors"}, {path + "/a.safetensors"}}},
-               1);
+    refuse_all(
+        dir,
+        {{"protect", with(protect_call(out), "--in", path), {path, why}},
+         {"protect", with(protect_call(out), "--shadow", path), {path, why}},
+         {"protect", protect_call(out) + Args{"--method", "generator", "--generator", path}, {path, why}},
+         {"train", with(generator_call(out), "--shadow", path), {path, why}},
+         {"extract", with(extract_call(out), "--recogniser", path), {path, why}},
+         {"extract", extract_call(out) + Args{"--list", path}, {path, why}},
+         {"train", with(shadow_call(out), "--recogniser", path), {path, why}},
+         {"train",
+          shadow_call(out) + Args{"--features", path, "--list", world().at("z.npy.txt")},
+          {path, why}},
+         {"train", with(recogniser_call(out), "--list", path), {path, why}},
+         {"bench", {"--filter", "W3", "--facenet", path}, {path, why}},
+         {"evaluate", with(recognition_call(), "--pairs", path), {path, why}},
+         {"evaluate", with(recognition_call(), "--recogniser", path), {path, why}},
+         {"evaluate", with(reconstruction_call(), "--attacker", path), {path, why}},
+         {"inspect", {path + "/a.json"}, {path + "/a.json"}},
+         {"inspect", {path + "/a.onnx"}, {path + "/a.onnx"}},
+         {"inspect", {path + "/a.safetensors"}, {path + "/a.safetensors"}}},
+        1);
     refuse_all(dir,
                {{"train", shadow_call(out) + Args{"--labels", path}, {path, why}},
                 {"train", recogniser_call(out) + Args{"--labels", path}, {path, why}},
                 {"train", attacker_call(out) + Args{"--shadow", path}, {path, why}},
                 {"train", shadow_call(out) + Args{"--resume"}, {out + ".checkpoint", no}},
                 {"evaluate", recognition_call() + Args{"--shadow", path}, {path, why}},
+                {"evaluate", recognition_call() + world().shadow() + Args{"--adapter", path}, {path, why}},
+                {"train", with(adapter_call(out), "--shadow", path), {path, why}},
+                {"train", generator_call(out) + Args{"--resume"}, {out + ".checkpoint", no}},
                 {"evaluate",
                  recognition_call() + Args{"--protected", path, "--protected-list", world().at("z.npy.txt")},
                  {path, why}},
@@ -228,6 +249,8 @@ BOOST_AUTO_TEST_CASE(outputs_that_cannot_be_written) {
                 {"train", shadow_call(out) + Args{"--samples", path}, {path}},
                 {"train", shadow_call(out) + Args{"--json", path}, {path}},
                 {"train", with(recogniser_call(out), "--out", path), {path}},
+                {"train", with(generator_call(out), "--out", path), {path}},
+                {"train", with(adapter_call(out), "--out", path), {path}},
                 {"evaluate", recognition_call() + Args{"--json", path}, {path}},
                 {"evaluate", reconstruction_call() + Args{"--sheet", path}, {path}},
                 {"inspect", {world().at("rec.json"), "--json", path}, {path}},

@@ -228,6 +228,137 @@ BOOST_AUTO_TEST_CASE(an_attacker_is_never_tested_on_people_it_was_trained_on) {
          1, {"older.safetensors", "people", "train it again"});
 }
 
+namespace {
+
+// Writes pairs of two people whom everybody was trained on; one of them.
+std::string pairs_of_trained_people(const std::string& path) {
+  const Labels labels = labels_from_folders(load_labels(world().at("faces/labels.csv")).files);
+  const Split split = split_by_identity(labels, 1);
+  std::set<std::string> seen;
+  for (size_t i = 0; seen.size() < 2; ++i) seen.insert(labels.identities[size_t(split.train[i])]);
+  const std::string a = *seen.begin(), b = *seen.rbegin();
+  std::string pairs = "2\t1\n";
+  for (int fold = 0; fold < 2; ++fold)
+    pairs += (fold ? a : b) + "\t1\t2\n" + a + "\t1\t" + b + "\t" + (fold ? "1" : "2") + "\n";
+  write_bytes(path, pairs);
+  return a;
+}
+
+}  // namespace
+
+// The same in recognition: the shadow was trained on people of the set that these pairs come from.
+BOOST_AUTO_TEST_CASE(recognition_is_never_measured_on_people_whom_the_shadow_saw) {
+  const TempDir dir;
+  const std::string a = pairs_of_trained_people(dir / "pairs.txt");
+  const Args call =
+      Args{"recognition", "--pairs", dir / "pairs.txt"} + world().images() + world().recogniser();
+  succeed("evaluate", call);  // raw features: nobody's shadow takes part
+  refuse(dir.path().string(), "evaluate", call + world().shadow(), 1, {"shadow.safetensors", "trained on", a},
+         Late::yes);
+  // Labels say who is on a picture, not the folder it lies in.
+  const Labels labels = load_labels(world().at("faces/labels.csv"));
+  std::string csv = "file,identity\n";
+  for (size_t i = 0; i < size_t(labels.size()); ++i)
+    csv += labels.files[i] + ",new" + labels.identities[i] + "\n";
+  write_bytes(dir / "labels.csv", csv);
+  succeed("evaluate", call + world().shadow() + Args{"--labels", dir / "labels.csv", "--steps", "1"});
+}
+
+// A generator at the embedding: trained, interrupted, used by every program that protects.
+BOOST_AUTO_TEST_CASE(a_generator_protects_in_one_pass) {
+  const TempDir dir;
+  const std::string folder = dir.path().string(), file = dir / "g.safetensors";
+  const Args ball = world().shadow() + Args{"--epsilon", "0.05"};
+  const Args train = Args{"generator", "--batch", "16", "--epochs", "8", "--width", "64"} + world().images() +
+                     world().recogniser() + ball;
+  succeed("train", train + Args{"--out", file, "--json", dir / "g.json"});
+  const json g = read_json(dir / "g.json");
+  BOOST_TEST(g["history"].size() == 8u);
+  BOOST_TEST(g["history"][7]["validation_gain"].get<double>() > 1.2, g["history"].dump());
+  BOOST_TEST(g["protection"]["method"] == "generator");
+  const std::string part = dir / "part";
+  Surroundings around;
+  around.interrupt_when = part + ".checkpoint";
+  BOOST_TEST(run_program("train", train + Args{"--out", part}, around).code == 130);
+  succeed("train", train + Args{"--out", part, "--resume", "--threads", "1"});
+  BOOST_TEST((read_bytes(part) == read_bytes(file)));
+
+  const Args use = ball + Args{"--method", "generator", "--generator", file};
+  const Args in{"--in", world().at("z.npy"), "--out"};
+  succeed("protect", in + Args{dir / "p", "--json", dir / "p.json", "--report", dir / "p.jsonl"} + use);
+  succeed("protect", in + Args{dir / "q", "--batch", "33", "--threads", "1", "--seed", "9"} + use);
+  BOOST_TEST((read_bytes(dir / "p") == read_bytes(dir / "q")));
+  const json p = read_json(dir / "p.json");
+  BOOST_TEST((p["generator"] == file && p["method"] == "generator" && p["steps"] == 1));
+  BOOST_TEST(p["mean_loss_after"].get<double>() > p["mean_loss_before"].get<double>());
+  BOOST_TEST(lines_of(read_bytes(dir / "p.jsonl")).size() == size_t(p["records"].get<int>()));
+  BOOST_TEST(recognition(use + Args{"--side", "both"})["protection"]["method"] == "generator");
+  const json r = reconstruction(world().images() + use + Args{"--attacker", world().at("raw.safetensors")});
+  std::set<std::string> features;
+  for (const json& row : r["rows"]) features.insert(row["features"]);
+  BOOST_TEST(features.contains("protected, epsilon 0.05, method generator"), r["rows"].dump());
+
+  const auto wrong = [&](const Args& options, int code, const std::vector<std::string>& words) {
+    refuse(folder, "protect", in + Args{dir / "no"} + world().shadow() + options, code, words);
+  };
+  const Args method{"--method", "generator"}, network{"--generator", file};
+  wrong(method + network, 1, {"g.safetensors", "epsilon 0.05", "epsilon 0.02"});
+  wrong(Args{"--epsilon", "0.05", "--norm", "l2"} + method + network, 1, {"g.safetensors", "linf", "l2"});
+  wrong(Args{"--epsilon", "0.05", "--steps", "3"} + method + network, 2, {"steps", "3"});
+  wrong(method, 2, {"--generator"});
+  wrong(network, 2, {"--method"});
+  wrong(method + Args{"--generator", world().at("shadow.safetensors")}, 1, {"shadow", "advface-generator-1"});
+  refuse(folder, "train", train + Args{"--out", dir / "no", "--steps", "3"}, 2, {"--steps"});
+  refuse(folder, "train", train + Args{"--out", dir / "no", "--bn", "batch"}, 2, {"batch"});
+  refuse(folder, "train", train + Args{"--out", dir / "no", "--blocks", "99"}, 2, {"99"});
+}
+
+// Online and offline in one call: protected features behind the adapter, everything else as without it.
+BOOST_AUTO_TEST_CASE(offline_accuracy_stands_beside_online_accuracy) {
+  const TempDir dir;
+  const std::string folder = dir.path().string(), file = dir / "a.safetensors";
+  const Args protection = world().shadow() + Args{"--epsilon", "0.3", "--steps", "2"};
+  succeed("train", Args{"adapter", "--batch", "16", "--epochs", "10", "--width", "64", "--out", file,
+                        "--json", dir / "a.json"} +
+                       world().images() + world().recogniser() + protection);
+  const json a = read_json(dir / "a.json");
+  BOOST_TEST(a["trained_on"] == "protected, epsilon 0.3");
+  BOOST_TEST(a["history"][9]["validation_cosine"].get<double>() >
+             a["validation_cosine_unaided"].get<double>() + 0.01);
+
+  std::map<std::string, json> offline;
+  for (const char* side : {"gallery", "both"}) {
+    const json without = recognition(protection + Args{"--side", side});
+    json with = recognition(protection + Args{"--side", side, "--adapter", file});
+    offline[side] = with["offline"];
+    BOOST_TEST(between(offline[side]["accuracy"]["mean"], 0.2, 1));
+    BOOST_TEST(offline[side]["adapter"] == file);
+    BOOST_TEST(offline[side]["operating_points"] != with["operating_points"]);
+    with.erase("offline");
+    BOOST_TEST(with == without);
+  }
+  // The raw side does not go through it.
+  BOOST_TEST(offline["gallery"]["operating_points"] != offline["both"]["operating_points"]);
+  // The same from a file.
+  succeed("extract", test_images() + world().recogniser() + Args{"--out", dir / "z.npy"});
+  succeed("protect", Args{"--in", dir / "z.npy", "--out", dir / "p.npy"} + protection);
+  const Args given{"--protected", dir / "p.npy", "--protected-list", dir / "z.npy.txt"};
+  BOOST_TEST(recognition(given + Args{"--adapter", file})["offline"] == offline["gallery"]);
+
+  const Args call = Args{"recognition", "--pairs", world().at("faces/test/pairs.txt"), "--adapter", file} +
+                    test_images() + world().recogniser();
+  refuse(folder, "evaluate", call, 2, {"--adapter", "--shadow"});
+  refuse(folder, "evaluate", call + world().shadow() + Args{"--epsilon", "0.1"}, 1,
+         {"a.safetensors", "epsilon 0.3", "epsilon 0.1"});
+  const std::string seen = pairs_of_trained_people(dir / "pairs.txt");
+  refuse(folder, "evaluate",
+         Args{"recognition", "--pairs", dir / "pairs.txt", "--adapter", file} + given + world().images() +
+             world().recogniser(),
+         1, {"a.safetensors", "trained on", seen});
+  refuse(folder, "train", Args{"adapter", "--out", dir / "no"} + world().images() + world().recogniser(), 2,
+         {"--shadow"});
+}
+
 BOOST_AUTO_TEST_CASE(thresholds_of_another_recogniser_or_rate_are_refused) {
   const TempDir dir;
   const std::string folder = dir.path().string(), file = dir / "r.json";

@@ -161,6 +161,35 @@ BOOST_AUTO_TEST_CASE(attack_and_evaluation_at_a_map) {
   BOOST_TEST(v["protection"]["norm"] == "l2");
 }
 
+// A generator and an adapter, which learns through the rest of the recogniser.
+BOOST_AUTO_TEST_CASE(networks_of_maps) {
+  const TempDir dir;
+  const Args data = world().images() + world().recogniser() + world().at_cut();
+  const Args net{"--batch", "16", "--width", "16", "--blocks", "1"};
+  const Args ball = world().unet() + Args{"--epsilon", "0.5"};
+  succeed("train", Args{"generator", "--epochs", "3", "--out", dir / "g", "--json", dir / "g.json"} + data +
+                       net + ball);
+  BOOST_TEST(read_json(dir / "g.json")["history"][2]["validation_gain"].get<double>() > 1);
+  const Args generated = ball + Args{"--method", "generator", "--generator", dir / "g"};
+  const Args bound = Args{"--keep-recognition", "0.99"} + world().recogniser();
+  succeed("protect", Args{"--in", world().at("maps.npy"), "--out", dir / "p", "--json", dir / "p.json"} +
+                         generated + bound);
+  BOOST_TEST(least(load_npy(dir / "p")) >= 0);
+  BOOST_TEST(read_json(dir / "p.json")["least_recognition_cosine"].get<double>() >= 0.99);
+
+  succeed("train", Args{"adapter", "--epochs", "4", "--out", dir / "a", "--json", dir / "a.json"} + data +
+                       net + generated);
+  const json a = read_json(dir / "a.json");
+  BOOST_TEST(a["trained_on"] == "protected, epsilon 0.5, method generator");
+  BOOST_TEST(a["history"][3]["validation_cosine"].get<double>() >
+             a["validation_cosine_unaided"].get<double>());
+  succeed("evaluate",
+          Args{"recognition", "--images", world().at("faces/test/images"), "--pairs",
+               world().at("faces/test/pairs.txt"), "--json", dir / "v.json", "--adapter", dir / "a"} +
+              world().recogniser() + world().at_cut() + generated);
+  BOOST_TEST(read_json(dir / "v.json")["offline"]["accuracy"]["mean"].is_number());
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
   const TempDir dir;
   const std::string folder = dir.path().string(), out = dir / "out";

@@ -62,6 +62,13 @@ std::vector<E> all() {
   return list;
 }
 
+// The methods that climb; a generator needs a network (test_feature_nets.cpp).
+std::vector<Method> ascents() {
+  std::vector<Method> list = all<Method>();
+  std::erase(list, Method::generator);
+  return list;
+}
+
 std::vector<ProtectSettings> every_setting() {
   std::vector<ProtectSettings> list;
   for (Objective objective : all<Objective>())
@@ -71,7 +78,7 @@ std::vector<ProtectSettings> every_setting() {
       s.loss = loss;
       list.push_back(s);
     }
-  for (Method method : all<Method>())
+  for (Method method : ascents())
     for (Norm norm : all<Norm>()) {
       ProtectSettings s{.epsilon = norm == Norm::l2 ? 0.3 : 0.1, .seed = 3};
       s.method = method;
@@ -128,7 +135,7 @@ BOOST_AUTO_TEST_CASE(noise_stays_where_it_may) {
   for (const char* cut : {"e", "p", "c"}) {
     const Scene scene(cut);
     const Tensor deviation = scene.shadows[0]->statistics().feature_std;
-    for (Method method : all<Method>())
+    for (Method method : ascents())
       for (Norm norm : all<Norm>()) {
         ProtectSettings s{.epsilon = 0.2, .seed = 4};
         s.method = method;

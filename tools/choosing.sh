@@ -26,8 +26,7 @@ done
 [ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
 mkdir -p "$out"
 
-photos=(--images "$shared/data/celeba/images" --eyes 34.5,55.5,54,55.5)
-faces=("${photos[@]}" --labels "$shared/data/celeba/labels.csv")
+faces=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes 34.5,55.5,54,55.5)
 lfw=(--images "$shared/data/lfw/images" --eyes 71,79.5,114,79.5)
 facenet=$shared/models/facenet_casia_160.json
 mobile=$shared/models/mobilefacenet_112.json
@@ -74,7 +73,7 @@ setting() {
   evaluate "$row.json" reconstruction "${faces[@]}" "${few[@]}" --cache "$out/cache" --part validation --limit "$scored" \
     "${attackers[@]}" "${protection[@]}" "${thresholds[@]}" --scores "$row.tsv" --sheet "$row.png"
   [ -f "$dir/thresholds.json" ] || cp "$row.json" "$dir/thresholds.json"
-  evaluate "$row.recognition.json" recognition "${photos[@]}" "${few[@]}" --cache "$out/cache" --pairs "$dir/$pairs" \
+  evaluate "$row.recognition.json" recognition "${faces[@]}" "${few[@]}" --cache "$out/cache" --pairs "$dir/$pairs" \
     "${protection[@]}" --side gallery
 }
 # grid "OBJECTIVE..." EPSILON... : objectives x batch-norm modes.

@@ -10,7 +10,7 @@ struct RecognitionOptions {
   Common common;
   FaceOptions faces;
   ProtectOptions protect;
-  std::string pairs, protected_file, protected_list, side = "gallery";
+  std::string pairs, protected_file, protected_list, adapter, side = "gallery";
 };
 CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& options);
 int evaluate_recognition(RecognitionOptions& options);

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <unordered_map>
 
+#include "advface/adapter.h"
 #include "advface/metrics.h"
 #include "tools/evaluate.h"
 #include "tools/progress.h"
@@ -25,14 +26,17 @@ std::string find_file(const std::string& folder, const std::string& name) {
 // Features of the files that the pairs name, protected or not, as embeddings.
 struct Embeddings {
   std::unordered_map<std::string, int64_t> row;
-  Tensor raw, guarded;  // guarded is undefined without protection
+  Tensor raw, guarded;  // guarded is undefined without protection,
+  Tensor adapted;       // and adapted, of protected features behind the adapter, without one
 };
 
-Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, const std::string& cut) {
+Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, const std::string& cut,
+                  Adapter* adapter = nullptr) {
   constexpr int64_t kBatch = 64;
   std::vector<float> values;
   for (int64_t begin = 0; begin < features.count(); begin += kBatch) {
-    const Tensor rows = features.range(begin, std::min(features.count(), begin + kBatch));
+    Tensor rows = features.range(begin, std::min(features.count(), begin + kBatch));
+    if (adapter) rows = adapter->forward(rows);
     const auto part = recogniser.embed_from(rows, cut).to_vector<float>();
     values.insert(values.end(), part.begin(), part.end());
   }
@@ -97,9 +101,27 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
       *name = it->second;
     }
   std::sort(names.begin(), names.end());
+  const std::string cut = o.faces.cut_of(recogniser);
+  const Shape& row = recogniser.feature_shape(cut);
+  std::optional<Protection> protection;
+  std::unique_ptr<Adapter> adapter;
+  if (o.protect.asked()) {
+    o.protect.settings.seed = o.common.seed;
+    protection.emplace(o.protect, &recogniser, row, o.faces.recogniser);
+  }
+  if (!o.adapter.empty()) {
+    adapter = Adapter::load(o.adapter);
+    adapter->check_fits(row, recogniser.fingerprint(), cut, o.faces.recogniser);
+    // What a file of protected features was protected with, only its owner knows.
+    if (protection) adapter->check_trained_on("protected, " + o.protect.settings.summary());
+  }
+  if (protection || adapter) {
+    const std::vector<std::string> people = o.faces.labels_of(names).identities;
+    if (protection) protection->check_never_saw(people);
+    if (adapter) adapter->check_never_saw(people);
+  }
   FaceSource faces(o.faces.images, names);
   faces.set_max_broken_share(o.faces.max_broken);
-  const std::string cut = o.faces.cut_of(recogniser);
   const FeatureSet set = extract(o.faces, recogniser, cut, faces);
   check(!set.indices.empty(), o.faces.images, ": no image could be read");
   Embeddings e;
@@ -110,17 +132,16 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
   }
   e.raw = embed_rows(recogniser, set.features, cut);
   FeatureRows guarded;
-  if (o.protect.asked()) {
-    o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+  if (protection) {
     const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
-                                            protection.info().spec.image_size);
-    guarded = protected_rows(protection, set.features, record_numbers(o, files), photographs,
+                                            protection->info().spec.image_size);
+    guarded = protected_rows(*protection, set.features, record_numbers(o, files), photographs,
                              o.faces.memory_mib << 20);
   } else if (!o.protected_file.empty()) {
     guarded = given_rows(o, files, set.features.row());
   }
   if (guarded.count() > 0) e.guarded = embed_rows(recogniser, guarded, cut);
+  if (adapter) e.adapted = embed_rows(recogniser, guarded, cut, adapter.get());
   return e;
 }
 
@@ -137,56 +158,80 @@ nlohmann::json operating_point(const std::vector<ScoredPair>& scores, double far
   return {{"tar", p.tar()}, {"far", p.far()}, {"threshold", p.threshold}};
 }
 
+// Pairs whose images were read, scored.
+std::vector<ScoredPair> score(const PairList& pairs, const Embeddings& e, const Tensor& gallery,
+                              const Tensor& probe) {
+  std::vector<ScoredPair> scores;
+  for (const Pair& p : pairs.pairs) {
+    const auto a = e.row.find(p.a), b = e.row.find(p.b);
+    if (a != e.row.end() && b != e.row.end())
+      scores.push_back({dot(gallery, a->second, probe, b->second), p.genuine, p.fold});
+  }
+  return scores;
+}
+
+nlohmann::json measure(const std::vector<ScoredPair>& scores) {
+  const FoldAccuracy accuracy = fold_accuracy(scores);
+  const nlohmann::json points = {{"1e-2", operating_point(scores, 1e-2)},
+                                 {"1e-3", operating_point(scores, 1e-3)}};
+  return {{"accuracy", {{"mean", accuracy.mean}, {"std", accuracy.deviation}}},
+          {"tar_at_far", {{"1e-2", points["1e-2"]["tar"]}, {"1e-3", points["1e-3"]["tar"]}}},
+          {"operating_points", points},
+          {"eer", equal_error_rate(scores)}};
+}
+
+void print(const nlohmann::json& m, size_t pairs, const std::string& side) {
+  const nlohmann::json &accuracy = m["accuracy"], &tar = m["tar_at_far"];
+  std::printf(
+      "accuracy %.4f +- %.4f   TAR@FAR 1e-2 %.4f   1e-3 %.4f   EER %.4f   (%zu pairs, protected: %s)\n",
+      accuracy["mean"].get<double>(), accuracy["std"].get<double>(), tar["1e-2"].get<double>(),
+      tar["1e-3"].get<double>(), m["eer"].get<double>(), pairs, side.c_str());
+}
+
+void check_options(const RecognitionOptions& o) {
+  o.protect.check_valid();
+  o.faces.eye_centres();  // judged before the work
+  as_usage([&] {
+    check(o.adapter.empty() || o.protect.asked() || !o.protected_file.empty(),
+          "--adapter reads protected features: give --shadow or --protected");
+  });
+}
+
 }  // namespace
 
 int evaluate_recognition(RecognitionOptions& o) {
   o.common.activate();
   install_interrupt_handler();
-  o.protect.check_valid();
-  o.faces.eye_centres();  // judged before the work
+  check_options(o);
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   PairList pairs = load_pairs(o.pairs);
   const Embeddings e = embed_pairs(o, recogniser, pairs);
   const bool guarded = e.guarded.defined();
-  const Tensor& gallery = guarded && o.side != "probe" ? e.guarded : e.raw;
-  const Tensor& probe = guarded && o.side != "gallery" ? e.guarded : e.raw;
-
-  std::vector<ScoredPair> scores;
-  int64_t lost = 0;
-  for (const Pair& p : pairs.pairs) {
-    const auto a = e.row.find(p.a), b = e.row.find(p.b);
-    if (a == e.row.end() || b == e.row.end()) {
-      ++lost;
-      continue;
-    }
-    scores.push_back({dot(gallery, a->second, probe, b->second), p.genuine, p.fold});
-  }
-  const FoldAccuracy accuracy = fold_accuracy(scores);
-  const double eer = equal_error_rate(scores);
+  const auto scored = [&](const Tensor& stored) {
+    return score(pairs, e, guarded && o.side != "probe" ? stored : e.raw,
+                 guarded && o.side != "gallery" ? stored : e.raw);
+  };
+  const std::vector<ScoredPair> scores = scored(e.guarded);
+  const size_t lost = pairs.pairs.size() - scores.size();
   const std::string side = guarded ? o.side : "none";
-  nlohmann::json tar;
-  for (const auto& [name, far] : {std::pair{"1e-2", 1e-2}, std::pair{"1e-3", 1e-3}})
-    tar[name] = operating_point(scores, far);
-  nlohmann::json result = {{"accuracy", {{"mean", accuracy.mean}, {"std", accuracy.deviation}}},
-                           {"tar_at_far", {{"1e-2", tar["1e-2"]["tar"]}, {"1e-3", tar["1e-3"]["tar"]}}},
-                           {"operating_points", tar},
-                           {"eer", eer},
-                           {"pairs", scores.size()},
-                           {"pairs_left_out", lost},
-                           {"protected", side},
-                           {"recogniser", o.faces.recogniser},
-                           {"cut", o.faces.cut_of(recogniser)}};
+  nlohmann::json result = measure(scores);
+  result.update({{"pairs", scores.size()},
+                 {"pairs_left_out", lost},
+                 {"protected", side},
+                 {"recogniser", o.faces.recogniser},
+                 {"cut", o.faces.cut_of(recogniser)}});
   if (guarded && o.protect.asked()) {
     result["epsilon"] = o.protect.settings.epsilon;
     result["protection"] = settings_json(o.protect.settings);
   }
+  if (e.adapted.defined()) {
+    result["offline"] = measure(scored(e.adapted));
+    result["offline"]["adapter"] = o.adapter;
+  }
   o.common.write_json(result);
-  std::printf(
-      "accuracy %.4f +- %.4f   TAR@FAR 1e-2 %.4f   1e-3 %.4f   EER %.4f   (%zu pairs, protected: %s)\n",
-      accuracy.mean, accuracy.deviation, tar["1e-2"]["tar"].get<double>(), tar["1e-3"]["tar"].get<double>(),
-      eer, scores.size(), side.c_str());
-  if (lost > 0)
-    std::printf("%lld pairs left out because an image could not be read\n", static_cast<long long>(lost));
+  print(result, scores.size(), side);
+  if (e.adapted.defined()) print(result["offline"], scores.size(), side + ", offline: behind " + o.adapter);
+  if (lost > 0) std::printf("%zu pairs left out because an image could not be read\n", lost);
   return 0;
 }
 
@@ -194,6 +239,7 @@ CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& o) {
   CLI::App* sub =
       app.add_subcommand("recognition", "verification accuracy on a list of pairs (LFW protocol)");
   o.faces.add_to(*sub);
+  o.faces.add_labels_to(*sub);
   sub->add_option("--pairs", o.pairs, "pairs: LFW's pairs.txt, or CSV (a,b,genuine,fold)")->required();
   o.protect.add_to(*sub, "Protection");
   CLI::Option* file =
@@ -205,6 +251,9 @@ CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& o) {
                           ->needs(file)
                           ->group("Protection");
   file->needs(list);
+  sub->add_option("--adapter", o.adapter,
+                  "also measure offline mode: protected features go through this adapter first")
+      ->group("Protection");
   sub->add_option("--side", o.side, "which side of a pair is protected: gallery, probe or both")
       ->capture_default_str()
       ->check(CLI::IsMember({"gallery", "probe", "both"}))

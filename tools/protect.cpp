@@ -136,6 +136,7 @@ int protect_file(Options& o) {
                  {"seconds", progress.seconds()},
                  {"features_per_second", double(reader.rows()) / std::max(progress.seconds(), 1e-9)},
                  {"peak_memory_bytes", peak_memory_bytes()}});
+  if (!o.protect.generator.empty()) result["generator"] = o.protect.generator;
   if (settings.keep_recognition)
     result.update({{"mean_recognition_cosine", totals.mean(totals.sum.recognition)},
                    {"least_recognition_cosine", totals.least},

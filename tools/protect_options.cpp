@@ -49,6 +49,9 @@ void ProtectOptions::add_to(CLI::App& app, const std::string& group, bool requir
   add(add_choice(app, "--objective", settings.objective, "what the noise drives apart"));
   add(add_choice(app, "--loss", settings.loss, "how the distance of two images is measured"));
   add(add_choice(app, "--method", settings.method, "how the noise is found"));
+  add(app.add_option("--generator", generator,
+                     "network that emits the noise in one pass, for --method generator; what it was trained "
+                     "for must be asked for"));
   add(add_choice(app, "--norm", settings.norm, "of the ball (for l2 on the sphere: the cap) of noise"));
   add(add_choice(app, "--bn", settings.batch_norm, "what the shadow's batch norm normalises by"));
   add(add_choice(app, "--ensemble", settings.ensemble, "of several shadows: their mean loss, or the least"));
@@ -60,6 +63,8 @@ void ProtectOptions::add_to(CLI::App& app, const std::string& group, bool requir
 void ProtectOptions::check_valid() const {
   as_usage([&] {
     settings.check_valid();
+    check((settings.method == Method::generator) == !generator.empty(),
+          "--method generator and --generator FILE go together");
     for (size_t i = 0; i < shadows.size(); ++i)
       for (size_t j = 0; j < i; ++j) check(shadows[i] != shadows[j], "--shadow names ", shadows[i], " twice");
   });
@@ -72,6 +77,7 @@ Protection::Protection(const ProtectOptions& options, const Recogniser* recognis
     shadows_.push_back(Decoder::load(path));
     shadows_.back()->check_fits(row, "", "", what);
   }
+  if (!options.generator.empty()) generator_ = Generator::load(options.generator);
   // What is missing on the command line is a usage error; what does not fit is a failure.
   const bool embedding = info().domain == FeatureDomain::sphere;
   as_usage([&] {
@@ -84,11 +90,14 @@ Protection::Protection(const ProtectOptions& options, const Recogniser* recognis
 ProtectModels Protection::models() const {
   std::vector<Decoder*> list;
   for (const auto& shadow : shadows_) list.push_back(shadow.get());
-  return {list, recogniser_};
+  ProtectModels models(list, recogniser_);
+  models.generator = generator_.get();
+  return models;
 }
 
 void Protection::check_never_saw(const std::vector<std::string>& identities) const {
   for (const auto& shadow : shadows_) shadow->check_never_saw(identities);
+  if (generator_) generator_->check_never_saw(identities);
 }
 
 void Protection::recalibrate(int64_t rows, const std::function<Tensor(int64_t begin, int64_t end)>& read) {

@@ -8,6 +8,7 @@
 
 #include "advface/faces.h"
 #include "advface/feature_rows.h"
+#include "advface/generator.h"
 #include "advface/protect.h"
 #include "tools/cli.h"
 
@@ -17,6 +18,7 @@ namespace advf::tools {
 // that protects.
 struct ProtectOptions {
   std::vector<std::string> shadows;
+  std::string generator;  // for --method generator
   ProtectSettings settings;
 
   // required: the program does nothing else; otherwise nothing is protected without a shadow, and the other
@@ -39,7 +41,7 @@ class Protection {
   bool needs_photographs() const { return settings_.objective == Objective::original; }
   ProtectModels models() const;
   void set_epsilon(double epsilon) { settings_.epsilon = epsilon; }
-  // Throws Error, naming the shadow, where one was trained on any of these people.
+  // Throws Error, naming the network, where one was trained on any of these people.
   void check_never_saw(const std::vector<std::string>& identities) const;
   // With --bn recalibrated: the shadows' batch norm, on these features. Otherwise nothing.
   void recalibrate(int64_t rows, const std::function<Tensor(int64_t begin, int64_t end)>& read);
@@ -47,6 +49,7 @@ class Protection {
  private:
   ProtectSettings settings_;
   std::vector<std::unique_ptr<Decoder>> shadows_;
+  std::unique_ptr<Generator> generator_;
   const Recogniser* recogniser_;
 };
 

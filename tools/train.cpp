@@ -1,4 +1,4 @@
-// advface-train: the shadow model, attackers and recognisers.
+// advface-train: the shadow model, attackers, generators, adapters and recognisers.
 #include <iostream>
 
 #include "tools/train.h"
@@ -6,7 +6,8 @@
 using namespace advf::tools;
 
 int main(int argc, char** argv) {
-  CLI::App app("Trains shadow models, attackers and small recognisers.", "advface-train");
+  CLI::App app("Trains shadow models, attackers, generators of noise, adapters and small recognisers.",
+               "advface-train");
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
@@ -15,6 +16,8 @@ int main(int argc, char** argv) {
       "    --eyes 34.5,55.5,54,55.5 --decoder deconv --out shadow.safetensors\n"
       "  advface-train attacker ... --decoder resup --shadow shadow.safetensors --epsilon 0.04 --out "
       "adaptive.safetensors\n"
+      "  advface-train generator ... --shadow shadow.safetensors --epsilon 0.04 --out generator.safetensors\n"
+      "  advface-train adapter ... --shadow shadow.safetensors --epsilon 0.04 --out adapter.safetensors\n"
       "  advface-train recogniser --images faces --out recogniser.json");
   DecoderOptions shadow, attacker;
   auto* shadow_app =
@@ -22,6 +25,9 @@ int main(int argc, char** argv) {
   auto* attacker_app = add_decoder_verb(
       app, "attacker", "trains an attacker: on raw features, or (adaptive) on protected ones", attacker,
       true);
+  FeatureNetOptions generator, adapter;
+  auto* generator_app = add_generator_verb(app, generator);
+  auto* adapter_app = add_adapter_verb(app, adapter);
   RecogniserOptions recogniser;
   add_recogniser_verb(app, recogniser);
   RecalibrateOptions recalibration;
@@ -29,6 +35,8 @@ int main(int argc, char** argv) {
   return run(app, argc, argv, [&] {
     if (*shadow_app) return train_decoder(shadow);
     if (*attacker_app) return train_decoder(attacker);
+    if (*generator_app) return train_generator(generator);
+    if (*adapter_app) return train_adapter(adapter);
     if (*recalibrate_app) return recalibrate_decoder(recalibration);
     return train_recogniser(recogniser);
   });

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 
+#include "advface/provenance.h"
 #include "advface/train_decoder.h"
 #include "advface/train_recogniser.h"
 #include "tools/cli.h"
@@ -10,20 +11,41 @@
 
 namespace advf::tools {
 
+struct SplitOptions {
+  uint64_t seed = 1;
+  int64_t limit = 0;  // images to train on; 0: all
+  void add_to(CLI::App& app);
+};
+
 struct DecoderOptions {
   Common common;
   FaceOptions faces;
   ProtectOptions protect;
   TrainSettings settings;
   std::string decoder, features, from, out, samples;
-  int64_t limit = 0;
   int image_size = 64;
-  uint64_t split_seed = 1;
+  SplitOptions split;
   bool resume = false;
 };
 CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::string& help,
                            DecoderOptions& options, bool may_protect);
 int train_decoder(DecoderOptions& options);
+
+// Networks from features to features: what both verbs take.
+struct FeatureNetOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectOptions protect;
+  TrainSettings settings{.epochs = 20, .learning_rate = 1e-3};
+  std::string features, out;
+  int width = 0, blocks = 2;  // width 0: as usual
+  SplitOptions split;
+  bool resume = false;
+};
+CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& options);
+int train_generator(FeatureNetOptions& options);
+CLI::App* add_adapter_verb(CLI::App& app, FeatureNetOptions& options);
+int train_adapter(FeatureNetOptions& options);
 
 struct RecalibrateOptions {
   Common common;
@@ -44,6 +66,22 @@ struct RecogniserOptions {
 };
 CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& options);
 int train_recogniser(RecogniserOptions& options);
+
+// A set to train on, split by person: whom a network is trained on goes into its file.
+struct TrainingSet {
+  FeatureSet set;                // of the training and the validation people: raw, or of a file
+  std::vector<int64_t> records;  // row -> row of the whole set, by which a record's noise is keyed
+  Provenance provenance;         // trained_on: "raw", or the file
+  Split split;                   // of the set's rows
+  size_t test_images = 0;        // left alone
+};
+// features: a file of them, one row for each line of --list; empty: they are extracted.
+TrainingSet open_training_set(const FaceOptions& options, const std::string& features,
+                              const SplitOptions& split, const Recogniser& recogniser, FaceSource& faces);
+// The set's features, protected.
+FeatureRows protected_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
+                          const Recogniser& recogniser, FaceSource& faces, const TrainingSet& source);
+void print_split(const TrainingSet& source);
 
 // Options of TrainSettings.
 void add_training_options(CLI::App& app, TrainSettings& settings);

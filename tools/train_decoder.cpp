@@ -1,10 +1,7 @@
 // advface-train shadow | attacker: one loop, on raw features, on features protected here, or on a given file.
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 #include <iterator>
-#include <numeric>
-#include <set>
 
 #include "nn/state_dict.h"
 #include "tensor/io/grid.h"
@@ -16,82 +13,24 @@ namespace {
 
 constexpr int64_t kSampleColumns = 10;
 
-// What is trained on and validated on: rows and the images that they belong to.
 struct Job {
+  TrainingSet source;
   DecoderInfo info;
-  std::vector<int64_t> indices;  // row -> image of the source
-  DecoderData data;              // but for the faces
-  std::vector<int64_t> records;  // row -> row of the whole set, by which its noise is keyed
-  size_t test_images = 0;        // left alone
+  DecoderData data;
 };
 
-// A file of features has one row per line of --list, and nobody may guess which image is which.
-FeatureSet given_features(const DecoderOptions& o, const FaceSource& faces) {
-  FeatureSet set;
-  set.features = FeatureRows::open(o.features);
-  check(set.features.count() == faces.size(), o.features, " has shape ", set.features.shape(), ", but ",
-        o.faces.list, " names ", faces.size(), " files");
-  set.indices.resize(size_t(faces.size()));
-  std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
-  return set;
-}
-
-// The first --limit of them, and validation people in proportion.
-void limit(const DecoderOptions& o, Split& split) {
-  if (o.limit == 0 || o.limit >= int64_t(split.train.size())) return;
-  const double share = double(o.limit) / double(split.train.size());
-  split.train.resize(size_t(o.limit));
-  split.validation.resize(size_t(std::ceil(share * double(split.validation.size()))));
-}
-
-// Keeps the rows of the training and the validation people: nobody else is protected or read.
-Job split_rows(const DecoderOptions& o, FeatureSet& set, const FaceSource& faces) {
-  std::vector<std::string> files;
-  for (int64_t i : set.indices) files.push_back(faces.name(i));
-  const Labels labels = o.faces.labels_of(files);
-  Split split = split_by_identity(labels, o.split_seed);
-  limit(o, split);
-  Job job;
-  job.test_images = split.test.size();
-  std::set<int64_t> people;
-  for (int64_t r : split.train) people.insert(person_key(labels.identities[size_t(r)]));
-  job.info.people.assign(people.begin(), people.end());
-  job.info.split_seed = o.split_seed;
-  std::vector<int64_t> used = split.train;
-  used.insert(used.end(), split.validation.begin(), split.validation.end());
-  std::sort(used.begin(), used.end());
-  const auto position = [&](int64_t row) {
-    return std::lower_bound(used.begin(), used.end(), row) - used.begin();
-  };
-  for (int64_t r : split.train) job.data.train.push_back(position(r));
-  for (int64_t r : split.validation) job.data.validation.push_back(position(r));
-  for (int64_t r : used) job.indices.push_back(set.indices[size_t(r)]);
-  job.data.features = set.features.selected(used);
-  job.records = std::move(used);
-  return job;
-}
-
 Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) {
-  const std::string cut = o.faces.cut_of(recogniser);
-  FeatureSet set = o.features.empty() ? extract(o.faces, recogniser, cut, faces) : given_features(o, faces);
-  const Shape row = set.features.row();
-  check(row == recogniser.feature_shape(cut), o.features, ": rows of shape ", row, ", but ",
-        o.faces.recogniser, " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
-  Job job = split_rows(o, set, faces);
-  job.info.trained_on = o.features.empty() ? "raw" : o.features;
+  Job job;
+  job.source = open_training_set(o.faces, o.features, o.split, recogniser, faces);
+  job.data.features = job.source.set.features;
+  static_cast<Provenance&>(job.info) = job.source.provenance;
   if (o.protect.asked()) {
-    o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, row, o.faces.recogniser);
-    const auto photographs = photographs_of(faces, job.indices, crop_for(recogniser, o.faces.eye_centres()),
-                                            protection.info().spec.image_size);
-    job.data.features =
-        protected_rows(protection, job.data.features, job.records, photographs, o.faces.memory_mib << 20);
+    job.data.features = protected_set(o.protect, o.common, o.faces, recogniser, faces, job.source);
     job.info.trained_on = "protected, " + o.protect.settings.summary();
   }
-  job.info.spec = {o.decoder, row, o.image_size};
-  job.info.cut = cut;
-  job.info.recogniser = recogniser.fingerprint();
-  job.info.domain = recogniser.domain(cut);
+  job.info.spec = {o.decoder, job.data.features.row(), o.image_size};
+  job.data.train = job.source.split.train;
+  job.data.validation = job.source.split.validation;
   return job;
 }
 
@@ -151,11 +90,10 @@ int train_decoder(DecoderOptions& o) {
   Job job = prepare(o, recogniser, faces);
 
   std::cerr << "reading faces\n";
-  const FaceCache cache(faces, job.indices, crop_for(recogniser, eyes), o.image_size);
-  check(cache.count() == int64_t(job.indices.size()), "some images became unreadable; run again");
+  const FaceCache cache(faces, job.source.set.indices, crop_for(recogniser, eyes), o.image_size);
+  check(cache.count() == job.data.features.count(), "some images became unreadable; run again");
   job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
-  std::cerr << job.data.train.size() << " images to train on, " << job.data.validation.size()
-            << " to validate on, " << job.test_images << " left for tests; no person in two of them\n";
+  print_split(job.source);
 
   const std::unique_ptr<Decoder> first = first_decoder(o, job);
   Decoder& decoder = *first;
@@ -192,18 +130,11 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   sub->add_option("--image-size", o.image_size, "side of the decoded images in pixels")
       ->capture_default_str();
   add_training_options(*sub, o.settings);
-  sub->add_option("--limit", o.limit, "train on at most this many images, the first ones; 0 = all")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  sub->add_option("--from", o.from, "go on from the weights of this decoder, of the same architecture");
   CLI::Option* features =
       sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
           ->needs(sub->get_option("--list"));
-  sub->add_option("--split-seed", o.split_seed,
-                  "of the split by person: 80 % training, 10 % validation, 10 % test")
-      ->capture_default_str()
-      ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
-      ->check(CLI::NonNegativeNumber);
+  o.split.add_to(*sub);
+  sub->add_option("--from", o.from, "go on from the weights of this decoder, of the same architecture");
   sub->add_option("--out", o.out, "where the decoder goes (.safetensors)")->required();
   sub->add_option("--samples", o.samples, "picture of samples after each epoch (default: OUT.png)");
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");

@@ -1,12 +1,108 @@
-// What the verbs of advface-train share: settings, the loop with its progress and checkpoints, the curve.
+// What the verbs of advface-train share: the set split by person, settings, the loop with its progress and
+// checkpoints, the curve.
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
+#include <numeric>
+#include <set>
 
 #include "tensor/io/grid.h"
 #include "tools/progress.h"
 #include "tools/train.h"
 
 namespace advf::tools {
+
+namespace {
+
+// A file of features has one row per line of --list, and nobody may guess which image is which.
+FeatureSet given_features(const std::string& path, const FaceOptions& options, const FaceSource& faces) {
+  FeatureSet set;
+  set.features = FeatureRows::open(path);
+  check(set.features.count() == faces.size(), path, " has shape ", set.features.shape(), ", but ",
+        options.list, " names ", faces.size(), " files");
+  set.indices.resize(size_t(faces.size()));
+  std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
+  return set;
+}
+
+// The first `limit` images to train on, and validation people in proportion.
+void cut_short(Split& split, int64_t limit) {
+  if (limit == 0 || limit >= int64_t(split.train.size())) return;
+  const double share = double(limit) / double(split.train.size());
+  split.train.resize(size_t(limit));
+  split.validation.resize(size_t(std::ceil(share * double(split.validation.size()))));
+}
+
+// Keeps the rows of the split's training and validation people, in order: nobody else is protected or read.
+void keep_used(TrainingSet& s) {
+  s.records = s.split.train;
+  s.records.insert(s.records.end(), s.split.validation.begin(), s.split.validation.end());
+  std::sort(s.records.begin(), s.records.end());
+  for (std::vector<int64_t>* part : {&s.split.train, &s.split.validation})
+    for (int64_t& row : *part)
+      row = std::lower_bound(s.records.begin(), s.records.end(), row) - s.records.begin();
+  std::vector<int64_t> indices;
+  for (int64_t row : s.records) indices.push_back(s.set.indices[size_t(row)]);
+  s.set = {std::move(indices), s.set.features.selected(s.records)};
+  s.test_images = s.split.test.size();
+  s.split.test.clear();
+}
+
+}  // namespace
+
+TrainingSet open_training_set(const FaceOptions& options, const std::string& features,
+                              const SplitOptions& split, const Recogniser& recogniser, FaceSource& faces) {
+  const std::string cut = options.cut_of(recogniser);
+  TrainingSet result;
+  result.set =
+      features.empty() ? extract(options, recogniser, cut, faces) : given_features(features, options, faces);
+  const Shape row = result.set.features.row();
+  check(row == recogniser.feature_shape(cut), features, ": rows of shape ", row, ", but ", options.recogniser,
+        " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
+  std::vector<std::string> files;
+  for (int64_t i : result.set.indices) files.push_back(faces.name(i));
+  const Labels labels = options.labels_of(files);
+  result.split = split_by_identity(labels, split.seed);
+  cut_short(result.split, split.limit);
+  std::set<int64_t> people;
+  for (int64_t r : result.split.train) people.insert(person_key(labels.identities[size_t(r)]));
+  Provenance& from = result.provenance;
+  from.cut = cut;
+  from.recogniser = recogniser.fingerprint();
+  from.trained_on = features.empty() ? "raw" : features;
+  from.domain = recogniser.domain(cut);
+  from.split_seed = split.seed;
+  from.people.assign(people.begin(), people.end());
+  keep_used(result);
+  return result;
+}
+
+FeatureRows protected_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
+                          const Recogniser& recogniser, FaceSource& faces, const TrainingSet& source) {
+  options.settings.seed = common.seed;
+  Protection protection(options, &recogniser, source.set.features.row(), face_options.recogniser);
+  const auto photographs =
+      photographs_of(faces, source.set.indices, crop_for(recogniser, face_options.eye_centres()),
+                     protection.info().spec.image_size);
+  return protected_rows(protection, source.set.features, source.records, photographs,
+                        face_options.memory_mib << 20);
+}
+
+void SplitOptions::add_to(CLI::App& app) {
+  app.add_option("--split-seed", seed, "of the split by person: 80 % training, 10 % validation, 10 % test")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--limit", limit, "train on at most this many images, the first ones; 0 = all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+}
+
+void print_split(const TrainingSet& source) {
+  std::cerr << source.split.train.size() << " images to train on, " << source.split.validation.size()
+            << " to validate on, " << source.test_images << " left for tests; no person in two of them\n";
+}
 
 void add_training_options(CLI::App& app, TrainSettings& settings) {
   app.add_option("--epochs", settings.epochs, "passes over the training images")->capture_default_str();

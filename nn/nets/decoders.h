@@ -28,8 +28,8 @@ struct DecoderSpec {
 //   resup   residual blocks after nearest-neighbour upsampling
 //   unet    for maps only: encoder and decoder with skips, then upsampling
 // An image costs 38 M (deconv) and 119 M (resup) multiply-adds at D = 512 and S = 64, and the nets have 2.8 M
-// and 2.7 M parameters, 2.1 M of them in the first linear layer. For a map [64,38,38] at S = 64: 124 M (deconv),
-// 206 M (resup), 414 M (unet) multiply-adds, 0.1, 0.1 and 1 M parameters.
+// and 2.7 M parameters, 2.1 M of them in the first linear layer. For a map [64,38,38] at S = 64: 124 M
+// (deconv), 206 M (resup), 414 M (unet) multiply-adds, 0.1, 0.1 and 1 M parameters.
 std::unique_ptr<Module> make_decoder(const DecoderSpec& spec, uint64_t seed);
 std::unique_ptr<Module> make_decoder(const std::string& name, const Shape& feature, int image_size,
                                      uint64_t seed);
