@@ -85,8 +85,10 @@ Tensor project(const NoiseSpace& space, const Tensor& z, const Tensor& u) {
 }
 
 Tensor squashed(const NoiseSpace& space, const Tensor& g) {
-  if (space.norm == Norm::linf) return affine(tanh(g), space.radius, 0);
-  return affine(g, space.radius / std::sqrt(double(g.shape().numel(1, g.shape().rank()))), 0);
+  constexpr double kSteepness = 3;  // most values near the border: the objectives want them there
+  const double values = double(g.shape().numel(1, g.shape().rank()));
+  if (space.norm == Norm::l2) return affine(unit(g), space.radius, 0);
+  return affine(tanh(affine(unit(g), kSteepness * std::sqrt(values), 0)), space.radius, 0);
 }
 
 Tensor random_start(const NoiseSpace& space, const Shape& shape, std::span<const int64_t> records,

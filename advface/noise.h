@@ -32,8 +32,9 @@ Tensor into_domain(FeatureDomain domain, const Tensor& x);
 // both.
 Tensor project(const NoiseSpace& space, const Tensor& z, const Tensor& u);
 
-// Numbers g of any size and sign as noise, smoothly, so that a network may emit them: radius tanh(g) for
-// L-inf; for L2 g in units of its root mean square on the border. To be projected before use.
+// Numbers g as noise, smoothly, so that a network may emit them: for L2 on the border along g, for L-inf
+// radius tanh(3 g / root mean square of g). The size of g takes no part, so that training cannot drive the
+// tanh to where it has no gradient. To be projected before use.
 Tensor squashed(const NoiseSpace& space, const Tensor& g);
 
 // Uniform in the ball, of record number records[i]: numbers 0, 1, ... of the stream Philox(seed, record). To
