@@ -112,7 +112,7 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
   FeatureRows guarded;
   if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
     const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
                                             protection.info().spec.image_size);
     guarded = protected_rows(protection, set.features, record_numbers(o, files), photographs,

@@ -50,10 +50,11 @@ std::vector<NamedDecoder> load_attackers(const ReconstructionOptions& o, const R
     const std::string path = split == std::string::npos ? text : text.substr(split + 1);
     auto decoder = Decoder::load(path);
     decoder->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
-    check(list.empty() || list[0].decoder->info().split_seed == decoder->info().split_seed, path,
-          ": trained with another --split-seed than the first attacker; their test people differ");
-    check(list.empty() || list[0].decoder->info().spec.image_size == decoder->info().spec.image_size, path,
-          ": makes images of another size than the first attacker");
+    const DecoderInfo &info = decoder->info(), &first = list.empty() ? info : list[0].decoder->info();
+    check(first.split_seed == info.split_seed, path, ": trained with --split-seed ", info.split_seed,
+          ", the first attacker with ", first.split_seed, "; their test people differ");
+    check(first.spec.image_size == info.spec.image_size, path, ": makes images of ", info.spec.image_size,
+          " pixels, the first attacker of ", first.spec.image_size);
     list.push_back(
         {split == std::string::npos ? decoder->info().spec.name : text.substr(0, split), std::move(decoder)});
   }
@@ -175,7 +176,7 @@ std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& fa
   const int64_t memory = o.faces.memory_mib << 20;
   if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
     protection.check_never_saw(test.identities);
     std::vector<int64_t> images;
     for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);

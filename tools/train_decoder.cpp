@@ -38,7 +38,7 @@ Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) 
   job.info.trained_on = o.features.empty() ? "raw" : o.features;
   if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
     const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
                                             protection.info().spec.image_size);
     set.features = protected_rows(protection, set.features, {}, photographs, o.faces.memory_mib << 20);
