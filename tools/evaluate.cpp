@@ -4,7 +4,7 @@
 using namespace advf::tools;
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures recognition and reconstruction on raw and on protected features.",
+  CLI::App app("Measures recognition and reconstruction on raw and on protected features, and draws results.",
                "advface-evaluate");
   app.require_subcommand(1);
   app.footer(
@@ -21,7 +21,10 @@ int main(int argc, char** argv) {
   ReconstructionOptions reconstruction;
   auto* recognition_app = add_recognition_verb(app, recognition);
   add_reconstruction_verb(app, reconstruction);
+  PlotOptions plot;
+  auto* plot_app = add_plot_verb(app, plot);
   return run(app, argc, argv, [&] {
+    if (*plot_app) return evaluate_plot(plot);
     return *recognition_app ? evaluate_recognition(recognition) : evaluate_reconstruction(reconstruction);
   });
 }

@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "tensor/io/grid.h"
+#include "tensor/io/plot.h"
 #include "tools/progress.h"
 #include "tools/train.h"
 
