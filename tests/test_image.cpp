@@ -248,6 +248,29 @@ BOOST_AUTO_TEST_CASE(line_plot_takes_any_numbers) {
   const Image large = line_plot("t", {bars, {"", xs, xs}}, "x", "y", {900, 600, 2});
   BOOST_TEST((large.width == 900 && large.height == 600));
   for (int scale : {1, 3, 8}) BOOST_TEST(line_plot("t", {bars}, "x", "y", {200, 200, scale}).width == 200);
+  for (const auto& ratios : std::vector<std::vector<double>>{
+           {0, -1, 1, 2}, {1, 1, 1, 1}, {1e-299, 1, 1e299, NAN}, {0.3, 0.3, 0.4, 0.35}, {-1, -1, -1, -1}})
+    BOOST_TEST(line_plot("t", {{"s", ratios, xs}}, "x", "y", {720, 440, 1, true}).width == 720);
+  // 1, 2 and 4 stand in equal distances: the mark of 2 lies midway.
+  const std::vector<double> doubling{1, 2, 4};
+  const auto marks = [&](const std::vector<double>& at) {
+    const Image image =
+        line_plot("", {{"", at, {1, NAN, 1}}, {"", {at[1]}, {1}}}, "", "", {720, 440, 1, true});
+    std::vector<int> columns;  // of the two series' colours
+    for (int x = 0; x < image.width; ++x)
+      for (int y = 0; y < image.height; ++y) {
+        const uint8_t* pixel = image.row(y) + 3 * x;
+        if ((pixel[0] == 31 && pixel[1] == 119) || (pixel[0] == 214 && pixel[1] == 39)) {
+          columns.push_back(x);
+          break;
+        }
+      }
+    return columns;
+  };
+  const std::vector<int> columns = marks(doubling);
+  BOOST_REQUIRE(columns.size() >= 9u);
+  const int middle = columns[columns.size() / 2];
+  BOOST_TEST(std::abs(2 * middle - columns.front() - columns.back()) <= 2);
   BOOST_CHECK_THROW(line_plot("t", {bars}, "x", "y", {199, 600, 1}), Error);
   BOOST_CHECK_THROW(line_plot("t", {bars}, "x", "y", {900, 600, 0}), Error);
   BOOST_CHECK_THROW(line_plot("t", {{"s", xs, xs, {1}, {2}}}, "x", "y"), Error);

@@ -249,6 +249,7 @@ CLI::App* add_plot_verb(CLI::App& app, PlotOptions& o) {
   sub->add_option("--scale", o.layout.scale, "of letters and lines")
       ->capture_default_str()
       ->check(CLI::Range(1, 8));
+  sub->add_flag("--log-x", o.layout.log_x, "equal ratios of x take equal room");
   sub->footer(
       "Example:\n  advface-evaluate plot --out ssim.png --title \"what an attacker gets\" --x-label epsilon "
       "\\\n"

@@ -16,22 +16,28 @@ constexpr Colour kSeriesColours[] = {{31, 119, 180}, {214, 39, 40},  {44, 140, 4
 
 constexpr Colour kGrid{228, 228, 228};
 
-// One axis: the range in numbers and in pixels, and the distance of its round numbers.
+// One axis: the range in numbers and in pixels, and where its round numbers stand.
 struct Axis {
-  double low = 0, high = 1, step = 0.2;
+  double low = 0, high = 1;
+  bool log = false;
   int from = 0, to = 0;  // pixels of low and high
-  int pixel(double v) const { return from + int(std::lround((v - low) / (high - low) * (to - from))); }
+  std::vector<double> ticks = {};
+  int pixel(double v) const {
+    const double share = log ? std::log(v / low) / std::log(high / low) : (v - low) / (high - low);
+    return from + int(std::lround(share * (to - from)));
+  }
 };
 
 // A range that holds all values, its ends multiples of a step of 1, 2 or 5 times a power of ten, about five
 // steps.
 Axis axis_for(const std::vector<double>& values, int from, int to) {
-  Axis axis;
-  axis.from = from;
-  axis.to = to;
-  if (values.empty()) return axis;
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  double low = *least, high = *most;
+  Axis axis{.from = from, .to = to};
+  double low = 0, high = 1;
+  if (!values.empty()) {
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    low = *least;
+    high = *most;
+  }
   // A range too narrow to be told apart in a double is widened.
   if (high - low <= std::max(std::abs(low), std::abs(high)) * 1e-9) {
     const double pad = std::abs(low) > 1e-200 ? std::abs(low) * 0.1 : 1;
@@ -40,24 +46,56 @@ Axis axis_for(const std::vector<double>& values, int from, int to) {
   }
   const double rough = high / 5 - low / 5, power = std::pow(10, std::floor(std::log10(rough)));
   const double factor = rough / power;
-  axis.step = (factor < 1.5 ? 1 : factor < 3.5 ? 2 : factor < 7.5 ? 5 : 10) * power;
-  axis.low = std::floor(low / axis.step + 1e-9) * axis.step;
-  axis.high = std::ceil(high / axis.step - 1e-9) * axis.step;
+  const double step = (factor < 1.5 ? 1 : factor < 3.5 ? 2 : factor < 7.5 ? 5 : 10) * power;
+  axis.low = std::floor(low / step + 1e-9) * step;
+  axis.high = std::ceil(high / step - 1e-9) * step;
+  for (int i = 0, n = int(std::lround((axis.high - axis.low) / step)); i <= n; ++i) {
+    const double v = axis.low + i * step;
+    axis.ticks.push_back(std::abs(v) < step * 1e-6 ? 0 : v);
+  }
   return axis;
 }
 
-std::string number(double v, double step) {
+// The same for positive values, with 1, 2 and 5 of each power of ten, or the powers alone where these are
+// many.
+Axis log_axis_for(const std::vector<double>& values, int from, int to) {
+  Axis axis{.log = true, .from = from, .to = to};
+  double low = 1, high = 10;
+  if (!values.empty()) {
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    low = *least;
+    high = *most;
+  }
+  const int first = int(std::floor(std::log10(low))), last = int(std::ceil(std::log10(high)));
+  const bool all = last - first <= 3;
+  std::vector<double> round;
+  for (int power = first; power <= last; power += std::max(1, (last - first) / 6))
+    for (const double factor : {1.0, 2.0, 5.0})
+      if (all || factor == 1) round.push_back(factor * std::pow(10, power));
+  round.push_back(std::pow(10, last + 1));
+  // From the last round number that is not above the values to the first that is not below them.
+  size_t begin = 0, end = 1;
+  while (begin + 2 < round.size() && round[begin + 1] <= low * (1 + 1e-9)) ++begin;
+  end = begin + 1;
+  while (end + 1 < round.size() && round[end] < high * (1 - 1e-9)) ++end;
+  axis.ticks.assign(round.begin() + std::ptrdiff_t(begin), round.begin() + std::ptrdiff_t(end + 1));
+  axis.low = axis.ticks.front();
+  axis.high = axis.ticks.back();
+  return axis;
+}
+
+std::string number(double v) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.5g", std::abs(v) < step * 1e-6 ? 0.0 : v);
+  std::snprintf(text, sizeof text, "%.5g", v);
   return text;
 }
 
 // Neither NaN nor so large that differences overflow.
 bool usable(double v) { return std::abs(v) < 1e300; }
-bool drawable(const Series& s, size_t i) { return usable(s.xs[i]) && usable(s.ys[i]); }
-bool has_bar(const Series& s, size_t i) {
-  return !s.low.empty() && drawable(s, i) && usable(s.low[i]) && usable(s.high[i]);
+bool drawable(const Series& s, size_t i, bool log_x) {
+  return usable(s.xs[i]) && usable(s.ys[i]) && (!log_x || s.xs[i] > 1e-300);
 }
+bool has_bar(const Series& s, size_t i) { return !s.low.empty() && usable(s.low[i]) && usable(s.high[i]); }
 
 Mark mark_of(size_t k) {
   constexpr Mark kMarks[] = {Mark::disc, Mark::square, Mark::diamond, Mark::triangle};
@@ -77,7 +115,7 @@ void draw_series(Image& out, const Series& series, const Frame& f, size_t k) {
   double last_x = 0, last_y = 0;
   bool connected = false;
   for (size_t i = 0; i < series.xs.size(); ++i) {
-    const bool drawn = drawable(series, i);
+    const bool drawn = drawable(series, i, f.x.log);
     if (drawn) {
       const double px = f.x.pixel(series.xs[i]), py = f.y.pixel(series.ys[i]);
       if (connected) draw_stroke(out, last_x, last_y, px, py, 1 + thick, colour);
@@ -96,17 +134,14 @@ void draw_series(Image& out, const Series& series, const Frame& f, size_t k) {
 
 void draw_axes(Image& out, const Frame& f) {
   const Axis &x = f.x, &y = f.y;
-  const auto ticks = [](const Axis& a) { return int(std::lround((a.high - a.low) / a.step)); };
-  for (int i = 0, n = ticks(x); i <= n; ++i) {
-    const double v = x.low + i * x.step;
-    const std::string text = number(v, x.step);
+  for (const double v : x.ticks) {
+    const std::string text = number(v);
     draw_line(out, x.pixel(v), y.from, x.pixel(v), y.to, kGrid);
     fill_rectangle(out, x.pixel(v), y.from, 1, 4 * f.s, kBlack);
     draw_text(out, x.pixel(v) - text_width(text, f.s) / 2, y.from + 6 * f.s, text, kBlack, f.s);
   }
-  for (int i = 0, n = ticks(y); i <= n; ++i) {
-    const double v = y.low + i * y.step;
-    const std::string text = number(v, y.step);
+  for (const double v : y.ticks) {
+    const std::string text = number(v);
     draw_line(out, x.from, y.pixel(v), x.to, y.pixel(v), kGrid);
     fill_rectangle(out, x.from - 4 * f.s, y.pixel(v), 4 * f.s, 1, kBlack);
     draw_text(out, x.from - 6 * f.s - text_width(text, f.s), y.pixel(v) - (kGlyphHeight - 1) * f.s / 2, text,
@@ -119,8 +154,7 @@ void draw_axes(Image& out, const Frame& f) {
 // The widest number beside the vertical axis.
 int widest_number(const Axis& y, int scale) {
   int widest = 0;
-  for (int i = 0, n = int(std::lround((y.high - y.low) / y.step)); i <= n; ++i)
-    widest = std::max(widest, text_width(number(y.low + i * y.step, y.step), scale));
+  for (const double v : y.ticks) widest = std::max(widest, text_width(number(v), scale));
   return widest;
 }
 
@@ -175,7 +209,7 @@ Image line_plot(const std::string& title, const std::vector<Series>& series, con
   for (const Series& one : series) {
     check_series(one);
     for (size_t i = 0; i < one.xs.size(); ++i) {
-      if (!drawable(one, i)) continue;
+      if (!drawable(one, i, layout.log_x)) continue;
       xs.push_back(one.xs[i]);
       ys.push_back(one.ys[i]);
       if (has_bar(one, i)) ys.insert(ys.end(), {one.low[i], one.high[i]});
@@ -191,7 +225,8 @@ Image line_plot(const std::string& title, const std::vector<Series>& series, con
   f.y = axis_for(ys, height - (x_label.empty() ? 24 : 40) * s, top);
   const int left = margin + std::max(widest_number(f.y, s), 12 * s) + 6 * s;
   // The last number of the horizontal axis stands half beyond it.
-  f.x = axis_for(xs, left, width - margin - std::max(legend.width() + 14 * s, 12 * s));
+  const int right = width - margin - std::max(legend.width() + 14 * s, 12 * s);
+  f.x = layout.log_x ? log_axis_for(xs, left, right) : axis_for(xs, left, right);
   draw_text(out, margin, margin, title, kBlack, title_scale);
   draw_text(out, margin, top - (kLineStep + 6) * s, y_label, kBlack, s);
   draw_text(out, (f.x.from + f.x.to - text_width(x_label, s)) / 2, height - 16 * s, x_label, kBlack, s);

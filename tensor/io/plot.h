@@ -16,6 +16,7 @@ struct Series {
 struct PlotLayout {
   int width = 720, height = 440;  // pixels, 200 to 8000
   int scale = 1;                  // of letters, lines and marks, 1 to 8
+  bool log_x = false;             // equal ratios of x take equal room; points with x <= 0 are left out
 };
 
 // A line per series with a mark at each point; a series without a name is not in the legend. Draws the axes
