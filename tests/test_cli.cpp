@@ -67,7 +67,8 @@ BOOST_AUTO_TEST_CASE(every_program_explains_itself) {
                                                                 {"evaluate", ""},
                                                                 {"bench", ""},
                                                                 {"evaluate", "recognition"},
-                                                                {"evaluate", "reconstruction"}};
+                                                                {"evaluate", "reconstruction"},
+                                                                {"evaluate", "plot"}};
   for (const auto& [program, verb] : all) {
     const Args args = verb.empty() ? Args{"--help"} : Args{verb, "--help"};
     const Outcome o = run_program(program, args);

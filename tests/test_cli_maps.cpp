@@ -190,9 +190,67 @@ BOOST_AUTO_TEST_CASE(networks_of_maps) {
   BOOST_TEST(read_json(dir / "v.json")["offline"]["accuracy"]["mean"].is_number());
 }
 
+// With protected features under a recalibrated shadow, which are made again.
+BOOST_AUTO_TEST_CASE(an_interrupted_training_on_maps_goes_on_to_the_same_bytes) {
+  const TempDir dir;
+  const Args base = Args{"attacker", "--decoder", "unet",     "--bn", "recalibrated", "--steps", "1",
+                         "--batch",  "16",        "--epochs", "4",    "--image-size", "32"} +
+                    world().images() + world().recogniser() + world().at_cut() + world().unet();
+  succeed("train", base + Args{"--out", dir / "whole"});
+  Surroundings around;
+  around.interrupt_when = dir / "part.checkpoint";
+  const Outcome stopped = run_program("train", base + Args{"--out", dir / "part"}, around);
+  complain("train", base, stopped, 130, {"interrupted"}, Late::yes);
+  const auto other = run_program("train", base + Args{"--out", dir / "part", "--resume", "--epsilon", "0.3"});
+  complain("train", base, other, 1, {"part.checkpoint", "another run"}, Late::yes);
+  succeed("train", base + Args{"--out", dir / "part", "--resume", "--threads", "1", "--feature-memory", "0"});
+  BOOST_TEST((read_bytes(dir / "part") == read_bytes(dir / "whole")));
+}
+
+// Images of 112 pixels, from a map and from a vector; beside those of another size they are refused.
+BOOST_AUTO_TEST_CASE(decoders_of_larger_images) {
+  const TempDir dir;
+  const Args few = Args{
+      "--images", world().at("faces/test/images"), "--image-size", "112", "--epochs", "1", "--batch", "8"};
+  const Args map = world().recogniser() + world().at_cut();
+  succeed("train", Args{"shadow", "--decoder", "unet", "--out", dir / "map"} + few + map);
+  succeed("train", Args{"shadow", "--decoder", "deconv", "--out", dir / "vector"} + few +
+                       static_cast<const ToyWorld&>(world()).recogniser());
+  BOOST_TEST(Decoder::load(dir / "map")->info().spec.image_size == 112);
+  save_npy(dir / "few.npy", load_npy(world().at("maps.npy")).slice_batch(0, 4));
+  succeed("protect",
+          Args{"--in", dir / "few.npy", "--out", dir / "p", "--steps", "1", "--shadow", dir / "map"});
+  save_npy(dir / "few.npy", load_npy(world().at("z.npy")).slice_batch(0, 4));
+  succeed("protect",
+          Args{"--in", dir / "few.npy", "--out", dir / "p", "--steps", "1", "--shadow", dir / "vector"});
+  refuse(dir.path().string(), "evaluate",
+         Args{"reconstruction", "--attacker", dir / "map", "--attacker", world().at("unet.safetensors")} +
+             world().images() + map,
+         1, {"unet.safetensors", "32 pixels", "112"});
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
   const TempDir dir;
   const std::string folder = dir.path().string(), out = dir / "out";
+  // Two cuts with features of one shape.
+  toy_decoder(toy_recogniser(), "r")->save(dir / "r.safetensors");
+  toy_decoder(toy_recogniser(), "c")->save(dir / "c.safetensors");
+  const std::vector<std::string> both{"toy.json", "cut at c", "r.safetensors", "the cut r"};
+  const Args at_c = world().recogniser() + Args{"--cut", "c"}, by_r{"--shadow", dir / "r.safetensors"};
+  refuse(folder, "train",
+         Args{"attacker", "--out", out} + world().images() + at_c + by_r + ToyWorld::tiny_training(), 1, both,
+         Late::yes);
+  refuse(folder, "evaluate",
+         Args{"reconstruction", "--attacker", dir / "c.safetensors"} + world().images() + at_c + by_r, 1,
+         both, Late::yes);
+  refuse(folder, "evaluate",
+         Args{"recognition", "--images", world().at("faces/test/images"), "--pairs",
+              world().at("faces/test/pairs.txt")} +
+             at_c + by_r,
+         1, both, Late::yes);
+  const std::string photograph =
+      world().at("faces/images/" + lines_of(read_bytes(world().at("maps.npy.txt")))[0]);
+  refuse(folder, "protect", Args{"--image", photograph, "--out", out} + at_c + by_r, 1, both, Late::yes);
   // A shadow of the embedding on maps, and the other way round.
   refuse(folder, "protect", Args{"--in", world().at("maps.npy"), "--out", out} + world().shadow(), 1,
          {"maps.npy", "[16]", world().shape.str()});

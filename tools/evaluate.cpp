@@ -4,7 +4,7 @@
 using namespace advf::tools;
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures recognition and reconstruction on raw and on protected features.",
+  CLI::App app("Measures recognition and reconstruction on raw and on protected features, and draws results.",
                "advface-evaluate");
   app.require_subcommand(1);
   app.footer(
@@ -23,7 +23,10 @@ int main(int argc, char** argv) {
   auto* recognition_app = add_recognition_verb(app, recognition);
   auto* reconstruction_app = add_reconstruction_verb(app, reconstruction);
   add_pairs_verb(app, pairs);
+  PlotOptions plot;
+  auto* plot_app = add_plot_verb(app, plot);
   return run(app, argc, argv, [&] {
+    if (*plot_app) return evaluate_plot(plot);
     if (*recognition_app) return evaluate_recognition(recognition);
     return *reconstruction_app ? evaluate_reconstruction(reconstruction) : evaluate_pairs(pairs);
   });

@@ -1,5 +1,6 @@
 // The verbs of advface-evaluate.
 #pragma once
+#include "tensor/io/plot.h"
 #include "tools/cli.h"
 #include "tools/face_options.h"
 #include "tools/protect_options.h"
@@ -38,5 +39,14 @@ struct ReconstructionOptions {
 };
 CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
 int evaluate_reconstruction(ReconstructionOptions& options);
+
+struct PlotOptions {
+  Common common;
+  std::vector<std::string> series;
+  std::string out, title, x_label, y_label;
+  PlotLayout layout;
+};
+CLI::App* add_plot_verb(CLI::App& app, PlotOptions& options);
+int evaluate_plot(PlotOptions& options);
 
 }  // namespace advf::tools

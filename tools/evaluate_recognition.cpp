@@ -107,7 +107,7 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
   std::unique_ptr<Adapter> adapter;
   if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    protection.emplace(o.protect, &recogniser, row, o.faces.recogniser);
+    protection.emplace(o.protect, &recogniser, row, o.faces.recogniser, cut);
   }
   if (!o.adapter.empty()) {
     adapter = Adapter::load(o.adapter);

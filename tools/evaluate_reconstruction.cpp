@@ -28,7 +28,9 @@ struct NamedDecoder {
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
   FeatureRows rows;
-  double cosine = 1;  // mean, to the raw features
+  double cosine = 1;              // mean, to the raw features
+  std::string kind = "raw";       // "none" beside it: an attacker without a feature
+  std::optional<double> epsilon;  // where it was protected here
 };
 // The images under test: rows of the feature set, with the people on them.
 struct TestSet {
@@ -41,6 +43,8 @@ struct Row {
   std::string attacker, features;
   bool matched = false;
   double feature_cosine = 1;
+  std::string kind;
+  std::optional<double> epsilon;
   ReconstructionScores scores;
 };
 
@@ -52,10 +56,11 @@ std::vector<NamedDecoder> load_attackers(const ReconstructionOptions& o, const R
     const std::string path = split == std::string::npos ? text : text.substr(split + 1);
     auto decoder = Decoder::load(path);
     decoder->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
-    check(list.empty() || list[0].decoder->info().split_seed == decoder->info().split_seed, path,
-          ": trained with another --split-seed than the first attacker; their test people differ");
-    check(list.empty() || list[0].decoder->info().spec.image_size == decoder->info().spec.image_size, path,
-          ": makes images of another size than the first attacker");
+    const DecoderInfo &info = decoder->info(), &first = list.empty() ? info : list[0].decoder->info();
+    check(first.split_seed == info.split_seed, path, ": trained with --split-seed ", info.split_seed,
+          ", the first attacker with ", first.split_seed, "; their test people differ");
+    check(first.spec.image_size == info.spec.image_size, path, ": makes images of ", info.spec.image_size,
+          " pixels, the first attacker of ", first.spec.image_size);
     list.push_back(
         {split == std::string::npos ? decoder->info().spec.name : text.substr(0, split), std::move(decoder)});
   }
@@ -174,12 +179,12 @@ Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
 std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& faces, const FeatureRows& raw,
                                         const TestSet& test, const FeatureSet& set,
                                         const Recogniser& recogniser, const std::string& cut) {
-  std::vector<NamedFeatures> sets{{"raw", raw, 1}};
-  std::vector<std::pair<std::string, FeatureRows>> guarded;
+  std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0}};
+  std::vector<NamedFeatures> guarded;
   const int64_t memory = o.faces.memory_mib << 20;
   if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser);
+    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
     protection.check_never_saw(test.identities);
     std::vector<int64_t> images;
     for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
@@ -187,8 +192,8 @@ std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& fa
                                             protection.info().spec.image_size);
     for (double epsilon : o.epsilons) {
       protection.set_epsilon(epsilon);
-      guarded.emplace_back(protection.settings().summary(),
-                           protected_rows(protection, raw, test.rows, photographs, memory));
+      guarded.push_back({protection.settings().summary(),
+                         protected_rows(protection, raw, test.rows, photographs, memory), 1, "", epsilon});
     }
   }
   for (const std::string& text : o.protected_files) {
@@ -197,12 +202,12 @@ std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& fa
     const FeatureRows rows = FeatureRows::open(path);
     check(rows.shape() == set.features.shape(), path, " has shape ", rows.shape(),
           ", but the images have features of ", set.features.shape());
-    guarded.emplace_back(text.substr(0, split), rows.selected(test.rows));
+    guarded.push_back({text.substr(0, split), rows.selected(test.rows), 1, "", {}});
   }
-  for (const auto& [name, rows] : guarded) {
-    const FeatureRows noise = noise_of_equal_norm(raw, rows, recogniser.domain(cut), o.common.seed, memory);
-    sets.push_back({"protected, " + name, rows, mean_cosine(rows, raw)});
-    sets.push_back({"noise, " + name, noise, mean_cosine(noise, raw)});
+  for (const NamedFeatures& g : guarded) {
+    const FeatureRows noise = noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.common.seed, memory);
+    sets.push_back({"protected, " + g.name, g.rows, mean_cosine(g.rows, raw), "protected", g.epsilon});
+    sets.push_back({"noise, " + g.name, noise, mean_cosine(noise, raw), "noise", g.epsilon});
   }
   return sets;
 }
@@ -233,11 +238,13 @@ nlohmann::json to_json(const Row& row, const std::vector<Judge>& judges, const s
                        uint64_t seed) {
   nlohmann::json json = {{"attacker", row.attacker},
                          {"features", row.features},
+                         {"kind", row.kind},
                          {"moment_matched", row.matched},
                          {"feature_cosine", row.feature_cosine},
                          {"ssim", interval(row.scores.ssim, people, seed)},
                          {"psnr", interval(row.scores.psnr, people, seed)},
                          {"mse", interval(row.scores.mse, people, seed)}};
+  json["epsilon"] = row.epsilon ? nlohmann::json(*row.epsilon) : nlohmann::json();
   for (size_t j = 0; j < judges.size(); ++j) {
     const Identity& identity = row.scores.judges[j];
     std::vector<int64_t> others;
@@ -411,13 +418,18 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   auto add_row = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                      const Tensor& made) {
     if (interrupted()) throw Interrupted();
-    Row row{attacker, features.name, matched, features.cosine,
+    Row row{attacker,
+            features.name,
+            matched,
+            features.cosine,
+            features.kind,
+            features.epsilon,
             score_reconstructions(made, test.faces, judges)};
     rows.push_back(to_json(row, judges, people, o.common.seed));
     scores.add(row);
     progress.advance(1);
   };
-  add_row("mean face", {"none", {}, 0}, false, mean_faces(first, test.faces.shape()));
+  add_row("mean face", {"none", {}, 0, "none", {}}, false, mean_faces(first, test.faces.shape()));
   for (NamedDecoder& attacker : attackers)
     for (const NamedFeatures& features : sets) {
       if (!meets(*attacker.decoder, features)) continue;

@@ -1,13 +1,15 @@
-// advface-inspect: what a recogniser's card, an ONNX model or a weight file holds.
+// advface-inspect: what a recogniser's card, an ONNX model, a weight file or an enrolled set holds.
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <set>
 
+#include "advface/enrolled_set.h"
 #include "advface/recogniser.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
 #include "tools/cli.h"
 
@@ -142,7 +144,25 @@ json inspect_weights(const Options& o) {
   return {{"kind", "weights"}, {"metadata", file.metadata}, {"parameters", count}, {"tensors", tensors}};
 }
 
+// A set that grows by advface-protect --append; each row is compared with its checksum.
+json inspect_set(const Options& o) {
+  const std::string array = o.file.substr(0, o.file.size() - npy_index_path("").size());
+  const EnrolledRows set = read_enrolled_set(array);
+  return {{"kind", "set"},
+          {"rows", set.records.size()},
+          {"feature_shape", to_json(set.row)},
+          {"metadata", set.made_by},
+          {"last_name", set.records.empty() ? json() : json(set.records.back().name)}};
+}
+
 void print(const json& r, const std::string& file) {
+  if (r["kind"] == "set") {
+    std::cout << file << ": set, " << r["rows"] << " rows of shape " << str(r["feature_shape"])
+              << ", each as it was enrolled\n";
+    for (const auto& [key, value] : r["metadata"].items())
+      std::cout << "made by      " << key << " = " << value.get<std::string>() << '\n';
+    return;
+  }
   std::cout << file << ": " << r["kind"].get<std::string>() << ", "
             << millions(r["parameters"].get<int64_t>()) << " parameters";
   if (r.contains("macs"))
@@ -193,8 +213,10 @@ int inspect(const Options& o) {
     result = inspect_onnx(o);
   } else if (extension == ".safetensors") {
     result = inspect_weights(o);
+  } else if (o.file.ends_with(".npy.index")) {
+    result = inspect_set(o);
   } else {
-    throw CLI::ValidationError("FILE", o.file + ": neither .json, .onnx nor .safetensors");
+    throw CLI::ValidationError("FILE", o.file + ": neither .json, .onnx, .safetensors nor .npy.index");
   }
   print(result, o.file);
   o.common.write_json(result);
@@ -204,10 +226,13 @@ int inspect(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Shows what a recogniser's card, an ONNX model or a weight file holds.", "advface-inspect");
+  CLI::App app("Shows what a recogniser's card, an ONNX model, a weight file or an enrolled set holds.",
+               "advface-inspect");
   app.footer("Example:\n  advface-inspect facenet.json --json facenet_info.json");
   Options o;
-  app.add_option("FILE", o.file, "a card (.json), a model (.onnx) or weights (.safetensors)")->required();
+  app.add_option("FILE", o.file,
+                 "a card (.json), a model (.onnx), weights (.safetensors) or the index of a set (.npy.index)")
+      ->required();
   app.add_option("--size", o.size,
                  "height and width of an ONNX input whose file leaves them open; 0 = unknown")
       ->capture_default_str()

@@ -1,7 +1,11 @@
-// advface-protect: features in, adversarial features out, as .npy, streamed in chunks.
+// advface-protect: features or photographs in, adversarial features out, as .npy, streamed in chunks; to a
+// new file, or behind the rows of a set.
+#include <filesystem>
 #include <iostream>
 #include <numeric>
 
+#include "advface/enrolled_set.h"
+#include "tensor/hash.h"
 #include "tensor/io/npy.h"
 #include "tools/face_options.h"
 #include "tools/progress.h"
@@ -14,10 +18,13 @@ namespace {
 
 struct Options {
   Common common;
-  FaceOptions faces;  // for --objective original: the photographs of the features
+  FaceOptions faces;  // --image with --cut; for --objective original: the photographs of the features
   ProtectOptions protect;
-  std::string in, out, report;
+  std::string in, out, append, report;
+  std::vector<std::string> photographs, names;
   int64_t batch = 256;
+
+  const std::string& target() const { return out.empty() ? append : out; }
 };
 
 nlohmann::json to_json(const ProtectReport& r, bool bounded) {
@@ -30,33 +37,122 @@ nlohmann::json to_json(const ProtectReport& r, bool bounded) {
   return json;
 }
 
-// The photographs that the rows of --in were made from.
+// What is to be protected, from a file of features or from photographs.
+struct Input {
+  std::string what;  // names it in messages
+  FeatureRows features;
+  std::string cut;  // where it is known
+  std::optional<FaceSource> faces;
+  std::vector<std::string> names;  // of photographs; rows of a file are called by it and their number
+
+  std::vector<std::string> names_of(int64_t begin, int64_t end) const {
+    if (!names.empty()) return {names.begin() + begin, names.begin() + end};
+    std::vector<std::string> rows;
+    for (int64_t r = begin; r < end; ++r) rows.push_back(what + ":" + std::to_string(r));
+    return rows;
+  }
+};
+
+Input read_features(const Options& o) {
+  Input input{o.in, FeatureRows::open(o.in), "", {}, {}};
+  if (o.protect.settings.objective != Objective::original) return input;
+  input.faces.emplace(o.faces.open_images());
+  check(input.faces->size() == input.features.count(), o.faces.list, " names ", input.faces->size(),
+        " files, but ", o.in, " has ", input.features.count(), " rows");
+  return input;
+}
+
+// The features of --image. All of them must be readable: somebody is to be enrolled with each.
+Input extract_photographs(const Options& o, const Recogniser& recogniser) {
+  Input input{o.faces.recogniser, {}, o.faces.cut_of(recogniser), FaceSource("", o.photographs), o.names};
+  if (input.names.empty()) input.names = o.photographs;
+  input.faces->set_max_broken_share(1);
+  ExtractOptions options;
+  options.broken = [](const BrokenFace& face) { fail(face.why, "; nothing was written"); };
+  options.progress = [](int64_t) { return !interrupted(); };
+  input.features = extract_features(recogniser, input.cut, *input.faces,
+                                    crop_for(recogniser, o.faces.eye_centres()), "", options)
+                       .features;
+  return input;
+}
+
 ReadPhotographs open_photographs(const Options& o, const Protection& protection, const Recogniser* recogniser,
-                                 std::optional<FaceSource>& faces, int64_t rows) {
+                                 Input& input) {
   if (!protection.needs_photographs()) return {};
-  faces.emplace(o.faces.open_images());
-  check(faces->size() == rows, o.faces.list, " names ", faces->size(), " files, but ", o.in, " has ", rows,
-        " rows");
-  std::vector<int64_t> all(static_cast<size_t>(rows));
+  std::vector<int64_t> all(static_cast<size_t>(input.features.count()));
   std::iota(all.begin(), all.end(), int64_t(0));
   const auto eyes = o.faces.eye_centres();
-  return photographs_of(*faces, all, eyes ? crop_for(*recogniser, eyes) : std::nullopt,
+  return photographs_of(*input.faces, all, eyes ? crop_for(*recogniser, eyes) : std::nullopt,
                         protection.info().spec.image_size);
 }
 
 void check_options(const Options& o) {
   o.protect.check_valid();
   o.faces.eye_centres();
+  const bool images = !o.photographs.empty(), append = !o.append.empty();
   as_usage([&] {
-    const bool original = o.protect.settings.objective == Objective::original;
+    check(o.in.empty() != !images, "give either features (--in) or photographs (--image)");
+    check(o.out.empty() != !append, "give either --out, for a new file, or --append, for a set that grows");
+    check(!images || !o.faces.recogniser.empty(), "--image needs --recogniser, which makes its feature");
+    check(images || o.faces.cut.empty(), "--cut is for --image: the features of --in are cut already");
+    check(o.names.empty() || (images && append && o.names.size() == o.photographs.size()),
+          "--name is for --append: one for each --image");
+    check(!append || o.protect.settings.batch_norm == BatchNormMode::running,
+          "--append takes --bn running alone: with ", name_of(o.protect.settings.batch_norm),
+          " a record would depend on those that are protected with it; advface-train recalibrate makes a "
+          "shadow for all of them");
+    const bool original = !images && o.protect.settings.objective == Objective::original;
     check(original || (o.faces.images.empty() && o.faces.list.empty()),
-          "--images and --list are for --objective original");
+          "--images and --list are for --objective original and --in");
     check(!original || (!o.faces.images.empty() && !o.faces.list.empty()),
           "--objective original needs the photographs: --images and --list, a line for each row of --in");
     check(o.faces.eyes.empty() || !o.faces.recogniser.empty(),
           "--eyes needs --recogniser, whose card says how faces are cut out");
   });
 }
+
+// Where protected features go: to a new file, or behind the rows of a set.
+class Output {
+ public:
+  Output(const Options& o, const Shape& row, const Protection& protection) {
+    if (o.append.empty()) {
+      check(!std::filesystem::exists(npy_index_path(o.out)), o.out, ": is a set that grows by --append (",
+            npy_index_path(o.out), " lies beside it); choose another file, or remove both");
+      file_.emplace(o.out, DType::f32, row);
+      return;
+    }
+    set_.emplace(o.append, row, made_by(o, protection), [&o, told = false]() mutable {
+      if (!told) std::cerr << "waiting for another program that adds to " << o.append << "\n";
+      told = true;
+      return !interrupted();
+    });
+    first_ = set_->rows();
+  }
+  int64_t first() const { return first_; }  // number of the first record
+  void append(const Tensor& rows, const std::vector<std::string>& names) {
+    set_ ? set_->append(rows, names) : file_->append_rows(rows);
+  }
+  void commit() { set_ ? set_->commit() : file_->commit(); }
+
+ private:
+  // What all records of a set must have in common.
+  static Metadata made_by(const Options& o, const Protection& protection) {
+    constexpr uint64_t kMaxNetwork = uint64_t(1) << 32;
+    Metadata m{{"recogniser", protection.info().recogniser}, {"cut", protection.info().cut}};
+    const auto fingerprint = [](const std::string& path) { return hex(fnv1a(read_file(path, kMaxNetwork))); };
+    for (const std::string& shadow : o.protect.shadows)
+      m["shadow"] += (m["shadow"].empty() ? "" : " ") + fingerprint(shadow);
+    if (!o.protect.generator.empty()) m["generator"] = fingerprint(o.protect.generator);
+    const nlohmann::json settings = settings_json(protection.settings());
+    for (const auto& [key, value] : settings.items())
+      m[key] = value.is_string() ? value.get<std::string>() : value.dump();
+    return m;
+  }
+
+  std::optional<NpyWriter> file_;
+  std::optional<EnrolledSet> set_;
+  int64_t first_ = 0;
+};
 
 // Sums over records, and what the program says about them.
 struct Totals {
@@ -83,38 +179,37 @@ int protect_file(Options& o) {
   check_options(o);
   const ProtectSettings& settings = o.protect.settings;
   install_interrupt_handler();
-  const NpyReader reader(o.in);
-  check(reader.shape().rank() >= 2, o.in, " has shape ", reader.shape(), ", not one row per feature");
-  const Shape row(std::span<const int64_t>(reader.shape().begin() + 1, size_t(reader.shape().rank() - 1)));
   std::optional<Recogniser> recogniser;
   if (!o.faces.recogniser.empty()) recogniser.emplace(Recogniser::load(o.faces.recogniser));
   const Recogniser* known = recogniser ? &*recogniser : nullptr;
-  Protection protection(o.protect, known, row, o.in);
-  std::optional<FaceSource> faces;
-  const ReadPhotographs photographs = open_photographs(o, protection, known, faces, reader.rows());
-  check(settings.batch_norm != BatchNormMode::recalibrated || reader.rows() >= 2, o.in, " has ",
-        reader.rows(), " rows; --bn recalibrated needs two or more");
+  Input input = o.in.empty() ? extract_photographs(o, *recogniser) : read_features(o);
+  const FeatureRows& features = input.features;
+  const int64_t rows = features.count();
+  Protection protection(o.protect, known, features.row(), input.what, input.cut);
+  const ReadPhotographs photographs = open_photographs(o, protection, known, input);
+  check(settings.batch_norm != BatchNormMode::recalibrated || rows >= 2, input.what, " has ", rows,
+        " rows; --bn recalibrated needs two or more");
 
-  NpyWriter writer(o.out, DType::f32, row);
+  Output output(o, features.row(), protection);
+  const int64_t first = output.first();
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
-  protection.recalibrate(reader.rows(),
-                         [&](int64_t begin, int64_t end) { return reader.read_rows(begin, end); });
+  protection.recalibrate(rows, [&](int64_t begin, int64_t end) { return features.range(begin, end); });
   Protector protector(protection.models(), settings);
   Totals totals;
-  Progress progress("protect", reader.rows(), "features");
-  for (int64_t begin = 0; begin < reader.rows();) {
+  Progress progress("protect", rows, "features");
+  for (int64_t begin = 0; begin < rows;) {
     if (interrupted()) throw Interrupted();  // nothing is written
     // With --bn batch nobody may be left alone.
-    const int64_t rest = reader.rows() - begin;
+    const int64_t rest = rows - begin;
     const int64_t end = begin + (rest <= o.batch || rest == o.batch + 1 ? rest : o.batch);
     Protected chunk;
     try {
-      chunk = protector.protect(reader.read_rows(begin, end), begin,
+      chunk = protector.protect(features.range(begin, end), first + begin,
                                 photographs ? photographs(begin, end) : Tensor());
     } catch (const Error& e) {
-      fail(o.in, ": ", e.what(), "; nothing was written");
+      fail(input.what, ": ", e.what(), "; nothing was written");
     }
-    writer.append_rows(chunk.features);
+    output.append(chunk.features, input.names_of(begin, end));
     for (const ProtectReport& r : chunk.reports) {
       if (report) report->write(to_json(r, settings.keep_recognition.has_value()).dump() + "\n");
       totals.add(r, settings.keep_recognition.has_value());
@@ -124,27 +219,29 @@ int protect_file(Options& o) {
   }
   progress.finish();
   if (report) report->commit();
-  writer.commit();
+  output.commit();
 
   nlohmann::json result = settings_json(settings);
-  result.update({{"records", reader.rows()},
+  result.update({{"records", rows},
                  {"shadows", o.protect.shadows},
                  {"mean_noise_l2", totals.mean(totals.sum.noise_l2)},
                  {"mean_cosine", totals.mean(totals.sum.cosine)},
                  {"mean_loss_before", totals.mean(totals.sum.loss_before)},
                  {"mean_loss_after", totals.mean(totals.sum.loss_after)},
                  {"seconds", progress.seconds()},
-                 {"features_per_second", double(reader.rows()) / std::max(progress.seconds(), 1e-9)},
+                 {"features_per_second", double(rows) / std::max(progress.seconds(), 1e-9)},
                  {"peak_memory_bytes", peak_memory_bytes()}});
   if (!o.protect.generator.empty()) result["generator"] = o.protect.generator;
+  if (!o.append.empty()) result.update({{"first_record", first}, {"set_rows", first + rows}});
   if (settings.keep_recognition)
     result.update({{"mean_recognition_cosine", totals.mean(totals.sum.recognition)},
                    {"least_recognition_cosine", totals.least},
                    {"records_bounded", totals.bounded}});
   o.common.write_json(result);
-  std::cout << "protected " << reader.rows() << " features -> " << o.out << ": mean cosine to the original "
-            << short_number(totals.mean(totals.sum.cosine)) << ", mean noise norm "
-            << short_number(totals.mean(totals.sum.noise_l2)) << ", image difference "
+  std::cout << "protected " << rows << " features -> " << o.target();
+  if (!o.append.empty()) std::cout << " (now " << first + rows << " rows)";
+  std::cout << ": mean cosine to the original " << short_number(totals.mean(totals.sum.cosine))
+            << ", mean noise norm " << short_number(totals.mean(totals.sum.noise_l2)) << ", image difference "
             << short_number(totals.mean(totals.sum.loss_before)) << " -> "
             << short_number(totals.mean(totals.sum.loss_after)) << "\n";
   return 0;
@@ -157,18 +254,30 @@ int main(int argc, char** argv) {
                "advface-protect");
   app.footer(
       "Example:\n  advface-protect --shadow shadow.safetensors --in features.npy --out protected.npy \\\n"
-      "    --epsilon 0.02 --steps 10 --report report.jsonl");
+      "    --epsilon 0.02 --steps 10 --report report.jsonl\n"
+      "  advface-protect --image anna.jpg --name anna --recogniser facenet.json --eyes 71,79.5,114,79.5 \\\n"
+      "    --shadow shadow.safetensors --append enrolled.npy");
   Options o;
-  app.add_option("--in", o.in, "features, one per row (.npy)")->required();
-  app.add_option("--out", o.out, "where the protected features go (.npy); appears only when complete")
-      ->required();
+  app.add_option("--in", o.in, "features, one per row (.npy)");
+  app.add_option("--image", o.photographs,
+                 "a photograph instead, whose feature --recogniser makes; repeated: a record for each")
+      ->allow_extra_args(false);
+  app.add_option("--out", o.out, "where the protected features go (.npy); appears only when complete");
+  app.add_option("--append", o.append,
+                 "the set (.npy) that they are added to, behind its rows; begins it where there is none");
+  app.add_option("--name", o.names, "what the index of the set calls an --image (default: its path)")
+      ->allow_extra_args(false);
+  app.add_option("--cut", o.faces.cut,
+                 "for --image: the recogniser's tensor that is the feature (default: what its card says)");
   o.protect.add_to(app, "Protection", true);
-  app.add_option("--recogniser", o.faces.recogniser,
-                 "recogniser card, where the objective, the loss or the bound on recognition runs it")
+  app.add_option(
+         "--recogniser", o.faces.recogniser,
+         "recogniser card: for --image, and where the objective, the loss or the bound on recognition "
+         "runs it")
       ->group("Protection");
   o.faces.add_images_to(app);
   for (const char* name : {"--images", "--list", "--eyes", "--max-broken"})
-    app.get_option(name)->required(false)->group("Photographs, for --objective original");
+    app.get_option(name)->required(false)->group("Photographs, for --image and --objective original");
   app.add_option("--batch", o.batch, "features at a time; does not change the result")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(1), int64_t(65536)));

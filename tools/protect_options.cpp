@@ -71,11 +71,11 @@ void ProtectOptions::check_valid() const {
 }
 
 Protection::Protection(const ProtectOptions& options, const Recogniser* recogniser, const Shape& row,
-                       const std::string& what)
+                       const std::string& what, const std::string& cut)
     : settings_(options.settings), recogniser_(recogniser) {
   for (const std::string& path : options.shadows) {
     shadows_.push_back(Decoder::load(path));
-    shadows_.back()->check_fits(row, "", "", what);
+    shadows_.back()->check_fits(row, "", cut, what);
   }
   if (!options.generator.empty()) generator_ = Generator::load(options.generator);
   // What is missing on the command line is a usage error; what does not fit is a failure.

@@ -32,9 +32,9 @@ struct ProtectOptions {
 class Protection {
  public:
   // Shadows of these features. Throws Error, naming both sides, where they do not fit each other, the
-  // features or the recogniser (null: not given). `what` names the features.
+  // features, their cut (empty: not known) or the recogniser (null: not given). `what` names the features.
   Protection(const ProtectOptions& options, const Recogniser* recogniser, const Shape& row,
-             const std::string& what);
+             const std::string& what, const std::string& cut = {});
 
   const ProtectSettings& settings() const { return settings_; }
   const DecoderInfo& info() const { return shadows_[0]->info(); }

@@ -75,7 +75,7 @@ int train_generator(FeatureNetOptions& o) {
   const Shape row = recogniser.feature_shape(o.faces.cut_of(recogniser));
   info.spec = spec_of(o, row);
   // The shadows are loaded as for an ascent, which needs no generator.
-  Protection protection(o.protect, &recogniser, row, o.faces.recogniser);
+  Protection protection(o.protect, &recogniser, row, o.faces.recogniser, o.faces.cut_of(recogniser));
   FaceSource faces = o.faces.open_images();
   const TrainingSet source = open_training_set(o.faces, o.features, o.split, recogniser, faces);
   static_cast<Provenance&>(info) = source.provenance;

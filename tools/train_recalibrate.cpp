@@ -8,13 +8,16 @@ namespace advf::tools {
 
 int recalibrate_decoder(RecalibrateOptions& o) {
   o.common.activate();
+  install_interrupt_handler();
   check_writable({o.out});
   const auto decoder = Decoder::load(o.shadow);
   const FeatureRows features = FeatureRows::open(o.in);
   decoder->check_fits(features.row(), "", "", o.in);
   check(features.count() >= 2, o.in, " has ", features.count(), " rows; batch norm needs two or more");
-  recalibrate(*decoder, features.count(),
-              [&](int64_t begin, int64_t end) { return features.range(begin, end); });
+  recalibrate(*decoder, features.count(), [&](int64_t begin, int64_t end) {
+    if (interrupted()) throw Interrupted();
+    return features.range(begin, end);
+  });
   decoder->save(o.out);
   o.common.write_json({{"out", o.out}, {"shadow", o.shadow}, {"records", features.count()}});
   std::cout << o.out << ": " << o.shadow << " with batch norm of " << features.count() << " features of "

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <set>
 
-#include "tensor/io/grid.h"
+#include "tensor/io/plot.h"
 #include "tools/progress.h"
 #include "tools/train.h"
 
@@ -81,7 +81,8 @@ TrainingSet open_training_set(const FaceOptions& options, const std::string& fea
 FeatureRows protected_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
                           const Recogniser& recogniser, FaceSource& faces, const TrainingSet& source) {
   options.settings.seed = common.seed;
-  Protection protection(options, &recogniser, source.set.features.row(), face_options.recogniser);
+  Protection protection(options, &recogniser, source.set.features.row(), face_options.recogniser,
+                        source.provenance.cut);
   const auto photographs =
       photographs_of(faces, source.set.indices, crop_for(recogniser, face_options.eye_centres()),
                      protection.info().spec.image_size);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 #include <vector>
 
@@ -18,8 +19,6 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr size_t kMaxHeader = 65536;
-// What we write: version 1 in a fixed size, so that the row count can be filled in at the end.
-constexpr size_t kWrittenHeader = 192;
 
 // The header is a Python literal: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }. This reads
 // exactly that much of Python.
@@ -130,36 +129,6 @@ class HeaderParser {
   size_t at_ = 0;
 };
 
-std::string written_header(const std::string& path, DType dtype, const Shape& shape) {
-  const char* descr = "";
-  switch (dtype) {
-    case DType::f32:
-      descr = "<f4";
-      break;
-    case DType::f64:
-      descr = "<f8";
-      break;
-    case DType::i32:
-      descr = "<i4";
-      break;
-    case DType::i64:
-      descr = "<i8";
-      break;
-    case DType::u8:
-      descr = "|u1";
-      break;
-  }
-  std::string dict = std::string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': (";
-  for (int i = 0; i < shape.rank(); ++i)
-    dict += std::to_string(shape[i]) + (i + 1 < shape.rank() ? ", " : shape.rank() == 1 ? "," : "");
-  dict += "), }";
-  const size_t length = kWrittenHeader - kMagic.size() - 4;
-  check(dict.size() < length, path, ": the shape ", shape, " is too long for an npy header");
-  dict.resize(length - 1, ' ');
-  return std::string(kMagic) + std::string("\x01\x00", 2) + char(length & 255) + char(length >> 8) + dict +
-         '\n';
-}
-
 // The values of `shape`, from bytes as they stand in the file.
 Tensor from_file_bytes(const NpyHeader& header, std::span<const std::byte> bytes, const Shape& shape) {
   if (!header.half) return Tensor::from_bytes(bytes, shape, header.dtype);
@@ -183,15 +152,8 @@ void write_values(AtomicFile& file, const Tensor& t) {
   }
 }
 
-NpyHeader read_header(const InputFile& file) {
-  std::vector<std::byte> start(size_t(std::min<uint64_t>(file.size(), kMaxHeader + 12)));
-  file.read_at(0, start.data(), start.size());
-  return parse_npy_header(start, file.size(), file.path());
-}
-
-}  // namespace
-
-NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size, const std::string& name) {
+// Where the values end is for the caller to judge: they take `bytes`.
+NpyHeader parse_start(std::span<const std::byte> start, const std::string& name, uint64_t& bytes) {
   const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
   check(text.substr(0, kMagic.size()) == kMagic && text.size() >= 10, name, ": not an npy file");
   const auto byte = [&](size_t i) { return size_t(uint8_t(text[i])); };
@@ -207,9 +169,74 @@ NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size,
   NpyHeader header;
   HeaderParser(text.substr(prefix, length), name).parse(header);
   header.data_offset = prefix + length;
-  const int64_t bytes = byte_size(header.shape, header.element_bytes(), name);
-  check(file_size - header.data_offset == uint64_t(bytes), name, ": shape ", header.shape, " takes ", bytes,
+  bytes = uint64_t(byte_size(header.shape, header.element_bytes(), name));
+  return header;
+}
+
+// Whether the file is a set that may be appended to meanwhile. Then nothing beyond its header is looked at:
+// what lies after the rows comes and goes.
+bool grows(const InputFile& file, std::span<std::byte> start) {
+  std::error_code none;
+  if (file.size() < start.size() || !std::filesystem::exists(npy_index_path(file.path()), none)) return false;
+  file.read_at(0, start.data(), start.size());
+  return start[6] == std::byte(1) && start[8] == std::byte(start.size() - 10) && start[9] == std::byte(0);
+}
+
+NpyHeader read_header(const InputFile& file) {
+  std::vector<std::byte> start(kNpyHeaderBytes);
+  // Rows are written before the header counts them, so the size is asked for after it.
+  if (grows(file, start)) return parse_growing_npy_header(start, file.size_now(), file.path());
+  start.resize(size_t(std::min<uint64_t>(file.size(), kMaxHeader + 12)));
+  file.read_at(0, start.data(), start.size());
+  return parse_npy_header(start, file.size(), file.path());
+}
+
+}  // namespace
+
+std::string npy_header(const std::string& path, DType dtype, const Shape& shape) {
+  const char* descr = "";
+  switch (dtype) {
+    case DType::f32:
+      descr = "<f4";
+      break;
+    case DType::f64:
+      descr = "<f8";
+      break;
+    case DType::i32:
+      descr = "<i4";
+      break;
+    case DType::i64:
+      descr = "<i8";
+      break;
+    case DType::u8:
+      descr = "|u1";
+      break;
+  }
+  std::string dict = std::string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': (";
+  for (int i = 0; i < shape.rank(); ++i)
+    dict += std::to_string(shape[i]) + (i + 1 < shape.rank() ? ", " : shape.rank() == 1 ? "," : "");
+  dict += "), }";
+  const size_t length = kNpyHeaderBytes - kMagic.size() - 4;
+  check(dict.size() < length, path, ": the shape ", shape, " is too long for an npy header");
+  dict.resize(length - 1, ' ');
+  return std::string(kMagic) + std::string("\x01\x00", 2) + char(length & 255) + char(length >> 8) + dict +
+         '\n';
+}
+
+NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size, const std::string& name) {
+  uint64_t bytes = 0;
+  const NpyHeader header = parse_start(start, name, bytes);
+  check(file_size - header.data_offset == bytes, name, ": shape ", header.shape, " takes ", bytes,
         " bytes, the file has ", file_size - header.data_offset, "; is it cut short?");
+  return header;
+}
+
+NpyHeader parse_growing_npy_header(std::span<const std::byte> start, uint64_t file_size,
+                                   const std::string& name) {
+  uint64_t bytes = 0;
+  const NpyHeader header = parse_start(start, name, bytes);
+  check(file_size - header.data_offset >= bytes, name, ": shape ", header.shape, " takes ", bytes,
+        " bytes, the file has ", file_size - header.data_offset, "; it is cut short");
   return header;
 }
 
@@ -221,7 +248,7 @@ Tensor parse_npy(std::span<const std::byte> bytes, const std::string& name) {
 Tensor load_npy(const std::string& path) {
   const InputFile file(path);
   const NpyHeader header = read_header(file);
-  std::vector<std::byte> bytes(size_t(file.size() - header.data_offset));
+  std::vector<std::byte> bytes(size_t(byte_size(header.shape, header.element_bytes(), path)));
   file.read_at(header.data_offset, bytes.data(), bytes.size());
   return from_file_bytes(header, bytes, header.shape);
 }
@@ -229,7 +256,7 @@ Tensor load_npy(const std::string& path) {
 void save_npy(const std::string& path, const Tensor& tensor) {
   check(tensor.defined() && tensor.has_storage(), path, ": the tensor has no values to be written");
   AtomicFile file(path);
-  file.write(written_header(path, tensor.dtype(), tensor.shape()));
+  file.write(npy_header(path, tensor.dtype(), tensor.shape()));
   write_values(file, tensor);
   file.commit();
 }
@@ -258,7 +285,7 @@ Tensor NpyReader::read_rows(int64_t begin, int64_t end) const {
 NpyWriter::NpyWriter(const std::string& path, DType dtype, const Shape& row_shape)
     : path_(path), file_(path), dtype_(dtype), row_shape_(row_shape) {
   check(row_shape.rank() < Shape::kMaxRank, path, ": rows of shape ", row_shape, " have too many dimensions");
-  file_.write(std::string(kWrittenHeader, ' '));
+  file_.write(std::string(kNpyHeaderBytes, ' '));
 }
 
 void NpyWriter::append_rows(const Tensor& rows) {
@@ -274,7 +301,7 @@ void NpyWriter::append_rows(const Tensor& rows) {
 void NpyWriter::commit() {
   Shape shape{rows_};
   for (int64_t d : row_shape_) shape.push_back(d);
-  file_.rewrite(0, written_header(path_, dtype_, shape));
+  file_.rewrite(0, npy_header(path_, dtype_, shape));
   file_.commit();
 }
 
