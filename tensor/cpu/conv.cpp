@@ -6,6 +6,7 @@
 #include "tensor/cpu/conv_phases.h"
 #include "tensor/cpu/conv_strip.h"
 #include "tensor/cpu/conv_weights.h"
+#include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/depthwise.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/store.h"
@@ -167,6 +168,7 @@ namespace {
 std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weights,
                                    std::vector<ConvPhase> parts) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
+  if (auto winograd = make_winograd_conv(args, weights, parts)) return winograd;
   if (auto strip = make_strip_conv(args, weights, a.groups, parts)) return strip;
   std::vector<Phase> phases;
   for (size_t i = 0; i < parts.size(); ++i) {

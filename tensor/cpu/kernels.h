@@ -108,6 +108,13 @@ struct KernelTable {
   void (*store_rows)(const StoreArgs& args);
   // dst[i] = src[i * stride]
   void (*copy_strided)(float* dst, const float* src, int64_t n, int stride);
+  // dst[q * part + u] = src[u * ways + q] for u < n, whole vectors at a time; ways is 1, 2, 3, 4 or 6.
+  void (*split_columns)(float* dst, ptrdiff_t part, const float* src, int64_t n, int ways);
+  // The transforms of conv_winograd.cpp; see winograd_body.inc.
+  void (*winograd_input)(float* v, ptrdiff_t point, const float* x, const ptrdiff_t* row,
+                         const ptrdiff_t* column, int64_t n);
+  void (*winograd_output)(int m, float* z, ptrdiff_t z_row, ptrdiff_t z_line, const float* r, ptrdiff_t point,
+                          int rows, int vectors);
   // Sums: f32 over short blocks, f64 over the blocks. dot is the sum of (a - a_shift)(b - b_shift).
   double (*sum)(const float* x, int64_t n);
   double (*dot)(const float* a, float a_shift, const float* b, float b_shift, int64_t n);
