@@ -47,16 +47,15 @@ struct PaddedPlane {
     return (column % stride_x * rows + y + top) * part_w + column / stride_x;
   }
   // Margins must be zero already.
-  void fill(const float* image, float* plane) const {
+  void fill(const KernelTable& kernels, const float* image, float* plane) const {
     for (int64_t y = 0; y < height; ++y, image += width) {
       if (stride_x == 1) {
         std::memcpy(plane + offset(y, 0), image, size_t(width) * sizeof(float));
         continue;
       }
-      for (int64_t part = 0; part < std::min(stride_x, width); ++part) {
-        float* to = plane + offset(y, part);
-        for (int64_t x = part, i = 0; x < width; x += stride_x, ++i) to[i] = image[x];
-      }
+      for (int64_t part = 0; part < std::min(stride_x, width); ++part)
+        kernels.copy_strided(plane + offset(y, part), image + part, ceil_div(width - part, stride_x),
+                             int(stride_x));
     }
   }
 };
@@ -122,7 +121,7 @@ class DepthwiseOp : public BoundOp {
       std::memset(l.plane, 0, size_t(plane_.floats()) * sizeof(float));
       for (int64_t p = task * kPlanesPerTask; p < std::min(planes_, (task + 1) * kPlanesPerTask); ++p) {
         const int64_t c = p % channels_;
-        plane_.fill(x + p * in_plane_, l.plane);
+        plane_.fill(kernels_, x + p * in_plane_, l.plane);
         for (const Positions& phase : positions_) run_phase(phase, in, out, p, w + c * taps_, l);
       }
     });
@@ -192,7 +191,7 @@ class DepthwiseGradWeightOp : public BoundOp {
       float* plane = reinterpret_cast<float*>(lanes + lane * int64_t(lane_bytes_));
       std::memset(plane, 0, size_t(plane_.floats()) * sizeof(float));
       for (int64_t p = task * kPlanesPerTask; p < std::min(planes_, (task + 1) * kPlanesPerTask); ++p) {
-        plane_.fill(in[0].as<const float>() + p * in_plane_, plane);
+        plane_.fill(kernels_, in[0].as<const float>() + p * in_plane_, plane);
         kernels_.correlate(sums + p * taps_, in[1].as<const float>() + p * out_plane_, positions_.runs.data(),
                            positions_.v_offset.data(), int(positions_.runs.size()), plane,
                            positions_.tap_offset.data(), int(taps_));
