@@ -285,7 +285,7 @@ BOOST_AUTO_TEST_CASE(convolutions_over_strips) {
 // Tiles of 3x3 and 2x2 taps: rows of tiles that end within an image, one task and many, uneven padding,
 // output phases that begin at the same source pixel and a pixel apart, kernel 4 with stride 2 in both
 // directions, much depth.
-const ConvCase kTiledCases[] = {
+const ConvCase kSpecialCases[] = {
     {{3, 32, 17, 17}, {33, 32, 3, 3}, {3, 33, 17, 17}, {.pad = {1, 1, 1, 1}}},
     {{1, 40, 20, 37}, {24, 40, 3, 3}, {1, 24, 18, 35}, {}},
     {{2, 32, 11, 23}, {32, 32, 3, 3}, {2, 32, 11, 22}, {.pad = {0, 1, 2, 0}}},
@@ -298,11 +298,20 @@ const ConvCase kTiledCases[] = {
     {{1, 64, 34, 34}, {64, 64, 4, 4}, {1, 64, 16, 16}, {.stride = {2, 2}}},
     {{1, 32, 29, 31}, {32, 32, 4, 4}, {1, 32, 15, 15}, {.stride = {2, 2}, .pad = {2, 0, 1, 1}}},
     {{1, 32, 32, 40}, {32, 32, 4, 4}, {1, 32, 17, 20}, {.stride = {2, 2}, .pad = {2, 0, 2, 2}}},
+    // 1x1 straight from the image: full and partly full panels, much depth, groups.
+    {{3, 70, 9, 9}, {33, 70, 1, 1}, {3, 33, 9, 9}, {}},
+    {{2, 600, 8, 8}, {20, 600, 1, 1}, {2, 20, 8, 8}, {}},
+    {{2, 40, 7, 7}, {34, 20, 1, 1}, {2, 34, 7, 7}, {.groups = 2}},
+    // Depthwise: borders on all sides, none, more than the kernel reaches; as large as the image.
+    {{2, 20, 18, 37}, {20, 1, 3, 3}, {2, 20, 18, 37}, {.pad = {1, 1, 1, 1}, .groups = 20}},
+    {{2, 20, 9, 35}, {20, 1, 3, 3}, {2, 20, 12, 36}, {.pad = {3, 0, 2, 3}, .groups = 20}},
+    {{1, 20, 6, 18}, {20, 1, 3, 3}, {1, 20, 4, 16}, {.groups = 20}},
+    {{2, 40, 7, 7}, {40, 1, 7, 7}, {2, 40, 1, 1}, {.groups = 40}},
 };
 
-BOOST_AUTO_TEST_CASE(convolutions_over_tiles) {
+BOOST_AUTO_TEST_CASE(convolutions_with_ways_of_their_own) {
   on_every_isa([] {
-    for (const ConvCase& c : kTiledCases)
+    for (const ConvCase& c : kSpecialCases)
       for (bool constant : {false, true}) {
         const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32),
                      y = randn(c.y, 3, DType::f32);
@@ -324,9 +333,9 @@ BOOST_AUTO_TEST_CASE(convolutions_over_tiles) {
 }
 
 // Whole numbers stay exact, and an image has the same bits alone, in a batch, and with packed weights.
-BOOST_AUTO_TEST_CASE(tiles_are_exact_and_do_not_depend_on_the_batch) {
+BOOST_AUTO_TEST_CASE(they_are_exact_and_do_not_depend_on_the_batch) {
   on_every_isa([] {
-    for (const ConvCase& c : kTiledCases) {
+    for (const ConvCase& c : kSpecialCases) {
       const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32),
                    y = randn(c.y, 3, DType::f32);
       ConvAttrs to_x = c.attrs;

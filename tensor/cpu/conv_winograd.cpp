@@ -23,10 +23,12 @@ namespace {
 
 constexpr int64_t kPoints = 16;
 constexpr int64_t kInputFloats = 128 * 1024;  // of transformed tiles: half of a second-level cache of 1 MiB
-constexpr int64_t kSumFloats = 32 * 1024;     // of products before they are transformed back
+constexpr int64_t kSumFloats = 64 * 1024;     // of products before they are transformed back
 constexpr int64_t kWantedTasks = 16;          // enough for a few threads; never depends on their number
-constexpr int64_t kLeastRows = 48;            // a task's rows pay for transforming its tiles once more
-constexpr int kMaxPhases = 2;                 // of an axis, in or out
+constexpr int64_t kLeastTasks = 4;
+constexpr double kCheapGroups =
+    0.03;                      // so many per output channel: their transforms are a sixth of the products
+constexpr int kMaxPhases = 2;  // of an axis, in or out
 
 // One axis. Tile t holds the source pixels stride (m t + i) + part_at[p], i < 4, for each part p, and makes
 // the outputs m t + o + shift[q], o < m, of each output phase q.
@@ -73,6 +75,11 @@ std::optional<Axis> make_axis(const std::vector<std::vector<int64_t>>& taps, con
     a.tiles = std::max(a.tiles, ceil_div(a.grid[q] - a.shift[q], a.m));
   }
   return a;
+}
+
+// How full the vectors of the input's transform are.
+double lane_use(const Axis& x, int lanes) {
+  return double(x.tiles) / double(ceil_div(x.tiles, lanes) * lanes);
 }
 
 struct Geometry {
@@ -123,23 +130,32 @@ class WinogradConvOp : public BoundOp {
         out_plane_(args.call.out[0].shape.numel(2, 4)),
         lanes_(lane_count()) {
     find_taps(phases);
-    // Rows of tiles to a task: as many as the cache holds, without a last panel that is nearly empty.
+    // Rows of tiles to a task: as many as the cache holds and still leave tasks for all, without a last panel
+    // that is nearly empty.
     const int64_t width = 2 * kernels_.lanes, all_rows = images_ * y_.tiles;
-    const int64_t most =
-        std::clamp<int64_t>(std::max(width, kInputFloats / (kPoints * depth_)) / x_.tiles, 1, all_rows);
+    const int64_t in_cache = std::max(width, kInputFloats / (kPoints * depth_)) / x_.tiles;
+    const int64_t shared = std::max(all_rows / kWantedTasks, width / x_.tiles);
+    const int64_t most = std::clamp<int64_t>(std::min(in_cache, shared), 1, all_rows);
     double least = 0;
     for (int64_t rows = 1; rows <= most; ++rows) {
-      const double waste = double(ceil_div(rows * x_.tiles, width) * width) / double(rows * x_.tiles);
-      if (rows == 1 || waste <= least * 1.02)
-        least = std::min(rows == 1 ? waste : least, waste), task_rows_ = rows;
+      const int64_t vectors = ceil_div(rows * x_.tiles, kernels_.lanes);
+      // A vector by itself takes somewhat more than half of the time of two.
+      const double waste = (double(vectors) + 0.15 * double(vectors % 2)) / double(rows * x_.tiles);
+      if (rows == 1 || waste <= least * 1.02) {
+        least = rows == 1 ? waste : std::min(waste, least);
+        task_rows_ = rows;
+      }
     }
     tile_rows_ = Split::at_most(all_rows, task_rows_);
     columns_ = ceil_div(tile_rows_.largest() * x_.tiles, kernels_.lanes) * kernels_.lanes;
     pitch_ =
         (columns_ / kernels_.lanes | 1) * kernels_.lanes;  // not a power of two, or rows share cache sets
     rows_ = Split::at_most(weights.out, kernels_.max_rows);
-    const int64_t groups =
-        std::min(ceil_div(kWantedTasks, tile_rows_.parts), weights.out * out_phases_ / kLeastRows);
+    // Another group of rows transforms the tiles once more.
+    const int64_t cheap =
+        int64_t(kCheapGroups * lane_use(x_, kernels_.lanes) * double(weights.out * out_phases_));
+    const int64_t groups = std::min(ceil_div(kWantedTasks, tile_rows_.parts),
+                                    std::max(cheap, ceil_div(kLeastTasks, tile_rows_.parts)));
     row_groups_ = {rows_.parts, std::clamp<int64_t>(groups, 1, rows_.parts)};
     for (int64_t k = 0; k < depth_; ++k) k_offset_.push_back(int32_t(k * pitch_));
     for (int v = 0; v < kMaxVectors; ++v) v_offset_[v] = v * kernels_.lanes;
@@ -383,11 +399,12 @@ class WinogradConvOp : public BoundOp {
 // Products of an image, and the transforms in products of one output channel, measured on AVX-512.
 bool winograd_pays(const ConvWeights& weights, const Geometry& g, const std::vector<ConvPhase>& phases,
                    int lanes) {
+  // The transformed weights are larger than the kernels; a single image should not wait for them.
+  if (g.y.tiles * g.x.tiles < 16) return false;
   double direct = 0;
   for (const ConvPhase& p : phases) direct += double(p.source.grid_h * p.source.grid_w * p.source.taps());
   const double in = double(weights.in), out = double(weights.out), tiles = double(g.y.tiles * g.x.tiles);
-  const double lane_use = double(g.x.tiles) / double(ceil_div(g.x.tiles, lanes) * lanes);
-  const double transforms = 80 * in * g.parts() / lane_use + 80 * out * g.phases();
+  const double transforms = 80 * in * g.parts() / lane_use(g.x, lanes) + 80 * out * g.phases();
   return direct * in * out >
          1.25 * tiles * (double(kPoints * g.parts() * g.phases()) * in * out + transforms);
 }

@@ -43,6 +43,16 @@ struct StoreArgs {
   const float* kept = nullptr;  // the gradients: the element counts where this is positive
 };
 
+// A plane of a depthwise 3x3 convolution with stride 1: output (y, x) sums weight[3 i + j] times source (y -
+// top + i, x - left + j); outside of the source is zero. `store` is told where the output's plane lies and
+// what happens to its values.
+struct Depthwise3x3 {
+  const float* source = nullptr;
+  int64_t height = 0, width = 0, out_height = 0, out_width = 0, top = 0, left = 0;
+  float weight[9] = {};
+  StoreArgs store;
+};
+
 constexpr int kMaxVectors = 4;  // vectors side by side in one GEMM tile
 
 // Element-wise loops over n elements; the output may be an input, element for element. a and b are the op's
@@ -115,6 +125,7 @@ struct KernelTable {
                          const ptrdiff_t* column, int64_t n);
   void (*winograd_output)(int m, float* z, ptrdiff_t z_row, ptrdiff_t z_line, const float* r, ptrdiff_t point,
                           int rows, int vectors);
+  void (*depthwise3x3)(const Depthwise3x3& args);
   // Sums: f32 over short blocks, f64 over the blocks. dot is the sum of (a - a_shift)(b - b_shift).
   double (*sum)(const float* x, int64_t n);
   double (*dot)(const float* a, float a_shift, const float* b, float b_shift, int64_t n);
