@@ -445,6 +445,7 @@ BOOST_AUTO_TEST_CASE(element_wise_on_every_isa) {
       {&op_exp, {}, 1},
       {&op_sigmoid, {}, 1},
       {&op_tanh, {}, 1},
+      {&op_erf, {}, 1},
       {&op_power, {2, 0}, 1},
       {&op_relu_grad, {}, 2},
       {&op_leaky_relu_grad, {0.2, 0}, 2},
@@ -479,13 +480,14 @@ BOOST_AUTO_TEST_CASE(exponentials_to_a_few_ulp) {
     const Tensor x = Tensor::from(v, {int64_t(v.size())});
     const auto e = bind_and_run(op_exp, {}, {x}).to_vector<float>(),
                s = bind_and_run(op_sigmoid, {}, {x}).to_vector<float>(),
-               t = bind_and_run(op_tanh, {}, {x}).to_vector<float>();
-    double worst[3] = {};
+               t = bind_and_run(op_tanh, {}, {x}).to_vector<float>(),
+               r = bind_and_run(op_erf, {}, {x}).to_vector<float>();
+    double worst[4] = {};
     for (size_t i = 0; i < v.size(); ++i) {
-      const double exact[3] = {std::exp(double(v[i])), 1 / (1 + std::exp(-double(v[i]))),
-                               std::tanh(double(v[i]))};
-      const float got[3] = {e[i], s[i], t[i]};
-      for (int k = 0; k < 3; ++k)
+      const double exact[4] = {std::exp(double(v[i])), 1 / (1 + std::exp(-double(v[i]))),
+                               std::tanh(double(v[i])), std::erf(double(v[i]))};
+      const float got[4] = {e[i], s[i], t[i], r[i]};
+      for (int k = 0; k < 4; ++k)
         if (exact[k] != 0) worst[k] = std::max(worst[k], std::abs(double(got[k]) / exact[k] - 1));
     }
     for (double w : worst) BOOST_TEST(w < 5e-7);

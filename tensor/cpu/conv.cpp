@@ -177,15 +177,16 @@ class ConvOp : public BoundOp {
 
 namespace {
 
-// Packing costs as much as the products of a few output channels; where there are many of them, panels that
-// lie close together are read faster.
+// Packing costs as much as the products of a few output channels; panels of one image may not come out even.
 bool lies_in_place(const BindArgs& args, const ConvWeights& weights, const ConvPhase& p) {
-  constexpr int64_t kMostRows = 256;
+  constexpr double kPacking = 6;
   const PixelSource& s = p.source;
+  const int64_t width = 2 * args.kernels.lanes, computed = ceil_div(s.plane(), width) * width;
+  const double out = double(weights.out);
   return s.taps() == 1 && s.tap_y[0] == 0 && s.tap_x[0] == 0 && s.stride_y == 1 && s.stride_x == 1 &&
          s.grid_h == s.height && s.grid_w == s.width && p.target.element_stride == 1 &&
-         p.target.row_stride == s.width && s.plane() >= 2 * args.kernels.lanes && weights.out <= kMostRows &&
-         weights.out > args.kernels.max_rows_wide;
+         p.target.row_stride == s.width && s.plane() >= width && weights.out > args.kernels.max_rows_wide &&
+         out * double(computed) / double(s.plane()) < out + kPacking;
 }
 
 std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weights,

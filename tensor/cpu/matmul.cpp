@@ -8,10 +8,6 @@
 namespace advf::cpu {
 namespace {
 
-// A product of so few rows waits for b, not for its packing. Then the constant is better read where it lies:
-// a linear layer's gradient, which reads the same bytes, finds them in the cache.
-constexpr int64_t kFewRows = 4;
-
 class MatmulOp : public BoundOp {
  public:
   MatmulOp(const BindArgs& args, int64_t batch, int64_t m, int64_t n, int64_t k)
@@ -22,7 +18,7 @@ class MatmulOp : public BoundOp {
         gemm_(kernels_, m, n, k, 1),
         lanes_(lane_count()) {
     const float* b = args.constant(1);
-    if (b && batch == 1 && m > kFewRows) {
+    if (b && batch == 1) {
       constant_b_.resize(size_t(gemm_.packed_b()));
       parallel_for(gemm_.b_blocks(), [&](int64_t block) {
         gemm_.pack_b_block(block, constant_b_.data(),
