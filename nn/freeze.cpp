@@ -1,5 +1,6 @@
 #include "nn/freeze.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <unordered_map>
@@ -9,6 +10,7 @@
 
 #include "tensor/backend.h"
 #include "tensor/ops.h"
+#include "tensor/parallel.h"
 
 namespace advf {
 namespace {
@@ -67,6 +69,39 @@ int64_t output_of(const Record& product, int64_t element) {
   return std::get<MatmulAttrs>(product.attrs).transpose_b ? element / w[1] : element % w[1];
 }
 
+// How many elements of the weight, one after the other, add to the same output.
+int64_t run_of(const Record& product) {
+  const Shape& w = product.in[1].shape();
+  if (product.op == &op_conv2d) return w.numel(1, 4);
+  if (product.op == &op_conv_transpose2d) return w.numel(2, 4);
+  return std::get<MatmulAttrs>(product.attrs).transpose_b ? w[1] : 1;
+}
+
+// The weight, each element times scale(its output): in f64, rounded once.
+template <class T, class Scale>
+void scale_weight(const Record& product, const T* from, T* to, const Scale& scale) {
+  constexpr int64_t kChunk = 64 * 1024;
+  const int64_t run = run_of(product), runs = product.in[1].numel() / std::max<int64_t>(1, run);
+  const int64_t each = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, run));
+  parallel_for((runs + each - 1) / each, [&](int64_t task) {
+    for (int64_t r = task * each; r < std::min(runs, (task + 1) * each); ++r) {
+      const double s = scale(output_of(product, r * run));
+      for (int64_t i = r * run; i < (r + 1) * run; ++i) to[i] = T(double(from[i]) * s);
+    }
+  });
+}
+template <class Scale>
+Tensor scaled_weight(const Record& product, const Scale& scale) {
+  const BackendScope host(host_backend());
+  const Tensor from = product.in[1].to(host_backend());
+  Tensor to = Tensor::empty(from.shape(), from.dtype());
+  if (from.dtype() == DType::f64)
+    scale_weight(product, from.data<double>(), to.mutable_data<double>(), scale);
+  else
+    scale_weight(product, from.data<float>(), to.mutable_data<float>(), scale);
+  return to.to(product.in[1].backend());
+}
+
 // y = scale x + shift, per channel.
 struct Scaling {
   size_t operand = 0;  // the record's input that is x
@@ -100,16 +135,13 @@ std::optional<Scaling> scaling_of(const Record& r, const Readers& uses) {
 Record folded(const Record& product, const Scaling& s, const Tensor& out) {
   const Tensor &weight = product.in[1], &bias = product.in[2];
   const int64_t outputs = outputs_of(product), per_channel = outputs / int64_t(s.scale.size());
-  std::vector<double> b(static_cast<size_t>(outputs), 0.0), w = values_of(weight);
+  std::vector<double> b(static_cast<size_t>(outputs), 0.0);
   if (bias.defined()) b = values_of(bias);
   const auto channel = [&](int64_t output) { return size_t(output / per_channel); };
   for (size_t o = 0; o < b.size(); ++o)
     b[o] = b[o] * s.scale[channel(int64_t(o))] + s.shift[channel(int64_t(o))];
-  for (size_t i = 0; i < w.size(); ++i) w[i] *= s.scale[channel(output_of(product, int64_t(i)))];
-  return {product.op,
-          product.attrs,
-          {product.in[0], constant(w, weight.shape(), weight), constant(b, {outputs}, weight)},
-          {out}};
+  const Tensor w = scaled_weight(product, [&](int64_t output) { return s.scale[channel(output)]; });
+  return {product.op, product.attrs, {product.in[0], w, constant(b, {outputs}, weight)}, {out}};
 }
 
 // The records from a product to the scaling that ends it; empty where there is nothing to fold.

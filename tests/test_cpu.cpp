@@ -244,8 +244,6 @@ BOOST_AUTO_TEST_CASE(random_convolutions) {
   });
 }
 
-// More depth than one block holds, more rows than one tile, row tiles, wide images: beyond what the random
-// cases reach.
 // Few channels and long rows: taps are read from a strip. Rows of images that end within a vector, blocks of
 // unequal height, strides, dilation, no margin, uneven margins, one channel out.
 BOOST_AUTO_TEST_CASE(convolutions_over_strips) {
@@ -284,6 +282,88 @@ BOOST_AUTO_TEST_CASE(convolutions_over_strips) {
   });
 }
 
+// Tiles of 3x3 and 2x2 taps: rows of tiles that end within an image, one task and many, uneven padding,
+// output phases that begin at the same source pixel and a pixel apart, kernel 4 with stride 2 in both
+// directions, much depth.
+const ConvCase kSpecialCases[] = {
+    {{3, 32, 17, 17}, {33, 32, 3, 3}, {3, 33, 17, 17}, {.pad = {1, 1, 1, 1}}},
+    {{1, 40, 20, 37}, {24, 40, 3, 3}, {1, 24, 18, 35}, {}},
+    {{2, 32, 11, 23}, {32, 32, 3, 3}, {2, 32, 11, 22}, {.pad = {0, 1, 2, 0}}},
+    {{2, 32, 9, 10}, {32, 32, 3, 3}, {2, 32, 13, 14}, {.pad = {3, 3, 3, 3}}},
+    {{1, 520, 9, 9}, {50, 520, 3, 3}, {1, 50, 9, 9}, {.pad = {1, 1, 1, 1}}},
+    {{20, 80, 5, 6}, {80, 80, 3, 3}, {20, 80, 5, 6}, {.pad = {1, 1, 1, 1}}},
+    {{2, 32, 18, 19}, {32, 32, 2, 2}, {2, 32, 17, 18}, {}},
+    {{5, 24, 28, 28}, {40, 24, 4, 4}, {5, 40, 14, 14}, {.stride = {2, 2}, .pad = {1, 1, 1, 1}}},
+    {{2, 32, 28, 60}, {32, 32, 4, 4}, {2, 32, 14, 30}, {.stride = {2, 2}, .pad = {1, 1, 1, 1}}},
+    {{1, 64, 34, 34}, {64, 64, 4, 4}, {1, 64, 16, 16}, {.stride = {2, 2}}},
+    {{1, 32, 29, 31}, {32, 32, 4, 4}, {1, 32, 15, 15}, {.stride = {2, 2}, .pad = {2, 0, 1, 1}}},
+    {{1, 32, 32, 40}, {32, 32, 4, 4}, {1, 32, 17, 20}, {.stride = {2, 2}, .pad = {2, 0, 2, 2}}},
+    // 1x1 straight from the image: full and partly full panels, much depth, groups.
+    {{3, 70, 9, 9}, {33, 70, 1, 1}, {3, 33, 9, 9}, {}},
+    {{2, 600, 8, 8}, {20, 600, 1, 1}, {2, 20, 8, 8}, {}},
+    {{2, 40, 7, 7}, {34, 20, 1, 1}, {2, 34, 7, 7}, {.groups = 2}},
+    // Depthwise: borders on all sides, none, more than the kernel reaches; as large as the image.
+    {{2, 20, 18, 37}, {20, 1, 3, 3}, {2, 20, 18, 37}, {.pad = {1, 1, 1, 1}, .groups = 20}},
+    {{2, 20, 9, 35}, {20, 1, 3, 3}, {2, 20, 12, 36}, {.pad = {3, 0, 2, 3}, .groups = 20}},
+    {{1, 20, 6, 18}, {20, 1, 3, 3}, {1, 20, 4, 16}, {.groups = 20}},
+    {{2, 40, 7, 7}, {40, 1, 7, 7}, {2, 40, 1, 1}, {.groups = 40}},
+};
+
+BOOST_AUTO_TEST_CASE(convolutions_with_ways_of_their_own) {
+  on_every_isa([] {
+    for (const ConvCase& c : kSpecialCases)
+      for (bool constant : {false, true}) {
+        const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32),
+                     y = randn(c.y, 3, DType::f32);
+        ConvAttrs a = c.attrs;
+        const auto test = [&](const OpDef& op, const std::vector<Tensor>& in) {
+          const double error = error_against_f64(op, a, in, bind_and_run(op, a, in, constant));
+          BOOST_TEST(error <= op.bound, op.name << " of " << describe(c) << ": " << error);
+        };
+        test(op_conv2d, {x, w, randn({c.w[0]}, 4, DType::f32)});
+        a.size = {c.x[2], c.x[3]};
+        test(op_conv_transpose2d, {y, w, randn({c.x[1]}, 5, DType::f32)});
+        a.epilogue = {Activation::leaky_relu_grad, 0.3};
+        test(op_conv_transpose2d_fused, {y, w, {}, x, randn(c.x, 6, DType::f32)});
+        a.size = {};
+        a.epilogue = {Activation::prelu, 0};
+        test(op_conv2d_fused, {x, w, {}, y, randn({c.w[0]}, 7, DType::f32)});
+      }
+  });
+}
+
+// Whole numbers stay exact, and an image has the same bits alone, in a batch, and with packed weights.
+BOOST_AUTO_TEST_CASE(they_are_exact_and_do_not_depend_on_the_batch) {
+  on_every_isa([] {
+    for (const ConvCase& c : kSpecialCases) {
+      const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32),
+                   y = randn(c.y, 3, DType::f32);
+      ConvAttrs to_x = c.attrs;
+      to_x.size = {c.x[2], c.x[3]};
+      const auto rounded = [](const Tensor& t) {
+        auto v = t.to_vector<float>();
+        for (float& f : v) f = std::round(2 * f);
+        return Tensor::from(v, t.shape());
+      };
+      const auto test = [&](const OpDef& op, const ConvAttrs& a, const Tensor& source) {
+        const std::vector<Tensor> whole{rounded(source), rounded(w), {}};
+        BOOST_TEST(error_against_f64(op, a, whole, bind_and_run(op, a, whole)) == 0,
+                   op.name << " of " << describe(c));
+        const Tensor all = bind_and_run(op, a, {source, w, {}}, true);
+        for (int64_t n = 0; n < source.dim(0); ++n) {
+          const Tensor one = bind_and_run(op, a, {source.slice_batch(n, n + 1), w, {}});
+          BOOST_TEST((one.to_vector<float>() == all.slice_batch(n, n + 1).to_vector<float>()),
+                     op.name << " of " << describe(c) << ", image " << n);
+        }
+      };
+      test(op_conv2d, c.attrs, x);
+      test(op_conv_transpose2d, to_x, y);
+    }
+  });
+}
+
+// More depth than one block holds, more rows than one tile, row tiles, wide images: beyond what the random
+// cases reach.
 BOOST_AUTO_TEST_CASE(convolutions_of_many_blocks) {
   on_every_isa([] {
     const ConvCase cases[] = {
@@ -365,6 +445,7 @@ BOOST_AUTO_TEST_CASE(element_wise_on_every_isa) {
       {&op_exp, {}, 1},
       {&op_sigmoid, {}, 1},
       {&op_tanh, {}, 1},
+      {&op_erf, {}, 1},
       {&op_power, {2, 0}, 1},
       {&op_relu_grad, {}, 2},
       {&op_leaky_relu_grad, {0.2, 0}, 2},
@@ -399,13 +480,14 @@ BOOST_AUTO_TEST_CASE(exponentials_to_a_few_ulp) {
     const Tensor x = Tensor::from(v, {int64_t(v.size())});
     const auto e = bind_and_run(op_exp, {}, {x}).to_vector<float>(),
                s = bind_and_run(op_sigmoid, {}, {x}).to_vector<float>(),
-               t = bind_and_run(op_tanh, {}, {x}).to_vector<float>();
-    double worst[3] = {};
+               t = bind_and_run(op_tanh, {}, {x}).to_vector<float>(),
+               r = bind_and_run(op_erf, {}, {x}).to_vector<float>();
+    double worst[4] = {};
     for (size_t i = 0; i < v.size(); ++i) {
-      const double exact[3] = {std::exp(double(v[i])), 1 / (1 + std::exp(-double(v[i]))),
-                               std::tanh(double(v[i]))};
-      const float got[3] = {e[i], s[i], t[i]};
-      for (int k = 0; k < 3; ++k)
+      const double exact[4] = {std::exp(double(v[i])), 1 / (1 + std::exp(-double(v[i]))),
+                               std::tanh(double(v[i])), std::erf(double(v[i]))};
+      const float got[4] = {e[i], s[i], t[i], r[i]};
+      for (int k = 0; k < 4; ++k)
         if (exact[k] != 0) worst[k] = std::max(worst[k], std::abs(double(got[k]) / exact[k] - 1));
     }
     for (double w : worst) BOOST_TEST(w < 5e-7);

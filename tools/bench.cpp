@@ -71,7 +71,7 @@ struct Options {
   ProtectBenchOptions protect;
   std::string filter, write_mobilefacenet;
   int repeat = 15;
-  bool csv = false;
+  bool csv = false, steps = false;
 };
 
 int bench(Options& options) {
@@ -88,6 +88,7 @@ int bench(Options& options) {
                 options.common.device.c_str(), isa, num_threads(), machine.peak_flops / 1e9,
                 machine.copy_bytes_per_s / 1e9);
   Report report(machine, options.filter, options.csv);
+  report.steps = options.steps;
   Summary conv_min, conv_median;
   for (const BenchCase& row : bench_cases()) {
     if (!report.wanted(row.group, row.name)) continue;
@@ -133,7 +134,7 @@ int main(int argc, char** argv) {
   app.add_option(
       "--filter", options.filter,
       "only rows whose \"group case\" contains this text; W2: a workload, W2 plan: one variant of it");
-  app.add_flag("--steps", options.workloads.steps, "below W2 and W5, what each step of the plan takes");
+  app.add_flag("--steps", options.steps, "below workloads that run a plan, what each step of it takes");
   app.add_option("--facenet", options.workloads.facenet, "card of FaceNet (.json beside its .onnx), for W3");
   app.add_option("--scratch", options.protect.scratch,
                  "folder for 600 MB of temporary files, for the program's rows of W6 (minutes)");

@@ -73,19 +73,23 @@ std::shared_ptr<PlanState> Pgd::plan() const {
   return state;
 }
 
-std::shared_ptr<PlanState> Pgd::image_plan() const {
+std::shared_ptr<PlanState> frozen(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
   Tape tape(Tape::Keep::everything);
-  const Tensor z = Tensor::meta(z_.shape());
-  Tensor image;
+  const Tensor in = Tensor::meta(x.shape());
+  Tensor out;
   {
     const MetaScope meta;
     const TapeScope scope(tape);
-    image = net_->forward(z);
+    out = f(in);
   }
   const auto state = std::make_shared<PlanState>(
-      compile(fold_batch_norm(tape, std::span(&image, 1)), std::span(&z, 1), std::span(&image, 1)));
-  state->set(0, z_);
+      compile(fold_batch_norm(tape, std::span(&out, 1)), std::span(&in, 1), std::span(&out, 1)));
+  state->set(0, x);
   return state;
+}
+
+std::shared_ptr<PlanState> Pgd::image_plan() const {
+  return frozen([this](const Tensor& z) { return net_->forward(z); }, z_);
 }
 
 Cost Pgd::cost() const {

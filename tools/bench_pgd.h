@@ -13,6 +13,9 @@ namespace advf::tools {
 // everything else were free. `body` may call backward() with retain.
 Cost cost_of(const std::function<void(Tape&)>& body);
 
+// f as a frozen plan with input x; evaluation-mode batch norm is folded.
+std::shared_ptr<PlanState> frozen(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
+
 // Ascent on |S(P(z + d)) - base|^2 in d, step by step; P normalises where features are unit vectors, and base
 // is S(z). Carries d from run to run.
 class Pgd {

@@ -46,6 +46,7 @@ struct BenchRow {
 class Report {
  public:
   Report(const Machine& machine, std::string filter, bool csv);
+  bool steps = false;  // below a workload that runs a plan, what each step of it takes
 
   // Whether the user asked for it.
   bool wanted(const std::string& group, const std::string& name) const;

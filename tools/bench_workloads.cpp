@@ -128,13 +128,16 @@ Built forward_pass(Recogniser loaded, int64_t batch) {
             [net, x] {
               net->model().run({{net->card().input.name, x}}, {net->card().embedding.name});
             }},
-           {"plan", [net, x] { net->embed(x); }}}};
+           {"plan", [net, x] { net->embed(x); },
+            [net, x] { return frozen([net](const Tensor& in) { return net->embed(in); }, x); }}}};
 }
 
 Built pgd_iteration(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain domain) {
   const auto pgd = std::make_shared<Pgd>(std::move(net), z, domain);
   const auto state = pgd->plan();
-  return {pgd->cost(), {{"eager", [pgd] { pgd->eager(); }}, {"plan", [state] { state->run(); }, state}}};
+  return {
+      pgd->cost(),
+      {{"eager", [pgd] { pgd->eager(); }}, {"plan", [state] { state->run(); }, [state] { return state; }}}};
 }
 
 Built training_step() {
@@ -212,6 +215,34 @@ void write_mobilefacenet(const std::string& path) {
   file.commit();
 }
 
+namespace {
+
+// Where a plan's time goes: medians of runs in which each step is timed by itself.
+void say_steps(const PlanState& state, int repeat, double peak_flops, Report& report) {
+  const std::vector<OpCall> calls = state.plan().calls();
+  std::vector<std::vector<double>> times(calls.size());
+  for (int i = 0; i < repeat; ++i) {
+    const std::vector<double> seconds = state.profile();
+    for (size_t s = 0; s < calls.size(); ++s) times[s].push_back(seconds[s]);
+  }
+  for (size_t s = 0; s < calls.size(); ++s) {
+    const double median = Timing::of(times[s]).median, flops = flops_of(calls[s]);
+    std::ostringstream line;
+    line << std::fixed << std::setprecision(3) << std::setw(12) << median * 1e3 << " ms  ";
+    if (flops > 0 && peak_flops > 0)
+      line << flops / median / peak_flops << " of the peak  ";
+    else
+      line << std::string(19, ' ');
+    line << calls[s].op->name;
+    for (const ValueInfo& v : calls[s].in)
+      if (v.defined) line << " " << v.shape;
+    line << " -> " << calls[s].out[0].shape;
+    report.say(line.str());
+  }
+}
+
+}  // namespace
+
 bool measure_variants(const std::string& id, const std::string& title, double units, const std::string& unit,
                       const Cost& cost, const std::vector<Variant>& variants, int repeat, Report& report) {
   constexpr double kLeast = 0.02;  // seconds of a measurement
@@ -247,36 +278,10 @@ bool measure_variants(const std::string& id, const std::string& title, double un
     report.add(row).update({{"workload", id}, {"variant", r.variant->name}});
   }
   report.floors(row);
+  for (const Running& r : running)
+    if (report.steps && r.variant->plan) say_steps(*r.variant->plan(), repeat, peak_flops_now(), report);
   return true;
 }
-
-namespace {
-
-// Where a plan's time goes: medians of runs in which each step is timed by itself.
-void say_steps(const PlanState& state, int repeat, double peak_flops, Report& report) {
-  const std::vector<OpCall> calls = state.plan().calls();
-  std::vector<std::vector<double>> times(calls.size());
-  for (int i = 0; i < repeat; ++i) {
-    const std::vector<double> seconds = state.profile();
-    for (size_t s = 0; s < calls.size(); ++s) times[s].push_back(seconds[s]);
-  }
-  for (size_t s = 0; s < calls.size(); ++s) {
-    const double median = Timing::of(times[s]).median, flops = flops_of(calls[s]);
-    std::ostringstream line;
-    line << std::fixed << std::setprecision(3) << std::setw(12) << median * 1e3 << " ms  ";
-    if (flops > 0 && peak_flops > 0)
-      line << flops / median / peak_flops << " of the peak  ";
-    else
-      line << std::string(19, ' ');
-    line << calls[s].op->name;
-    for (const ValueInfo& v : calls[s].in)
-      if (v.defined) line << " " << v.shape;
-    line << " -> " << calls[s].out[0].shape;
-    report.say(line.str());
-  }
-}
-
-}  // namespace
 
 bool bench_workloads(const WorkloadOptions& options, Report& report) {
   for (const Workload& w : workloads()) {
@@ -291,9 +296,6 @@ bool bench_workloads(const WorkloadOptions& options, Report& report) {
     const Built built = w.build(options.facenet);
     if (!measure_variants(w.id, w.title, w.units, w.unit, built.cost, built.variants, options.repeat, report))
       return false;
-    for (const Variant& v : built.variants)
-      if (options.steps && v.state && report.wanted(w.id + " " + v.name, w.title))
-        say_steps(*v.state, options.repeat, peak_flops_now(), report);
   }
   return true;
 }

@@ -28,7 +28,6 @@ namespace advf::tools {
 struct WorkloadOptions {
   std::string facenet;  // card of the recogniser of W3; empty: its rows say that they are skipped
   int repeat = 15;
-  bool steps = false;  // below W2 and W5, what each step of the plan takes
 };
 // False: interrupted.
 bool bench_workloads(const WorkloadOptions& options, Report& report);
@@ -43,7 +42,7 @@ Tensor random_features(int64_t n, int64_t dimension);
 struct Variant {
   std::string name;
   std::function<void()> run;
-  std::shared_ptr<PlanState> state = nullptr;  // of the plan that it runs, where one can be looked into
+  std::function<std::shared_ptr<PlanState>()> plan = {};  // such a plan as it runs, for a look at its steps
 };
 // Measures the wanted variants in turns; rows "ID variant". False: interrupted.
 bool measure_variants(const std::string& id, const std::string& title, double units, const std::string& unit,

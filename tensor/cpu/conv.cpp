@@ -6,6 +6,7 @@
 #include "tensor/cpu/conv_phases.h"
 #include "tensor/cpu/conv_strip.h"
 #include "tensor/cpu/conv_weights.h"
+#include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/depthwise.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/store.h"
@@ -22,6 +23,9 @@ struct Phase {
   int64_t first_tile = 0;  // over all groups; of the pair, where `paired`
   // The next phase's pixels lie between this one's: both are computed, then stored together.
   bool paired = false;
+  // One tap, and pixels as they lie in the image: its planes are the rows of b, and each image is a product
+  // of its own.
+  bool in_place = false;
 };
 
 class ConvOp : public BoundOp {
@@ -31,6 +35,7 @@ class ConvOp : public BoundOp {
         weights_(weights),
         epilogue_(args.call),
         groups_(groups),
+        units_(groups * (phases[0].in_place ? args.call.in[0].shape[0] : 1)),
         plane_out_(args.call.out[0].shape.numel(2, 4)),
         phases_(std::move(phases)),
         lanes_(lane_count()) {
@@ -39,7 +44,7 @@ class ConvOp : public BoundOp {
       packed_per_group_ += p.gemm.packed_a();
       const bool second = &p != phases_.data() && (&p)[-1].paired;
       p.first_tile = second ? (&p)[-1].first_tile : tiles_;
-      if (!second) tiles_ += p.gemm.tiles() * groups_;
+      if (!second) tiles_ += p.gemm.tiles() * units_;
       if (p.paired) pair_floats_ = std::max(pair_floats_, (p.gemm.c_floats() + 15) / 16 * 16);
       a_blocks_ += p.gemm.a_blocks() * groups_;
       lane_floats_ = std::max(lane_floats_, p.gemm.lane_floats());
@@ -83,17 +88,24 @@ class ConvOp : public BoundOp {
             arena.take<PixelChunk>(max_taps_ * max_width_), arena.take<StoreRun>(max_width_)};
   }
 
+  // A last panel that is not full begins before its first pixel, and computes some pixels again.
+  static int64_t first_of_panel(const Gemm& gemm, int64_t pixel) {
+    return std::min(pixel, gemm.n() - gemm.width());
+  }
+
   // A tile of one phase, or of a pair.
   void run_tile(const Phase* phase, int64_t tile, std::span<const View> in, std::span<const View> out,
                 const float* packed, Arena& area) const {
     const Lane lane = take_lane(area);
     const Gemm& gemm = phase->gemm;
-    const int64_t group = tile / gemm.tiles();
+    const int64_t unit = tile / gemm.tiles(), image = unit / groups_, group = unit % groups_;
     const float* weights = packed + group * packed_per_group_;
     tile %= gemm.tiles();
     const auto panels_of = [&](const Phase& p) {
-      return [&, source = in[0].as<const float>() + group * weights_.in * p.source.plane()](
-                 float* dst, int64_t pixel, int64_t k_begin, int64_t k_end) {
+      return [&, source = in[0].as<const float>() + image * p.source.image_stride +
+                          group * weights_.in * p.source.plane()](float* dst, int64_t pixel, int64_t k_begin,
+                                                                  int64_t k_end) -> const float* {
+        if (p.in_place) return source + k_begin * p.source.plane() + first_of_panel(gemm, pixel);
         if (k_end == k_begin) return dst;
         const int pieces =
             p.source.make_chunks(pixel, gemm.n(), gemm.vectors(), kernels_->lanes, lane.chunks);
@@ -108,8 +120,9 @@ class ConvOp : public BoundOp {
       args.src = c, args.odd = odd, args.src_stride = gemm.width(), args.rows = int(rows);
       args.runs = lane.runs;
       args.num_runs = phase->target.make_runs(pixel, gemm.n(), gemm.width(), lane.runs);
+      if (phase->in_place) lane.runs->begin = int32_t(pixel - first_of_panel(gemm, pixel));
       const int64_t channel = group * weights_.out + row;
-      epilogue_.point(args, in, out, channel * plane_out_, channel);
+      epilogue_.point(args, in, out, channel * plane_out_ + image * phase->target.image_stride, channel);
       kernels_->store_rows(args);
     };
     if (!phase->paired) {
@@ -151,7 +164,7 @@ class ConvOp : public BoundOp {
   const KernelTable* kernels_;
   ConvWeights weights_;
   StoreEpilogue epilogue_;
-  int64_t groups_, plane_out_;
+  int64_t groups_, units_, plane_out_;  // units: products of one phase
   std::vector<Phase> phases_;
   int lanes_;
   int64_t packed_per_group_ = 0, tiles_ = 0, a_blocks_ = 0, lane_floats_ = 0, pair_floats_ = 0;
@@ -164,9 +177,22 @@ class ConvOp : public BoundOp {
 
 namespace {
 
+// Packing costs as much as the products of a few output channels; panels of one image may not come out even.
+bool lies_in_place(const BindArgs& args, const ConvWeights& weights, const ConvPhase& p) {
+  constexpr double kPacking = 6;
+  const PixelSource& s = p.source;
+  const int64_t width = 2 * args.kernels.lanes, computed = ceil_div(s.plane(), width) * width;
+  const double out = double(weights.out);
+  return s.taps() == 1 && s.tap_y[0] == 0 && s.tap_x[0] == 0 && s.stride_y == 1 && s.stride_x == 1 &&
+         s.grid_h == s.height && s.grid_w == s.width && p.target.element_stride == 1 &&
+         p.target.row_stride == s.width && s.plane() >= width && weights.out > args.kernels.max_rows_wide &&
+         out * double(computed) / double(s.plane()) < out + kPacking;
+}
+
 std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weights,
                                    std::vector<ConvPhase> parts) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
+  if (auto winograd = make_winograd_conv(args, weights, parts)) return winograd;
   if (auto strip = make_strip_conv(args, weights, a.groups, parts)) return strip;
   std::vector<Phase> phases;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -174,11 +200,15 @@ std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weig
     const bool second = i > 0 && phases[i - 1].paired;
     const bool paired =
         !second && i + 1 < parts.size() && alternate(p, parts[i + 1], args.call.out[0].shape[3]);
-    Gemm gemm(args.kernels, weights.out, p.pixels, weights.in * p.source.taps(),
-              a.groups * int64_t(parts.size()), paired || second);
+    const bool in_place = parts.size() == 1 && lies_in_place(args, weights, p);
+    const int64_t images = in_place ? args.call.in[0].shape[0] : 1;
+    Gemm gemm(args.kernels, weights.out, p.pixels / images, weights.in * p.source.taps(),
+              a.groups * int64_t(parts.size()) * images, paired || second);
+    if (in_place) gemm.set_panel_stride(p.source.plane());
     p.source.finish();
     p.target.finish();
-    phases.push_back({std::move(p.source), p.target, std::move(p.kernel_tap), std::move(gemm), 0, 0, paired});
+    phases.push_back(
+        {std::move(p.source), p.target, std::move(p.kernel_tap), std::move(gemm), 0, 0, paired, in_place});
   }
   return std::make_unique<ConvOp>(args, weights, a.groups, std::move(phases));
 }

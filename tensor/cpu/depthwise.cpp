@@ -3,6 +3,7 @@
 // of output rows.
 #include "tensor/cpu/depthwise.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "tensor/cpu/gemm.h"
@@ -47,16 +48,15 @@ struct PaddedPlane {
     return (column % stride_x * rows + y + top) * part_w + column / stride_x;
   }
   // Margins must be zero already.
-  void fill(const float* image, float* plane) const {
+  void fill(const KernelTable& kernels, const float* image, float* plane) const {
     for (int64_t y = 0; y < height; ++y, image += width) {
       if (stride_x == 1) {
         std::memcpy(plane + offset(y, 0), image, size_t(width) * sizeof(float));
         continue;
       }
-      for (int64_t part = 0; part < std::min(stride_x, width); ++part) {
-        float* to = plane + offset(y, part);
-        for (int64_t x = part, i = 0; x < width; x += stride_x, ++i) to[i] = image[x];
-      }
+      for (int64_t part = 0; part < std::min(stride_x, width); ++part)
+        kernels.copy_strided(plane + offset(y, part), image + part, ceil_div(width - part, stride_x),
+                             int(stride_x));
     }
   }
 };
@@ -122,7 +122,7 @@ class DepthwiseOp : public BoundOp {
       std::memset(l.plane, 0, size_t(plane_.floats()) * sizeof(float));
       for (int64_t p = task * kPlanesPerTask; p < std::min(planes_, (task + 1) * kPlanesPerTask); ++p) {
         const int64_t c = p % channels_;
-        plane_.fill(x + p * in_plane_, l.plane);
+        plane_.fill(kernels_, x + p * in_plane_, l.plane);
         for (const Positions& phase : positions_) run_phase(phase, in, out, p, w + c * taps_, l);
       }
     });
@@ -160,6 +160,89 @@ class DepthwiseOp : public BoundOp {
   size_t lane_bytes_ = 0;
 };
 
+// 3x3 with stride 1, straight from the image.
+class Depthwise3x3Op : public BoundOp {
+ public:
+  Depthwise3x3Op(const BindArgs& args, const ConvPhase& phase)
+      : kernels_(args.kernels), epilogue_(args.call) {
+    const PixelSource& s = phase.source;
+    planes_ = args.call.in[0].shape.numel(0, 2);
+    channels_ = args.call.in[0].shape[1];
+    frame_.height = s.height, frame_.width = s.width;
+    frame_.out_height = s.grid_h, frame_.out_width = s.grid_w;
+    frame_.top = -*std::min_element(s.tap_y.begin(), s.tap_y.end());
+    frame_.left = -*std::min_element(s.tap_x.begin(), s.tap_x.end());
+    for (size_t t = 0; t < 9; ++t)
+      place_[size_t(phase.kernel_tap[t])] = int(3 * (s.tap_y[t] + frame_.top) + s.tap_x[t] + frame_.left);
+  }
+
+  static bool serves(const std::vector<ConvPhase>& phases) {
+    const PixelSource& s = phases[0].source;
+    const auto span = [](const std::vector<int64_t>& taps) {
+      const auto [low, high] = std::minmax_element(taps.begin(), taps.end());
+      return *high - *low;
+    };
+    return phases.size() == 1 && phases[0].target.element_stride == 1 && s.taps() == 9 && s.stride_y == 1 &&
+           s.stride_x == 1 && span(s.tap_y) == 2 && span(s.tap_x) == 2;
+  }
+
+  void run(std::span<const View> in, std::span<const View> out, void*) const override {
+    parallel_for(ceil_div(planes_, kPlanesPerTask), [&](int64_t task) {
+      Depthwise3x3 a = frame_;
+      for (int64_t p = task * kPlanesPerTask; p < std::min(planes_, (task + 1) * kPlanesPerTask); ++p) {
+        const int64_t c = p % channels_;
+        a.source = in[0].as<const float>() + p * a.height * a.width;
+        for (size_t t = 0; t < 9; ++t) a.weight[place_[t]] = in[1].as<const float>()[9 * c + int64_t(t)];
+        epilogue_.point(a.store, in, out, p * a.out_height * a.out_width, c);
+        kernels_.depthwise3x3(a);
+      }
+    });
+  }
+
+ private:
+  const KernelTable& kernels_;
+  StoreEpilogue epilogue_;
+  int64_t planes_ = 0, channels_ = 0;
+  Depthwise3x3 frame_;
+  int place_[9] = {};  // of each element of the kernel, in the order of the source
+};
+
+// A kernel as large as the image: one sum per plane.
+class DepthwiseDotOp : public BoundOp {
+ public:
+  explicit DepthwiseDotOp(const BindArgs& args)
+      : kernels_(args.kernels), epilogue_(args.call), x_(args.call.in[0].shape) {}
+  static bool serves(const OpCall& call, const std::vector<ConvPhase>& phases) {
+    const PixelSource& s = phases[0].source;
+    return call.out[0].shape.numel(2, 4) == 1 && s.taps() == s.plane() && s.tap_y[0] == 0 &&
+           s.tap_x[0] == 0 && s.tap_y.back() == s.height - 1 && s.tap_x.back() == s.width - 1;
+  }
+  size_t scratch_bytes() const override { return size_t(x_.numel(0, 2)) * sizeof(float); }
+
+  void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
+    constexpr int64_t kRows = 32;
+    const int64_t plane = x_[2] * x_[3], blocks = ceil_div(x_[1], kRows);
+    parallel_for(x_[0] * blocks, [&](int64_t task) {
+      const int64_t image = task / blocks, c = task % blocks * kRows, rows = std::min(kRows, x_[1] - c);
+      float* sums = static_cast<float*>(scratch) + image * x_[1] + c;
+      for (int64_t r = 0; r < rows; ++r)
+        sums[r] = float(kernels_.dot(in[0].as<const float>() + (image * x_[1] + c + r) * plane, 0,
+                                     in[1].as<const float>() + (c + r) * plane, 0, plane));
+      const StoreRun run{0, 0, 1};
+      StoreArgs args;
+      args.src = sums, args.src_stride = args.dst_stride = 1, args.rows = int(rows);
+      args.runs = &run, args.num_runs = 1;
+      epilogue_.point(args, in, out, image * x_[1] + c, c);
+      kernels_.store_rows(args);
+    });
+  }
+
+ private:
+  const KernelTable& kernels_;
+  StoreEpilogue epilogue_;
+  Shape x_;
+};
+
 // One sum of products per plane and tap, then the planes of a channel in order.
 class DepthwiseGradWeightOp : public BoundOp {
  public:
@@ -192,7 +275,7 @@ class DepthwiseGradWeightOp : public BoundOp {
       float* plane = reinterpret_cast<float*>(lanes + lane * int64_t(lane_bytes_));
       std::memset(plane, 0, size_t(plane_.floats()) * sizeof(float));
       for (int64_t p = task * kPlanesPerTask; p < std::min(planes_, (task + 1) * kPlanesPerTask); ++p) {
-        plane_.fill(in[0].as<const float>() + p * in_plane_, plane);
+        plane_.fill(kernels_, in[0].as<const float>() + p * in_plane_, plane);
         kernels_.correlate(sums + p * taps_, in[1].as<const float>() + p * out_plane_, positions_.runs.data(),
                            positions_.v_offset.data(), int(positions_.runs.size()), plane,
                            positions_.tap_offset.data(), int(taps_));
@@ -217,6 +300,8 @@ class DepthwiseGradWeightOp : public BoundOp {
 }  // namespace
 
 std::unique_ptr<BoundOp> make_depthwise(const BindArgs& args, std::vector<ConvPhase> phases) {
+  if (Depthwise3x3Op::serves(phases)) return std::make_unique<Depthwise3x3Op>(args, phases[0]);
+  if (DepthwiseDotOp::serves(args.call, phases)) return std::make_unique<DepthwiseDotOp>(args);
   if (!fits(PaddedPlane(phases, args.kernels.lanes))) return nullptr;
   return std::make_unique<DepthwiseOp>(args, phases);
 }

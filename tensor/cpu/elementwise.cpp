@@ -1,6 +1,5 @@
 // Element-wise ops on all threads: a tensor in chunks, or in the rows that broadcasting leaves; the loops
 // themselves are compiled per instruction set (elementwise_body.inc).
-#include <cmath>
 
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/loops.h"
@@ -119,6 +118,7 @@ ADVF_BIND(sign, unary)
 ADVF_BIND(relu, unary)
 ADVF_BIND(sigmoid, unary)
 ADVF_BIND(tanh, unary)
+ADVF_BIND(erf, unary)
 ADVF_BIND(relu_grad, binary_same)
 ADVF_BIND(sigmoid_grad, binary_same)
 ADVF_BIND(tanh_grad, binary_same)
@@ -131,13 +131,6 @@ ADVF_BIND_AB(leaky_relu_grad, binary_same)
 ADVF_BIND_AB(pgd_step, binary_same)
 #undef ADVF_BIND
 #undef ADVF_BIND_AB
-
-// The library's function, one element at a time: it is for GELU alone, in networks that are mostly products.
-std::unique_ptr<BoundOp> bind_erf(const BindArgs& args) {
-  return unary(args, [](float* y, const float* x, int64_t n, double, double) {
-    for (int64_t i = 0; i < n; ++i) y[i] = std::erf(x[i]);
-  });
-}
 
 std::unique_ptr<BoundOp> bind_prelu(const BindArgs& args) {
   const Shape& s = args.call.in[0].shape;

@@ -61,6 +61,11 @@ class Gemm {
   // account; keep: compute_tile will be used.
   Gemm(const KernelTable& kernels, int64_t m, int64_t n, int64_t k, int64_t siblings, bool keep = false);
 
+  // Panels of b are not packed: their rows lie `stride` floats apart.
+  void set_panel_stride(int64_t stride) {
+    for (size_t i = 0; i < k_offset_.size(); ++i) k_offset_[i] = int32_t(int64_t(i) * stride);
+  }
+
   int64_t m() const { return rows_.total; }
   int64_t n() const { return n_; }
   int64_t k() const { return depth_.total; }

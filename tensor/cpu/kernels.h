@@ -43,6 +43,16 @@ struct StoreArgs {
   const float* kept = nullptr;  // the gradients: the element counts where this is positive
 };
 
+// A plane of a depthwise 3x3 convolution with stride 1: output (y, x) sums weight[3 i + j] times source (y -
+// top + i, x - left + j); outside of the source is zero. `store` is told where the output's plane lies and
+// what happens to its values.
+struct Depthwise3x3 {
+  const float* source = nullptr;
+  int64_t height = 0, width = 0, out_height = 0, out_width = 0, top = 0, left = 0;
+  float weight[9] = {};
+  StoreArgs store;
+};
+
 constexpr int kMaxVectors = 4;  // vectors side by side in one GEMM tile
 
 // Element-wise loops over n elements; the output may be an input, element for element. a and b are the op's
@@ -56,7 +66,7 @@ using Map2 = void (*)(float* y, const float* x, bool x_moves, const float* z, bo
 #define ADVF_CPU_FORMULAS1(op)                                                                              \
   op(affine, (scalar::Affine{a, b})) op(log, scalar::Log{}) op(abs, scalar::Abs{}) op(sign, scalar::Sign{}) \
   op(clamp, (scalar::Clamp{a, b})) op(relu, scalar::Relu{}) op(leaky_relu, scalar::LeakyRelu{a})
-#define ADVF_CPU_HAND_WRITTEN1(op) op(power) op(exp) op(sigmoid) op(tanh)
+#define ADVF_CPU_HAND_WRITTEN1(op) op(power) op(exp) op(sigmoid) op(tanh) op(erf)
 #define ADVF_CPU_FORMULAS2(op)                                                                              \
   op(add, scalar::Add{}) op(sub, scalar::Sub{}) op(mul, scalar::Mul{}) op(div, scalar::Div{})               \
   op(clamp_grad, (scalar::ClampGrad{a, b})) op(relu_grad, scalar::ReluGrad{})                               \
@@ -108,6 +118,14 @@ struct KernelTable {
   void (*store_rows)(const StoreArgs& args);
   // dst[i] = src[i * stride]
   void (*copy_strided)(float* dst, const float* src, int64_t n, int stride);
+  // dst[q * part + u] = src[u * ways + q] for u < n, whole vectors at a time; ways is 1, 2, 3, 4 or 6.
+  void (*split_columns)(float* dst, ptrdiff_t part, const float* src, int64_t n, int ways);
+  // The transforms of conv_winograd.cpp; see winograd_body.inc.
+  void (*winograd_input)(float* v, ptrdiff_t point, const float* x, const ptrdiff_t* row,
+                         const ptrdiff_t* column, int64_t n);
+  void (*winograd_output)(int m, float* z, ptrdiff_t z_row, ptrdiff_t z_line, const float* r, ptrdiff_t point,
+                          int rows, int vectors);
+  void (*depthwise3x3)(const Depthwise3x3& args);
   // Sums: f32 over short blocks, f64 over the blocks. dot is the sum of (a - a_shift)(b - b_shift).
   double (*sum)(const float* x, int64_t n);
   double (*dot)(const float* a, float a_shift, const float* b, float b_shift, int64_t n);

@@ -24,6 +24,25 @@ inline Vec either(Vec a, Vec b) { return (Vec)_mm256_or_ps((__m256)a, (__m256)b)
 inline Vec even_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
 inline Vec interleave_low(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
 inline Vec interleave_high(Vec a, Vec b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
+inline Vec odd_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15); }
+// x[q] holds every third element of (a, b, c), from q on.
+inline void split3(Vec a, Vec b, Vec c, Vec (&x)[3]) {
+  x[0] = __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, -1, -1), c, 0, 1, 2, 3, 4,
+                                 5, 10, 13);
+  x[1] = __builtin_shufflevector(__builtin_shufflevector(a, b, 1, 4, 7, 10, 13, -1, -1, -1), c, 0, 1, 2, 3, 4,
+                                 8, 11, 14);
+  x[2] = __builtin_shufflevector(__builtin_shufflevector(a, b, 2, 5, 8, 11, 14, -1, -1, -1), c, 0, 1, 2, 3, 4,
+                                 9, 12, 15);
+}
+// (x[0], x[1], x[2]) holds a0 b0 c0 a1 b1 ...
+inline void join3(Vec a, Vec b, Vec c, Vec (&x)[3]) {
+  x[0] = __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 8, -1, 1, 9, -1, 2, 10), c, 0, 1, 8, 3, 4,
+                                 9, 6, 7);
+  x[1] = __builtin_shufflevector(__builtin_shufflevector(a, b, -1, 3, 11, -1, 4, 12, -1, 5), c, 10, 1, 2, 11,
+                                 4, 5, 12, 7);
+  x[2] = __builtin_shufflevector(__builtin_shufflevector(a, b, 13, -1, 6, 14, -1, 7, 15, -1), c, 0, 13, 2, 3,
+                                 14, 5, 6, 15);
+}
 
 #include "tensor/cpu/kernel_body.inc"
 

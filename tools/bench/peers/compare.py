@@ -151,7 +151,8 @@ def markdown(result):
         ratio = {name: f"**{r:.2f}**" if name == c["best_peer"] else f"{r:.2f}" for name, r in c["speed_over"].items()}
         out.append(" | ".join([f"| {c['workload']} {c['case']}", ours, *(rate.get(n, "") for n in columns),
                                *(ratio.get(n, "") for n in columns)]) + " |")
-    out += ["", "Bold: the best peer. What a run could not be faster than, beside what it took, in ms:", "",
+    out += ["", "Bold: the best peer. What a run could not be faster than, beside what it took, in ms; FLOPs are those of "
+            "direct convolutions, of which Winograd's need fewer:", "",
             "| | AdvFace | FLOPs at the peak | bytes at copy speed | share of the peak |", "|---|---|---|---|---|"]
     for c in result["compared"]:
         out.append(f"| {c['workload']} {c['case']} | {c['median_s']['ours'] * 1e3:.1f} | "
