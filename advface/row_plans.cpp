@@ -13,7 +13,8 @@ namespace {
 // The batch of the plan that takes the next of `rest` rows. A batch may stay partly empty where three
 // quarters of it are full: that costs less than another plan or two for what is left.
 int64_t next_batch(int64_t rest) {
-  const int64_t largest = current_backend().is_host() ? RowPlans::kLargestBatch : RowPlans::kLargestDeviceBatch;
+  const int64_t largest =
+      current_backend().is_host() ? RowPlans::kLargestBatch : RowPlans::kLargestDeviceBatch;
   if (4 * rest >= 3 * largest) return largest;
   const int64_t up = int64_t(std::bit_ceil(uint64_t(rest)));
   return 4 * rest >= 3 * up ? up : up / 2;

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "advface/protect.h"
+#include "tensor/backend.h"
 #include "tensor/io/npy.h"
 #include "tools/cli.h"
 #include "tools/progress.h"
@@ -40,9 +41,11 @@ int protect_file(Options& o) {
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
   ProtectReport sum;
   Progress progress("protect", reader.rows(), "features");
-  for (int64_t begin = 0; begin < reader.rows(); begin += o.batch) {
+  // A device works on one batch while the next is sent ahead, so a call brings several.
+  const int64_t at_once = current_backend().is_host() ? o.batch : 4 * o.batch;
+  for (int64_t begin = 0; begin < reader.rows(); begin += at_once) {
     if (interrupted()) throw Interrupted();  // nothing is written
-    const int64_t end = std::min(reader.rows(), begin + o.batch);
+    const int64_t end = std::min(reader.rows(), begin + at_once);
     Protected chunk;
     try {
       chunk = protector.protect(reader.read_rows(begin, end), begin);
