@@ -22,4 +22,8 @@ Tape simplify(const Tape& tape, std::span<const Tensor> inputs, std::span<const 
 // reshape. For a tape that nobody will differentiate any more. In one backend values keep their bits.
 Tape fuse_epilogue(const Tape& tape, std::span<const Tensor> outputs);
 
+// sigmoid(x) - base, its square summed per image, and the gradient of that in x become one image_loss. For a
+// backend that is bound by memory there. In one backend the gradient keeps its bits.
+Tape fuse_image_loss(const Tape& tape, std::span<const Tensor> outputs);
+
 }  // namespace advf

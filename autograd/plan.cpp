@@ -27,6 +27,7 @@ class PlanCompiler {
       wanted.push_back(c.output);
     }
     tape_ = fuse_epilogue(remove_dead_code(simplify(tape, inputs_, wanted), wanted), wanted);
+    if (!backend.is_host()) tape_ = fuse_image_loss(tape_, wanted);
   }
 
   std::shared_ptr<const Plan> run() {
@@ -38,6 +39,7 @@ class PlanCompiler {
     for (const Record& r : tape_.records()) add_record(r);
     for (const Carry& c : carries_) add_carry(c);
     finish_lifetimes();
+    choose_layouts();
     const MemoryPlan memory = plan_memory(lifetimes_);
     Plan::Stats& stats = plan_->stats_;
     stats.arena_bytes = memory.bytes;
@@ -66,6 +68,7 @@ class PlanCompiler {
     const int i = int(lifetimes_.size());
     index_[t.id()] = i;
     lifetimes_.push_back({int64_t(t.bytes()), first, first, -1, {}});
+    values_.push_back(info_of(t));
     return i;
   }
 
@@ -163,10 +166,44 @@ class PlanCompiler {
     }
   }
 
+  // What the caller sees, and what several values share as one block of bytes, stays plain.
+  void choose_layouts() {
+    std::vector<uint8_t> fixed(values_.size());
+    std::vector<int64_t> bytes;
+    for (size_t i = 0; i < values_.size(); ++i) {
+      bytes.push_back(lifetimes_[i].bytes);
+      if (lifetimes_[i].view_of >= 0) fixed[i] = fixed[size_t(lifetimes_[i].view_of)] = 1;
+    }
+    for (const auto* list : {&inputs_, &outputs_})
+      for (const Tensor& t : *list)
+        if (is_arena(t)) fixed[size_t(index(t))] = 1;
+    std::vector<OpCall> calls;
+    std::vector<PlannedStep> planned;
+    calls.reserve(steps_.size());
+    for (const Record& r : steps_) {
+      calls.push_back({r.op, r.attrs, {}, {}});
+      PlannedStep s{&calls.back(), {}, {}, {}};
+      for (const Tensor& t : r.in) {
+        calls.back().in.push_back(info_of(t));
+        s.in.push_back(is_arena(t) ? index(t) : -1);
+        s.constant.push_back(t.defined() && !is_arena(t));
+      }
+      for (const Tensor& t : r.out) {
+        calls.back().out.push_back(info_of(t));
+        s.out.push_back(index(t));
+      }
+      planned.push_back(std::move(s));
+    }
+    plan_->backend_.choose_layouts(planned, fixed, values_, bytes);
+    for (size_t i = 0; i < values_.size(); ++i) lifetimes_[i].bytes = bytes[i];
+  }
+
   Plan::Place place_of(const Tensor& given, const MemoryPlan& memory) {
     if (!given.defined()) return {Plan::Place::Kind::absent, 0, info_of(given)};
-    if (is_arena(given))
-      return {Plan::Place::Kind::arena, size_t(memory.offset[size_t(index(given))]), info_of(given)};
+    if (is_arena(given)) {
+      const size_t i = size_t(index(given));
+      return {Plan::Place::Kind::arena, size_t(memory.offset[i]), values_[i]};
+    }
     const auto view = constant_views_.find(given.id());
     const Tensor& t = view != constant_views_.end() ? view->second : given;
     const auto [slot, fresh] = constant_index_.try_emplace(t.id(), plan_->constants_.size());
@@ -201,6 +238,7 @@ class PlanCompiler {
   Tape tape_;
   std::vector<Record> steps_;
   std::vector<Lifetime> lifetimes_;
+  std::vector<ValueInfo> values_;            // one per lifetime
   std::unordered_map<uint64_t, int> index_;  // of values in the arena
   std::unordered_map<uint64_t, Tensor> constant_views_;
   std::unordered_map<uint64_t, size_t> constant_index_;

@@ -10,6 +10,7 @@
 #include "cuda/context.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/launch.h"
+#include "cuda/layouts.h"
 #include "cuda/replay.h"
 #include "cuda/upload.h"
 
@@ -100,9 +101,11 @@ const std::map<const OpDef*, BindFn>& bind_table() {
   return table;
 }
 
+// Two of them share the device: f32 throughout, and one whose plans compute in bf16.
 class CudaBackend : public Backend {
  public:
-  const char* name() const override { return "cuda"; }
+  explicit CudaBackend(bool bf16) : bf16_(bf16) {}
+  const char* name() const override { return bf16_ ? "cuda-bf16" : "cuda"; }
   bool is_host() const override { return false; }
   std::byte* alloc(size_t bytes) override { return allocate(bytes); }
   void free(std::byte* data, size_t) override { release(data); }
@@ -130,10 +133,15 @@ class CudaBackend : public Backend {
               name_of(v.dtype), " on cuda");
     const auto found = bind_table().find(call.op);
     check(found != bind_table().end(), call.op->name, ": no kernel on cuda");
-    return found->second({call, constants});
+    return found->second({call, constants, bf16_ && !constants.empty()});
   }
 
   std::unique_ptr<Replay> record(const std::function<void()>& once) override { return record_graph(once); }
+
+  void choose_layouts(std::span<const PlannedStep> steps, std::span<const uint8_t> fixed,
+                      std::span<ValueInfo> values, std::span<int64_t> bytes) override {
+    if (bf16_) choose_channels_last(steps, fixed, values, bytes);
+  }
 
  private:
   static bool on_device(const void* p) {
@@ -142,6 +150,8 @@ class CudaBackend : public Backend {
     if (!known) cudaGetLastError();
     return known && attributes.type == cudaMemoryTypeDevice;
   }
+
+  bool bf16_;
 };
 
 }  // namespace
@@ -198,7 +208,12 @@ std::string cuda_unusable() { return cuda::why_unusable(); }
 void register_cuda_backend() {
   register_backend("cuda", []() -> Backend& {
     cuda::context();
-    static cuda::CudaBackend& instance = *new cuda::CudaBackend;
+    static cuda::CudaBackend& instance = *new cuda::CudaBackend(false);
+    return instance;
+  });
+  register_backend("cuda-bf16", []() -> Backend& {
+    cuda::context();
+    static cuda::CudaBackend& instance = *new cuda::CudaBackend(true);
     return instance;
   });
 }

@@ -15,6 +15,8 @@ struct BindArgs {
   std::span<const View>
       constants;  // empty, or one per input: data (on the device) where the value never changes
 
+  bool bf16 = false;  // a plan in bf16: products with a constant weight round their operands (cuda/layouts.h)
+
   const void* constant(size_t i) const { return i < constants.size() ? constants[i].data : nullptr; }
   const ValueInfo& in(size_t i) const { return call.in[i]; }
   const ValueInfo& out(size_t i = 0) const { return call.out[i]; }

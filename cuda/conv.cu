@@ -105,7 +105,9 @@ class CudnnConvolution : public Convolution {
             get, {CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM,
                   CUDNN_CONVOLUTION_FWD_ALGO_GEMM});
         forward_ = p.algo;
-        scratch_ = p.memory;
+        check_cudnn(cudnnGetConvolutionForwardWorkspaceSize(h, x_.get(), w_.get(), conv_.get(), y_.get(),
+                                                            forward_, &scratch_),
+                    kWhat);
         break;
       }
       case ConvPass::input_gradient: {
@@ -115,7 +117,9 @@ class CudnnConvolution : public Convolution {
         };
         const auto p = choose<cudnnConvolutionBwdDataAlgoPerf_t>(get, {CUDNN_CONVOLUTION_BWD_DATA_ALGO_1});
         input_ = p.algo;
-        scratch_ = p.memory;
+        check_cudnn(cudnnGetConvolutionBackwardDataWorkspaceSize(h, w_.get(), y_.get(), conv_.get(), x_.get(),
+                                                                 input_, &scratch_),
+                    kWhat);
         break;
       }
       case ConvPass::weight_gradient: {
@@ -126,7 +130,9 @@ class CudnnConvolution : public Convolution {
         const auto p =
             choose<cudnnConvolutionBwdFilterAlgoPerf_t>(get, {CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1});
         weight_ = p.algo;
-        scratch_ = p.memory;
+        check_cudnn(cudnnGetConvolutionBackwardFilterWorkspaceSize(h, x_.get(), y_.get(), conv_.get(),
+                                                                   w_.get(), weight_, &scratch_),
+                    kWhat);
         break;
       }
     }

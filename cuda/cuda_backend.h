@@ -1,5 +1,6 @@
-// The "cuda" device by name. Which file implements this is chosen at link time: the real backend, or
-// unavailable.cpp, whose device exists only to say what to do.
+// The devices "cuda" and "cuda-bf16" (the same, but plans compute in bf16) by name. Which file implements
+// this is chosen at link time: the real backend, or unavailable.cpp, whose device exists only to say what to
+// do.
 #pragma once
 #include <string>
 

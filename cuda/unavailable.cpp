@@ -7,7 +7,8 @@ namespace advf {
 std::string cuda_unusable() { return "this build has no CUDA; use --device cpu"; }
 
 void register_cuda_backend() {
-  register_backend("cuda", []() -> Backend& { fail(cuda_unusable()); });
+  for (const char* name : {"cuda", "cuda-bf16"})
+    register_backend(name, []() -> Backend& { fail(cuda_unusable()); });
 }
 
 }  // namespace advf

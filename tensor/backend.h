@@ -47,6 +47,14 @@ class Replay {
   virtual void run(int times) = 0;
 };
 
+// A step of a plan before it is bound: which of the plan's values it reads and writes (-1: a constant, or
+// absent).
+struct PlannedStep {
+  const OpCall* call = nullptr;
+  std::vector<int> in, out;
+  std::vector<bool> constant;  // one per input
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -62,6 +70,10 @@ class Backend {
   virtual std::unique_ptr<BoundOp> bind(const OpCall& call, std::span<const View> constants) = 0;
   // Records what `once` runs (and has run before) without running it. Null: this backend gains nothing by it.
   virtual std::unique_ptr<Replay> record(const std::function<void()>& once);
+  // For a plan: puts values into layouts of this backend's own, with the bytes that they then have. Those
+  // that are `fixed` (the plan's inputs, outputs and views) stay as they are.
+  virtual void choose_layouts(std::span<const PlannedStep> steps, std::span<const uint8_t> fixed,
+                              std::span<ValueInfo> values, std::span<int64_t> bytes);
 };
 
 // By name: "reference", "cpu", and whatever register_backend added. Unknown names throw, listing the known.

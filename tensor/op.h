@@ -20,6 +20,7 @@ struct ValueInfo {
   Shape shape;
   DType dtype = DType::f32;
   bool defined = true;
+  int layout = 0;  // inside a plan a backend may have values stand in a way of its own; 0: as everywhere
   bool operator==(const ValueInfo&) const = default;
 };
 

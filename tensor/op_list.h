@@ -61,6 +61,7 @@ ADVF_OP(softmax_cross_entropy)
 ADVF_OP(softmax_cross_entropy_grad)
 ADVF_OP(arcface_margin)
 ADVF_OP(arcface_margin_grad)
+ADVF_OP(image_loss)
 // steps: never recorded
 ADVF_OP(sgd_step)
 ADVF_OP(adam_step)

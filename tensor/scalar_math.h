@@ -184,6 +184,14 @@ ADVF_HD inline double arcface_slope(double c, double m) {
   return std::cos(m) + (root2 > 1e-12 ? std::sin(m) * c / std::sqrt(root2) : 0);
 }
 
+// One element of image_loss: the gradient; the difference of the images goes to `difference`.
+template <class T>
+ADVF_HD T image_loss(double scale, T x, T base, T& difference) {
+  const T s = Sigmoid{}(x);
+  difference = s - base;
+  return SigmoidGrad{}(s, T(scale) * difference);
+}
+
 struct PgdStep {  // delta + alpha * sign(grad) on the L-inf ball
   double alpha, epsilon;
   template <class T>

@@ -1,16 +1,21 @@
 // Whole computations on the CUDA backend, on a device or emulated, against the cpu backend: the PGD plan, its
 // replay as a graph, protection, training steps; and what an error says. cuda_ops has the single ops.
 #define BOOST_TEST_MODULE cuda
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <cstring>
+#include <cmath>
+#include <functional>
 
 #include "advface/decoder.h"
 #include "advface/protect.h"
+#include "advface/recogniser.h"
 #include "autograd/plan.h"
 #include "devices.h"
 #include "nn/freeze.h"
 #include "nn/loss.h"
 #include "nn/nets/decoders.h"
+#include "nn/nets/recognisers.h"
+#include "nn/onnx/export.h"
 #include "nn/optim.h"
 #include "nn/state_dict.h"
 #include "tensor/ops.h"
@@ -22,6 +27,7 @@ using namespace advf::test;
 namespace {
 
 constexpr int64_t kDim = 24, kSize = 32;
+constexpr int kWidth = 128;
 
 bool usable() { return !devices_under_test().empty(); }
 Backend& cuda() { return backend("cuda"); }
@@ -31,11 +37,14 @@ std::unique_ptr<Module> decoder(const std::string& name) {
   TensorMap state;
   {
     const BackendScope host(host_backend());
-    const auto net = make_decoder(DecoderSpec{name, {kDim}, int(kSize), 16}, 3);
+    const auto net = make_decoder(DecoderSpec{name, {kDim}, int(kSize), kWidth}, 3);
     for (uint64_t i = 0; i < 3; ++i) net->forward(l2_normalise(randn({8, kDim}, 90 + i, DType::f32)));
     state = state_dict(*net);
+    // Some layers start at zero, which would hide what comes before them.
+    for (auto& [key, t] : state)
+      if (key.ends_with("weight")) t = add(t, affine(randn(t.shape(), 60, DType::f32), 0.02, 0));
   }
-  auto net = make_decoder(DecoderSpec{name, {kDim}, int(kSize), 16}, 3);
+  auto net = make_decoder(DecoderSpec{name, {kDim}, int(kSize), kWidth}, 3);
   load_state_dict(*net, state, "test");
   net->train(false);
   return net;
@@ -78,7 +87,7 @@ struct Problem {
 
 DecoderInfo info_of(const std::string& name) {
   DecoderInfo info;
-  info.spec = {name, {kDim}, int(kSize), 16};
+  info.spec = {name, {kDim}, int(kSize), kWidth};
   info.cut = "embedding";
   info.recogniser = "0123456789abcdef";
   info.trained_on = "raw";
@@ -107,10 +116,27 @@ BOOST_AUTO_TEST_CASE(the_pgd_plan_agrees_with_the_cpu) {
     PlanState state(pgd_plan(*net, 4));
     problem.set(state);
     state.run();
-    for (size_t i = 0; i < 2; ++i)
+    for (size_t i = 0; i < 2; ++i) {
       BOOST_TEST(relative_error(state.get(i).to(host_backend()), expected[i]) < 2e-5,
                  name << " output " << i);
+      for (const float v : expected[i].to_vector<float>()) BOOST_TEST(v != 0);
+    }
   }
+}
+
+// sigmoid, difference, squares, sum, scale and the sigmoid's gradient are one step.
+BOOST_AUTO_TEST_CASE(the_loss_is_fused_into_the_last_layers_backward) {
+  if (!usable()) return;
+  const BackendScope device(cuda());
+  const auto net = decoder("deconv");
+  int fused = 0, left = 0;
+  for (const OpCall& c : pgd_plan(*net, 4)->calls()) {
+    fused += c.op == &op_image_loss;
+    left += c.op == &op_sigmoid || c.op == &op_sigmoid_grad || c.op == &op_sub || c.op == &op_power ||
+            c.op == &op_reduce_sum || c.op == &op_affine;
+  }
+  BOOST_TEST(fused == 1);
+  BOOST_TEST(left == 0);
 }
 
 // Step by step, or as a graph launched many times: the same bits.
@@ -217,4 +243,233 @@ BOOST_AUTO_TEST_CASE(what_the_device_cannot_do_is_said) {
   BOOST_CHECK_THROW(logits.data<float>(), Error);  // never read by the CPU in silence
   const Tensor there = Tensor::zeros({2}), here = Tensor::zeros({2}).to(host_backend());
   BOOST_CHECK_THROW(add(there, here), Error);
+}
+
+// The network goes through ONNX, as recognisers do, and is frozen into plans.
+BOOST_AUTO_TEST_CASE(a_recogniser_agrees_with_the_cpu) {
+  if (!usable()) return;
+  note_sample("recogniser");
+  const RecogniserSpec spec{.name = "cnn_small", .image_size = 48};
+  std::string onnx;
+  Tensor images;
+  {
+    const auto net = make_recogniser(spec, 1);
+    for (uint64_t i = 0; i < 2; ++i) net->forward(randn({4, 3, 48, 48}, 70 + i, DType::f32));
+    net->train(false);
+    Tape tape(Tape::Keep::everything);
+    const Tensor x = Tensor::zeros({1, 3, 48, 48});
+    Tensor y;
+    {
+      const TapeScope scope(tape);
+      y = net->forward(x);
+    }
+    onnx = to_onnx("cnn_small", tape, x, "input", {{y, "embedding"}});
+    images = sigmoid(randn({5, 3, 48, 48}, 80, DType::f32));
+  }
+  const auto embeddings = [&](Backend& where) {
+    const BackendScope scope(where);
+    RecogniserCard card;
+    card.path = card.model = "cnn_small";
+    card.metric = "cosine";
+    card.input = {"input", 48, 48, "RGB", 127.5, 1 / 127.5};
+    card.embedding = {"embedding", spec.embedding, false, true};
+    card.default_cut = "embedding";
+    const Recogniser recogniser = Recogniser::from_bytes(card, onnx);
+    return recogniser.embed(recogniser.preprocess(images.to(where))).to(host_backend());
+  };
+  const Tensor expected = embeddings(host_backend());
+  BOOST_TEST(relative_error(embeddings(cuda()), expected) < 1e-5);
+  const double rounded = relative_error(embeddings(backend("cuda-bf16")), expected);
+  BOOST_TEST_MESSAGE("error of embeddings in bf16: " << rounded);
+  BOOST_TEST(rounded < 5e-2);
+  BOOST_TEST(rounded > 1e-4);
+}
+
+// ---- bf16
+
+namespace {
+
+// out = f(x) as a plan on a backend; f's weights are made on it.
+Tensor run_plan(Backend& where, const Tensor& x, const std::function<Tensor(const Tensor&)>& f,
+                int* layouts = nullptr) {
+  const BackendScope scope(where);
+  Tape tape(Tape::Keep::everything);
+  const Tensor in = Tensor::meta(x.shape());
+  Tensor out;
+  {
+    const MetaScope meta;
+    const TapeScope record(tape);
+    out = f(in);
+  }
+  PlanState state(compile(tape, std::span(&in, 1), std::span(&out, 1)));
+  if (layouts)
+    for (const OpCall& c : state.plan().calls())
+      for (const ValueInfo& v : c.out) *layouts += v.layout != 0;
+  state.set(0, x);
+  state.run(2);  // step by step, then recorded
+  return state.get(0).to(host_backend());
+}
+
+// The same constant on any backend.
+Tensor constant(const Shape& shape, uint64_t seed, bool whole = false) {
+  const MetaScope real(false);
+  std::vector<float> v;
+  {
+    const BackendScope host(host_backend());
+    v = randn(shape, seed, DType::f32).to_vector<float>();
+  }
+  for (float& x : v) x = whole ? std::clamp(std::round(x), -1.0f, 1.0f) : 0.2f * x;
+  return Tensor::from(v, shape);
+}
+
+using Middle = std::function<Tensor(const Tensor&)>;
+// Two convolutions around something of 16 channels.
+Tensor sandwich(const Tensor& x, const Middle& middle) {
+  const Tensor inner =
+      middle(conv2d(x, constant({16, x.dim(1), 3, 3}, 1), constant({16}, 2), {.pad = {1, 1, 1, 1}}));
+  return conv2d(inner, constant({5, 16, 3, 3}, 3), {}, {.pad = {1, 1, 1, 1}});
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_step_of_a_plan_in_bf16_is_close) {
+  if (!usable()) return;
+  const std::pair<const char*, Middle> middles[] = {
+      {"nothing", [](const Tensor& x) { return x; }},
+      {"relu", [](const Tensor& x) { return relu(x); }},
+      {"leaky_relu", [](const Tensor& x) { return leaky_relu(x, 0.2); }},
+      {"prelu", [](const Tensor& x) { return prelu(x, constant({16}, 4)); }},
+      {"sigmoid", [](const Tensor& x) { return sigmoid(x); }},
+      {"tanh of a sum", [](const Tensor& x) { return tanh(affine(x, 0.5, 0.1)); }},
+      {"residual",
+       [](const Tensor& x) {
+         return relu(add(conv2d(x, constant({16, 16, 1, 1}, 5), {}, {}), x));
+       }},
+      {"product", [](const Tensor& x) { return mul(sigmoid(x), x); }},
+      {"batch norm",
+       [](const Tensor& x) {
+         return batch_norm_eval(relu(x), constant({16}, 6), constant({16}, 7), constant({16}, 8),
+                                affine(abs(constant({16}, 9)), 1, 0.5), 1e-5);
+       }},
+      {"transposed",
+       [](const Tensor& x) {
+         return conv_transpose2d(
+             x, constant({16, 16, 4, 4}, 10), constant({16}, 11),
+             {.stride = {2, 2}, .pad = {1, 1, 1, 1}, .size = {2 * x.dim(2), 2 * x.dim(3)}});
+       }},
+      {"uneven border",
+       [](const Tensor& x) {
+         return conv2d(x, constant({16, 16, 2, 2}, 12), {}, {.pad = {0, 1, 1, 0}});
+       }},
+      {"groups",
+       [](const Tensor& x) {
+         return conv2d(x, constant({16, 8, 1, 1}, 13), {}, {.groups = 2});
+       }},
+      {"depthwise",
+       [](const Tensor& x) {
+         return conv2d(x, constant({16, 1, 3, 3}, 14), {}, {.pad = {1, 1, 1, 1}, .groups = 16});
+       }},
+      {"resize",
+       [](const Tensor& x) {
+         return resize2d(x, {.size = {9, 11}});
+       }},
+      {"five channels",
+       [](const Tensor& x) {
+         return conv2d(conv2d(x, constant({5, 16, 1, 1}, 15), {}, {}), constant({16, 5, 1, 1}, 16), {}, {});
+       }},
+  };
+  const Tensor x = randn({2, 3, 7, 9}, 20, DType::f32);
+  for (const auto& [name, middle] : middles) {
+    note_sample(std::string("bf16 ") + name);
+    const auto f = [&middle = middle](const Tensor& t) { return sandwich(t, middle); };
+    const Tensor exact = run_plan(host_backend(), x, f);
+    const double error = relative_error(run_plan(backend("cuda-bf16"), x, f), exact);
+    BOOST_TEST(error < 1.2e-2, name << ": " << error);
+    BOOST_TEST(error > 1e-5, name << " was not computed in bf16");
+    BOOST_TEST(relative_error(run_plan(cuda(), x, f), exact) < 2e-6, name << " in f32");
+  }
+}
+
+// Whole numbers up to 256 are exact in bf16.
+BOOST_AUTO_TEST_CASE(bf16_is_exact_on_small_whole_numbers) {
+  if (!usable()) return;
+  note_sample("bf16 whole numbers");
+  const Tensor x = constant({2, 11, 6, 5}, 21, true).to(host_backend());
+  const auto f = [](const Tensor& t) {
+    return relu(conv2d(t, constant({8, 11, 3, 3}, 1, true), constant({8}, 2, true), {.pad = {1, 1, 1, 1}}));
+  };
+  const auto same = [&](const std::function<Tensor(const Tensor&)>& g) {
+    return run_plan(backend("cuda-bf16"), x, g).to_vector<float>() ==
+           run_plan(host_backend(), x, g).to_vector<float>();
+  };
+  BOOST_TEST(same(f));
+  const Tensor rows = reshape(x, {2, 330});
+  const auto linear_of = [](const Tensor& t) {
+    return linear(t, constant({7, 330}, 5, true), constant({7}, 6, true));
+  };
+  BOOST_TEST((run_plan(backend("cuda-bf16"), rows, linear_of).to_vector<float>() ==
+              run_plan(host_backend(), rows, linear_of).to_vector<float>()));
+}
+
+BOOST_AUTO_TEST_CASE(the_pgd_plan_in_bf16_is_close) {
+  if (!usable()) return;
+  for (const char* name : {"deconv", "resup"}) {
+    note_sample(std::string("pgd plan bf16 ") + name);
+    const Problem problem(4);
+    const auto run = [&](Backend& where) {
+      const BackendScope scope(where);
+      const auto net = decoder(name);
+      const auto plan = pgd_plan(*net, 4);
+      PlanState state(plan);
+      problem.set(state);
+      state.run();
+      int layouts = 0;
+      for (const OpCall& c : plan->calls()) layouts += c.out[0].layout != 0;
+      return std::pair{state.get(1).to(host_backend()), layouts};
+    };
+    const auto [expected, none] = run(host_backend());
+    const auto [grad, layouts] = run(backend("cuda-bf16"));
+    const double error = relative_error(grad, expected);
+    BOOST_TEST_MESSAGE(name << ": error of the gradient " << error << ", " << layouts << " values in bf16");
+    BOOST_TEST(none == 0);
+    BOOST_TEST(layouts > 5, layouts << " values stand in bf16");
+    BOOST_TEST(error < 0.15);
+    BOOST_TEST(error > 1e-4, "not computed in bf16");
+  }
+}
+
+// What it means in the end, which docs/cuda.md states: the noise found in bf16, judged by the shadow in f32.
+BOOST_AUTO_TEST_CASE(protection_in_bf16_is_as_strong) {
+  if (!usable()) return;
+  note_sample("protect bf16");
+  ProtectSettings settings;
+  settings.epsilon = 0.05;
+  settings.steps = 5;
+  const int64_t n = 16;
+  const Tensor features = l2_normalise(randn({n, kDim}, 5, DType::f32));
+  Decoder judge(info_of("deconv"), 2);
+  // First values leave the image almost as it is whatever the feature: these do not.
+  TensorMap weights = state_dict(judge);
+  for (auto& [key, t] : weights)
+    if (key.ends_with("weight") && t.shape().rank() > 1)
+      t = add(t, affine(randn(t.shape(), 61, DType::f32), 0.1, 0));
+  load_state_dict(judge, weights, "test");
+  for (uint64_t i = 0; i < 20; ++i) judge.forward(l2_normalise(randn({32, kDim}, 90 + i, DType::f32)));
+  weights = state_dict(judge);
+  const Protected f32 = protect(judge, features, 0, settings);
+  Protected half;
+  {
+    const BackendScope device(backend("cuda-bf16"));
+    Decoder shadow(info_of("deconv"), 2);
+    load_state_dict(shadow, weights, "test");
+    half = protect(shadow, features, 0, settings);
+  }
+  const auto loss = [&](const Tensor& adversarial) {
+    const Tensor difference = sub(judge.reconstruct(adversarial), judge.reconstruct(features));
+    return mean_all(power(difference, 2)).item();
+  };
+  const double exact = loss(f32.features), rounded = loss(half.features.to(host_backend()));
+  BOOST_TEST_MESSAGE("loss after protection: f32 " << exact << ", bf16 " << rounded);
+  BOOST_TEST(rounded > 0.97 * exact);
+  BOOST_TEST(rounded < 1.03 * exact);
 }

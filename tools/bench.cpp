@@ -8,6 +8,7 @@
 #include "advface/recogniser.h"
 #include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
+#include "tensor/io/atomic_file.h"
 #include "tensor/op.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
@@ -69,7 +70,7 @@ struct Options {
   Common common;
   WorkloadOptions workloads;
   ProtectBenchOptions protect;
-  std::string filter, write_mobilefacenet;
+  std::string filter, write_mobilefacenet, write_facenet;
   int repeat = 15;
   bool csv = false, steps = false;
 };
@@ -79,6 +80,12 @@ int bench(Options& options) {
   if (!options.workloads.facenet.empty()) load_card(options.workloads.facenet);  // judged before the work
   if (!options.write_mobilefacenet.empty()) {
     write_mobilefacenet(options.write_mobilefacenet);
+    return 0;
+  }
+  if (!options.write_facenet.empty()) {
+    AtomicFile file(options.write_facenet);
+    file.write(random_facenet_onnx());
+    file.commit();
     return 0;
   }
   const char* isa = cpu::kernels() ? cpu::kernels()->name : "reference";
@@ -136,10 +143,17 @@ int main(int argc, char** argv) {
       "only rows whose \"group case\" contains this text; W2: a workload, W2 plan: one variant of it");
   app.add_flag("--steps", options.steps, "below workloads that run a plan, what each step of it takes");
   app.add_option("--facenet", options.workloads.facenet, "card of FaceNet (.json beside its .onnx), for W3");
+  app.add_flag("--random-facenet", options.workloads.random_facenet,
+               "W3 with random weights, where there is no card");
+  app.add_option("--write-facenet", options.write_facenet,
+                 "only write FaceNet's network with random weights as an ONNX file, for other programs");
   app.add_option("--scratch", options.protect.scratch,
                  "folder for 600 MB of temporary files, for the program's rows of W6 (minutes)");
   app.add_option("--write-mobilefacenet", options.write_mobilefacenet,
                  "only write the network of W4 as an ONNX file, for other programs");
+  app.add_option("--batch", options.workloads.batch, "of W1, W2, W3 and W5; 0 = as they are defined")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(0), int64_t(65536)));
   app.add_option("--repeat", options.repeat, "measurements per row")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));

@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
+#include "tensor/op.h"
 #include "tensor/parallel.h"
 #include "tensor/tensor.h"
 
@@ -14,6 +16,7 @@ namespace advf::tools {
 double seconds_of(const std::function<void()>& body) {
   const auto start = std::chrono::steady_clock::now();
   body();
+  current_backend().sync();  // a device may still be at it
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -37,7 +40,37 @@ Timing measure(int repeat, const std::function<void()>& body) {
 
 namespace {
 
+// One op on a device: seconds of the fastest of `repeat` runs. Bound as a plan binds it, with the second
+// input constant.
+double device_seconds(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in, int repeat) {
+  OpCall call{&op, attrs, {}, {}};
+  std::vector<View> views;
+  for (const Tensor& t : in) {
+    call.in.push_back({t.shape(), t.dtype(), t.defined()});
+    views.emplace_back(t);
+  }
+  op.infer(call);
+  const Tensor out = Tensor::empty(call.out[0].shape);
+  const View to(out);
+  std::vector<View> constants(in.size());
+  if (in.size() > 1) constants[1] = views[1];
+  const auto bound = current_backend().bind(call, constants);
+  const Tensor scratch = Tensor::empty({int64_t(bound->scratch_bytes() / 4 + 64)});
+  return measure(repeat, [&] { bound->run(views, std::span(&to, 1), scratch.raw()); }).min;
+}
+
+double device_peak_flops() {
+  constexpr int64_t kSide = 16384;  // so large that rounding an operand to bf16 first is a few percent
+  const Tensor a = Tensor::full({kSide, kSide}, 0.5), b = Tensor::full({kSide, kSide}, 0.25);
+  return 2.0 * kSide * kSide * kSide / device_seconds(op_matmul, MatmulAttrs{}, {a, b, Tensor()}, 3);
+}
+
 double copy_bandwidth(int repeat) {
+  if (!current_backend().is_host()) {
+    const Shape shape{int64_t(1) << 26};
+    return 8.0 * double(shape[0]) /
+           device_seconds(op_slice, SliceAttrs{{}, shape}, {Tensor::full(shape, 1)}, repeat);
+  }
   constexpr size_t kPart = size_t(1) << 20, kParts = 192;
   const Tensor from = Tensor::full({int64_t(kPart * kParts / 4)}, 1), to = Tensor::full(from.shape(), 2);
   const Timing t = measure(repeat, [&] {
@@ -53,6 +86,10 @@ double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 }  // namespace
 
 double peak_flops_now() {
+  if (!current_backend().is_host()) {
+    static const double peak = device_peak_flops();  // nobody else is on the device
+    return peak;
+  }
   const cpu::KernelTable* kernels = cpu::kernels();
   if (!kernels) return 0;
   constexpr int64_t kRounds = 2'000'000;  // milliseconds: the scheduler has to spread the threads

@@ -17,7 +17,8 @@ struct Timing {
 // Calls to warm up, then `repeat` measurements, each of them at least a millisecond's worth of calls.
 Timing measure(int repeat, const std::function<void()>& body);
 
-// What the machine can do, measured in this run on all threads.
+// What the machine can do, measured in this run on all threads. Of a device: its largest product, and its
+// copy.
 struct Machine {
   double peak_flops = 0;        // multiply-adds that touch no memory; 0 without fast kernels
   double copy_bytes_per_s = 0;  // read and written, of far more than the caches hold

@@ -34,10 +34,10 @@ Tensor uniform(const Shape& shape, uint64_t seed) {
 // ---- W1
 
 struct Training {
-  static constexpr int64_t kBatch = 32;
+  explicit Training(int64_t batch) : z(uniform({batch, 512}, 1)), target(uniform({batch, 3, 112, 112}, 2)) {}
   std::unique_ptr<Module> net = make_decoder({"deconv", {512}, 112, 512}, 1);
   Adam adam{net->parameters()};
-  Tensor z = uniform({kBatch, 512}, 1), target = uniform({kBatch, 3, 112, 112}, 2);
+  Tensor z, target;
 
   Cost cost() {
     return cost_of([&](Tape& tape) {
@@ -114,6 +114,16 @@ Recogniser mobilefacenet() {
   return Recogniser::from_bytes(card, mobilefacenet_onnx());
 }
 
+Recogniser random_facenet() {
+  RecogniserCard card;
+  card.path = card.model = "facenet, random";
+  card.metric = "cosine";
+  card.input = {"input", 160, 160, "RGB", 127.5, 1 / 128.0};
+  card.embedding = {"embedding", 512, false, true};
+  card.default_cut = "embedding";
+  return Recogniser::from_bytes(card, random_facenet_onnx());
+}
+
 struct Built {
   Cost cost;
   std::vector<Variant> variants;
@@ -140,8 +150,8 @@ Built pgd_iteration(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain 
       {{"eager", [pgd] { pgd->eager(); }}, {"plan", [state] { state->run(); }, [state] { return state; }}}};
 }
 
-Built training_step() {
-  const auto training = std::make_shared<Training>();
+Built training_step(int64_t batch) {
+  const auto training = std::make_shared<Training>(batch);
   return {training->cost(), {{"eager", [training] { training->step(); }}}};
 }
 
@@ -153,34 +163,37 @@ struct Workload {
   std::function<Built(const std::string& facenet)> build;
 };
 
-std::vector<Workload> workloads() {
+std::vector<Workload> workloads(int64_t wanted) {
   std::vector<Workload> list;
+  const auto of_batch = [](int64_t n) { return ", batch " + std::to_string(n); };
+  const int64_t batch = wanted > 0 ? wanted : 32, maps = wanted > 0 ? wanted : 8;
   list.push_back({"W1",
-                  "training step, 512 -> 3x112x112, batch 32",
+                  "training step, 512 -> 3x112x112" + of_batch(batch),
                   "images",
-                  32,
+                  double(batch),
                   {"eager"},
                   false,
-                  [](const std::string&) { return training_step(); }});
+                  [batch](const std::string&) { return training_step(batch); }});
   list.push_back({"W2",
-                  "PGD iteration, 512 -> 3x112x112, batch 32",
+                  "PGD iteration, 512 -> 3x112x112" + of_batch(batch),
                   "image-iterations",
-                  32,
+                  double(batch),
                   {"eager", "plan"},
                   false,
-                  [](const std::string&) {
+                  [batch](const std::string&) {
                     return pgd_iteration(make_decoder(DecoderSpec{"deconv", {512}, 112, 512}, 1),
-                                         random_features(32, 512), FeatureDomain::sphere);
+                                         random_features(batch, 512), FeatureDomain::sphere);
                   }});
-  for (const int64_t batch : {16, 1})
-    list.push_back(
-        {"W3",
-         "FaceNet forward, batch " + std::to_string(batch),
-         "images",
-         double(batch),
-         {"eager", "plan"},
-         true,
-         [batch](const std::string& card) { return forward_pass(Recogniser::load(card), batch); }});
+  for (const int64_t n : wanted > 0 ? std::vector<int64_t>{wanted} : std::vector<int64_t>{16, 1})
+    list.push_back({"W3",
+                    "FaceNet forward" + of_batch(n),
+                    "images",
+                    double(n),
+                    {"eager", "plan"},
+                    true,
+                    [n](const std::string& card) {
+                      return forward_pass(card.empty() ? random_facenet() : Recogniser::load(card), n);
+                    }});
   list.push_back({"W4",
                   "MobileFaceNet forward, batch 16",
                   "images",
@@ -189,13 +202,13 @@ std::vector<Workload> workloads() {
                   false,
                   [](const std::string&) { return forward_pass(mobilefacenet(), 16); }});
   list.push_back({"W5",
-                  "PGD iteration, 64x38x38 -> 3x64x64, batch 8",
+                  "PGD iteration, 64x38x38 -> 3x64x64" + of_batch(maps),
                   "image-iterations",
-                  8,
+                  double(maps),
                   {"eager", "plan"},
                   false,
-                  [](const std::string&) {
-                    return pgd_iteration(map_decoder(), uniform({8, 64, 38, 38}, 5), FeatureDomain::real);
+                  [maps](const std::string&) {
+                    return pgd_iteration(map_decoder(), uniform({maps, 64, 38, 38}, 5), FeatureDomain::real);
                   }});
   return list;
 }
@@ -284,13 +297,14 @@ bool measure_variants(const std::string& id, const std::string& title, double un
 }
 
 bool bench_workloads(const WorkloadOptions& options, Report& report) {
-  for (const Workload& w : workloads()) {
+  for (const Workload& w : workloads(options.batch)) {
     if (interrupted()) return false;
     if (std::none_of(w.variants.begin(), w.variants.end(),
                      [&](const std::string& v) { return report.wanted(w.id + " " + v, w.title); }))
       continue;
-    if (w.needs_facenet && options.facenet.empty()) {
-      report.say(w.id + " " + w.title + ": skipped; give the card of FaceNet with --facenet");
+    if (w.needs_facenet && options.facenet.empty() && !options.random_facenet) {
+      report.say(w.id + " " + w.title +
+                 ": skipped; give the card of FaceNet with --facenet, or --random-facenet");
       continue;
     }
     const Built built = w.build(options.facenet);

@@ -26,14 +26,18 @@ class Tensor;
 namespace advf::tools {
 
 struct WorkloadOptions {
-  std::string facenet;  // card of the recogniser of W3; empty: its rows say that they are skipped
+  std::string facenet;          // card of the recogniser of W3; empty: its rows say that they are skipped
+  bool random_facenet = false;  // or the same network with random weights
   int repeat = 15;
+  int64_t batch = 0;  // of W1, W2, W3 and W5, instead of their own
 };
 // False: interrupted.
 bool bench_workloads(const WorkloadOptions& options, Report& report);
 
 // The network of W4, with random weights, as an ONNX file for other programs.
 void write_mobilefacenet(const std::string& path);
+// FaceNet's network with random weights, likewise.
+std::string random_facenet_onnx();
 
 // n unit vectors of `dimension` random values.
 Tensor random_features(int64_t n, int64_t dimension);

@@ -26,6 +26,10 @@ void Common::add_to(CLI::App& app) {
   app.add_option("--device", device, "where to compute: cpu, reference or cuda")
       ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "reference", "cuda"}));
+  app.add_option("--precision", precision,
+                 "of frozen networks (protection, inference): f32 or bf16, which needs --device cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--seed", seed, "seed of everything random")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
@@ -40,7 +44,9 @@ void Common::activate() const {
   register_cuda_backend();
   set_num_threads(threads);
   // Kept for the whole run of the program.
-  static BackendScope scope(backend(device));
+  if (precision != "f32" && device != "cuda")
+    throw CLI::ValidationError("--precision " + precision + " needs --device cuda");
+  static BackendScope scope(backend(precision == "f32" ? device : device + "-" + precision));
   check_writable({json});
 }
 

@@ -13,7 +13,7 @@ namespace advf::tools {
 
 // Options that every program has.
 struct Common {
-  std::string device = "cpu";
+  std::string device = "cpu", precision = "f32";
   uint64_t seed = 1;
   int threads = 0;
   std::string json;  // path; empty = none

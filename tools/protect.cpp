@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "advface/enrolled_set.h"
+#include "tensor/backend.h"
 #include "tensor/hash.h"
 #include "tensor/io/npy.h"
 #include "tools/face_options.h"
@@ -197,11 +198,13 @@ int protect_file(Options& o) {
   Protector protector(protection.models(), settings);
   Totals totals;
   Progress progress("protect", rows, "features");
+  // A device works on one batch while the next is sent ahead, so a call brings several.
+  const int64_t at_once = current_backend().is_host() ? o.batch : 4 * o.batch;
   for (int64_t begin = 0; begin < rows;) {
     if (interrupted()) throw Interrupted();  // nothing is written
     // With --bn batch nobody may be left alone.
     const int64_t rest = rows - begin;
-    const int64_t end = begin + (rest <= o.batch || rest == o.batch + 1 ? rest : o.batch);
+    const int64_t end = begin + (rest <= at_once || rest == at_once + 1 ? rest : at_once);
     Protected chunk;
     try {
       chunk = protector.protect(features.range(begin, end), first + begin,

@@ -1,8 +1,10 @@
 // One kernel on the CPU: a fiber per thread of a block, blocks one after another. Between barriers threads
-// are resumed in a random order, so that code that needs a barrier and has none gives another result for
-// another seed. A barrier that some threads never reach ends the launch with a message.
+// are resumed in a random order, so that code that needs a barrier and has none gives another result. Every
+// other block, by chance, is unfair: some warps run as far as they can while others have not begun. A barrier
+// that some threads never reach ends the launch with a message.
 #include <sanitizer/common_interface_defs.h>
 
+#include <algorithm>
 #include <boost/context/detail/fcontext.hpp>
 #include <memory>
 #include <string>
@@ -43,7 +45,8 @@ enum class State { ready, at_block_barrier, at_warp_barrier, done };
 
 struct Fiber {
   uint3 index;
-  unsigned number = 0;  // in the block, x fastest
+  unsigned number = 0;    // in the block, x fastest
+  unsigned priority = 0;  // where the block is unfair: the highest that can run does
   State state = State::ready;
   unsigned mask = 0;  // of the warp barrier that it waits at
   alignas(16) unsigned char value[16] = {};
@@ -106,19 +109,25 @@ class BlockRunner {
   std::string run_block(unsigned threads) {
     threads_ = threads;
     ready_.clear();
+    unfair_ = draw(2) == 1;
+    const unsigned turn = draw(threads), step = 2 * draw(kWarp / 2) + 1;
     for (unsigned t = 0; t < threads; ++t) {
       Fiber& f = *fibers_[t];
       f.number = t;
       f.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
+      // Warps in a random rotation; lanes of a warp in another order each time.
+      f.priority = (t + turn) % threads / kWarp * kWarp + (t * step + turn) % kWarp;
       f.fake_stack = nullptr;
       __asan_unpoison_memory_region(f.stack.get(), kStackBytes);
       f.where = context::make_fcontext(f.stack.get() + kStackBytes, kStackBytes, &BlockRunner::enter);
-      f.state = State::ready;
-      ready_.push_back(&f);
+      release(f);
     }
     unsigned done = 0, at_barrier = 0;
     while (!ready_.empty()) {
-      std::swap(ready_[draw(unsigned(ready_.size()))], ready_.back());
+      if (unfair_)
+        std::pop_heap(ready_.begin(), ready_.end(), behind);
+      else
+        std::swap(ready_[draw(unsigned(ready_.size()))], ready_.back());
       Fiber* const f = ready_.back();
       ready_.pop_back();
       resume(f);
@@ -135,7 +144,9 @@ class BlockRunner {
   void release(Fiber& f) {
     f.state = State::ready;
     ready_.push_back(&f);
+    if (unfair_) std::push_heap(ready_.begin(), ready_.end(), behind);
   }
+  static bool behind(const Fiber* a, const Fiber* b) { return a->priority < b->priority; }
 
   // Lanes wait until all that the mask names have come with the same mask.
   void release_warp(const Fiber& last) {
@@ -194,6 +205,7 @@ class BlockRunner {
   Philox rng_;
   uint64_t drawn_ = 0;
   unsigned threads_ = 0;
+  bool unfair_ = false;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> ready_;
   Fiber* current_ = nullptr;

@@ -209,7 +209,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {};
   std::snprintf(p->name, sizeof p->name, "CUDA on the CPU (emulated)");
   p->major = 8;
-  p->multiProcessorCount = 4;  // few, so that grids loop
+  p->multiProcessorCount = 1;  // few, so that grids loop
   p->totalGlobalMem = runtime().machine.memory;
   return cudaSuccess;
 }

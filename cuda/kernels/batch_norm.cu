@@ -114,12 +114,10 @@ std::unique_ptr<BoundOp> bind_batch_norm_train_grad(const BindArgs& args) {  // 
 }
 
 std::unique_ptr<BoundOp> bind_batch_norm_eval(const BindArgs& args) {  // x, gamma, beta, mean, var
-  const ChannelOf channel = channel_of("batch_norm_eval", args.in(0).shape);
+  const ChannelOf channel = channel_of(args);
   const float eps = float(args.attr<ScalarAttrs>().a);
-  return bound([=](const Run& r) {
-    launch_map(MapArgs<float, 1, 1>{{r.f32(0)}, {r.to_f32()}, r.out[0].numel(), false},
-               NormaliseMap{r.f32(1), r.f32(2), r.f32(3), r.f32(4), eps, channel}, r.stream);
-  });
+  return bound_map(
+      args, [=](const Run& r) { return NormaliseMap{r.f32(1), r.f32(2), r.f32(3), r.f32(4), eps, channel}; });
 }
 
 }  // namespace advf::cuda

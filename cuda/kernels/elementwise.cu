@@ -20,18 +20,22 @@ struct Binary {
 };
 
 template <class F>
-std::unique_ptr<BoundOp> bind_unary(const F& f) {
+std::unique_ptr<BoundOp> bind_unary(const BindArgs& args, const F& f) {
+  return bound_map(args, [f](const Run&) { return Unary<F>{f}; });
+}
+template <class T, class F>
+std::unique_ptr<BoundOp> bind_binary_of(const F& f) {
   return bound([f](const Run& r) {
-    launch_map(MapArgs<float, 1, 1>{{r.f32(0)}, {r.to_f32()}, r.out[0].numel(), false}, Unary<F>{f},
-               r.stream);
+    launch_map(
+        MapArgs<T, 2, 1>{
+            {r.in[0].as<const T>(), r.in[1].as<const T>()}, {r.out[0].as<T>()}, r.out[0].numel(), false},
+        Binary<F>{f}, r.stream);
   });
 }
+// Where an element stands does not matter, its type does.
 template <class F>
-std::unique_ptr<BoundOp> bind_binary(const F& f) {
-  return bound([f](const Run& r) {
-    launch_map(MapArgs<float, 2, 1>{{r.f32(0), r.f32(1)}, {r.to_f32()}, r.out[0].numel(), false},
-               Binary<F>{f}, r.stream);
-  });
+std::unique_ptr<BoundOp> bind_binary(const BindArgs& args, const F& f) {
+  return args.out().layout == kChannelsLast ? bind_binary_of<bf16>(f) : bind_binary_of<float>(f);
 }
 
 template <class F>
@@ -46,7 +50,7 @@ __global__ void broadcast_kernel(F f, const float* a, const float* b, float* y, 
 
 template <class F>
 std::unique_ptr<BoundOp> bind_broadcast(const BindArgs& args, const F& f) {
-  if (args.in(0).shape == args.in(1).shape) return bind_binary(f);
+  if (args.in(0).shape == args.in(1).shape) return bind_binary(args, f);
   Strides<2> s(args.call.op->name, args.out().shape);
   s.broadcast(0, args.in(0).shape);
   s.broadcast(1, args.in(1).shape);
@@ -75,14 +79,10 @@ double b_of(const BindArgs& args) { return args.attr<ScalarAttrs>().b; }
 
 }  // namespace
 
-#define ADVF_UNARY(name, ...)                                                   \
-  std::unique_ptr<BoundOp> bind_##name([[maybe_unused]] const BindArgs& args) { \
-    return bind_unary(__VA_ARGS__);                                             \
-  }
-#define ADVF_BINARY(name, ...)                                                  \
-  std::unique_ptr<BoundOp> bind_##name([[maybe_unused]] const BindArgs& args) { \
-    return bind_binary(__VA_ARGS__);                                            \
-  }
+#define ADVF_UNARY(name, ...) \
+  std::unique_ptr<BoundOp> bind_##name(const BindArgs& args) { return bind_unary(args, __VA_ARGS__); }
+#define ADVF_BINARY(name, ...) \
+  std::unique_ptr<BoundOp> bind_##name(const BindArgs& args) { return bind_binary(args, __VA_ARGS__); }
 ADVF_UNARY(affine, scalar::Affine{a_of(args), b_of(args)})
 ADVF_UNARY(power, scalar::Power{a_of(args)})
 ADVF_UNARY(exp, scalar::Exp{})

@@ -8,6 +8,7 @@
 #include "cuda/bind.h"
 #include "cuda/kernels/element.h"
 #include "cuda/launch.h"
+#include "cuda/layouts.h"
 
 namespace advf::cuda {
 
@@ -64,6 +65,25 @@ struct ChannelOf {
 inline ChannelOf channel_of(const char* op, const Shape& s) {
   check(s.numel() <= int64_t(UINT32_MAX), op, ": a tensor of shape ", s, " is too large for cuda");
   return {uint32_t(std::max<int64_t>(s.numel(2, s.rank()), 1)), uint32_t(std::max<int64_t>(s[1], 1))};
+}
+
+// Of the op's first input, in the layout that it has.
+inline ChannelOf channel_of(const BindArgs& args) {
+  const ChannelOf plain = channel_of(args.call.op->name, args.in(0).shape);
+  return args.in(0).layout == kChannelsLast ? ChannelOf{1, plain.channels} : plain;
+}
+
+// An op that maps its first input to its output, in either layout; make(run) gives the functor.
+template <class T, class Make>
+std::unique_ptr<BoundOp> bound_map_of(const Make& make) {
+  return bound([make](const Run& r) {
+    launch_map(MapArgs<T, 1, 1>{{r.in[0].as<const T>()}, {r.out[0].as<T>()}, r.out[0].numel(), false},
+               make(r), r.stream);
+  });
+}
+template <class Make>
+std::unique_ptr<BoundOp> bound_map(const BindArgs& args, const Make& make) {
+  return args.out().layout == kChannelsLast ? bound_map_of<bf16>(make) : bound_map_of<float>(make);
 }
 
 }  // namespace advf::cuda

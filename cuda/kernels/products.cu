@@ -6,6 +6,7 @@
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/epilogue.h"
 #include "cuda/kernels/shape_ops.h"
+#include "cuda/kernels/tensor_core.h"
 
 namespace advf::cuda {
 namespace {
@@ -57,6 +58,8 @@ bool is_depthwise(const Shape& w, const ConvAttrs& a, int64_t channels) {
 }
 
 std::unique_ptr<BoundOp> bind_forward(const BindArgs& args) {
+  if (args.bf16)
+    if (auto op = bind_bf16_convolution(args, false)) return op;
   const Shape &x = args.in(0).shape, &w = args.in(1).shape, &y = args.out().shape;
   const auto& a = args.attr<ConvAttrs>();
   const EpilogueCall finish(args, a.epilogue);
@@ -83,6 +86,8 @@ std::unique_ptr<BoundOp> bind_forward(const BindArgs& args) {
 
 // in: y, w; out: x
 std::unique_ptr<BoundOp> bind_transposed(const BindArgs& args) {
+  if (args.bf16)
+    if (auto op = bind_bf16_convolution(args, true)) return op;
   const Shape &y = args.in(0).shape, &w = args.in(1).shape, &x = args.out().shape;
   const auto& a = args.attr<ConvAttrs>();
   const EpilogueCall finish(args, a.epilogue);
@@ -105,6 +110,8 @@ std::unique_ptr<BoundOp> bind_transposed(const BindArgs& args) {
 }
 
 std::unique_ptr<BoundOp> bind_product(const BindArgs& args) {
+  if (args.bf16)
+    if (auto op = bind_bf16_product(args)) return op;
   const auto& t = args.attr<MatmulAttrs>();
   const Shape &a = args.in(0).shape, &y = args.out().shape;
   const EpilogueCall finish(args, t.epilogue);

@@ -79,12 +79,9 @@ std::unique_ptr<BoundOp> bind_reduce_sum(const BindArgs& args) {
 }
 
 std::unique_ptr<BoundOp> bind_prelu(const BindArgs& args) {
-  const ChannelOf channel = channel_of("prelu", args.in(0).shape);
+  const ChannelOf channel = channel_of(args);
   const bool shared = args.in(1).shape[0] == 1;
-  return bound([=](const Run& r) {
-    launch_map(MapArgs<float, 1, 1>{{r.f32(0)}, {r.to_f32()}, r.out[0].numel(), false},
-               PreluMap{r.f32(1), channel, shared}, r.stream);
-  });
+  return bound_map(args, [=](const Run& r) { return PreluMap{r.f32(1), channel, shared}; });
 }
 
 std::unique_ptr<BoundOp> bind_prelu_grad(const BindArgs& args) {

@@ -100,6 +100,11 @@ __global__ void sum_finish_kernel(Store store, SumPlan plan, const Sums<K>* part
   }
 }
 
+template <int K, class Store>
+void launch_sum_finish(const SumPlan& plan, const Store& store, const Sums<K>* partial, cudaStream_t stream) {
+  launch("sum_finish_kernel", sum_finish_kernel<K, Store>, grid_for(plan.rows), stream, store, plan, partial);
+}
+
 // `scratch` holds plan.scratch_bytes(K).
 template <int K, class Value, class Store>
 void launch_sums(const SumPlan& plan, const Value& value, const Store& store, void* scratch,
@@ -111,8 +116,7 @@ void launch_sums(const SumPlan& plan, const Value& value, const Store& store, vo
   else
     launch("sum_parts_kernel", sum_parts_kernel<K, Value>, grid_of_blocks(plan.rows * plan.parts), stream,
            value, plan, partial);
-  launch("sum_finish_kernel", sum_finish_kernel<K, Store>, grid_for(plan.rows), stream, store, plan,
-         static_cast<const Sums<K>*>(partial));
+  launch_sum_finish<K>(plan, store, partial, stream);
 }
 
 }  // namespace advf::cuda

@@ -1,0 +1,131 @@
+#!/bin/bash
+# The checks that take a GPU: see --help. Not part of CI, which has none.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+  cat <<'TEXT'
+Usage: tools/gpu_check.sh STAGE OUT_DIR
+
+On a machine with a GPU and CUDA; no package registry is asked. Each stage ends within eight minutes, writes
+OUT_DIR/STAGE.log and what else it says below, and prints what it skipped.
+  bundle    on the machine that builds: the preset `cuda` and what its programs need, into OUT_DIR. Brought along, it
+            serves the other stages through ADVF_BUNDLE=OUT_DIR
+  tests     the suites of the CUDA backend, on the device
+  sanitize  the same suites under compute-sanitizer: memcheck, then racecheck
+  bench     W1, W2, W5 and W3 (random weights) at batch 256, f32 and bf16: bench-*.json
+  peers     the same in PyTorch, eager and compiled with CUDA graphs, channels last, f32 and bf16: peers.json
+Without ADVF_BUNDLE the programs are those of build/cuda, built there if they are missing.
+TEXT
+}
+[[ ${1:-} != -h && ${1:-} != --help ]] || { usage; exit 0; }
+usage_error() {
+  printf 'gpu_check.sh: %s (see tools/gpu_check.sh --help)\n' "$1" >&2
+  exit 2
+}
+[[ $# == 2 ]] || usage_error "a stage and a folder are needed"
+stage=$1 out=$2
+case $stage in bundle | tests | sanitize | bench | peers) ;; *) usage_error "no stage \"$stage\"" ;; esac
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+bundle=${ADVF_BUNDLE:-$root/build/cuda}
+suites=(test_cuda_ops test_cuda)
+programs=(advface-bench)
+seconds=450  # of one stage
+
+skip() { printf 'SKIPPED: %s\n' "$*"; }
+
+build_here() {
+  command -v cmake >/dev/null && command -v ninja >/dev/null ||
+    die "there are no programs in $bundle and no cmake and ninja to build them; bring a bundle along (--help)"
+  build_preset cuda "${suites[@]}" "${programs[@]}"
+}
+
+make_bundle() {
+  ensure_build_packages release
+  build_preset cuda "${suites[@]}" "${programs[@]}"
+  mkdir -p "$out/bin" "$out/lib"
+  cp "${suites[@]/#/$root/build/cuda/bin/}" "${programs[@]/#/$root/build/cuda/bin/}" "$out/bin"
+  ldd "$out/bin/test_cuda" | awk '/libboost/ { print $3 }' | xargs -r cp -Lt "$out/lib"
+  say "bundle in $out: $(du -sh "$out" | cut -f1)"
+}
+
+# CUDA's libraries may lie in Python's wheels, PyTorch's own for instance.
+find_libraries() {
+  local folders
+  folders=$(python3 -c 'import glob, sys
+print(":".join(d for p in sys.path if p.endswith("-packages") for d in glob.glob(p + "/nvidia/*/lib")))' 2>/dev/null || true)
+  export LD_LIBRARY_PATH="$bundle/lib:${folders:+$folders:}/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}"
+}
+
+run_tests() {
+  local suite rc=0 filter=()
+  for suite in "${suites[@]}"; do
+    filter=()
+    [[ $suite != test_cuda_ops ]] ||
+      filter=(--run_test=parity_of_every_backend,linear_ops_are_exact_on_integers)
+    say "$* $suite"
+    "$@" "$bundle/bin/$suite" --log_level=test_suite "${filter[@]}" || rc=1
+  done
+  return $rc
+}
+
+sanitize() {
+  local tool rc=0 sanitizer
+  sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null || true)
+  [[ $sanitizer ]] || { skip "compute-sanitizer is not on this machine: neither memcheck nor racecheck ran"; return 0; }
+  for tool in memcheck racecheck; do
+    if ! "$sanitizer" --tool "$tool" --error-exitcode 9 true >/dev/null 2>&1; then
+      skip "compute-sanitizer --tool $tool does not work on this machine"
+      continue
+    fi
+    run_tests "$sanitizer" --tool "$tool" --error-exitcode 9 || rc=1
+  done
+  return $rc
+}
+
+bench() {
+  local precision workload rc=0
+  for precision in f32 bf16; do
+    for workload in W1 W2 W5 W3; do
+      # Training is in f32 alone.
+      [[ $workload != W1 || $precision == f32 ]] || continue
+      "$bundle/bin/advface-bench" --device cuda --precision "$precision" --filter "$workload " --batch 256 --repeat 7 \
+        --random-facenet --json "$out/bench-$workload-$precision.json" || rc=1
+    done
+  done
+  return $rc
+}
+
+peers() {
+  local python=${ADVF_PYTHON:-python3} list=W1,W2,W5 network=()
+  "$python" -c 'import torch' 2>/dev/null || { skip "$python has no PyTorch"; return 0; }
+  if "$python" -c 'import onnx' 2>/dev/null && "$bundle/bin/advface-bench" --write-facenet "$out/facenet.onnx"; then
+    list+=,W3 network=(--onnx "$out/facenet.onnx")
+  else
+    skip "W3: $python has no module onnx to read the network with"
+  fi
+  "$python" "$root/tools/bench/peers/cuda_peers.py" --batch 256 --workloads "$list" "${network[@]}" >"$out/peers.json"
+}
+
+if [[ $stage == bundle ]]; then
+  make_bundle
+  exit 0
+fi
+command -v nvidia-smi >/dev/null && nvidia-smi -L || skip "nvidia-smi is not on this machine"
+[[ -x $bundle/bin/test_cuda_ops && -x $bundle/bin/test_cuda && -x $bundle/bin/advface-bench ]] || build_here
+find_libraries
+export -f run_tests sanitize bench peers skip say
+export bundle out root
+# An array does not travel through the environment.
+declare -p suites >"$out/.suites"
+case $stage in tests) body=run_tests ;; *) body=$stage ;; esac
+rc=0
+timeout --kill-after=20 "$seconds" bash -c "source '$out/.suites'; $body" 2>&1 | tee "$out/$stage.log" || rc=$?
+rm -f "$out/.suites"
+# On a GPU machine a suite that skips has found no device: that is no pass.
+if [[ $stage == tests || $stage == sanitize ]] && grep -q 'SKIPPED: .*use --device cpu' "$out/$stage.log"; then
+  echo "gpu_check.sh: there is no device to test on"
+  rc=1
+fi
+[[ $rc != 124 ]] || echo "gpu_check.sh: stage $stage took more than $seconds s and was ended"
+exit "$rc"
