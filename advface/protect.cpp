@@ -20,6 +20,8 @@ namespace {
 // once for many; where a recogniser or maps make images larger, fewer, so that the step's arena keeps to the
 // limit. A device needs more work at a time, and says itself when its memory is full.
 constexpr int64_t kLargestBatch = 32, kLargestDeviceBatch = 256, kArenaBytes = int64_t(512) << 20;
+// Steps of the ascent between two looks at whether the user wants to stop.
+constexpr int kStepsAtOnce = 16;
 // Halvings of the noise's factor under a bound on recognition: it is found to 1/256.
 constexpr int kHalvings = 8;
 // Rows that statistics of batch norm are averaged over.
@@ -299,8 +301,8 @@ class BackOff {
 
 }  // namespace
 
-Protector::Protector(const ProtectModels& models, const ProtectSettings& settings)
-    : models_(models), settings_(settings) {
+Protector::Protector(const ProtectModels& models, const ProtectSettings& settings, std::function<bool()> stop)
+    : models_(models), settings_(settings), stop_(std::move(stop)) {
   settings.check_valid();
   models_.check_fit(settings);
   for (Decoder* shadow : models_.shadows) shadow->train(false);
@@ -366,7 +368,10 @@ void Protector::launch(Batch& b) {
   for (size_t m = 0; m < plans.memory.size(); ++m) step.set(noise + 1 + m, plans.memory[m]);
   step.run();
   b.before = step.get(0);
-  step.run(settings_.effective_steps() - 1);
+  for (int done = 1; done < settings_.effective_steps(); done += kStepsAtOnce) {
+    if (stop_ && stop_()) throw Interrupted();
+    step.run(std::min(kStepsAtOnce, settings_.effective_steps() - done));
+  }
 
   finish.set(noise, step.get(1));
   BackOff back_off(finish, noise + 1, settings_, b.features.dim(0));

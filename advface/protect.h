@@ -35,7 +35,8 @@ struct Protected {
 class Protector {
  public:
   // BatchNormMode::recalibrated: the caller has called recalibrate() on the shadows before.
-  Protector(const ProtectModels& models, const ProtectSettings& settings);
+  // stop: asked every few steps of the ascent; true ends the work with Interrupted.
+  Protector(const ProtectModels& models, const ProtectSettings& settings, std::function<bool()> stop = {});
   ~Protector();
   Protector(const Protector&) = delete;
   Protector& operator=(const Protector&) = delete;
@@ -66,6 +67,7 @@ class Protector {
 
   ProtectModels models_;
   ProtectSettings settings_;
+  std::function<bool()> stop_;
   // By the number of rows, made when first needed. Rows are taken 2^k at a time, the largest batch first, so
   // that any number of rows needs a few plans only.
   std::map<int64_t, std::unique_ptr<Plans>> plans_;

@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(interrupted_programs_leave_nothing) {
   writing.interrupt_when = out + ".tmp";
   refuse(folder, "protect",
          Args{"--in", world().at("z.npy"), "--out", out, "--report", dir / "report", "--json", dir / "json",
-              "--steps", "200", "--batch", "1"} +
+              "--steps", "100000"} +  // in the middle of the first ascent
              world().shadow(),
          130, {"interrupted"}, Late::yes, writing);
   refuse(folder, "extract",

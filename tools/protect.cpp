@@ -175,6 +175,7 @@ struct Totals {
 };
 
 int protect_file(Options& o) {
+  o.common.on_device = true;
   o.common.activate();
   o.protect.settings.seed = o.common.seed;
   check_options(o);
@@ -195,7 +196,7 @@ int protect_file(Options& o) {
   const int64_t first = output.first();
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
   protection.recalibrate(rows, [&](int64_t begin, int64_t end) { return features.range(begin, end); });
-  Protector protector(protection.models(), settings);
+  Protector protector(protection.models(), settings, interrupted);
   Totals totals;
   Progress progress("protect", rows, "features");
   // A device works on one batch while the next is sent ahead, so a call brings several.
@@ -209,6 +210,8 @@ int protect_file(Options& o) {
     try {
       chunk = protector.protect(features.range(begin, end), first + begin,
                                 photographs ? photographs(begin, end) : Tensor());
+    } catch (const Interrupted&) {
+      throw;
     } catch (const Error& e) {
       fail(input.what, ": ", e.what(), "; nothing was written");
     }

@@ -127,7 +127,7 @@ FeatureRows protected_rows(Protection& protection, const FeatureRows& features,
     std::iota(rows.begin(), rows.end(), int64_t(0));
   }
   protection.recalibrate(n, [&](int64_t begin, int64_t end) { return features.range(begin, end); });
-  Protector protector(protection.models(), protection.settings());
+  Protector protector(protection.models(), protection.settings(), interrupted);
   FeatureSpool spool(features.row(), memory_bytes);
   Progress progress("protect", n, "features");
   for (int64_t begin = 0; begin < n;) {
