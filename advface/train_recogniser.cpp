@@ -19,32 +19,22 @@ constexpr int64_t kBatch = 64;
 constexpr int kFolds = 10;
 constexpr size_t kMaxPairs = 3000;  // genuine, and as many impostors
 
-// Mirrors images by the bits of the generator: row i when its bit is set.
-Tensor mirror_some(const Tensor& images, const Philox& rng, const std::vector<int64_t>& rows) {
-  Tensor out = Tensor::from(images.to_vector<float>(), images.shape());
-  const int64_t lines = images.numel() / images.dim(0) / images.dim(3), width = images.dim(3);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if ((rng.bits(uint64_t(rows[i])) & 1u) == 0) continue;
-    float* p = out.mutable_data<float>() + int64_t(i) * lines * width;
-    for (int64_t y = 0; y < lines; ++y) std::reverse(p + y * width, p + (y + 1) * width);
-  }
-  return out;
-}
-
-// Two runs are the same only if net, margin, people and pictures are.
-std::string describe(const RecogniserSpec& spec, const RecogniserData& data, const ArcFaceSettings& arcface) {
+// Two runs are the same only if net, margin, people, pictures and their variations are.
+std::string describe(const RecogniserSpec& spec, const RecogniserData& data,
+                     const RecogniserSettings& settings) {
   const Tensor faces = data.face(part_of(data.train, 0, kBatch));
   const uint64_t hash = fnv1a({faces.raw(), faces.bytes()}, fnv1a(std::as_bytes(std::span(data.person))));
   return spec.name + " " + std::to_string(spec.image_size) + " " + std::to_string(spec.embedding) + " " +
-         std::to_string(spec.width_percent) + " " + std::to_string(arcface.scale) + " " +
-         std::to_string(arcface.margin) + " " + hex(hash);
+         std::to_string(spec.width_percent) + " " + std::to_string(settings.scale) + " " +
+         std::to_string(settings.margin) + " " + std::to_string(settings.augmentation.strength) + " " +
+         hex(hash);
 }
 
 }  // namespace
 
 RecogniserTrainer::Head::Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed,
-                              const ArcFaceSettings& arcface_settings)
-    : arcface(arcface_settings) {
+                              const RecogniserSettings& recogniser_settings)
+    : settings(recogniser_settings) {
   std::map<int64_t, int32_t> numbers;
   for (int64_t r : data.train) numbers.try_emplace(data.person[size_t(r)], 0);
   int32_t next = 0;
@@ -52,21 +42,22 @@ RecogniserTrainer::Head::Head(const RecogniserData& data, const RecogniserSpec& 
   classes.assign(numbers.begin(), numbers.end());
   check(classes.size() >= 2, "there are ", classes.size(), " people to train on; at least two are needed");
   module =
-      std::make_unique<ArcFaceHead>(int64_t(classes.size()), spec.embedding, arcface.scale, arcface.margin);
+      std::make_unique<ArcFaceHead>(int64_t(classes.size()), spec.embedding, settings.scale, settings.margin);
   module->initialise(seed);
 }
 
 RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
-                                     const TrainSettings& settings, const ArcFaceSettings& arcface)
-    : RecogniserTrainer(net, spec, data, settings, Head(data, spec, settings.seed, arcface)) {}
+                                     const TrainSettings& settings, const RecogniserSettings& recogniser)
+    : RecogniserTrainer(net, spec, data, settings, Head(data, spec, settings.seed, recogniser)) {}
 
 RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
                                      const TrainSettings& settings, Head head)
     : Trainer({{"net", &net}, {"head", head.module.get()}}, data.train, settings,
-              {.weight_decay = 5e-4, .decoupled = true}, describe(spec, data, head.arcface)),
+              {.weight_decay = 5e-4, .decoupled = true}, describe(spec, data, head.settings)),
       net_(net),
       data_(data),
       seed_(settings.seed),
+      augmentation_(head.settings.augmentation),
       class_of_(std::move(head.classes)),
       head_(std::move(head.module)) {
   std::vector<int64_t> people;
@@ -85,7 +76,8 @@ Tensor RecogniserTrainer::loss(const std::vector<int64_t>& rows) {
         std::lower_bound(class_of_.begin(), class_of_.end(), std::pair(data_.person[size_t(r)], 0));
     labels.push_back(at->second);
   }
-  const Tensor images = mirror_some(data_.face(rows), Philox{seed_, 1000 + uint64_t(history().size())}, rows);
+  const Tensor images =
+      augmented(data_.face(rows), rows, Philox{seed_, 1000 + uint64_t(history().size())}, augmentation_);
   return head_->loss(net_.forward(network_input(images)), Tensor::from(labels, {int64_t(labels.size())}));
 }
 

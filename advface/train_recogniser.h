@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "advface/augment.h"
 #include "advface/dataset.h"
 #include "advface/metrics.h"
 #include "advface/trainer.h"
@@ -18,8 +19,9 @@ struct RecogniserData {
   std::vector<int64_t> train, validation;                   // rows; no person in both
 };
 
-struct ArcFaceSettings {
-  double scale = 32, margin = 0.3;
+struct RecogniserSettings {
+  double scale = 32, margin = 0.3;  // of ArcFace
+  Augmentation augmentation;        // of the training images
 };
 
 class RecogniserTrainer : public Trainer {
@@ -27,7 +29,7 @@ class RecogniserTrainer : public Trainer {
   static constexpr double kMean = 127.5, kScale = 1.0 / 128;  // the network is fed (255 x - mean) * scale
 
   RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
-                    const TrainSettings& settings, const ArcFaceSettings& arcface);
+                    const TrainSettings& settings, const RecogniserSettings& recogniser);
   int64_t classes() const { return int64_t(class_of_.size()); }
   int64_t validation_pairs() const { return int64_t(pairs_.size()); }
 
@@ -39,9 +41,9 @@ class RecogniserTrainer : public Trainer {
   struct Head {
     std::vector<std::pair<int64_t, int32_t>> classes;  // sorted by person
     std::unique_ptr<ArcFaceHead> module;
-    ArcFaceSettings arcface;
+    RecogniserSettings settings;
     Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed,
-         const ArcFaceSettings& arcface_settings);
+         const RecogniserSettings& settings);
   };
   RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
                     const TrainSettings& settings, Head head);
@@ -51,6 +53,7 @@ class RecogniserTrainer : public Trainer {
   Module& net_;
   const RecogniserData& data_;
   uint64_t seed_;
+  Augmentation augmentation_;
   std::vector<std::pair<int64_t, int32_t>> class_of_;
   std::unique_ptr<ArcFaceHead> head_;
   std::vector<RowPair> pairs_;  // positions in data.validation

@@ -59,7 +59,7 @@ struct RecogniserOptions {
   FaceOptions faces;
   TrainSettings settings{.epochs = 20};
   RecogniserSpec spec{.name = "mobilefacenet"};
-  ArcFaceSettings arcface;
+  RecogniserSettings recogniser;
   std::string out;
   uint64_t split_seed = 1;
   bool resume = false;

@@ -49,7 +49,7 @@ int train_recogniser(RecogniserOptions& o) {
   std::cerr << "reading faces\n";
   const FaceCache cache(faces, box, o.spec.image_size);
   const RecogniserData data = prepare(o, faces, cache);
-  RecogniserTrainer trainer(*net, o.spec, data, o.settings, o.arcface);
+  RecogniserTrainer trainer(*net, o.spec, data, o.settings, o.recogniser);
   std::cerr << data.train.size() << " images of " << trainer.classes() << " people to train on, "
             << trainer.validation_pairs() << " pairs of " << data.validation.size()
             << " images of other people\n";
@@ -84,12 +84,16 @@ CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& o) {
   sub->add_option("--width", o.spec.width_percent, "channels, in percent of the standard")
       ->capture_default_str();
   add_training_options(*sub, o.settings);
-  sub->add_option("--scale", o.arcface.scale, "ArcFace's scale s")
+  sub->add_option("--scale", o.recogniser.scale, "ArcFace's scale s")
       ->capture_default_str()
       ->check(number_in(0.01, 1000));
-  sub->add_option("--margin", o.arcface.margin, "ArcFace's margin m, radians")
+  sub->add_option("--margin", o.recogniser.margin, "ArcFace's margin m, radians")
       ->capture_default_str()
       ->check(number_in(0, 1.57));
+  sub->add_option("--augment", o.recogniser.augmentation.strength,
+                  "how much the training images are varied (zoom, shift, turn, light); 0: mirrored alone")
+      ->capture_default_str()
+      ->check(number_in(0, 3));
   sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
