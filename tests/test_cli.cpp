@@ -8,6 +8,7 @@
 #include "nn/state_dict.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/ops.h"
 #include "test_util.h"
 
 using namespace advf;
@@ -384,6 +385,14 @@ BOOST_AUTO_TEST_CASE(interrupted_programs_leave_nothing) {
               world().at("faces/test/images"), "--steps", "100000", "--json", dir / "json"} +
              world().recogniser() + world().shadow(),
          130, {"interrupted"}, Late::yes, thinking);
+  const TempDir inputs;  // so many rows that it is still at its work
+  save_npy(inputs / "many.npy", l2_normalise(randn({1 << 17, ToyWorld::kDimension}, 3, DType::f32)));
+  Surroundings started;
+  started.interrupt_after = "batch norm";
+  refuse(folder, "train",
+         Args{"recalibrate", "--in", inputs / "many.npy", "--out", out, "--json", dir / "json"} +
+             world().shadow(),
+         130, {"interrupted"}, Late::yes, started);
 }
 
 BOOST_AUTO_TEST_CASE(protection_does_not_depend_on_batches_or_threads) {

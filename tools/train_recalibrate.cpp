@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "advface/feature_rows.h"
+#include "tools/progress.h"
 #include "tools/train.h"
 
 namespace advf::tools {
@@ -14,10 +15,13 @@ int recalibrate_decoder(RecalibrateOptions& o) {
   const FeatureRows features = FeatureRows::open(o.in);
   decoder->check_fits(features.row(), "", "", o.in);
   check(features.count() >= 2, o.in, " has ", features.count(), " rows; batch norm needs two or more");
+  Progress progress("batch norm", features.count(), "features");
   recalibrate(*decoder, features.count(), [&](int64_t begin, int64_t end) {
     if (interrupted()) throw Interrupted();
+    progress.advance(end - begin);
     return features.range(begin, end);
   });
+  progress.finish();
   decoder->save(o.out);
   o.common.write_json({{"out", o.out}, {"shadow", o.shadow}, {"records", features.count()}});
   std::cout << o.out << ": " << o.shadow << " with batch norm of " << features.count() << " features of "
