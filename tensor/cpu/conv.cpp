@@ -4,11 +4,12 @@
 // multiplied.
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/conv_phases.h"
+#include "tensor/cpu/conv_pixel_rows.h"
 #include "tensor/cpu/conv_strip.h"
 #include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/depthwise.h"
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/packed_conv.h"
 #include "tensor/cpu/store.h"
 
 namespace advf::cpu {
@@ -28,7 +29,7 @@ struct Phase {
   bool in_place = false;
 };
 
-class ConvOp : public BoundOp {
+class ConvOp : public PackedConv {
  public:
   ConvOp(const BindArgs& args, const ConvWeights& weights, int64_t groups, std::vector<Phase> phases)
       : kernels_(&args.kernels),
@@ -37,8 +38,7 @@ class ConvOp : public BoundOp {
         groups_(groups),
         units_(groups * (phases[0].in_place ? args.call.in[0].shape[0] : 1)),
         plane_out_(args.call.out[0].shape.numel(2, 4)),
-        phases_(std::move(phases)),
-        lanes_(lane_count()) {
+        phases_(std::move(phases)) {
     for (Phase& p : phases_) {
       p.packed = packed_per_group_;
       packed_per_group_ += p.gemm.packed_a();
@@ -53,31 +53,19 @@ class ConvOp : public BoundOp {
     }
     Arena lane(nullptr);
     take_lane(lane);
-    lane_bytes_ = lane.used();
-    packed_ = {packed_per_group_ * groups_, args.constant(1),
-               [&](const float* weight, float* to) { pack(weight, to); }};
+    finish(args, packed_per_group_ * groups_, lane.used());
   }
 
-  size_t scratch_bytes() const override {
-    Arena arena(nullptr);
-    packed_.take(arena);
-    arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
-    return arena.used();
-  }
-
-  void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
-    Arena arena(scratch);
-    const float* packed = packed_.take(arena, [&](float* to) { pack(in[1].as<const float>(), to); });
-    std::byte* lanes = arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
-    for_each_tile(lanes_, tiles_, [&](int64_t tile, int64_t lane) {
+ private:
+  void multiply(std::span<const View> in, std::span<const View> out, const float* packed, float*,
+                const Lanes& lanes) const override {
+    lanes.for_each(tiles_, [&](int64_t tile, Arena area) {
       size_t p = phases_.size() - 1;
       while (phases_[p].first_tile > tile || (p > 0 && phases_[p - 1].paired)) --p;
-      Arena area(lanes + lane * int64_t(lane_bytes_));
       run_tile(&phases_[p], tile - phases_[p].first_tile, in, out, packed, area);
     });
   }
 
- private:
   struct Lane {
     float *gemm, *even;
     PixelChunk* chunks;
@@ -142,7 +130,7 @@ class ConvOp : public BoundOp {
                       });
   }
 
-  void pack(const float* weight, float* packed) const {
+  void pack(const float* weight, float* packed) const override {
     parallel_for(a_blocks_, [&](int64_t block) {
       for (const Phase& p : phases_) {
         const int64_t blocks = p.gemm.a_blocks() * groups_;
@@ -153,7 +141,7 @@ class ConvOp : public BoundOp {
         const int64_t group = block / p.gemm.a_blocks();
         const float* w = weight + group * weights_.floats();
         const auto pack_a = [&](float* dst, int64_t row, int64_t rows, int64_t k_begin, int64_t k_end) {
-          weights_.pack(*kernels_, dst, w, p.kernel_tap, row, rows, k_begin, k_end);
+          weights_.pack(*kernels_, dst, rows, w, p.kernel_tap, row, rows, k_begin, k_end);
         };
         p.gemm.pack_a_block(block % p.gemm.a_blocks(), packed + group * packed_per_group_ + p.packed, pack_a);
         return;
@@ -166,11 +154,8 @@ class ConvOp : public BoundOp {
   StoreEpilogue epilogue_;
   int64_t groups_, units_, plane_out_;  // units: products of one phase
   std::vector<Phase> phases_;
-  int lanes_;
   int64_t packed_per_group_ = 0, tiles_ = 0, a_blocks_ = 0, lane_floats_ = 0, pair_floats_ = 0;
   int64_t max_width_ = 0, max_taps_ = 0;
-  size_t lane_bytes_ = 0;
-  PackedWeights packed_;
 };
 
 }  // namespace
@@ -193,6 +178,7 @@ std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weig
                                    std::vector<ConvPhase> parts) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
   if (auto winograd = make_winograd_conv(args, weights, parts)) return winograd;
+  if (auto rows = make_pixel_rows_conv(args, weights, parts)) return rows;
   if (auto strip = make_strip_conv(args, weights, a.groups, parts)) return strip;
   std::vector<Phase> phases;
   for (size_t i = 0; i < parts.size(); ++i) {

@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/packed_conv.h"
 #include "tensor/cpu/store.h"
 
 namespace advf::cpu {
@@ -84,16 +84,11 @@ bool StripLayout::make(const std::vector<ConvPhase>& phases, int64_t channels, i
   return true;
 }
 
-class StripConvOp : public BoundOp {
+class StripConvOp : public PackedConv {
  public:
   StripConvOp(const BindArgs& args, const ConvWeights& weights, int64_t groups,
               const std::vector<ConvPhase>& phases, const StripLayout& layout)
-      : kernels_(args.kernels),
-        weights_(weights),
-        epilogue_(args.call),
-        layout_(layout),
-        groups_(groups),
-        lanes_(lane_count()) {
+      : kernels_(args.kernels), weights_(weights), epilogue_(args.call), layout_(layout), groups_(groups) {
     const Shape &x = args.call.in[0].shape, &y = args.call.out[0].shape;
     images_ = x[0];
     out_plane_ = y[2] * y[3];
@@ -114,24 +109,13 @@ class StripConvOp : public BoundOp {
     for (int v = 0; v < kMaxVectors; ++v) v_offset_[v] = v * kernels_.lanes;
     Arena lane(nullptr);
     take_lane(lane);
-    lane_bytes_ = lane.used();
-    packed_ = {per_group_ * groups_, args.constant(1),
-               [&](const float* weight, float* to) { pack(weight, to); }};
+    finish(args, per_group_ * groups_, lane.used());
   }
 
-  size_t scratch_bytes() const override {
-    Arena arena(nullptr);
-    packed_.take(arena);
-    arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
-    return arena.used();
-  }
-
-  void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
-    Arena arena(scratch);
-    const float* packed = packed_.take(arena, [&](float* to) { pack(in[1].as<const float>(), to); });
-    std::byte* lanes = arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
-    for_each_tile(lanes_, images_ * groups_ * layout_.blocks.parts, [&](int64_t tile, int64_t lane) {
-      Arena area(lanes + lane * int64_t(lane_bytes_));
+ private:
+  void multiply(std::span<const View> in, std::span<const View> out, const float* packed, float*,
+                const Lanes& lanes) const override {
+    lanes.for_each(images_ * groups_ * layout_.blocks.parts, [&](int64_t tile, Arena area) {
       const Lane l = take_lane(area);
       const int64_t block = tile % layout_.blocks.parts, plane = tile / layout_.blocks.parts;
       const int64_t group = plane % groups_;
@@ -142,7 +126,6 @@ class StripConvOp : public BoundOp {
     });
   }
 
- private:
   struct Phase {
     std::vector<int32_t> k_offset;
     std::vector<int> kernel_tap;
@@ -233,14 +216,14 @@ class StripConvOp : public BoundOp {
     return width;
   }
 
-  void pack(const float* weight, float* packed) const {
+  void pack(const float* weight, float* packed) const override {
     parallel_for(groups_ * rows_.parts, [&](int64_t task) {
       const int64_t group = task / rows_.parts, r = task % rows_.parts;
       for (const Phase& p : phases_) {
         const int64_t depth = int64_t(p.k_offset.size());
         weights_.pack(kernels_, packed + group * per_group_ + p.packed + rows_.begin(r) * depth,
-                      weight + group * weights_.floats(), p.kernel_tap, rows_.begin(r), rows_.size(r), 0,
-                      depth);
+                      rows_.size(r), weight + group * weights_.floats(), p.kernel_tap, rows_.begin(r),
+                      rows_.size(r), 0, depth);
       }
     });
   }
@@ -250,14 +233,12 @@ class StripConvOp : public BoundOp {
   StoreEpilogue epilogue_;
   StripLayout layout_;
   int64_t groups_, images_ = 0, out_plane_ = 0, row_stride_ = 0;
-  int element_stride_ = 1, lanes_;
+  int element_stride_ = 1;
   int32_t v_offset_[kMaxVectors];
   bool wide_ = false;
   Split rows_;
   std::vector<Phase> phases_;
   int64_t per_group_ = 0;  // floats of a group's packed weights
-  size_t lane_bytes_ = 0;
-  PackedWeights packed_;
 };
 
 // What both ways cost beside the products, per step of depth and vector of output pixels, in products of one

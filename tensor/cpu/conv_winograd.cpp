@@ -15,7 +15,7 @@
 #include <cstring>
 #include <optional>
 
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/packed_conv.h"
 #include "tensor/cpu/store.h"
 
 namespace advf::cpu {
@@ -112,7 +112,7 @@ std::optional<Geometry> make_geometry(const std::vector<ConvPhase>& phases) {
   return Geometry{*y, *x};
 }
 
-class WinogradConvOp : public BoundOp {
+class WinogradConvOp : public PackedConv {
  public:
   WinogradConvOp(const BindArgs& args, const ConvWeights& weights, const Geometry& geometry,
                  const std::vector<ConvPhase>& phases)
@@ -127,8 +127,7 @@ class WinogradConvOp : public BoundOp {
         depth_(weights.in * parts_),
         images_(args.call.in[0].shape[0]),
         out_w_(args.call.out[0].shape[3]),
-        out_plane_(args.call.out[0].shape.numel(2, 4)),
-        lanes_(lane_count()) {
+        out_plane_(args.call.out[0].shape.numel(2, 4)) {
     find_taps(phases);
     // Rows of tiles to a task: as many as the cache holds and still leave tasks for all, without a last panel
     // that is nearly empty.
@@ -164,23 +163,13 @@ class WinogradConvOp : public BoundOp {
     part_pitch_ = ceil_div(x_.tiles + 4, kernels_.lanes) * kernels_.lanes + kernels_.lanes;
     Arena lane(nullptr);
     take_lane(lane);
-    lane_bytes_ = lane.used();
-    packed_ = {packed_floats(), args.constant(1), [&](const float* weight, float* to) { pack(weight, to); }};
+    finish(args, packed_floats(), lane.used());
   }
 
-  size_t scratch_bytes() const override {
-    Arena arena(nullptr);
-    packed_.take(arena);
-    arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
-    return arena.used();
-  }
-
-  void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
-    Arena arena(scratch);
-    const float* packed = packed_.take(arena, [&](float* to) { pack(in[1].as<const float>(), to); });
-    std::byte* lanes = arena.take<std::byte>(int64_t(lane_bytes_) * lanes_);
-    for_each_tile(lanes_, tile_rows_.parts * row_groups_.parts, [&](int64_t task, int64_t lane) {
-      Arena area(lanes + lane * int64_t(lane_bytes_));
+ private:
+  void multiply(std::span<const View> in, std::span<const View> out, const float* packed, float*,
+                const Lanes& lanes) const override {
+    lanes.for_each(tile_rows_.parts * row_groups_.parts, [&](int64_t task, Arena area) {
       const Lane l = take_lane(area);
       const int64_t block = task / row_groups_.parts, group = task % row_groups_.parts;
       const int64_t first = tile_rows_.begin(block), rows = tile_rows_.size(block);
@@ -190,7 +179,6 @@ class WinogradConvOp : public BoundOp {
     });
   }
 
- private:
   struct Lane {
     float *row, *split, *input, *sums, *outputs;
     StoreRun* runs;
@@ -334,7 +322,7 @@ class WinogradConvOp : public BoundOp {
 
   int64_t packed_floats() const { return out_phases_ * kPoints * weights_.out * depth_; }
 
-  void pack(const float* weight, float* packed) const {
+  void pack(const float* weight, float* packed) const override {
     constexpr int64_t kChannels = 32;  // of a task
     const int64_t blocks = ceil_div(weights_.in, kChannels);
     parallel_for(out_phases_ * rows_.parts * blocks, [&](int64_t task) {
@@ -385,15 +373,12 @@ class WinogradConvOp : public BoundOp {
   int64_t m_;
   int parts_, out_phases_;
   int64_t depth_, images_, out_w_, out_plane_;
-  int lanes_;
   std::vector<int> kernel_tap_;  // of phase, part, row and column of taps
   int64_t task_rows_ = 1;
   Split tile_rows_, rows_, row_groups_;  // rows of tiles of all images; row panels; of row panels
   int64_t columns_ = 0, pitch_ = 0, panels_ = 1, part_pitch_ = 0;
   std::vector<int32_t> k_offset_;
   int32_t v_offset_[kMaxVectors];
-  size_t lane_bytes_ = 0;
-  PackedWeights packed_;
 };
 
 // Products of an image, and the transforms in products of one output channel, measured on AVX-512.

@@ -69,6 +69,7 @@ class Gemm {
   int64_t m() const { return rows_.total; }
   int64_t n() const { return n_; }
   int64_t k() const { return depth_.total; }
+  int64_t largest_depth() const { return depth_.largest(); }  // of a panel
   int vectors() const { return vectors_; }
   int64_t width() const { return width_; }  // columns of a panel of b
   int64_t tiles() const { return row_tiles_.parts * column_tiles_.parts; }
