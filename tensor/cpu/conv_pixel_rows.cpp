@@ -150,14 +150,18 @@ class PixelRowsConv : public PackedConv {
 std::unique_ptr<BoundOp> make_pixel_rows_conv(const BindArgs& args, const ConvWeights& weights,
                                               const std::vector<ConvPhase>& phases) {
   if (args.call.attr<ConvAttrs>().groups != 1) return nullptr;
-  // Measured on AVX-512: more pixels than channels, or planes that fill vectors, are faster as columns.
+  // Measured on AVX-512: more pixels than channels, or a number of pixels that fills vectors, are faster as
+  // columns.
   constexpr int64_t kMostPixels = 160;
+  const int64_t lanes = args.kernels.lanes;
   int64_t pixels = 0;
   for (const ConvPhase& p : phases) {
     if (p.source.taps() == 0) return nullptr;
     pixels = std::max(pixels, p.pixels);
   }
-  if (pixels > std::min(kMostPixels, weights.out) || weights.out < 2 * args.kernels.lanes) return nullptr;
+  const int64_t width = pixels <= lanes ? lanes : 2 * lanes;
+  const bool fills_columns = 20 * pixels >= 19 * ceil_div(pixels, width) * width;
+  if (pixels > std::min(kMostPixels, weights.out) || weights.out < 2 * lanes || fills_columns) return nullptr;
   return std::make_unique<PixelRowsConv>(args, weights, phases);
 }
 
