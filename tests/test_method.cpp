@@ -1,9 +1,11 @@
 // The method at toy size: decoder files, training that resumes, protection record by record.
 #define BOOST_TEST_MODULE method
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
 #include <filesystem>
 
+#include "advface/augment.h"
 #include "advface/decoder.h"
 #include "advface/protect.h"
 #include "advface/train_decoder.h"
@@ -336,4 +338,76 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_protected_is_named) {
     });
   BOOST_CHECK_THROW(protect(*shadow, ToyFaces(2).features, 0, {.epsilon = -1}), Error);
   BOOST_CHECK_THROW(protect(*shadow, ToyFaces(2).features, 0, {.steps = 0}), Error);
+}
+
+BOOST_AUTO_TEST_CASE(training_images_are_varied_by_row_and_draw) {
+  const Tensor images = sigmoid(randn({8, 3, 20, 24}, 1, DType::f32));
+  const std::vector<int64_t> rows{5, 900, 31, 7, 8, 12, 13, 2};
+  const Philox rng{3, 1000};
+  const std::vector<float> in = images.to_vector<float>(),
+                           all = augmented(images, rows, rng, {}).to_vector<float>();
+  const size_t size = in.size() / rows.size();
+  BOOST_TEST(std::all_of(all.begin(), all.end(), [](float v) { return v >= 0 && v <= 1; }));
+  BOOST_TEST((all != in));
+  // Alone, in another epoch, at strength 0.
+  int mirrored = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto of = [&](const std::vector<float>& v) {
+      return std::vector<float>(v.begin() + int64_t(i * size), v.begin() + int64_t((i + 1) * size));
+    };
+    const Tensor one = images.slice_batch(int64_t(i), int64_t(i) + 1);
+    BOOST_TEST((augmented(one, {rows[i]}, rng, {}).to_vector<float>() == of(all)));
+    BOOST_TEST((augmented(one, {rows[i]}, Philox{3, 1001}, {}).to_vector<float>() != of(all)));
+    const std::vector<float> plain = augmented(one, {rows[i]}, rng, {.strength = 0}).to_vector<float>();
+    std::vector<float> reversed = of(in);
+    for (auto line = reversed.begin(); line != reversed.end(); line += 24) std::reverse(line, line + 24);
+    BOOST_TEST((plain == of(in) || plain == reversed));
+    mirrored += plain == reversed;
+  }
+  BOOST_TEST((mirrored > 0 && mirrored < 8));
+}
+
+// What each change does, on ramps: across for place and size, even for light.
+BOOST_AUTO_TEST_CASE(variations_of_training_images_are_as_large_as_asked) {
+  constexpr int64_t kSide = 41;
+  std::vector<float> ramp(3 * kSide * kSide);
+  for (size_t i = 0; i < ramp.size(); ++i) ramp[i] = float(i % kSide) / kSide;
+  const Tensor image = Tensor::from(ramp, {1, 3, kSide, kSide});
+  const Augmentation none{.zoom = 0, .shift = 0, .turn = 0, .contrast = 0, .brightness = 0, .tint = 0};
+  const auto varied = [&](Augmentation a, int64_t row) {
+    return augmented(image, {row}, Philox{1, 1}, a).to_vector<float>();
+  };
+  const size_t middle = size_t(kSide / 2 * kSide + kSide / 2);
+  double largest_shift = 0, largest_zoom = 0, largest_light = 0;
+  for (int64_t row = 0; row < 60; ++row) {
+    Augmentation shift = none, zoom = none, light = none;
+    shift.shift = 0.1, zoom.zoom = 0.2, light.brightness = 0.1;
+    const auto at = [&](const std::vector<float>& v, int x) { return double(v[middle + size_t(x)]) * kSide; };
+    const std::vector<float> moved = varied(shift, row), sized = varied(zoom, row), lit = varied(light, row);
+    const double by = std::abs(at(moved, 0) - double(kSide / 2));  // pixels
+    BOOST_TEST(std::abs(at(moved, 3) - at(moved, 0)) == 3, boost::test_tools::tolerance(1e-3));
+    BOOST_TEST(by <= 0.1 * kSide + 1e-3);
+    largest_shift = std::max(largest_shift, by);
+    const double step = std::abs(at(sized, 8) - at(sized, -8)) / 16;  // source pixels of one
+    BOOST_TEST((step >= 1 / 1.2 - 1e-3 && step <= 1 / 0.8 + 1e-3));
+    BOOST_TEST(at(sized, 0) == double(kSide / 2), boost::test_tools::tolerance(1e-3));
+    largest_zoom = std::max(largest_zoom, std::abs(1 / step - 1));
+    const double lighter = std::abs(double(lit[middle]) - double(ramp[middle]));
+    BOOST_TEST(lighter <= 0.1 + 1e-6);
+    largest_light = std::max(largest_light, lighter);
+  }
+  BOOST_TEST(largest_shift > 0.08 * kSide);
+  BOOST_TEST(largest_zoom > 0.16);
+  BOOST_TEST(largest_light > 0.08);
+}
+
+BOOST_AUTO_TEST_CASE(a_summary_names_what_is_not_usual) {
+  ProtectSettings s;
+  BOOST_TEST(s.summary() == "epsilon 0.02");
+  s.steps = 10;
+  BOOST_TEST(s.summary() == "epsilon 0.02");
+  s.steps = 30, s.step_size = 0.005;
+  BOOST_TEST(s.summary() == "epsilon 0.02, steps 30, step size 0.005");
+  s = {.method = Method::fgsm};
+  BOOST_TEST(s.summary() == "epsilon 0.02, method fgsm");
 }
