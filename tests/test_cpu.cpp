@@ -478,7 +478,7 @@ BOOST_AUTO_TEST_CASE(element_wise_on_every_isa) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(exponentials_to_a_few_ulp) {
+BOOST_AUTO_TEST_CASE(exponentials_and_logarithms_to_a_few_ulp) {
   on_every_isa([] {
     std::vector<float> v;
     for (int i = -20000; i <= 20000; ++i) v.push_back(float(i) * 0.004f);
@@ -503,6 +503,28 @@ BOOST_AUTO_TEST_CASE(exponentials_to_a_few_ulp) {
     BOOST_TEST(std::isinf(ends[1]));
     BOOST_TEST(std::isnan(ends[2]));
     BOOST_TEST(ends[3] == 0.0f);
+    // Logarithms: all magnitudes, and closely around 1, where they vanish.
+    std::vector<float> u{0x1p-149f, 0x1.8p-140f, 0x1p-126f, 0x1.fffffep127f};
+    for (int i = -1000; i <= 1000; ++i) {
+      u.push_back(std::exp(float(i) * 0.088f));
+      u.push_back(1 + float(i) * 0x1p-20f);
+      u.push_back(1 + float(i) * 3e-4f);
+    }
+    const auto l = bind_and_run(op_log, {}, {Tensor::from(u, {int64_t(u.size())})}).to_vector<float>();
+    double worst_log = 0;
+    for (size_t i = 0; i < u.size(); ++i) {
+      const double exact = std::log(double(u[i]));
+      worst_log =
+          std::max(worst_log, exact == 0 ? std::abs(double(l[i])) : std::abs(double(l[i]) / exact - 1));
+    }
+    BOOST_TEST(worst_log < 3e-7);
+    const auto log_ends =
+        bind_and_run(op_log, {},
+                     {Tensor::from(std::vector<float>{0, -1, NAN, INFINITY, -INFINITY, -0.0f}, {6})})
+            .to_vector<float>();
+    BOOST_TEST((log_ends[0] == -INFINITY && log_ends[5] == -INFINITY));
+    BOOST_TEST((std::isnan(log_ends[1]) && std::isnan(log_ends[2]) && std::isnan(log_ends[4])));
+    BOOST_TEST(log_ends[3] == INFINITY);
   });
 }
 

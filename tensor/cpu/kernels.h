@@ -64,9 +64,9 @@ using Map2 = void (*)(float* y, const float* x, bool x_moves, const float* z, bo
 // The ops that are such a loop and the formula (scalar_math.h) of each; those without are written by hand.
 // clang-format off
 #define ADVF_CPU_FORMULAS1(op)                                                                              \
-  op(affine, (scalar::Affine{a, b})) op(log, scalar::Log{}) op(abs, scalar::Abs{}) op(sign, scalar::Sign{}) \
+  op(affine, (scalar::Affine{a, b})) op(abs, scalar::Abs{}) op(sign, scalar::Sign{}) \
   op(clamp, (scalar::Clamp{a, b})) op(relu, scalar::Relu{}) op(leaky_relu, scalar::LeakyRelu{a})
-#define ADVF_CPU_HAND_WRITTEN1(op) op(power) op(exp) op(sigmoid) op(tanh) op(erf)
+#define ADVF_CPU_HAND_WRITTEN1(op) op(power) op(exp) op(log) op(sigmoid) op(tanh) op(erf)
 #define ADVF_CPU_FORMULAS2(op)                                                                              \
   op(add, scalar::Add{}) op(sub, scalar::Sub{}) op(mul, scalar::Mul{}) op(div, scalar::Div{})               \
   op(clamp_grad, (scalar::ClampGrad{a, b})) op(relu_grad, scalar::ReluGrad{})                               \
