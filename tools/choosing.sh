@@ -8,7 +8,7 @@ usage: tools/choosing.sh --shared DIR --out DIR [--bin DIR] [--only STAGE]
   --shared DIR  a folder with data/celeba, data/lfw (images, labels.csv, pairs.txt) and models/ (cards with ONNX files)
   --out DIR     where features, decoders and results are kept
   --bin DIR     the programs (default: build/release/bin)
-  --only STAGE  one of: embedding variants map second lfw cycle tables (default: all, in this order)
+  --only STAGE  one of: embedding lfw curves map second cycle variants tables (default: all, in this order)
 TEXT
 }
 root="$(cd "$(dirname "$0")/.." && pwd)"
@@ -102,32 +102,40 @@ stage_cycle() {
   grid cycle 0.02 0.04
   pairs=pairs.csv
 }
-# One thing changed at a time, against direct, running, 0.02.
-stage_variants() {
+# One thing changed at a time, against direct, running, 0.02; the transfer attacker alone.
+stage_curves() {
   card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup adaptive_images=4000 scored=256
   local epsilon
-  for epsilon in 0.005 0.01 0.015 0.03 0.06; do setting direct-running "$epsilon" transfer; done
-  setting loss-structure 0.02 adaptive --loss structure
-  setting loss-identity 0.02 transfer --loss identity
-  setting norm-l2 0.4525 adaptive --norm l2  # the norm of a corner of the 0.02 cube in 512 dimensions
-  setting norm-l2 0.3 transfer --norm l2
+  for epsilon in 0.005 0.01 0.03 0.06; do setting direct-running "$epsilon" transfer; done
   for method in fgsm bim mi-fgsm adam; do setting "method-$method" 0.02 transfer --method "$method"; done
   for steps in 1 3 30 100; do setting "steps-$steps" 0.02 transfer --steps "$steps"; done
-  for tau in 0.9 0.95; do setting "keep-$tau" 0.04 adaptive --keep-recognition "$tau"; done
-  train shadow "$dir/shadow2.safetensors" --decoder resup --epochs 12 --seed 2
+  setting loss-structure 0.02 transfer --loss structure
+  setting norm-l2 0.4525 transfer --norm l2  # the norm of a corner of the 0.02 cube in 512 dimensions
+  setting norm-l2 0.3 transfer --norm l2
+  for tau in 0.9 0.95; do setting "keep-$tau" 0.04 transfer --keep-recognition "$tau"; done
+}
+# The same where another decoder is trained, or the recogniser runs at each step.
+stage_variants() {
+  card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup adaptive_images=4000 scored=256
+  setting adaptive-structure 0.02 adaptive --loss structure
+  setting adaptive-l2 0.4525 adaptive --norm l2
+  setting adaptive-keep-0.95 0.04 adaptive --keep-recognition 0.95
+  train shadow "$dir/shadow2.safetensors" --decoder resup --epochs 6 --seed 2
   setting ensemble-mean 0.02 adaptive --shadow "$dir/shadow2.safetensors" --ensemble mean
   setting ensemble-hardest 0.02 adaptive --shadow "$dir/shadow2.safetensors" --ensemble hardest
+  setting loss-identity 0.02 transfer --loss identity
 }
 stage_map() {
   card=$facenet cut=MaxPool_3a_3x3 dir=$out/map shadow_net=deconv attacker_net=unet
-  adaptive_images=1000 scored=200
+  adaptive_images=500 scored=200
   mkdir -p "$dir"
   sed 's/,.*//' "$shared/data/celeba/labels.csv" | sed -n '2,3601p' >"$dir/list.txt"
   few=(--list "$dir/list.txt")
-  networks 12 8 300
-  grid "direct shadow-pair original cycle" 0.1 0.2
+  networks 8 6 150
+  grid "direct shadow-pair original" 0.1 0.2
   local epsilon
   for epsilon in 0.02 0.05 0.4; do setting direct-running "$epsilon" transfer; done
+  grid cycle 0.1 0.2
 }
 stage_second() {
   card=$mobile cut=output dir=$out/mobilefacenet few=()
@@ -149,6 +157,6 @@ stage_lfw() {
 }
 stage_tables() { python3 "$root/tools/choosing_table.py" "$out" | tee "$out/tables.md"; }
 
-for stage in embedding variants map second lfw cycle tables; do
+for stage in embedding lfw curves map second cycle variants tables; do
   [ -n "$only" ] && [ "$only" != "$stage" ] || "stage_$stage"
 done
