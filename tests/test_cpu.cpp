@@ -244,41 +244,42 @@ BOOST_AUTO_TEST_CASE(random_convolutions) {
   });
 }
 
+// Both directions, plain and with an epilogue, weights known when the op is bound and not.
+void compare_both_directions(const ConvCase& c) {
+  for (bool constant : {false, true}) {
+    const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32), y = randn(c.y, 3, DType::f32);
+    ConvAttrs a = c.attrs;
+    const auto test = [&](const OpDef& op, const std::vector<Tensor>& in) {
+      const double error = error_against_f64(op, a, in, bind_and_run(op, a, in, constant));
+      BOOST_TEST(error <= op.bound, op.name << " of " << describe(c) << ": " << error);
+    };
+    test(op_conv2d, {x, w, randn({c.w[0]}, 4, DType::f32)});
+    a.size = {c.x[2], c.x[3]};
+    test(op_conv_transpose2d, {y, w, randn({c.x[1]}, 5, DType::f32)});
+    a.epilogue = constant ? Epilogue{Activation::relu_grad, 0} : Epilogue{Activation::leaky_relu_grad, 0.3};
+    test(op_conv_transpose2d_fused, {y, w, {}, x, randn(c.x, 6, DType::f32)});
+    a.size = {};
+    a.epilogue = {Activation::prelu, 0};
+    test(op_conv2d_fused, {x, w, {}, y, randn({c.w[0]}, 7, DType::f32)});
+  }
+}
+
 // Few channels and long rows: taps are read from a strip. Rows of images that end within a vector, blocks of
 // unequal height, strides, dilation, no margin, uneven margins, one channel out.
+const ConvCase kStripCases[] = {
+    {{2, 5, 37, 45}, {7, 5, 3, 3}, {2, 7, 37, 45}, {.pad = {1, 1, 1, 1}}},
+    {{1, 32, 61, 50}, {3, 32, 3, 3}, {1, 3, 61, 50}, {.pad = {1, 1, 1, 1}}},
+    {{1, 40, 80, 33}, {33, 40, 3, 3}, {1, 33, 78, 31}, {}},
+    {{3, 6, 66, 70}, {11, 6, 4, 4}, {3, 11, 33, 35}, {.stride = {2, 2}, .pad = {1, 1, 1, 1}}},
+    {{1, 4, 65, 131}, {5, 4, 3, 5}, {1, 5, 33, 65}, {.stride = {2, 2}, .pad = {1, 1, 1, 1}}},
+    {{2, 6, 50, 52}, {8, 3, 3, 3}, {2, 8, 48, 49}, {.pad = {1, 0, 1, 1}, .dilation = {2, 2}, .groups = 2}},
+    {{1, 3, 70, 64}, {1, 3, 7, 7}, {1, 1, 35, 32}, {.stride = {2, 2}, .pad = {3, 3, 3, 3}}},
+    {{1, 2, 90, 90}, {4, 2, 3, 3}, {1, 4, 30, 30}, {.stride = {3, 3}, .pad = {0, 1, 0, 1}}},
+};
+
 BOOST_AUTO_TEST_CASE(convolutions_over_strips) {
   on_every_isa([] {
-    const ConvCase cases[] = {
-        {{2, 5, 37, 45}, {7, 5, 3, 3}, {2, 7, 37, 45}, {.pad = {1, 1, 1, 1}}},
-        {{1, 32, 61, 50}, {3, 32, 3, 3}, {1, 3, 61, 50}, {.pad = {1, 1, 1, 1}}},
-        {{1, 40, 80, 33}, {33, 40, 3, 3}, {1, 33, 78, 31}, {}},
-        {{3, 6, 66, 70}, {11, 6, 4, 4}, {3, 11, 33, 35}, {.stride = {2, 2}, .pad = {1, 1, 1, 1}}},
-        {{1, 4, 65, 131}, {5, 4, 3, 5}, {1, 5, 33, 65}, {.stride = {2, 2}, .pad = {1, 1, 1, 1}}},
-        {{2, 6, 50, 52},
-         {8, 3, 3, 3},
-         {2, 8, 48, 49},
-         {.pad = {1, 0, 1, 1}, .dilation = {2, 2}, .groups = 2}},
-        {{1, 3, 70, 64}, {1, 3, 7, 7}, {1, 1, 35, 32}, {.stride = {2, 2}, .pad = {3, 3, 3, 3}}},
-        {{1, 2, 90, 90}, {4, 2, 3, 3}, {1, 4, 30, 30}, {.stride = {3, 3}, .pad = {0, 1, 0, 1}}},
-    };
-    for (const ConvCase& c : cases)
-      for (bool constant : {false, true}) {
-        const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32),
-                     y = randn(c.y, 3, DType::f32);
-        ConvAttrs a = c.attrs;
-        const auto test = [&](const OpDef& op, const std::vector<Tensor>& in) {
-          const double error = error_against_f64(op, a, in, bind_and_run(op, a, in, constant));
-          BOOST_TEST(error <= op.bound, op.name << " of " << describe(c) << ": " << error);
-        };
-        test(op_conv2d, {x, w, randn({c.w[0]}, 4, DType::f32)});
-        a.size = {c.x[2], c.x[3]};
-        test(op_conv_transpose2d, {y, w, randn({c.x[1]}, 5, DType::f32)});
-        a.epilogue = {Activation::relu_grad, 0};
-        test(op_conv_transpose2d_fused, {y, w, {}, x, randn(c.x, 6, DType::f32)});
-        a.size = {};
-        a.epilogue = {Activation::prelu, 0};
-        test(op_conv2d_fused, {x, w, {}, y, randn({c.w[0]}, 7, DType::f32)});
-      }
+    for (const ConvCase& c : kStripCases) compare_both_directions(c);
   });
 }
 
@@ -316,24 +317,7 @@ const ConvCase kSpecialCases[] = {
 
 BOOST_AUTO_TEST_CASE(convolutions_with_ways_of_their_own) {
   on_every_isa([] {
-    for (const ConvCase& c : kSpecialCases)
-      for (bool constant : {false, true}) {
-        const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32),
-                     y = randn(c.y, 3, DType::f32);
-        ConvAttrs a = c.attrs;
-        const auto test = [&](const OpDef& op, const std::vector<Tensor>& in) {
-          const double error = error_against_f64(op, a, in, bind_and_run(op, a, in, constant));
-          BOOST_TEST(error <= op.bound, op.name << " of " << describe(c) << ": " << error);
-        };
-        test(op_conv2d, {x, w, randn({c.w[0]}, 4, DType::f32)});
-        a.size = {c.x[2], c.x[3]};
-        test(op_conv_transpose2d, {y, w, randn({c.x[1]}, 5, DType::f32)});
-        a.epilogue = {Activation::leaky_relu_grad, 0.3};
-        test(op_conv_transpose2d_fused, {y, w, {}, x, randn(c.x, 6, DType::f32)});
-        a.size = {};
-        a.epilogue = {Activation::prelu, 0};
-        test(op_conv2d_fused, {x, w, {}, y, randn({c.w[0]}, 7, DType::f32)});
-      }
+    for (const ConvCase& c : kSpecialCases) compare_both_directions(c);
   });
 }
 

@@ -136,6 +136,21 @@ def part(title, folder):
     curve(settings, folder / "curve.csv")
 
 
+def lfw(folder):
+    """What recognition pays on LFW, one side protected: as stored, and behind an adapter."""
+    rows = []
+    for path in sorted(folder.glob("lfw-*.json")):
+        result = json.loads(path.read_text())
+        for mode, r in (("online", result), ("offline", result.get("offline"))):
+            if r:
+                a, tar = r["accuracy"], r["tar_at_far"]
+                rows.append([mode, f'{result["epsilon"]:g}', f'{a["mean"]:.4f} ± {a["std"]:.4f}', f'{tar["1e-2"]:.3f}',
+                             f'{tar["1e-3"]:.3f}', f'{r["eer"]:.3f}'])
+    if rows:
+        print("## LFW, gallery protected\n")
+        table(["mode", "epsilon", "accuracy", "TAR @ FAR 1e-2", "1e-3", "EER"], rows)
+
+
 def curve(settings, path):
     """Privacy and accuracy over epsilon, of direct with running statistics."""
     points = sorted((float(e), s) for (n, e), s in settings.items() if n == "direct-running")
@@ -156,6 +171,7 @@ def main():
         sys.exit("usage: choosing_table.py DIR (what tools/choosing.sh --out wrote)")
     out = Path(sys.argv[1])
     part("FaceNet, embedding", out / "embedding")
+    lfw(out / "embedding")
     part("FaceNet, MaxPool_3a_3x3", out / "map")
     part("MobileFaceNet, embedding", out / "mobilefacenet")
 
