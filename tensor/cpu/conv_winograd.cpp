@@ -137,11 +137,15 @@ class WinogradConvOp : public PackedConv {
     const int64_t most = std::clamp<int64_t>(std::min(in_cache, shared), 1, all_rows);
     double least = 0;
     for (int64_t rows = 1; rows <= most; ++rows) {
-      const int64_t vectors = ceil_div(rows * x_.tiles, kernels_.lanes);
       // A vector by itself takes somewhat more than half of the time of two.
-      const double waste = (double(vectors) + 0.15 * double(vectors % 2)) / double(rows * x_.tiles);
-      if (rows == 1 || waste <= least * 1.02) {
-        least = rows == 1 ? waste : std::min(waste, least);
+      const Split parts = Split::at_most(all_rows, rows);
+      double time = 0;
+      for (int64_t i = 0; i < parts.parts; ++i) {
+        const int64_t vectors = ceil_div(parts.size(i) * x_.tiles, kernels_.lanes);
+        time += double(vectors) + 0.15 * double(vectors % 2);
+      }
+      if (rows == 1 || time <= least * 1.02) {
+        least = rows == 1 ? time : std::min(time, least);
         task_rows_ = rows;
       }
     }
