@@ -420,7 +420,7 @@ Protected Protector::protect(const Tensor& features, std::span<const int64_t> re
         "protect: the objective original, and no other, takes one photograph for each feature");
   check(!depends_on_batch() || n != 1,
         "batch norm by the batch's statistics needs two records or more at a time, not 1");
-  const Tensor host = features.to(host_backend());
+  const Tensor host = features.on_host();
   check_records(host, records, models_.info().domain);
   const NoTapeScope off;
   Protected result;
@@ -451,6 +451,7 @@ Protected Protector::protect(const Tensor& features, std::span<const int64_t> re
   }
   if (running) read(*running);
   collect();
+  const BackendScope on_host(host_backend());
   result.features = Tensor::from(values, features.shape());
   return result;
 }

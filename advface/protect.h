@@ -25,7 +25,7 @@ struct ProtectReport {
 };
 
 struct Protected {
-  Tensor features;  // the shape of the input
+  Tensor features;  // the shape of the input; in host memory
   std::vector<ProtectReport> reports;
 };
 

@@ -7,6 +7,7 @@
 
 #include "autograd/tape.h"
 #include "nn/onnx/export.h"
+#include "tensor/backend.h"
 #include "tensor/hash.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/ops.h"
@@ -21,6 +22,7 @@ constexpr size_t kMaxPairs = 3000;  // genuine, and as many impostors
 
 // Mirrors images by the bits of the generator: row i when its bit is set.
 Tensor mirror_some(const Tensor& images, const Philox& rng, const std::vector<int64_t>& rows) {
+  const BackendScope host(host_backend());
   Tensor out = Tensor::from(images.to_vector<float>(), images.shape());
   const int64_t lines = images.numel() / images.dim(0) / images.dim(3), width = images.dim(3);
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -28,12 +30,12 @@ Tensor mirror_some(const Tensor& images, const Philox& rng, const std::vector<in
     float* p = out.mutable_data<float>() + int64_t(i) * lines * width;
     for (int64_t y = 0; y < lines; ++y) std::reverse(p + y * width, p + (y + 1) * width);
   }
-  return out;
+  return out.to(images.backend());
 }
 
 // Two runs are the same only if net, margin, people and pictures are.
 std::string describe(const RecogniserSpec& spec, const RecogniserData& data, const ArcFaceSettings& arcface) {
-  const Tensor faces = data.face(part_of(data.train, 0, kBatch));
+  const Tensor faces = data.face(part_of(data.train, 0, kBatch)).on_host();
   const uint64_t hash = fnv1a({faces.raw(), faces.bytes()}, fnv1a(std::as_bytes(std::span(data.person))));
   return spec.name + " " + std::to_string(spec.image_size) + " " + std::to_string(spec.embedding) + " " +
          std::to_string(spec.width_percent) + " " + std::to_string(arcface.scale) + " " +

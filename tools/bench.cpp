@@ -76,7 +76,6 @@ struct Options {
 };
 
 int bench(Options& options) {
-  options.common.on_device = true;
   options.common.activate();
   if (!options.workloads.facenet.empty()) load_card(options.workloads.facenet);  // judged before the work
   if (!options.write_mobilefacenet.empty()) {

@@ -175,7 +175,6 @@ struct Totals {
 };
 
 int protect_file(Options& o) {
-  o.common.on_device = true;
   o.common.activate();
   o.protect.settings.seed = o.common.seed;
   check_options(o);
@@ -195,7 +194,7 @@ int protect_file(Options& o) {
   Output output(o, features.row(), protection);
   const int64_t first = output.first();
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
-  protection.recalibrate(rows, [&](int64_t begin, int64_t end) { return features.range(begin, end); });
+  protection.recalibrate(rows, [&](int64_t begin, int64_t end) { return features.batch(begin, end); });
   Protector protector(protection.models(), settings, interrupted);
   Totals totals;
   Progress progress("protect", rows, "features");

@@ -16,7 +16,7 @@ int recalibrate_decoder(RecalibrateOptions& o) {
   check(features.count() >= 2, o.in, " has ", features.count(), " rows; batch norm needs two or more");
   recalibrate(*decoder, features.count(), [&](int64_t begin, int64_t end) {
     if (interrupted()) throw Interrupted();
-    return features.range(begin, end);
+    return features.batch(begin, end);
   });
   decoder->save(o.out);
   o.common.write_json({{"out", o.out}, {"shadow", o.shadow}, {"records", features.count()}});
