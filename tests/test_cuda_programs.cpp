@@ -5,6 +5,7 @@
 
 #include "cli_test_util.h"
 #include "devices.h"
+#include "method_test_util.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
 #include "test_util.h"
@@ -181,6 +182,45 @@ BOOST_AUTO_TEST_CASE(the_other_networks_are_trained) {
        1e-6);
   BOOST_TEST(weight_distance(dir / "recalibrated.cuda", dir / "recalibrated.cpu") < 1e-4);
   BOOST_TEST(weight_distance(dir / "recalibrated.cuda", world().at("shadow.safetensors")) > 1e-2);
+}
+
+// Features that are maps, not negative, at a cut before the embedding: with the recogniser in the loop, with
+// photographs, with a bound, with every kind of step.
+BOOST_AUTO_TEST_CASE(maps_are_protected_in_every_way) {
+  if (!usable()) return;
+  const TempDir dir;
+  write_bytes(dir / "toy.json", kToyCard);
+  write_bytes(dir / "toy.onnx", toy_model());
+  const Args card{"--recogniser", dir / "toy.json"}, cut{"--cut", "p"};
+  both("extract", world().few() + card + cut, dir / "z", 1e-6);
+  BOOST_TEST(distance(dir / "z.cuda", dir / "z.cpu") < 1e-5);
+  succeed("train", Args{"shadow", "--decoder", "deconv", "--out", dir / "s"} + world().images() + card + cut +
+                       World::training());
+  const Args base = card + Args{"--in", dir / "z.cpu", "--shadow", dir / "s", "--epsilon", "0.5"};
+  const std::vector<Args> ways = {
+      {"--norm", "l2", "--method", "mi-fgsm", "--steps", "2"},
+      {"--method", "adam", "--loss", "structure", "--steps", "2", "--keep-recognition", "0.99"},
+      Args{"--objective", "original", "--steps", "2"} + world().few(),
+      {"--objective", "cycle", "--loss", "identity", "--steps", "1"},
+      {"--objective", "shadow-pair", "--bn", "recalibrated", "--method", "fgsm"}};
+  for (const Args& way : ways) {
+    std::vector<json> reports;
+    for (const char* device : {"cpu", "cuda"}) {
+      succeed("protect", base + way + on(device) + Args{"--out", dir / "p", "--report", dir / "r"});
+      auto list = json::array();
+      for (const std::string& line : lines_of(read_bytes(dir / "r"))) list.push_back(json::parse(line));
+      BOOST_TEST(list.size() == 9u);
+      reports.push_back(list);
+    }
+    for (size_t i = 0; i < 9; ++i)
+      for (const auto& [key, there] : reports[0][i].items())
+        if (key != "losses") {
+          const double a = there.get<double>(), b = reports[1][i].at(key).get<double>();
+          // Of the start alone rounding decides nothing.
+          BOOST_TEST(std::abs(a - b) < (key == "loss_before" ? 1e-3 : 0.1) * (std::abs(a) + 1e-7),
+                     way[1] << ", record " << i << ", " << key << ": " << a << " and " << b);
+        }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_recogniser_is_trained) {
