@@ -1,9 +1,9 @@
 #include "advface/decoder.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "autograd/tape.h"
+#include "tensor/ops.h"
 
 namespace advf {
 namespace {
@@ -49,15 +49,12 @@ Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) {
   const bool was_training = training();
   train(false);
   const int64_t n = features.dim(0), size = info_.spec.image_size;
-  Tensor out = Tensor::empty({n, 3, size, size});
-  for (int64_t begin = 0; begin < n; begin += batch) {
-    const int64_t end = std::min(n, begin + batch);
-    const Tensor images = forward(features.slice_batch(begin, end));
-    Tensor target = out.slice_batch(begin, end);
-    std::memcpy(target.mutable_data<float>(), images.data<float>(), images.bytes());
-  }
+  std::vector<Tensor> parts;
+  for (int64_t begin = 0; begin < n; begin += batch)
+    parts.push_back(forward(features.slice_batch(begin, std::min(n, begin + batch))));
   train(was_training);
-  return out;
+  if (parts.empty()) return Tensor::empty({0, 3, size, size});
+  return parts.size() == 1 ? parts[0] : concat(parts, 0);
 }
 
 }  // namespace advf

@@ -25,7 +25,7 @@ Shape with_rows(int64_t n, const Shape& row) {
 Shape row_of(const Shape& shape) { return Shape(std::span(shape.begin() + 1, size_t(shape.rank() - 1))); }
 
 Tensor host_rows(int64_t n, const Shape& row) {
-  const BackendScope host(backend("cpu"));
+  const BackendScope host(host_backend());
   return Tensor::empty(with_rows(n, row));
 }
 
@@ -37,8 +37,8 @@ FeatureRows::FeatureRows(const Tensor& rows) {
   count_ = rows.dim(0);
   row_ = row_of(rows.shape());
   const size_t bytes = size_t(row_.numel()) * sizeof(float);
-  read_ = [rows, bytes](int64_t begin, int64_t end, std::byte* out) {
-    std::memcpy(out, rows.raw() + size_t(begin) * bytes, size_t(end - begin) * bytes);
+  read_ = [host = rows.on_host(), bytes](int64_t begin, int64_t end, std::byte* out) {
+    std::memcpy(out, host.raw() + size_t(begin) * bytes, size_t(end - begin) * bytes);
   };
 }
 
@@ -48,7 +48,7 @@ FeatureRows FeatureRows::open(const std::string& path) {
   check(rank == 2 || rank == 4, path, " has shape ", reader->shape(),
         "; features are (rows, D) or (rows, C, H, W)");
   return {reader->rows(), row_of(reader->shape()), [reader](int64_t begin, int64_t end, std::byte* out) {
-            const BackendScope host(backend("cpu"));
+            const BackendScope host(host_backend());
             const Tensor rows = reader->read_rows(begin, end);
             std::memcpy(out, rows.raw(), rows.bytes());
           }};
@@ -86,6 +86,11 @@ Tensor FeatureRows::at(const std::vector<int64_t>& rows) const {
   return out;
 }
 
+Tensor FeatureRows::batch(const std::vector<int64_t>& rows) const { return at(rows).to(current_backend()); }
+Tensor FeatureRows::batch(int64_t begin, int64_t end) const {
+  return range(begin, end).to(current_backend());
+}
+
 FeatureRows FeatureRows::selected(std::vector<int64_t> rows) const {
   const int64_t n = int64_t(rows.size());
   const FeatureRows from = *this;
@@ -93,6 +98,20 @@ FeatureRows FeatureRows::selected(std::vector<int64_t> rows) const {
             const Tensor part = from.at({rows.begin() + begin, rows.begin() + end});
             std::memcpy(out, part.raw(), part.bytes());
           }};
+}
+
+Tensor collect_rows(int64_t n, int64_t block, const std::function<Tensor(int64_t begin, int64_t end)>& f) {
+  check(n > 0, "rows of nothing are collected");
+  Tensor out;
+  for (int64_t begin = 0; begin < n; begin += block) {
+    const int64_t end = std::min(n, begin + block);
+    const Tensor part = f(begin, end).on_host();
+    if (begin == 0) out = host_rows(n, row_of(part.shape()));
+    check(part.shape() == with_rows(end - begin, row_of(out.shape())), "rows of shape ", part.shape(),
+          " for ", end - begin, " of ", out.shape());
+    std::memcpy(out.slice_batch(begin, end).raw(), part.raw(), part.bytes());
+  }
+  return out;
 }
 
 FeatureMoments moments_of(const FeatureRows& features, const std::vector<int64_t>& rows) {
@@ -119,7 +138,6 @@ FeatureMoments moments_of(const FeatureRows& features, const std::vector<int64_t
     mean.push_back(float(m));
     deviation.push_back(float(std::sqrt(std::max(0.0, squares[c] / count - m * m))));
   }
-  const BackendScope host(backend("cpu"));
   return {Tensor::from(mean, {channels}), Tensor::from(deviation, {channels})};
 }
 
@@ -179,7 +197,8 @@ void FeatureSpool::spill() {
 void FeatureSpool::append(const Tensor& rows) {
   check(rows.shape() == with_rows(rows.dim(0), row_), "features of shape ", rows.shape(), ", not rows of ",
         row_);
-  const float* p = rows.data<float>();
+  const Tensor host = rows.on_host();
+  const float* p = host.data<float>();
   values_.insert(values_.end(), p, p + rows.numel());
   count_ += rows.dim(0);
   if (file_ || int64_t(values_.size() * sizeof(float)) > memory_bytes_) {
@@ -190,7 +209,7 @@ void FeatureSpool::append(const Tensor& rows) {
 
 FeatureRows FeatureSpool::finish() {
   if (!file_) {
-    const BackendScope host(backend("cpu"));
+    const BackendScope host(host_backend());
     return Tensor::from(std::exchange(values_, {}), with_rows(count_, row_));
   }
   const uint64_t bytes = uint64_t(row_.numel()) * sizeof(float);

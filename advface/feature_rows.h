@@ -15,7 +15,7 @@ namespace advf {
 class FeatureRows {
  public:
   FeatureRows() = default;
-  FeatureRows(const Tensor& rows);  // (n, feature...), in memory
+  FeatureRows(const Tensor& rows);  // (n, feature...); kept in host memory
   // Rows of the file, read when asked for, as f32. Throws Error for a file without rows of one or three
   // dimensions.
   static FeatureRows open(const std::string& path);
@@ -26,8 +26,12 @@ class FeatureRows {
   // Tells sets apart, wherever they lie: of the shape and of 64 rows that are spread over the set.
   std::string fingerprint() const;
 
-  Tensor at(const std::vector<int64_t>& rows) const;  // (rows, feature...)
+  // (rows, feature...) in host memory, for what is stored, compared or added up.
+  Tensor at(const std::vector<int64_t>& rows) const;
   Tensor range(int64_t begin, int64_t end) const;
+  // The same on the current backend, for a network.
+  Tensor batch(const std::vector<int64_t>& rows) const;
+  Tensor batch(int64_t begin, int64_t end) const;
   // These rows, in this order.
   FeatureRows selected(std::vector<int64_t> rows) const;
 
@@ -42,8 +46,12 @@ class FeatureRows {
   Read read_;  // rows [begin, end) as f32
 };
 
-// Mean and deviation of these rows, per element of a vector or per channel of a map: (D) or (C). Read in
-// blocks.
+// Rows [0, n), n > 0, of what a network makes of a set, in host memory: f(begin, end) gives those of
+// [begin, end), on any backend, `block` rows at a time.
+Tensor collect_rows(int64_t n, int64_t block, const std::function<Tensor(int64_t begin, int64_t end)>& f);
+
+// Mean and deviation of these rows, per element of a vector or per channel of a map: (D) or (C), on the
+// current backend. Read in blocks.
 struct FeatureMoments {
   Tensor mean, deviation;
 };
@@ -55,7 +63,7 @@ class FeatureSpool {
  public:
   FeatureSpool(const Shape& row, int64_t memory_bytes, std::string folder = {});
   ~FeatureSpool();
-  void append(const Tensor& rows);  // (n, feature...) f32
+  void append(const Tensor& rows);  // (n, feature...) f32, on any backend
   FeatureRows finish();
 
  private:

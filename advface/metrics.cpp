@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
@@ -191,7 +192,8 @@ UnitRows unit_rows(const Tensor& t) {
   const int64_t n = t.dim(0), d = t.dim(1);
   UnitRows out{n, (d + kLanes - 1) / kLanes * kLanes, {}};
   out.values.assign(size_t(n * out.stride), 0.f);
-  const float* from = t.data<float>();
+  const Tensor host = t.on_host();
+  const float* from = host.data<float>();
   for (int64_t i = 0; i < n; ++i) {
     const double norm = norm_of(from + i * d, d);
     check(std::isfinite(norm) && norm > 0, "embedding ", i, " has norm ", norm);
@@ -305,9 +307,10 @@ ChannelMoments channel_moments(const Tensor& image) {
   check(image.dtype() == DType::f32 && (s.rank() == 3 || (s.rank() == 4 && s[0] == 1)) && s.numel() > 0,
         "the moments of an image (C,H,W) f32, not of ", s);
   const int64_t channels = s[-3], pixels = s[-2] * s[-1];
+  const Tensor host = image.on_host();
   ChannelMoments out;
   for (int64_t c = 0; c < channels; ++c) {
-    const Moments m = moments(image.data<float>() + c * pixels, pixels);
+    const Moments m = moments(host.data<float>() + c * pixels, pixels);
     out.mean.push_back(m.mean);
     out.deviation.push_back(m.deviation);
   }
@@ -320,8 +323,10 @@ Tensor match_moments(const Tensor& images, const ChannelMoments& target) {
   const int64_t channels = s[1], pixels = s[2] * s[3];
   check(int64_t(target.mean.size()) == channels && target.deviation.size() == target.mean.size(), "images ",
         s, " cannot be matched to the moments of ", target.mean.size(), " channels");
+  const BackendScope on_host(host_backend());
   Tensor out = Tensor::empty(s);
-  const float* from = images.data<float>();
+  const Tensor host = images.on_host();
+  const float* from = host.data<float>();
   float* to = out.mutable_data<float>();
   parallel_for(s[0] * channels, [&](int64_t plane) {
     const auto c = size_t(plane % channels);
@@ -331,7 +336,7 @@ Tensor match_moments(const Tensor& images, const ChannelMoments& target) {
     for (int64_t i = plane * pixels; i < (plane + 1) * pixels; ++i)
       to[i] = float(std::clamp((double(from[i]) - m.mean) * scale + target.mean[c], 0.0, 1.0));
   });
-  return out;
+  return out.to(images.backend());
 }
 
 std::vector<double> cosine_rows(const Tensor& a, const Tensor& b) {
@@ -339,9 +344,10 @@ std::vector<double> cosine_rows(const Tensor& a, const Tensor& b) {
   check_matrix(b, "b");
   check(a.shape() == b.shape(), "cosines of the rows of ", a.shape(), " with those of ", b.shape());
   const int64_t n = a.dim(0), d = a.dim(1);
+  const Tensor host_a = a.on_host(), host_b = b.on_host();
   std::vector<double> out(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i) {
-    const float *x = a.data<float>() + i * d, *y = b.data<float>() + i * d;
+    const float *x = host_a.data<float>() + i * d, *y = host_b.data<float>() + i * d;
     double product = 0;
     for (int64_t j = 0; j < d; ++j) product += double(x[j]) * double(y[j]);
     const double norms = norm_of(x, d) * norm_of(y, d);

@@ -160,4 +160,21 @@ UpdateRule::Step UpdateRule::step(const NoiseSpace& space, const Tensor& z, cons
   return {project(space, z, moved), along.memory};
 }
 
+UpdateRule::FusedStep UpdateRule::fused_step(const NoiseSpace& space, const Tensor& z, const Tensor& u,
+                                             const Tensor& grad_x, const std::vector<Tensor>& memory) const {
+  check(has_fused_step(), "adam's step is several ops");
+  const AscentAttrs attrs{.length = length_,
+                          .radius = space.radius,
+                          .decay = kMomentum,
+                          .ball = space.cap()                ? NoiseBall::cap
+                                  : space.norm == Norm::linf ? NoiseBall::box
+                                                             : NoiseBall::l2,
+                          .at_feature = true,
+                          .sphere = space.domain == FeatureDomain::sphere,
+                          .floor = space.domain == FeatureDomain::non_negative};
+  const AscentStep next =
+      ascent_step(z, u, grad_x, memory.empty() ? Tensor() : memory[0], space.scale, attrs);
+  return {next.u, next.x, next.m.defined() ? std::vector<Tensor>{next.m} : std::vector<Tensor>{}};
+}
+
 }  // namespace advf

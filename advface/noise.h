@@ -57,6 +57,16 @@ class UpdateRule {
   Step step(const NoiseSpace& space, const Tensor& z, const Tensor& u, const Tensor& grad,
             const std::vector<Tensor>& memory) const;
 
+  // The same in one op, for a device, where every op is a launch: from the gradient in the feature
+  // x = P(z + d), with P into the domain, to the next u and the x that belongs to it. Adam's is not one.
+  bool has_fused_step() const { return method_ != Method::adam; }
+  struct FusedStep {
+    Tensor u, x;
+    std::vector<Tensor> memory;
+  };
+  FusedStep fused_step(const NoiseSpace& space, const Tensor& z, const Tensor& u, const Tensor& grad_x,
+                       const std::vector<Tensor>& memory) const;
+
  private:
   Method method_;
   double length_;  // of a step

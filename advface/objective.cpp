@@ -95,20 +95,31 @@ std::vector<ObjectiveFunction::Target> ObjectiveFunction::targets(const Tensor& 
   return list;
 }
 
-Tensor ObjectiveFunction::image(size_t shadow, const Tensor& anchor, const Tensor& d) const {
-  Decoder& s = *models_.shadows[shadow];
+Tensor ObjectiveFunction::feature(const Tensor& anchor, const Tensor& d) const {
   const FeatureDomain domain = models_.info().domain;
   const Tensor moved = add(anchor, d);
   // The projection keeps z + d non-negative; a ReLU would only stop the gradient of values that are at zero.
   const bool inside = domain == FeatureDomain::non_negative && anchored_at_z();
-  const Tensor x = s.forward(inside ? moved : into_domain(domain, moved));
-  return settings_.objective == Objective::cycle ? s.forward(features_of(x)) : x;
+  return inside ? moved : into_domain(domain, moved);
+}
+
+Tensor ObjectiveFunction::image(size_t shadow, const Tensor& x) const {
+  Decoder& s = *models_.shadows[shadow];
+  const Tensor seen = s.forward(x);
+  return settings_.objective == Objective::cycle ? s.forward(features_of(seen)) : seen;
 }
 
 Tensor ObjectiveFunction::loss(const std::vector<Target>& targets, const Tensor& d) const {
   std::vector<Tensor> losses;
   for (size_t s = 0; s < targets.size(); ++s)
-    losses.push_back(distance(appearance(image(s, targets[s].anchor, d)), targets[s].reference));
+    losses.push_back(distance(appearance(image(s, feature(targets[s].anchor, d))), targets[s].reference));
+  return combined(losses);
+}
+
+Tensor ObjectiveFunction::loss_at(const std::vector<Target>& targets, const Tensor& x) const {
+  std::vector<Tensor> losses;
+  for (size_t s = 0; s < targets.size(); ++s)
+    losses.push_back(distance(appearance(image(s, x)), targets[s].reference));
   return combined(losses);
 }
 

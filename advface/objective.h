@@ -47,11 +47,15 @@ class ObjectiveFunction {
 
   // (n): the loss of each record, with noise d in feature units, over the ensemble.
   Tensor loss(const std::vector<Target>& targets, const Tensor& d) const;
+  // Where the anchor is z, the noise enters at one place alone, the feature x = P(z + d):
+  // loss(targets, d) = loss_at(targets, feature(z, d)).
+  Tensor feature(const Tensor& z, const Tensor& d) const;
+  Tensor loss_at(const std::vector<Target>& targets, const Tensor& x) const;
   // H: the embedding (n, dimension) of a feature.
   Tensor embedding(const Tensor& feature) const;
 
  private:
-  Tensor image(size_t shadow, const Tensor& anchor, const Tensor& d) const;
+  Tensor image(size_t shadow, const Tensor& x) const;
   Tensor features_of(const Tensor& image) const;  // F, of a decoder's image
   Tensor appearance(const Tensor& image) const;
   Tensor distance(const Tensor& a, const Tensor& b) const;

@@ -113,18 +113,20 @@ class TracingMode {
 
 // Of one batch size.
 struct Protector::Plans {
-  PlanState prepare;  // z, start, photograph -> u inside the ball; the targets
-  PlanState step;     // z, targets, u, memory -> losses at u; the next u and memory, which go round. A
-                      // generator's only step goes to its noise, wherever u is
-  PlanState finish;   // z, targets, u, factors -> z_adv, losses, the embedding
+  PlanState prepare;  // z, start, photograph -> the point inside the ball; the targets
+  PlanState step;    // z, targets, point, memory, trace, its position -> the next u, the trace of losses. All
+                     // but z and the targets go round. A generator's only step goes to its noise, wherever u
+                     // is
+  PlanState finish;  // z, targets, u, factors -> z_adv, losses, the embedding
 
   Plans(const ProtectModels& models, const ProtectSettings& settings, int64_t batch)
       : Plans(Tracer{models, settings, batch}) {}
 
-  size_t first_of_step() const { return 1 + target_count; }  // input number of u
+  size_t first_of_step() const { return 1 + target_count; }  // input number of the point, and of u
 
-  size_t target_count;         // tensors
-  std::vector<Tensor> memory;  // first values
+  size_t point_size;          // tensors: u; with a fused step also x = P(z + d)
+  size_t target_count;        // tensors
+  std::vector<Tensor> first;  // values of the memory, the trace, its position
 
  private:
   using Targets = std::vector<ObjectiveFunction::Target>;
@@ -137,6 +139,9 @@ struct Protector::Plans {
     UpdateRule rule{settings, models.info().spec.feature};
     Shape features = with_rows(batch, models.info().spec.feature);
     TracingMode mode{models, settings.batch_norm};
+    // On a device a step, its projection and the way to the next feature are one launch.
+    bool fused = !current_backend().is_host() && !models.generator && rule.has_fused_step() &&
+                 objective.anchored_at_z();
 
     // As plan inputs and outputs. The anchor is left out where it is z.
     std::vector<Tensor> flat(const Targets& targets) const {
@@ -155,6 +160,13 @@ struct Protector::Plans {
                         Tensor::meta(t.reference.shape())});
       return list;
     }
+    // What goes round beside the point.
+    std::vector<Tensor> first_values() const {
+      std::vector<Tensor> list = rule.memory(features);
+      list.push_back(Tensor::zeros({batch, settings.effective_steps()}));
+      list.push_back(Tensor::zeros({batch}));
+      return list;
+    }
     Targets target_shapes = {};
     std::shared_ptr<const Plan> prepare();
     std::shared_ptr<const Plan> step() const;
@@ -164,8 +176,9 @@ struct Protector::Plans {
       : prepare(tracer.prepare()),
         step(tracer.step()),
         finish(tracer.finish()),
+        point_size(tracer.fused ? 2 : 1),
         target_count(tracer.flat(tracer.target_shapes).size()),
-        memory(tracer.rule.memory(tracer.features)) {}
+        first(tracer.first_values()) {}
 };
 
 std::shared_ptr<const Plan> Protector::Plans::Tracer::prepare() {
@@ -178,6 +191,7 @@ std::shared_ptr<const Plan> Protector::Plans::Tracer::prepare() {
     const MetaScope meta;
     const TapeScope scope(tape);
     out.push_back(project(space, z, start));
+    if (fused) out.push_back(objective.feature(z, in_feature_units(space, out[0])));
     target_shapes = objective.targets(z, photograph);
   }
   for (const Tensor& t : flat(target_shapes)) out.push_back(t);
@@ -187,32 +201,45 @@ std::shared_ptr<const Plan> Protector::Plans::Tracer::prepare() {
 
 std::shared_ptr<const Plan> Protector::Plans::Tracer::step() const {
   Tape tape(Tape::Keep::everything);
-  const Tensor z = Tensor::meta(features), u = Tensor::meta(features);
+  const Tensor z = Tensor::meta(features), u = Tensor::meta(features), x = Tensor::meta(features);
   const Targets targets = inputs(target_shapes, z);
   std::vector<Tensor> kept;
-  for (const Tensor& t : rule.memory(features)) kept.push_back(Tensor::meta(t.shape()));
+  for (const Tensor& t : first_values()) kept.push_back(Tensor::meta(t.shape()));
+  const Tensor position = kept.back(), trace = kept[kept.size() - 2];
+  kept.resize(kept.size() - 2);  // the memory
   std::vector<Tensor> in{z}, out;
   std::vector<Carry> round;
   {
     const MetaScope meta;
     const TapeScope scope(tape);
-    const Tensor losses = objective.loss(targets, in_feature_units(space, u));
+    const Tensor losses =
+        fused ? objective.loss_at(targets, x) : objective.loss(targets, in_feature_units(space, u));
     tape = fold_batch_norm(tape, std::span(&losses, 1));
+    // A sum, not a mean: a record's noise must not depend on its neighbours.
+    const auto gradient = [&](const Tensor& at) { return backward(tape, sum_all(losses), {at}, true)[0]; };
     UpdateRule::Step next;
     if (models.generator) {
       next.u = models.generator->forward(z);
+    } else if (fused) {
+      UpdateRule::FusedStep step = rule.fused_step(space, z, u, gradient(x), kept);
+      round.push_back({x, step.x});
+      next = {step.u, std::move(step.memory)};
     } else {
-      // A sum, not a mean: a record's noise must not depend on its neighbours.
-      const Tensor grad = backward(tape, sum_all(losses), {u}, true)[0];
-      next = rule.step(space, z, u, grad, kept);
+      next = rule.step(space, z, u, gradient(u), kept);
     }
-    out = {losses, next.u};
     round.push_back({u, next.u});
     for (size_t m = 0; m < kept.size(); ++m) round.push_back({kept[m], next.memory[m]});
+    const TraceStep noted = trace_step(trace, position, losses);
+    round.push_back({trace, noted.trace});
+    round.push_back({position, noted.position});
+    out = {next.u, noted.trace};
   }
   for (const Tensor& t : flat(targets)) in.push_back(t);
   in.push_back(u);
+  if (fused) in.push_back(x);
   in.insert(in.end(), kept.begin(), kept.end());
+  in.push_back(trace);
+  in.push_back(position);
   return compile(tape, in, out, round);
 }
 
@@ -241,9 +268,9 @@ std::shared_ptr<const Plan> Protector::Plans::Tracer::finish() const {
 struct Protector::Batch {
   std::span<const int64_t> records;
   Tensor features, start, photographs;
-  Tensor before, after, adversarial;
+  Tensor trace, after, adversarial;
   std::vector<double> kept, recognition;
-  std::vector<float> before_values, after_values, z, adv;
+  std::vector<float> trace_values, after_values, z, adv;
 };
 
 namespace {
@@ -361,19 +388,18 @@ void Protector::launch(Batch& b) {
 
   for (PlanState* state : {&step, &finish}) {
     state->set(0, b.features);
-    for (size_t t = 0; t < plans.target_count; ++t) state->set(1 + t, prepare.get(1 + t));
+    for (size_t t = 0; t < plans.target_count; ++t) state->set(1 + t, prepare.get(plans.point_size + t));
   }
   const size_t noise = plans.first_of_step();
-  step.set(noise, prepare.get(0));
-  for (size_t m = 0; m < plans.memory.size(); ++m) step.set(noise + 1 + m, plans.memory[m]);
-  step.run();
-  b.before = step.get(0);
-  for (int done = 1; done < settings_.effective_steps(); done += kStepsAtOnce) {
+  for (size_t p = 0; p < plans.point_size; ++p) step.set(noise + p, prepare.get(p));
+  for (size_t f = 0; f < plans.first.size(); ++f) step.set(noise + plans.point_size + f, plans.first[f]);
+  for (int done = 0; done < settings_.effective_steps(); done += kStepsAtOnce) {
     if (stop_ && stop_()) throw Interrupted();
     step.run(std::min(kStepsAtOnce, settings_.effective_steps() - done));
   }
+  b.trace = step.get(1);
 
-  finish.set(noise, step.get(1));
+  finish.set(noise, step.get(0));
   BackOff back_off(finish, noise + 1, settings_, b.features.dim(0));
   back_off.search();
   b.adversarial = finish.get(0);
@@ -383,18 +409,21 @@ void Protector::launch(Batch& b) {
 }
 
 void Protector::read(Batch& b) {
-  b.before_values = b.before.to_vector<float>();
+  b.trace_values = b.trace.to_vector<float>();
   b.after_values = b.after.to_vector<float>();
   b.z = b.features.to_vector<float>();
   b.adv = b.adversarial.to_vector<float>();
 }
 
 void Protector::report(const Batch& b, std::vector<ProtectReport>& reports) {
-  const size_t n = b.records.size(), d = b.z.size() / n;
+  const size_t n = b.records.size(), d = b.z.size() / n, steps = b.trace_values.size() / n;
   for (size_t i = 0; i < n; ++i) {
     ProtectReport report = report_of(b.records[i], &b.z[i * d], &b.adv[i * d], int64_t(d));
-    report.loss_before = double(b.before_values[i]);
-    report.loss_after = double(b.after_values[i]);
+    const auto trace = b.trace_values.begin() + std::ptrdiff_t(i * steps);
+    report.losses.assign(trace, trace + std::ptrdiff_t(steps));
+    report.losses.push_back(b.after_values[i]);
+    report.loss_before = double(report.losses.front());
+    report.loss_after = double(report.losses.back());
     report.kept = b.kept[i];
     report.recognition = b.recognition[i];
     reports.push_back(report);
@@ -420,7 +449,7 @@ Protected Protector::protect(const Tensor& features, std::span<const int64_t> re
         "protect: the objective original, and no other, takes one photograph for each feature");
   check(!depends_on_batch() || n != 1,
         "batch norm by the batch's statistics needs two records or more at a time, not 1");
-  const Tensor host = features.to(host_backend());
+  const Tensor host = features.on_host();
   check_records(host, records, models_.info().domain);
   const NoTapeScope off;
   Protected result;
@@ -451,6 +480,7 @@ Protected Protector::protect(const Tensor& features, std::span<const int64_t> re
   }
   if (running) read(*running);
   collect();
+  const BackendScope on_host(host_backend());
   result.features = Tensor::from(values, features.shape());
   return result;
 }

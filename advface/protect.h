@@ -20,12 +20,13 @@ struct ProtectReport {
   double noise_l2 = 0, noise_linf = 0;     // of z_adv - z, after the projection on the domain
   double cosine = 0;                       // of z_adv to z
   double loss_before = 0, loss_after = 0;  // at the random start and at the end
+  std::vector<float> losses;               // at the start of each step, and at the end
   double kept = 1;                         // share of the noise that the bound on recognition left
   double recognition = 0;                  // cosine of H(z_adv) to H(z), where a bound was asked for
 };
 
 struct Protected {
-  Tensor features;  // the shape of the input
+  Tensor features;  // the shape of the input; in host memory
   std::vector<ProtectReport> reports;
 };
 

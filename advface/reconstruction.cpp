@@ -2,8 +2,10 @@
 
 #include <cmath>
 
+#include "advface/feature_rows.h"
 #include "autograd/tape.h"
 #include "nn/loss.h"
+#include "tensor/backend.h"
 #include "tensor/rng.h"
 
 namespace advf {
@@ -14,21 +16,9 @@ void append(std::vector<double>& to, const std::vector<double>& from) {
 }
 
 Tensor embed_all(const Recogniser& recogniser, const Tensor& images, int64_t batch) {
-  std::vector<float> values;
-  for (int64_t begin = 0; begin < images.dim(0); begin += batch) {
-    const Tensor part = images.slice_batch(begin, std::min(images.dim(0), begin + batch));
-    const auto rows = recogniser.embed(recogniser.preprocess(part)).to_vector<float>();
-    values.insert(values.end(), rows.begin(), rows.end());
-  }
-  return Tensor::from(values, {images.dim(0), recogniser.card().embedding.dimension});
-}
-
-// Rows by index, contiguous.
-Tensor rows_of(const Tensor& t, const std::vector<int64_t>& rows) {
-  const int64_t d = t.dim(1);
-  std::vector<float> values;
-  for (int64_t r : rows) values.insert(values.end(), t.data<float>() + r * d, t.data<float>() + (r + 1) * d);
-  return Tensor::from(values, {int64_t(rows.size()), d});
+  return collect_rows(images.dim(0), batch, [&](int64_t begin, int64_t end) {
+    return recogniser.embed(recogniser.preprocess(images.slice_batch(begin, end).to(current_backend())));
+  });
 }
 
 std::vector<double> accepted(const std::vector<double>& scores, double threshold) {
@@ -47,7 +37,8 @@ ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& o
   ReconstructionScores scores;
   for (int64_t begin = 0; begin < images.dim(0); begin += batch) {
     const int64_t end = std::min(images.dim(0), begin + batch);
-    const Tensor a = images.slice_batch(begin, end), b = originals.slice_batch(begin, end);
+    const Tensor a = images.slice_batch(begin, end).to(current_backend()),
+                 b = originals.slice_batch(begin, end).to(current_backend());
     for (float s : ssim(a, b).to_vector<float>()) scores.ssim.push_back(double(s));
     append(scores.psnr, psnr(a, b));
     append(scores.mse, mse_per_image(a, b));
@@ -59,7 +50,7 @@ ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& o
     identity.replay_same = accepted(identity.cosine, judge.threshold);
     if (!judge.other_of.empty())
       identity.replay_other =
-          accepted(cosine_rows(rows_of(embedded, judge.other_of), judge.other), judge.threshold);
+          accepted(cosine_rows(FeatureRows(embedded).at(judge.other_of), judge.other), judge.threshold);
     scores.judges.push_back(std::move(identity));
   }
   return scores;
@@ -71,7 +62,8 @@ Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool 
         protected_features.shape());
   const int64_t n = z.dim(0), d = z.shape().numel(1, z.shape().rank());
   std::vector<float> out = z.to_vector<float>();
-  const float *p = z.data<float>(), *q = protected_features.data<float>();
+  const Tensor host_z = z.on_host(), host_protected = protected_features.on_host();
+  const float *p = host_z.data<float>(), *q = host_protected.data<float>();
   for (int64_t i = 0; i < n; ++i) {
     const Philox rng{seed, uint64_t(first_row + i) | (uint64_t(1) << 63)};
     const float* row = p + i * d;
@@ -100,6 +92,7 @@ Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool 
                                                : double(row[k]) + std::sqrt(distance) * unit);
     }
   }
+  const BackendScope there(z.backend());
   return Tensor::from(out, z.shape());
 }
 

@@ -32,13 +32,14 @@ struct ReconstructionScores {
   std::vector<Identity> judges;  // in the order of the judges
 };
 
-// images, originals: (n,3,S,S) in [0,1].
+// images, originals: (n,3,S,S) in [0,1], on any backend: a batch at a time goes to the current one.
 ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& originals,
                                            const std::vector<Judge>& judges, int64_t batch = 32);
 
 // The same distance in another direction: row i of the result differs from row i of z by a random vector of
 // the norm of (protected - z)[i]; on the sphere it is z turned by the same angle in a random direction. What
-// protection by chance would be. Row i is row first_row + i of its set. z, protected: (n, feature...).
+// protection by chance would be. Row i is row first_row + i of its set. z, protected: (n, feature...); the
+// result is where z is.
 Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed,
                         int64_t first_row = 0);
 

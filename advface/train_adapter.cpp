@@ -37,20 +37,20 @@ Tensor AdapterTrainer::cosines(const Tensor& features, const std::vector<int64_t
   Tensor wanted;
   {
     const NoTapeScope fixed;
-    wanted = recogniser_.embed_from(data_.raw.at(rows), adapter_.info().cut);
+    wanted = recogniser_.embed_from(data_.raw.batch(rows), adapter_.info().cut);
   }
   return reduce_sum(mul(recogniser_.embed_from(features, adapter_.info().cut), wanted), {1}, false);
 }
 
 Tensor AdapterTrainer::loss(const std::vector<int64_t>& rows) {
-  return affine(mean_all(cosines(adapter_.forward(data_.guarded.at(rows)), rows)), -1, 1);
+  return affine(mean_all(cosines(adapter_.forward(data_.guarded.batch(rows)), rows)), -1, 1);
 }
 
 double AdapterTrainer::mean_cosine(const std::function<Tensor(const Tensor& guarded)>& map) const {
   double sum = 0;
   for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
     const auto rows = part_of(data_.validation, begin, begin + kBatch);
-    sum += sum_all(cosines(map(data_.guarded.at(rows)), rows)).item();
+    sum += sum_all(cosines(map(data_.guarded.batch(rows)), rows)).item();
   }
   return sum / double(data_.validation.size());
 }

@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kBatch = 64;  // of validation and the mean face
 
 std::string describe(const DecoderData& data) {
-  const Tensor faces = data.face(part_of(data.train, 0, kBatch));
+  const Tensor faces = data.face(part_of(data.train, 0, kBatch)).on_host();
   const uint64_t seen = fnv1a({faces.raw(), faces.bytes()}, fnv1a(std::as_bytes(std::span(data.validation))));
   return data.features.shape().str() + " " + hex(fnv1a(data.features.fingerprint(), seen));
 }
@@ -33,24 +33,25 @@ void DecoderTrainer::set_statistics() {
   std::vector<double> face(size_t(s.mean_face.numel()), 0.0);
   for (int64_t begin = 0; begin < int64_t(data_.train.size()); begin += kBatch) {
     const auto rows = part_of(data_.train, begin, begin + kBatch);
-    const Tensor x = data_.face(rows);
+    const Tensor x = data_.face(rows).on_host();
     for (int64_t i = 0; i < x.dim(0); ++i)
       for (size_t k = 0; k < face.size(); ++k)
         face[k] += double(x.data<float>()[size_t(i) * face.size() + k]);
   }
-  for (size_t k = 0; k < face.size(); ++k)
-    s.mean_face.mutable_data<float>()[k] = float(face[k] / double(data_.train.size()));
+  std::vector<float> mean;
+  for (const double sum : face) mean.push_back(float(sum / double(data_.train.size())));
+  s.mean_face = Tensor::from(mean, s.mean_face.shape());
 }
 
 Tensor DecoderTrainer::loss(const std::vector<int64_t>& rows) {
-  return l1_loss(decoder_.forward(data_.features.at(rows)), data_.face(rows));
+  return l1_loss(decoder_.forward(data_.features.batch(rows)), data_.face(rows));
 }
 
 std::pair<double, double> DecoderTrainer::validate() {
   double l1 = 0, similarity = 0;
   for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
     const auto rows = part_of(data_.validation, begin, begin + kBatch);
-    const Tensor x = data_.face(rows), y = decoder_.reconstruct(data_.features.at(rows));
+    const Tensor x = data_.face(rows), y = decoder_.reconstruct(data_.features.batch(rows));
     l1 += l1_loss(y, x).item() * double(rows.size());
     for (float s : ssim(y, x).to_vector<float>()) similarity += double(s);
   }

@@ -44,7 +44,7 @@ GeneratorTrainer::GeneratorTrainer(Generator& generator, const ProtectModels& sh
 // The mean over the first training rows, at where the other methods start.
 double GeneratorTrainer::random_objective() const {
   const auto rows = part_of(data_.train, 0, kBatch);
-  const Tensor z = data_.features.at(rows);
+  const Tensor z = data_.features.batch(rows);
   const NoiseSpace space = generator_.space();
   const Tensor u = project(space, z, random_start(space, z.shape(), rows, seed_));
   return mean_all(objective_at(z, rows, in_feature_units(space, u))).item();
@@ -62,7 +62,7 @@ Tensor GeneratorTrainer::objective_at(const Tensor& z, const std::vector<int64_t
 }
 
 Tensor GeneratorTrainer::loss(const std::vector<int64_t>& rows) {
-  const Tensor z = data_.features.at(rows);
+  const Tensor z = data_.features.batch(rows);
   const Tensor d = in_feature_units(generator_.space(), generator_.forward(z));
   return affine(mean_all(objective_at(z, rows, d)), -1 / unit_, 0);
 }
@@ -72,7 +72,7 @@ std::pair<double, double> GeneratorTrainer::validate() {
   double ours = 0, random = 0;
   for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
     const auto rows = part_of(data_.validation, begin, begin + kBatch);
-    const Tensor z = data_.features.at(rows);
+    const Tensor z = data_.features.batch(rows);
     const Tensor d = in_feature_units(generator_.space(), generator_.forward(z));
     ours += sum_all(objective_at(z, rows, d)).item();
     const Tensor moved = into_domain(domain, add(z, d));

@@ -7,6 +7,7 @@
 
 #include "autograd/tape.h"
 #include "nn/onnx/export.h"
+#include "tensor/backend.h"
 #include "tensor/hash.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/ops.h"
@@ -22,7 +23,7 @@ constexpr size_t kMaxPairs = 3000;  // genuine, and as many impostors
 // Two runs are the same only if net, margin, people, pictures and their variations are.
 std::string describe(const RecogniserSpec& spec, const RecogniserData& data,
                      const RecogniserSettings& settings) {
-  const Tensor faces = data.face(part_of(data.train, 0, kBatch));
+  const Tensor faces = data.face(part_of(data.train, 0, kBatch)).on_host();
   const uint64_t hash = fnv1a({faces.raw(), faces.bytes()}, fnv1a(std::as_bytes(std::span(data.person))));
   return spec.name + " " + std::to_string(spec.image_size) + " " + std::to_string(spec.embedding) + " " +
          std::to_string(spec.width_percent) + " " + std::to_string(settings.scale) + " " +

@@ -120,11 +120,12 @@ void Trainer::load_checkpoint(const std::string& path) {
   check(metadata_text(file.metadata, "run", path) == run_name(), path, ": the checkpoint is of another run (",
         file.metadata["run"], "), this one has ", run_name(),
         "; use the same settings and data, or no --resume");
-  const Tensor past = file.tensors["history"], position = file.tensors["position"];
+  Tensor past = file.tensors["history"], position = file.tensors["position"];
   check(past.defined() && past.dtype() == DType::f64 && past.shape().rank() == 2 && past.dim(1) == 4 &&
             position.defined() && position.dtype() == DType::f64 && position.shape() == Shape{4},
         path, ": the checkpoint has no position; it is damaged");
-  const double* at = position.data<double>();
+  past = past.on_host();
+  const std::vector<double> at = position.to_vector<double>();
   check(at[0] >= 0 && at[0] <= settings_.epochs && at[1] >= 0 && at[1] < double(batches_) &&
             past.dim(0) == int64_t(at[0]),
         path, ": the checkpoint's position ", at[0], ", ", at[1], " lies outside this run");

@@ -7,10 +7,13 @@
 namespace advf {
 namespace {
 
-// The records of one loss: s = sigmoid(x), d = s - base, g = sigmoid_grad(s, a d); and, where they are there,
-// p = d^2, sums = reduce_sum(p) over all but the first dimension.
+// The records of one loss: s = sigmoid(x), d = s - base, g = sigmoid_grad(s, a d), where a may be the product
+// of several scales (of the square's gradient, of a mean); and, where they are there, p = d^2, sums =
+// reduce_sum(p) over all but the first dimension.
 struct Loss {
-  size_t sigmoid, difference, scale, gradient;
+  size_t sigmoid, difference, gradient;
+  std::vector<size_t> scales;  // the first one reads d
+  double scale;
   std::optional<size_t> square, sum;
 };
 
@@ -39,21 +42,30 @@ class LossFinder {
   std::optional<Loss> at(size_t i) const {
     const Record& g = records_[i];
     if (g.op != &op_sigmoid_grad) return {};
-    const auto sigmoid = made_by(g.in[0], op_sigmoid), scale = made_by(g.in[1], op_affine);
-    if (!sigmoid || !scale || std::get<ScalarAttrs>(records_[*scale].attrs).b != 0) return {};
-    const auto difference = made_by(records_[*scale].in[0], op_sub);
-    if (!difference) return {};
+    const auto sigmoid = made_by(g.in[0], op_sigmoid);
+    std::vector<size_t> scales;
+    double factor = 1;
+    Tensor scaled = g.in[1];
+    size_t reader = i;
+    while (const auto scale = made_by(scaled, op_affine)) {
+      const auto& a = std::get<ScalarAttrs>(records_[*scale].attrs);
+      if (a.b != 0 || read_by(scaled) != std::vector{reader}) return {};
+      scales.insert(scales.begin(), *scale);
+      factor *= a.a;
+      scaled = records_[*scale].in[0];
+      reader = *scale;
+    }
+    const auto difference = made_by(scaled, op_sub);
+    if (!sigmoid || scales.empty() || !difference) return {};
     const Record &s = records_[*sigmoid], &d = records_[*difference];
     const Shape& shape = s.out[0].shape();
     for (const Tensor& t : {d.in[0], d.in[1], g.out[0]})
       if (t.shape() != shape) return {};
     if (made_by(d.in[0], op_sigmoid) != sigmoid || shape.rank() < 1) return {};
-    if (read_by(s.out[0]) != std::vector{*difference, i} ||
-        read_by(records_[*scale].out[0]) != std::vector{i})
-      return {};
-    Loss loss{*sigmoid, *difference, *scale, i, {}, {}};
+    if (read_by(s.out[0]) != std::vector{*difference, i}) return {};
+    Loss loss{*sigmoid, *difference, i, scales, factor, {}, {}};
     for (size_t r : read_by(d.out[0])) {
-      if (r == *scale) continue;
+      if (r == scales[0]) continue;
       if (r >= records_.size() || loss.square || records_[r].op != &op_power) return {};
       loss.square = r;
     }
@@ -101,11 +113,12 @@ Tape fuse_image_loss(const Tape& tape, std::span<const Tensor> outputs) {
     const Record &s = records[loss->sigmoid], &g = records[i];
     const Tensor sums =
         loss->sum ? records[*loss->sum].out[0] : Tensor::meta({s.out[0].dim(0)}, s.out[0].dtype());
-    for (size_t r : {loss->sigmoid, loss->difference, loss->scale, loss->gradient}) gone[r] = true;
+    for (size_t r : {loss->sigmoid, loss->difference, loss->gradient}) gone[r] = true;
+    for (size_t r : loss->scales) gone[r] = true;
     for (const auto& r : {loss->square, loss->sum})
       if (r) gone[*r] = true;
     instead[loss->difference] = {&op_image_loss,
-                                 ScalarAttrs{std::get<ScalarAttrs>(records[loss->scale].attrs).a, 0},
+                                 ScalarAttrs{loss->scale, 0},
                                  {s.in[0], records[loss->difference].in[1]},
                                  {g.out[0], sums}};
   }

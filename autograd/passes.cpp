@@ -81,8 +81,12 @@ class Simplifier {
       if (const auto u = uniform_.find(r.out[i].id()); u != uniform_.end())
         uniform_[values[i].id()] = u->second;
     }
+    // The divisor of a mean comes to its gradient as a scaled one.
+    if (r.op == &op_affine && values[0].numel() > 0 && uniform(in[0]))
+      uniform_[r.out[0].id()] = uniform_[values[0].id()] = first_of(values[0]);
     return true;
   }
+  static double first_of(const Tensor& t) { return t.view({t.numel()}).slice_batch(0, 1).item(); }
 
   // The input that output 0 equals bit for bit, if the record says so.
   std::optional<Tensor> unchanged(const Record& r, const std::vector<Tensor>& in) const {

@@ -103,7 +103,7 @@ class PlanCompiler {
     for (const Tensor& t : kept.in) use(t, *r.op);
     for (size_t o = 0; o < kept.out.size(); ++o) {
       const int i = add_value(kept.out[o], step());
-      if (o == 0) lifetimes_[size_t(i)].overwrite = overwritable(kept);
+      lifetimes_[size_t(i)].overwrite = overwritable(kept, o);
     }
     steps_.push_back(std::move(kept));
   }
@@ -118,10 +118,12 @@ class PlanCompiler {
                              [&](const Tensor& t) { return is_arena(t) && root(index(t)) == root(value); }));
   }
 
-  std::vector<int> overwritable(const Record& r) const {
+  std::vector<int> overwritable(const Record& r, size_t output) const {
+    const auto& others = r.op->in_place_others;
+    const uint32_t may = output == 0 ? r.op->in_place : output <= others.size() ? others[output - 1] : 0;
     std::vector<int> list;
     for (size_t i = 0; i < r.in.size() && i < 32; ++i)
-      if (r.op->in_place >> i & 1u && is_arena(r.in[i]) && r.in[i].bytes() == r.out[0].bytes() &&
+      if (may >> i & 1u && is_arena(r.in[i]) && r.in[i].bytes() == r.out[output].bytes() &&
           count_uses(r, index(r.in[i])) == 1)
         list.push_back(index(r.in[i]));
     return list;
@@ -138,7 +140,7 @@ class PlanCompiler {
     for (size_t i = 0; i < lifetimes_.size(); ++i)
       if (root(int(i)) == in) last = std::max(last, lifetimes_[i].last);
     Lifetime& l = lifetimes_[size_t(out)];
-    const bool plain = l.view_of < 0 && steps_[size_t(l.first)].out[0].id() == c.output.id();
+    const bool plain = l.view_of < 0;
     if (plain && in < out && !carried_twice(c)) {
       const std::vector<int>& over = l.overwrite;
       if (last < l.first || (last == l.first && std::find(over.begin(), over.end(), in) != over.end())) {

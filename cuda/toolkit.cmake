@@ -3,7 +3,10 @@
 # and goes first. Sets ADVF_NVCC, ADVF_CUDA_INCLUDES and ADVF_CUDA_LIBRARIES, or says in one message what is missing.
 set(ADVF_CUDA_ROOT "" CACHE PATH "where CUDA is, if not in a usual place")
 
-set(roots ${ADVF_CUDA_ROOT} $ENV{CUDA_HOME} $ENV{CUDA_PATH} /usr/local/cuda)
+if(NOT DEFINED ADVF_CUDA_USUAL)  # where NVIDIA's installer puts it; tests/cuda_toolkit.sh has another place
+  set(ADVF_CUDA_USUAL /usr/local/cuda)
+endif()
+set(roots ${ADVF_CUDA_ROOT} $ENV{CUDA_HOME} $ENV{CUDA_PATH} ${ADVF_CUDA_USUAL})
 find_program(ADVF_PYTHON NAMES python3)
 if(ADVF_PYTHON)
   execute_process(COMMAND ${ADVF_PYTHON} -c "import sys; print(';'.join(p for p in sys.path if p.endswith('-packages')))"
@@ -15,8 +18,9 @@ if(ADVF_PYTHON)
 endif()
 
 find_program(ADVF_NVCC NAMES nvcc HINTS ${roots} PATH_SUFFIXES bin)
-foreach(header cuda_runtime cublas_v2 cudnn)
-  find_path(ADVF_${header}_INCLUDE NAMES ${header}.h HINTS ${roots} PATH_SUFFIXES include)
+foreach(header cuda_runtime cublas_v2 cudnn crt/host_config)  # crt: in the compiler's own wheel
+  string(REPLACE "/host_config" "" name ${header})
+  find_path(ADVF_${name}_INCLUDE NAMES ${header}.h HINTS ${roots} PATH_SUFFIXES include)
 endforeach()
 foreach(library cudart cublas cudnn)
   # A wheel has the library without the name that a linker looks for.
@@ -25,7 +29,8 @@ foreach(library cudart cublas cudnn)
 endforeach()
 
 set(missing)
-foreach(found NVCC cuda_runtime_INCLUDE cublas_v2_INCLUDE cudnn_INCLUDE cudart_LIBRARY cublas_LIBRARY cudnn_LIBRARY)
+foreach(found NVCC cuda_runtime_INCLUDE crt_INCLUDE cublas_v2_INCLUDE cudnn_INCLUDE cudart_LIBRARY cublas_LIBRARY
+    cudnn_LIBRARY)
   if(NOT ADVF_${found})
     string(REPLACE "_v2" "" name ${found})
     string(REGEX REPLACE "(.*)_INCLUDE" "\\1's headers" name ${name})
@@ -40,5 +45,6 @@ if(missing)
     "with -DADVF_CUDA_ROOT=...; -DADVF_CUDA=OFF builds without.")
 endif()
 
-set(ADVF_CUDA_INCLUDES ${ADVF_cuda_runtime_INCLUDE} ${ADVF_cublas_v2_INCLUDE} ${ADVF_cudnn_INCLUDE})
+set(ADVF_CUDA_INCLUDES ${ADVF_cuda_runtime_INCLUDE} ${ADVF_crt_INCLUDE} ${ADVF_cublas_v2_INCLUDE} ${ADVF_cudnn_INCLUDE})
+list(REMOVE_DUPLICATES ADVF_CUDA_INCLUDES)
 set(ADVF_CUDA_LIBRARIES ${ADVF_cudart_LIBRARY} ${ADVF_cublas_LIBRARY} ${ADVF_cudnn_LIBRARY})

@@ -76,7 +76,7 @@ std::vector<double> mse_per_image(const Tensor& a, const Tensor& b) {
   check_images("mse_per_image", a, b);
   const NoTapeScope no_tape;
   const Tensor d = sub(a, b);
-  return mean(mul(d, d), {1, 2, 3}, false).to(DType::f64).to_vector<double>();
+  return mean(mul(d, d), {1, 2, 3}, false).on_host().to(DType::f64).to_vector<double>();
 }
 
 std::vector<double> psnr(const Tensor& a, const Tensor& b) {

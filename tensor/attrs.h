@@ -91,7 +91,17 @@ struct ScalarAttrs {  // what a and b mean is said at the op
   bool operator==(const ScalarAttrs&) const = default;
 };
 
-using Attrs = std::variant<std::monostate, ConvAttrs, MatmulAttrs, PoolAttrs, ResizeAttrs, AxesAttrs,
-                           ShapeAttrs, SliceAttrs, PadAttrs, PermuteAttrs, AxisAttrs, ScalarAttrs>;
+// Where the noise of ascent_step may lie; the op says what the numbers mean.
+enum class NoiseBall { box, l2, cap };
+struct AscentAttrs {
+  double length = 0, radius = 0, decay = 0;
+  NoiseBall ball = NoiseBall::box;
+  bool at_feature = false, sphere = false, floor = false;
+  bool operator==(const AscentAttrs&) const = default;
+};
+
+using Attrs =
+    std::variant<std::monostate, ConvAttrs, MatmulAttrs, PoolAttrs, ResizeAttrs, AxesAttrs, ShapeAttrs,
+                 SliceAttrs, PadAttrs, PermuteAttrs, AxisAttrs, ScalarAttrs, AscentAttrs>;
 
 }  // namespace advf

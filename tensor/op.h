@@ -123,6 +123,7 @@ struct OpDef {
   // Inputs, one bit each, whose bytes output 0 may overwrite where both have one size: every kernel reads an
   // element (or a row) of them before it writes the same one.
   uint32_t in_place = 0;
+  std::vector<uint32_t> in_place_others{};  // the same for outputs 1, 2, ...
 };
 
 // All ops, in the order of op_list.h. find_op returns null for an unknown name.

@@ -62,7 +62,9 @@ ADVF_OP(softmax_cross_entropy_grad)
 ADVF_OP(arcface_margin)
 ADVF_OP(arcface_margin_grad)
 ADVF_OP(image_loss)
-// steps: never recorded
+// steps
 ADVF_OP(sgd_step)
 ADVF_OP(adam_step)
 ADVF_OP(pgd_step)
+ADVF_OP(ascent_step)
+ADVF_OP(trace_step)

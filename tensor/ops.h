@@ -91,5 +91,18 @@ void sgd_step_(Tensor& param, const Tensor& grad, Tensor& momentum, const Tensor
 void adam_step_(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, const Tensor& hyper);
 // delta + alpha * sign(grad), clamped to [-epsilon, epsilon] (L-inf ball). A zero gradient moves nothing.
 Tensor pgd_step(const Tensor& delta, const Tensor& grad, double alpha, double epsilon);
+// Momentum, step, projection, and the feature x that they lead to, in one op (tensor/ops/ascent_step.cpp says
+// what the attributes mean). z, u, g (N,...); m likewise or undefined; scale (1,C,1,1) or undefined. m and x
+// of the result are undefined where there is no momentum or no attrs.at_feature.
+struct AscentStep {
+  Tensor u, m, x;
+};
+AscentStep ascent_step(const Tensor& z, const Tensor& u, const Tensor& g, const Tensor& m,
+                       const Tensor& scale, const AscentAttrs& attrs);
+// Notes value (N) at place position (N) of trace (N,T), where there is such a place; position + 1.
+struct TraceStep {
+  Tensor trace, position;
+};
+TraceStep trace_step(const Tensor& trace, const Tensor& position, const Tensor& value);
 
 }  // namespace advf

@@ -1,12 +1,15 @@
-// Element-wise formulas, shared by the CPU loops and the CUDA kernels. The one place with a host/device
-// macro. A gradient reads the OUTPUT y wherever that is enough, so that the input may be freed.
+// Element-wise formulas, shared by the CPU loops and the CUDA kernels. The one place with host/device
+// macros. A gradient reads the OUTPUT y wherever that is enough, so that the input may be freed.
 #pragma once
 #include <cmath>
 
 #ifdef __CUDACC__
 #define ADVF_HD __host__ __device__
+// Before a template for both sides that calls what its caller gives it, for that caller's side alone.
+#define ADVF_EXEC_CHECK_OFF _Pragma("nv_exec_check_disable")
 #else
 #define ADVF_HD
+#define ADVF_EXEC_CHECK_OFF
 #endif
 
 namespace advf::scalar {

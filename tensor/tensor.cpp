@@ -185,6 +185,8 @@ Tensor Tensor::to(Backend& target) const {
   return out;
 }
 
+Tensor Tensor::on_host() const { return backend().is_host() ? *this : to(host_backend()); }
+
 Tensor Tensor::view(const Shape& shape) const {
   check(shape.numel() == numel(), "a tensor of shape ", shape_, " cannot be viewed as ", shape);
   Tensor t = *this;

@@ -114,6 +114,7 @@ class Tensor {
 
   Tensor to(DType dtype) const;       // converted copy (host memory); the same tensor where nothing changes
   Tensor to(Backend& backend) const;  // copy in another backend's memory, likewise
+  Tensor on_host() const;             // copy in memory that the CPU reads, likewise
 
   // New values (new ids) on the same bytes. For the `reshape` op and for cutting a data set into batches.
   Tensor view(const Shape& shape) const;

@@ -10,6 +10,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -53,7 +54,8 @@ inline bool any_file(const std::string& prefix) {
 // advface-<program> with these arguments.
 inline Outcome run_program(const std::string& program, const Args& args, const Surroundings& around = {}) {
   const TempDir dir;
-  const std::string path = std::string(ADVF_PROGRAMS) + "/advface-" + program;
+  const char* elsewhere = std::getenv("ADVF_PROGRAMS");  // where a bundle was brought along
+  const std::string path = std::string(elsewhere ? elsewhere : ADVF_PROGRAMS) + "/advface-" + program;
   const std::string out = around.stdout_to.empty() ? dir / "out" : around.stdout_to, err = dir / "err";
   std::vector<char*> argv{const_cast<char*>(path.c_str())};
   for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));

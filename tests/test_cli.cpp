@@ -419,7 +419,7 @@ BOOST_AUTO_TEST_CASE(protection_does_not_depend_on_batches_or_threads) {
   for (size_t i = 0; i < lines.size(); ++i) {
     const json r = json::parse(lines[i]);
     BOOST_TEST(keys_of(r) == (std::set<std::string>{"record", "noise_l2", "noise_linf", "cosine",
-                                                    "loss_before", "loss_after"}));
+                                                    "loss_before", "loss_after", "losses"}));
     BOOST_TEST(r["record"] == i);
     BOOST_TEST(between(r["noise_linf"], 1e-4, 0.04));
     BOOST_TEST(between(r["noise_l2"], 1e-4, 0.16));

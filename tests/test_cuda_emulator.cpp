@@ -351,6 +351,38 @@ BOOST_AUTO_TEST_CASE(nothing_but_graphs_between_iterations) {
   BOOST_TEST((counts() == before));
 }
 
+// Momentum, step, projection, the way back through the normalisation and the next feature: one launch for
+// each step of the ascent, one for loss and gradient, one that notes the losses. Nothing is copied on its way
+// to the next iteration.
+BOOST_AUTO_TEST_CASE(a_step_of_the_ascent_is_one_launch) {
+  register_cuda_backend();
+  const BackendScope device(backend("cuda"));
+  Decoder shadow(toy_info(), 2);
+  const Tensor features = toy_features(4);
+  const auto count = [](const char* kernel) {
+    const auto found = emulator::launches().find(kernel);
+    return found == emulator::launches().end() ? 0 : found->second;
+  };
+  const auto launched = [&](int steps) {
+    ProtectSettings settings{.epsilon = 0.05, .steps = steps, .step_size = 0.01};
+    settings.method = Method::mi_fgsm;
+    const auto now = [&] {
+      return std::array{
+          count("image_loss_kernel"),   count("ascent_step_kernel"),       count("trace_step_kernel"),
+          count("l2_normalise_kernel"), count("l2_normalise_grad_kernel"), count("broadcast_kernel"),
+          count("copy_kernel")};
+    };
+    auto before = now();
+    const Protected p = protect(shadow, features, 0, settings);
+    BOOST_TEST(p.reports[0].losses.size() == size_t(steps) + 1);
+    auto after = now();
+    for (size_t k = 0; k < after.size(); ++k) after[k] -= before[k];
+    return after;
+  };
+  const auto few = launched(3), many = launched(11);
+  for (size_t k = 0; k < few.size(); ++k) BOOST_TEST(many[k] - few[k] == (k < 3 ? 8 : 0));
+}
+
 // The start of the next batch goes to the device before the results of this one are waited for.
 BOOST_AUTO_TEST_CASE(protection_is_the_same_in_any_order_of_streams) {
   register_cuda_backend();

@@ -7,6 +7,7 @@
 #include "advface/noise.h"
 #include "advface/protect.h"
 #include "autograd/gradcheck.h"
+#include "autograd/tape.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
 #include "tensor/parallel.h"
@@ -198,6 +199,78 @@ BOOST_AUTO_TEST_CASE(the_cap_is_projected_on_exactly) {
   }
   const NoiseSpace nothing{FeatureDomain::sphere, Norm::l2, 0, {}};
   BOOST_TEST(norm_of(add(z, project(nothing, z, u)), z, 0) < 1e-6);
+}
+
+// Momentum, step, projection and normalisation in one op, and as the ops that they are made of: the noise,
+// the feature that it leads to, the momentum.
+BOOST_AUTO_TEST_CASE(a_fused_step_is_the_step) {
+  for (const char* device : {"reference", "cpu"}) {
+    const BackendScope scope(backend(device));
+    const DType type = *device == 'r' ? DType::f64 : DType::f32;
+    const double bound = *device == 'r' ? 1e-11 : 2e-5;
+    for (FeatureDomain domain : {FeatureDomain::sphere, FeatureDomain::non_negative, FeatureDomain::real})
+      for (const bool map : {false, true})
+        for (Norm norm : all<Norm>())
+          for (Method method : {Method::pgd, Method::mi_fgsm}) {
+            if (map && domain == FeatureDomain::sphere) continue;
+            const Shape shape = map ? Shape{3, 4, 5, 6} : Shape{3, 23};
+            NoiseSpace space{domain, norm, norm == Norm::l2 ? 0.9 : 0.3, {}};
+            if (map) space.scale = affine(abs(randn({1, 4, 1, 1}, 3, type)), 1, 0.1);
+            Tensor z = randn(shape, 4, type);
+            if (domain == FeatureDomain::sphere) z = l2_normalise(z);
+            if (domain == FeatureDomain::non_negative) z = abs(z);
+            const Tensor u = project(space, z, affine(randn(shape, 5, type), 0.4, 0)),
+                         g = randn(shape, 6, type), m = affine(randn(shape, 7, type), 0.01, 0);
+            const auto feature = [&](const Tensor& noise) {
+              const Tensor x = add(z, in_feature_units(space, noise));
+              return domain == FeatureDomain::sphere ? l2_normalise(x) : x;
+            };
+            ProtectSettings settings{.epsilon = 0.3, .steps = 2};
+            settings.method = method;
+            settings.norm = norm;
+            const UpdateRule rule(settings, Shape{23});
+            const std::vector<Tensor> memory =
+                method == Method::pgd ? std::vector<Tensor>{} : std::vector<Tensor>{m};
+            Tape tape;
+            Tensor along;
+            {
+              const TapeScope record(tape);
+              along = sum_all(mul(feature(u), g));
+            }
+            const Tensor grad = backward(tape, along, {u})[0];
+            const UpdateRule::Step parts = rule.step(space, z, u, grad, memory);
+            const UpdateRule::FusedStep fused = rule.fused_step(space, z, u, g, memory);
+            const std::string where = std::string(device) + ", " + name_of(domain) + ", " +
+                                      settings.summary() + (map ? ", map" : ", vector");
+            BOOST_TEST(relative_error(parts.u, u) > 0.01, where);
+            BOOST_TEST(relative_error(fused.u, parts.u) < bound, where);
+            BOOST_TEST(relative_error(fused.x, feature(parts.u)) < bound, where);
+            BOOST_REQUIRE(fused.memory.size() == memory.size());
+            if (!memory.empty()) BOOST_TEST(relative_error(fused.memory[0], parts.memory[0]) < bound, where);
+          }
+  }
+}
+
+// The loss before each step is that which an ascent of fewer steps ends with.
+BOOST_AUTO_TEST_CASE(the_trace_of_losses) {
+  const Scene scene("e", 5);
+  for (Method method : {Method::pgd, Method::mi_fgsm, Method::adam}) {
+    ProtectSettings s{.epsilon = 0.1, .steps = 19, .step_size = 0.01, .seed = 3};
+    s.method = method;
+    const Protected whole = scene.run(s);
+    for (const ProtectReport& r : whole.reports) {
+      BOOST_REQUIRE(r.losses.size() == 20u);
+      BOOST_TEST(double(r.losses.front()) == r.loss_before);
+      BOOST_TEST(double(r.losses.back()) == r.loss_after);
+    }
+    for (const int steps : {1, 7, 18}) {
+      s.steps = steps;
+      const Protected part = scene.run(s);
+      for (size_t i = 0; i < part.reports.size(); ++i)
+        BOOST_TEST(double(whole.reports[i].losses[size_t(steps)]) == part.reports[i].loss_after,
+                   boost::test_tools::tolerance(1e-4));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(fgsm_is_one_step_of_length_epsilon) {

@@ -72,12 +72,13 @@ struct Options {
   ProtectBenchOptions protect;
   std::string filter, write_mobilefacenet, write_facenet;
   int repeat = 15;
+  int64_t device_probe = kDeviceProbeSide;
   bool csv = false, steps = false;
 };
 
 int bench(Options& options) {
-  options.common.on_device = true;
   options.common.activate();
+  set_device_probe_side(options.device_probe);
   if (!options.workloads.facenet.empty()) load_card(options.workloads.facenet);  // judged before the work
   if (!options.write_mobilefacenet.empty()) {
     write_mobilefacenet(options.write_mobilefacenet);
@@ -155,6 +156,11 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.workloads.batch, "of W1, W2, W3 and W5; 0 = as they are defined")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(0), int64_t(65536)));
+  app.add_option(
+         "--device-probe", options.device_probe,
+         "side of the square matrices whose product tells a device's peak; an emulated one takes less")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(16), int64_t(65536)));
   app.add_option("--repeat", options.repeat, "measurements per row")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));

@@ -35,10 +35,11 @@ Pgd::Pgd(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain domain)
   delta_ = affine(z_, 0.01, 0);
 }
 
-Tensor Pgd::forward(const Tensor& z, const Tensor& delta) const {
+Tensor Pgd::feature(const Tensor& z, const Tensor& delta) const {
   const Tensor u = add(z, delta);
-  return net_->forward(domain_ == FeatureDomain::sphere ? l2_normalise(u) : u);
+  return domain_ == FeatureDomain::sphere ? l2_normalise(u) : u;
 }
+Tensor Pgd::forward(const Tensor& z, const Tensor& delta) const { return net_->forward(feature(z, delta)); }
 
 Tensor Pgd::step(const Tensor& z, const Tensor& delta, const Tensor& base, Tape& tape, bool frozen) const {
   const Tensor image = forward(z, delta);
@@ -56,20 +57,32 @@ void Pgd::eager() {
 std::shared_ptr<PlanState> Pgd::plan() const {
   Tape tape(Tape::Keep::everything);
   const Tensor z = Tensor::meta(z_.shape()), delta = Tensor::meta(z_.shape()),
-               base = Tensor::meta(base_.shape());
-  Tensor next;
+               base = Tensor::meta(base_.shape()), x = Tensor::meta(z_.shape());
+  std::vector<Tensor> in{z, delta, base};
+  std::vector<Carry> round;
   {
     const MetaScope meta;
     const TapeScope scope(tape);
-    next = step(z, delta, base, tape, true);
+    if (current_backend().is_host()) {
+      round.push_back({delta, step(z, delta, base, tape, true)});
+    } else {  // as Protector has it there: from one feature to the next in one launch
+      const Tensor image = net_->forward(x);
+      tape = fold_batch_norm(tape, std::span(&image, 1));
+      const Tensor loss = sum_all(power(sub(image, base), 2));
+      const AscentStep next = ascent_step(z, delta, backward(tape, loss, {x}, true)[0], {}, {},
+                                          {.length = kAlpha,
+                                           .radius = kEpsilon,
+                                           .at_feature = true,
+                                           .sphere = domain_ == FeatureDomain::sphere});
+      in.push_back(x);
+      round = {{delta, next.u}, {x, next.x}};
+    }
   }
-  const Tensor in[] = {z, delta, base};
-  const Carry round{delta, next};
-  const auto state =
-      std::make_shared<PlanState>(compile(tape, in, std::span(&next, 1), std::span(&round, 1)));
+  const auto state = std::make_shared<PlanState>(compile(tape, in, std::span(&round[0].output, 1), round));
   state->set(0, z_);
   state->set(1, delta_);
   state->set(2, base_);
+  if (in.size() > 3) state->set(3, feature(z_, delta_));
   return state;
 }
 

@@ -30,6 +30,7 @@ class Pgd {
   Cost cost() const;                              // of an iteration
 
  private:
+  Tensor feature(const Tensor& z, const Tensor& delta) const;
   Tensor forward(const Tensor& z, const Tensor& delta) const;
   Tensor step(const Tensor& z, const Tensor& delta, const Tensor& base, Tape& tape, bool frozen) const;
 

@@ -59,15 +59,18 @@ double device_seconds(const OpDef& op, const Attrs& attrs, const std::vector<Ten
   return measure(repeat, [&] { bound->run(views, std::span(&to, 1), scratch.raw()); }).min;
 }
 
+int64_t probe_side = kDeviceProbeSide;
+
 double device_peak_flops() {
-  constexpr int64_t kSide = 16384;  // so large that rounding an operand to bf16 first is a few percent
-  const Tensor a = Tensor::full({kSide, kSide}, 0.5), b = Tensor::full({kSide, kSide}, 0.25);
-  return 2.0 * kSide * kSide * kSide / device_seconds(op_matmul, MatmulAttrs{}, {a, b, Tensor()}, 3);
+  const int64_t n = probe_side;
+  const Tensor a = Tensor::full({n, n}, 0.5), b = Tensor::full({n, n}, 0.25);
+  return 2.0 * double(n) * double(n) * double(n) /
+         device_seconds(op_matmul, MatmulAttrs{}, {a, b, Tensor()}, 3);
 }
 
 double copy_bandwidth(int repeat) {
   if (!current_backend().is_host()) {
-    const Shape shape{int64_t(1) << 26};
+    const Shape shape{probe_side * probe_side / 4};
     return 8.0 * double(shape[0]) /
            device_seconds(op_slice, SliceAttrs{{}, shape}, {Tensor::full(shape, 1)}, repeat);
   }
@@ -84,6 +87,8 @@ double copy_bandwidth(int repeat) {
 double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
 }  // namespace
+
+void set_device_probe_side(int64_t side) { probe_side = side; }
 
 double peak_flops_now() {
   if (!current_backend().is_host()) {

@@ -1,5 +1,6 @@
 // How advface-bench measures, and what it says of a row: a table, comma-separated values or JSON.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -25,6 +26,10 @@ struct Machine {
 };
 Machine measure_machine(int repeat);
 double peak_flops_now();  // one measurement, some milliseconds
+// Of a device the peak is that of a product of square matrices of this side, so large that rounding an
+// operand to bf16 first is a few percent; a quarter of such a matrix is copied. Before the first measurement.
+constexpr int64_t kDeviceProbeSide = 16384;
+void set_device_probe_side(int64_t side);
 
 // Of one run: operations of convolutions and matrix products, and bytes that have to pass.
 struct Cost {

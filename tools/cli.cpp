@@ -46,8 +46,6 @@ void Common::activate() const {
   // Kept for the whole run of the program.
   if (precision != "f32" && device != "cuda")
     throw CLI::ValidationError("--precision " + precision + " needs --device cuda");
-  check(on_device || device != "cuda",
-        "only advface-protect and advface-bench run on CUDA yet; use --device cpu here");
   static BackendScope scope(backend(precision == "f32" ? device : device + "-" + precision));
   check_writable({json});
 }

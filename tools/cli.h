@@ -14,7 +14,6 @@ namespace advf::tools {
 // Options that every program has.
 struct Common {
   std::string device = "cpu", precision = "f32";
-  bool on_device = false;  // whether the program can work on memory that the CPU does not read
   uint64_t seed = 1;
   int threads = 0;
   std::string json;  // path; empty = none

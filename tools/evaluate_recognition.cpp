@@ -23,7 +23,7 @@ std::string find_file(const std::string& folder, const std::string& name) {
   fail(folder, "/", name, " does not exist, though the pairs name it");
 }
 
-// Features of the files that the pairs name, protected or not, as embeddings.
+// Features of the files that the pairs name, protected or not, as embeddings in host memory.
 struct Embeddings {
   std::unordered_map<std::string, int64_t> row;
   Tensor raw, guarded;  // guarded is undefined without protection,
@@ -33,14 +33,10 @@ struct Embeddings {
 Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, const std::string& cut,
                   Adapter* adapter = nullptr) {
   constexpr int64_t kBatch = 64;
-  std::vector<float> values;
-  for (int64_t begin = 0; begin < features.count(); begin += kBatch) {
-    Tensor rows = features.range(begin, std::min(features.count(), begin + kBatch));
-    if (adapter) rows = adapter->forward(rows);
-    const auto part = recogniser.embed_from(rows, cut).to_vector<float>();
-    values.insert(values.end(), part.begin(), part.end());
-  }
-  return Tensor::from(values, {features.count(), recogniser.card().embedding.dimension});
+  return collect_rows(features.count(), kBatch, [&](int64_t begin, int64_t end) {
+    const Tensor rows = features.batch(begin, end);
+    return recogniser.embed_from(adapter ? adapter->forward(rows) : rows, cut);
+  });
 }
 
 // Protected features from a file, in the order of our rows.

@@ -1,6 +1,5 @@
 // advface-evaluate reconstruction: every attacker on raw features, on features protected at each epsilon, and
 // on noise of equal norm; each reconstruction scored as it is and moment-matched; beside them the mean face.
-#include <cstring>
 #include <iostream>
 #include <map>
 #include <numeric>
@@ -37,7 +36,7 @@ struct TestSet {
   std::vector<int64_t> rows, others;    // others: the rows that are not under test
   std::vector<int64_t> person;          // of every row of the feature set
   std::vector<std::string> identities;  // of those under test, as the labels call them
-  Tensor faces;                         // (n,3,S,S)
+  Tensor faces;                         // (n,3,S,S), in host memory
 };
 struct Row {
   std::string attacker, features;
@@ -166,14 +165,9 @@ FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guard
 }
 
 Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
-  const int64_t size = attacker.info().spec.image_size;
-  Tensor out = Tensor::empty({features.count(), 3, size, size});
-  for (int64_t begin = 0; begin < features.count(); begin += kBlock) {
-    const int64_t end = std::min(features.count(), begin + kBlock);
-    const Tensor images = attacker.reconstruct(features.range(begin, end));
-    std::memcpy(out.slice_batch(begin, end).raw(), images.raw(), images.bytes());
-  }
-  return out;
+  return collect_rows(features.count(), kBlock, [&](int64_t begin, int64_t end) {
+    return attacker.reconstruct(features.batch(begin, end));
+  });
 }
 
 std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& faces, const FeatureRows& raw,
@@ -398,7 +392,8 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()),
                         first.info().spec.image_size);
   check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
-  test.faces = cache.batch(0, cache.count());
+  test.faces = collect_rows(cache.count(), kBlock,
+                            [&](int64_t begin, int64_t end) { return cache.batch(begin, end); });
 
   std::optional<Recogniser> second;
   std::vector<Judge> judges{make_judge(o, "deployed", recogniser, faces, set, test)};

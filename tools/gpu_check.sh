@@ -7,14 +7,15 @@ usage() {
 Usage: tools/gpu_check.sh STAGE OUT_DIR
 
 On a machine with a GPU and CUDA; no package registry is asked. Each stage ends within eight minutes, writes
-OUT_DIR/STAGE.log and what else it says below, and prints what it skipped.
+OUT_DIR/STAGE.log and what else it says below, and prints what it skipped. Exit code 77: there is no device, nothing ran.
   bundle    on the machine that builds: the preset `cuda` and what its programs need, into OUT_DIR. Brought along, it
             serves the other stages through ADVF_BUNDLE=OUT_DIR
   tests     the suites of the CUDA backend, on the device
   sanitize  the same suites under compute-sanitizer: memcheck, then racecheck
   bench     W1, W2, W5 and W3 (random weights) at batch 256, f32 and bf16: bench-*.json
   peers     the same in PyTorch, eager and compiled with CUDA graphs, channels last, f32 and bf16: peers.json
-Without ADVF_BUNDLE the programs are those of build/cuda, built there if they are missing.
+Without ADVF_BUNDLE the programs are those of build/cuda, built there if they are missing. ADVF_BENCH_ARGUMENTS and
+ADVF_BENCH_WORKLOADS take the place of "--batch 256 --repeat 7" and "W1 W2 W5 W3" in the stage bench.
 TEXT
 }
 [[ ${1:-} != -h && ${1:-} != --help ]] || { usage; exit 0; }
@@ -28,21 +29,22 @@ case $stage in bundle | tests | sanitize | bench | peers) ;; *) usage_error "no 
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 bundle=${ADVF_BUNDLE:-$root/build/cuda}
-suites=(test_cuda_ops test_cuda)
-programs=(advface-bench)
+suites=(test_cuda_ops test_cuda test_cuda_programs)
+programs=(advface-bench advface-faces advface-extract advface-train advface-protect advface-evaluate)
 seconds=450  # of one stage
+export ADVF_PROGRAMS=$bundle/bin  # for test_cuda_programs
 
 skip() { printf 'SKIPPED: %s\n' "$*"; }
 
 build_here() {
   command -v cmake >/dev/null && command -v ninja >/dev/null ||
     die "there are no programs in $bundle and no cmake and ninja to build them; bring a bundle along (--help)"
-  build_preset cuda "${suites[@]}" "${programs[@]}"
+  build_preset cuda "${suites[@]}" programs
 }
 
 make_bundle() {
   ensure_build_packages release
-  build_preset cuda "${suites[@]}" "${programs[@]}"
+  build_preset cuda "${suites[@]}" programs
   mkdir -p "$out/bin" "$out/lib"
   cp "${suites[@]/#/$root/build/cuda/bin/}" "${programs[@]/#/$root/build/cuda/bin/}" "$out/bin"
   ldd "$out/bin/test_cuda" | awk '/libboost/ { print $3 }' | xargs -r cp -Lt "$out/lib"
@@ -60,10 +62,12 @@ print(":".join(d for p in sys.path if p.endswith("-packages") for d in glob.glob
 run_tests() {
   local suite rc=0 filter=()
   for suite in "${suites[@]}"; do
+    # A sanitizer looks at the process that it starts, not at the programs that this suite runs.
+    [[ $suite != test_cuda_programs || $# == 0 ]] || continue
     filter=()
     [[ $suite != test_cuda_ops ]] ||
       filter=(--run_test=parity_of_every_backend,linear_ops_are_exact_on_integers)
-    say "$* $suite"
+    say "${*:+$* }$suite"
     "$@" "$bundle/bin/$suite" --log_level=test_suite "${filter[@]}" || rc=1
   done
   return $rc
@@ -86,11 +90,12 @@ sanitize() {
 bench() {
   local precision workload rc=0
   for precision in f32 bf16; do
-    for workload in W1 W2 W5 W3; do
+    for workload in ${ADVF_BENCH_WORKLOADS:-W1 W2 W5 W3}; do
       # Training is in f32 alone.
       [[ $workload != W1 || $precision == f32 ]] || continue
-      "$bundle/bin/advface-bench" --device cuda --precision "$precision" --filter "$workload " --batch 256 --repeat 7 \
-        --random-facenet --json "$out/bench-$workload-$precision.json" || rc=1
+      # shellcheck disable=SC2086  # several words
+      "$bundle/bin/advface-bench" --device cuda --precision "$precision" --filter "$workload " --random-facenet \
+        ${ADVF_BENCH_ARGUMENTS:---batch 256 --repeat 7} --json "$out/bench-$workload-$precision.json" || rc=1
     done
   done
   return $rc
@@ -112,8 +117,19 @@ if [[ $stage == bundle ]]; then
   exit 0
 fi
 command -v nvidia-smi >/dev/null && nvidia-smi -L || skip "nvidia-smi is not on this machine"
-[[ -x $bundle/bin/test_cuda_ops && -x $bundle/bin/test_cuda && -x $bundle/bin/advface-bench ]] || build_here
+for file in "${suites[@]}" "${programs[@]}"; do
+  [[ -x $bundle/bin/$file ]] || { build_here; break; }
+done
 find_libraries
+# Without a device nothing of a stage means anything: said once, by the program itself.
+if ! why=$("$bundle/bin/advface-bench" --device cuda --device-probe 16 --repeat 1 --filter "no row" 2>&1); then
+  if [[ $why == *"use --device cpu"* ]]; then
+    skip "stage $stage: ${why##*$'\n'}" | tee "$out/$stage.log"
+    exit 77
+  fi
+  printf 'gpu_check.sh: advface-bench fails: %s\n' "$why" | tee "$out/$stage.log"
+  exit 1
+fi
 export -f run_tests sanitize bench peers skip say
 export bundle out root
 # An array does not travel through the environment.
@@ -122,10 +138,5 @@ case $stage in tests) body=run_tests ;; *) body=$stage ;; esac
 rc=0
 timeout --kill-after=20 "$seconds" bash -c "source '$out/.suites'; $body" 2>&1 | tee "$out/$stage.log" || rc=$?
 rm -f "$out/.suites"
-# On a GPU machine a suite that skips has found no device: that is no pass.
-if [[ $stage == tests || $stage == sanitize ]] && grep -q 'SKIPPED: .*use --device cpu' "$out/$stage.log"; then
-  echo "gpu_check.sh: there is no device to test on"
-  rc=1
-fi
 [[ $rc != 124 ]] || echo "gpu_check.sh: stage $stage took more than $seconds s and was ended"
 exit "$rc"

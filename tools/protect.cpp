@@ -30,7 +30,8 @@ struct Options {
 
 nlohmann::json to_json(const ProtectReport& r, bool bounded) {
   nlohmann::json json = {{"record", r.record}, {"noise_l2", r.noise_l2},       {"noise_linf", r.noise_linf},
-                         {"cosine", r.cosine}, {"loss_before", r.loss_before}, {"loss_after", r.loss_after}};
+                         {"cosine", r.cosine}, {"loss_before", r.loss_before}, {"loss_after", r.loss_after},
+                         {"losses", r.losses}};
   if (bounded) {
     json["noise_kept"] = r.kept;
     json["recognition_cosine"] = r.recognition;
@@ -158,6 +159,7 @@ class Output {
 // Sums over records, and what the program says about them.
 struct Totals {
   ProtectReport sum;
+  std::vector<double> losses;
   int64_t records = 0, bounded = 0;  // bounded: records whose noise the bound on recognition made smaller
   double least = 1;                  // recognition cosine
 
@@ -168,14 +170,20 @@ struct Totals {
     sum.loss_before += r.loss_before;
     sum.loss_after += r.loss_after;
     sum.recognition += r.recognition;
+    losses.resize(r.losses.size());
+    for (size_t s = 0; s < losses.size(); ++s) losses[s] += double(r.losses[s]);
     if (has_bound) least = std::min(least, r.recognition);
     if (r.kept < 1) ++bounded;
   }
   double mean(double total) const { return total / double(std::max<int64_t>(records, 1)); }
+  std::vector<double> mean_losses() const {
+    std::vector<double> list;
+    for (const double total : losses) list.push_back(mean(total));
+    return list;
+  }
 };
 
 int protect_file(Options& o) {
-  o.common.on_device = true;
   o.common.activate();
   o.protect.settings.seed = o.common.seed;
   check_options(o);
@@ -195,7 +203,7 @@ int protect_file(Options& o) {
   Output output(o, features.row(), protection);
   const int64_t first = output.first();
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
-  protection.recalibrate(rows, [&](int64_t begin, int64_t end) { return features.range(begin, end); });
+  protection.recalibrate(rows, [&](int64_t begin, int64_t end) { return features.batch(begin, end); });
   Protector protector(protection.models(), settings, interrupted);
   Totals totals;
   Progress progress("protect", rows, "features");
@@ -234,6 +242,7 @@ int protect_file(Options& o) {
                  {"mean_cosine", totals.mean(totals.sum.cosine)},
                  {"mean_loss_before", totals.mean(totals.sum.loss_before)},
                  {"mean_loss_after", totals.mean(totals.sum.loss_after)},
+                 {"mean_losses", totals.mean_losses()},
                  {"seconds", progress.seconds()},
                  {"features_per_second", double(rows) / std::max(progress.seconds(), 1e-9)},
                  {"peak_memory_bytes", peak_memory_bytes()}});

@@ -126,7 +126,7 @@ FeatureRows protected_rows(Protection& protection, const FeatureRows& features,
     rows.resize(size_t(n));
     std::iota(rows.begin(), rows.end(), int64_t(0));
   }
-  protection.recalibrate(n, [&](int64_t begin, int64_t end) { return features.range(begin, end); });
+  protection.recalibrate(n, [&](int64_t begin, int64_t end) { return features.batch(begin, end); });
   Protector protector(protection.models(), protection.settings(), interrupted);
   FeatureSpool spool(features.row(), memory_bytes);
   Progress progress("protect", n, "features");

@@ -26,8 +26,8 @@ esac
 
 targets=()
 case $preset in
-  cuda) targets=(test_cuda_ops test_cuda) ;;
-  emulated) targets=(test_cuda_ops test_cuda test_cuda_emulator) ;;
+  cuda) targets=(test_cuda_ops test_cuda test_cuda_programs) ;;
+  emulated) targets=(test_cuda_ops test_cuda test_cuda_emulator test_cuda_programs) ;;
 esac
 ensure_build_packages "$preset"
 build_preset "$preset" "${targets[@]}"

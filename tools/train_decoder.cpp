@@ -57,7 +57,7 @@ void write_samples(const std::string& path, Decoder& decoder, const DecoderData&
                    const EpochResult& epoch) {
   std::vector<int64_t> rows = data.validation;
   rows.resize(std::min<size_t>(rows.size(), size_t(kSampleColumns)));
-  const Tensor faces = data.face(rows), images = decoder.reconstruct(data.features.at(rows));
+  const Tensor faces = data.face(rows), images = decoder.reconstruct(data.features.batch(rows));
   std::vector<std::vector<Tensor>> grid(2);
   const int64_t size = decoder.info().spec.image_size;
   for (int64_t i = 0; i < int64_t(rows.size()); ++i) {

@@ -89,7 +89,7 @@ int train_generator(FeatureNetOptions& o) {
   }
   print_split(source);
   protection.recalibrate(data.features.count(),
-                         [&](int64_t first, int64_t last) { return data.features.range(first, last); });
+                         [&](int64_t first, int64_t last) { return data.features.batch(first, last); });
   Generator generator(info, o.common.seed);
   GeneratorTrainer trainer(generator, protection.models(), data, o.settings);
   run_and_save(o, trainer, "gain", [&] { generator.save(o.out); });

@@ -19,7 +19,7 @@ int recalibrate_decoder(RecalibrateOptions& o) {
   recalibrate(*decoder, features.count(), [&](int64_t begin, int64_t end) {
     if (interrupted()) throw Interrupted();
     progress.advance(end - begin);
-    return features.range(begin, end);
+    return features.batch(begin, end);
   });
   progress.finish();
   decoder->save(o.out);

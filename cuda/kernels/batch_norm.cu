@@ -16,6 +16,21 @@ struct ChannelAt {
   }
 };
 
+// The channels of an op's first input, and how they are summed up.
+struct Channels {
+  ChannelOf channel;
+  ChannelAt at;
+  double count;  // values of a channel
+  float eps;
+  SumPlan plan;
+  explicit Channels(const BindArgs& args)
+      : channel(channel_of(args.call.op->name, args.in(0).shape)),
+        at{channel.inner, channel.channels},
+        count(double(args.in(0).shape[0]) * double(channel.inner)),
+        eps(float(args.attr<ScalarAttrs>().a)),
+        plan(plan_sums(channel.channels, int64_t(count))) {}
+};
+
 struct MeanValue {
   const float* x;
   ChannelAt at;
@@ -77,40 +92,31 @@ struct GradMap {  // x, g -> dx
 }  // namespace
 
 std::unique_ptr<BoundOp> bind_batch_norm_train(const BindArgs& args) {
-  const Shape& x = args.in(0).shape;
-  const ChannelOf channel = channel_of("batch_norm_train", x);
-  const ChannelAt at{channel.inner, channel.channels};
-  const double count = double(x[0]) * double(channel.inner);
-  const float eps = float(args.attr<ScalarAttrs>().a);
-  const SumPlan plan = plan_sums(channel.channels, int64_t(count));
+  const Channels c(args);
   return bound(
       [=](const Run& r) {
         float *mean = r.to_f32(1), *var = r.to_f32(2);
-        launch_sums<1>(plan, MeanValue{r.f32(0), at}, StoreMean{mean, count}, r.scratch, r.stream);
-        launch_sums<1>(plan, VarianceValue{r.f32(0), mean, at}, StoreMean{var, count}, r.scratch, r.stream);
+        launch_sums<1>(c.plan, MeanValue{r.f32(0), c.at}, StoreMean{mean, c.count}, r.scratch, r.stream);
+        launch_sums<1>(c.plan, VarianceValue{r.f32(0), mean, c.at}, StoreMean{var, c.count}, r.scratch,
+                       r.stream);
         launch_map(MapArgs<float, 1, 1>{{r.f32(0)}, {r.to_f32(0)}, r.out[0].numel(), false},
-                   NormaliseMap{r.f32(1), r.f32(2), mean, var, eps, channel}, r.stream);
+                   NormaliseMap{r.f32(1), r.f32(2), mean, var, c.eps, c.channel}, r.stream);
       },
-      plan.scratch_bytes(1));
+      c.plan.scratch_bytes(1));
 }
 
 std::unique_ptr<BoundOp> bind_batch_norm_train_grad(const BindArgs& args) {  // x, gamma, mean, var, g
-  const Shape& x = args.in(0).shape;
-  const ChannelOf channel = channel_of("batch_norm_train_grad", x);
-  const ChannelAt at{channel.inner, channel.channels};
-  const double count = double(x[0]) * double(channel.inner);
-  const float eps = float(args.attr<ScalarAttrs>().a);
-  const SumPlan plan = plan_sums(channel.channels, int64_t(count));
+  const Channels c(args);
   return bound(
       [=](const Run& r) {
         float *dgamma = r.to_f32(1), *dbeta = r.to_f32(2);
-        launch_sums<2>(plan, GradValue{r.f32(0), r.f32(4), r.f32(2), r.f32(3), eps, at},
+        launch_sums<2>(c.plan, GradValue{r.f32(0), r.f32(4), r.f32(2), r.f32(3), c.eps, c.at},
                        StoreGrad{dgamma, dbeta}, r.scratch, r.stream);
         launch_map(MapArgs<float, 2, 1>{{r.f32(0), r.f32(4)}, {r.to_f32(0)}, r.out[0].numel(), false},
-                   GradMap{r.f32(1), r.f32(2), r.f32(3), dgamma, dbeta, eps, float(count), channel},
+                   GradMap{r.f32(1), r.f32(2), r.f32(3), dgamma, dbeta, c.eps, float(c.count), c.channel},
                    r.stream);
       },
-      plan.scratch_bytes(2));
+      c.plan.scratch_bytes(2));
 }
 
 std::unique_ptr<BoundOp> bind_batch_norm_eval(const BindArgs& args) {  // x, gamma, beta, mean, var

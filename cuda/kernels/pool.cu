@@ -104,7 +104,7 @@ __global__ void max_pool2d_grad_kernel(const float* g, const int32_t* places, fl
             iy >= b.begin(0, oy) && iy < b.end(0, oy) && ix >= b.begin(1, ox) && ix < b.end(1, ox);
         if (!inside) to[pp[o]] += gp[o];
       }
-    __syncthreads();
+    // `strays` is thread 0's alone until the next plane's first barrier, where all wait for it.
   }
 }
 

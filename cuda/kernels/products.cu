@@ -3,6 +3,7 @@
 // kernels/depthwise.cu.
 #include "cuda/conv.h"
 #include "cuda/gemm.h"
+#include "cuda/kernels/conv_geometry.h"
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/epilogue.h"
 #include "cuda/kernels/shape_ops.h"
@@ -27,28 +28,9 @@ struct Border {
   size_t bytes() const { return needed ? (size_t(padded.numel()) * sizeof(float) + 255) / 256 * 256 : 0; }
 };
 
-int to_int(const char* op, int64_t v) {
-  check(v <= INT32_MAX, op, ": a size of ", v, " is too large for cuda");
-  return int(v);
-}
-
 ConvProblem problem_of(const char* op, const Border& border, const Shape& w, const Shape& y,
                        const ConvAttrs& a) {
-  const Shape& x = border.padded;
-  for (const Shape* s : {&x, &w, &y}) to_int(op, s->numel());
-  ConvProblem p{int(x[0]),
-                int(x[1]),
-                int(x[2]),
-                int(x[3]),
-                int(y[1]),
-                int(y[2]),
-                int(y[3]),
-                int(w[2]),
-                int(w[3]),
-                {a.stride[0], a.stride[1]},
-                {a.pad[0], a.pad[1]},
-                {a.dilation[0], a.dilation[1]},
-                a.groups};
+  ConvProblem p = conv_problem(op, border.padded, w, y, a);
   if (border.needed) p.pad[0] = p.pad[1] = 0;
   return p;
 }

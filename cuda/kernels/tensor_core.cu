@@ -1,8 +1,8 @@
 #include "cuda/kernels/tensor_core.h"
 
 #include "cuda/context.h"
-#include "cuda/conv.h"
 #include "cuda/gemm.h"
+#include "cuda/kernels/conv_geometry.h"
 #include "cuda/kernels/epilogue.h"
 #include "cuda/layouts.h"
 
@@ -104,20 +104,10 @@ std::unique_ptr<BoundOp> bind_bf16_convolution(const BindArgs& args, bool transp
   if (!runs_in_bf16(args.call, args.constant(1) != nullptr)) return nullptr;
   const Shape &in = args.in(0).shape, &w = args.in(1).shape, &out = args.out().shape;
   const Shape &x = transposed ? out : in, &y = transposed ? in : out;
-  const ConvProblem problem{int(x[0]),
-                            padded(x[1]),
-                            int(x[2]),
-                            int(x[3]),
-                            padded(y[1]),
-                            int(y[2]),
-                            int(y[3]),
-                            int(w[2]),
-                            int(w[3]),
-                            {a.stride[0], a.stride[1]},
-                            {a.pad[0], a.pad[1]},
-                            {a.dilation[0], a.dilation[1]},
-                            1,
-                            Element::bf16};
+  ConvProblem problem = conv_problem(args.call.op->name, x, w, y, a);
+  problem.c = padded(x[1]);
+  problem.o = padded(y[1]);
+  problem.element = Element::bf16;
   std::shared_ptr<const Convolution> conv =
       make_convolution(problem, transposed ? ConvPass::input_gradient : ConvPass::forward);
   EpilogueCall finish(args, a.epilogue);

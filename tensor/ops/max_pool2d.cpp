@@ -96,7 +96,10 @@ const OpDef op_max_pool2d_grad = {
     .reference = {max_pool_grad_ref<float>, max_pool_grad_ref<double>},
     .no_vjp = "a gradient; second derivatives are not used",
     .samples = {{{{{2, 3, 4, 4}}, {{2, 3, 4, 4}, Domain::index, 81}},
-                 PoolAttrs{.kernel = {3, 3}, .stride = {2, 2}, .size = {9, 9}}}},
+                 PoolAttrs{.kernel = {3, 3}, .stride = {2, 2}, .size = {9, 9}}},
+                // Many planes, and a place that lies outside of its window is rare.
+                {{{{2, 20, 2, 1}}, {{2, 20, 2, 1}, Domain::index, 81}},
+                 PoolAttrs{.kernel = {8, 9}, .size = {9, 9}}}},
 };
 
 Tensor max_pool2d(const Tensor& x, const PoolAttrs& attrs) { return apply(op_max_pool2d, attrs, {x})[0]; }

@@ -1,12 +1,15 @@
-// Optimiser and PGD steps: never recorded, usually run in place (outputs may be the inputs). What changes
-// from step to step stands in the small vector `hyper`, so that a schedule does not bind anew.
+// Optimiser and PGD steps, usually run in place (outputs may be the inputs). What changes from step to step
+// stands in the small vector `hyper`, so that a schedule does not bind anew.
 //   sgd_step   (param, grad, momentum, hyper[lr, momentum, weight_decay, nesterov])  -> (param, momentum)
 //   adam_step  (param, grad, m, v, hyper[lr, beta1, beta2, eps, coupled_decay, decoupled_decay, 1-beta1^t,
 //   1-beta2^t])
 //              -> (param, m, v); arXiv 1412.6980; decoupled_decay is AdamW's (arXiv 1711.05101)
 //   pgd_step   (delta, grad) -> delta; alpha a, epsilon b: sign step and projection on the L-inf ball
+//   trace_step (trace (N,T), position (N), value (N)) -> (trace, position): trace[i, position[i]] is value[i]
+//              where there is such a place, and position one more
 // PyTorch's conventions: SGD's first momentum is the gradient itself when momentum starts at zero and
 // dampening is 0.
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/ops/op_util.h"
@@ -60,6 +63,27 @@ void pgd_ref(const KernelArgs& k) {
   map2<T>(k, scalar::PgdStep{a.a, a.b});
 }
 
+void infer_trace(OpCall& call) {
+  check_inputs(call, 3);
+  const Shape& s = call.in[0].shape;
+  check(s.rank() == 2 && call.in[1].shape == Shape{s[0]} && call.in[2].shape == Shape{s[0]}, call.op->name,
+        ": shapes ", s, ", ", call.in[1].shape, ", ", call.in[2].shape, "; (N,T), (N), (N) are needed");
+  call.out = {call.in[0], call.in[1]};
+}
+
+template <class T>
+void trace_ref(const KernelArgs& k) {
+  const T *trace = k.in[0].as<const T>(), *position = k.in[1].as<const T>(), *value = k.in[2].as<const T>();
+  T *to = k.out[0].as<T>(), *next = k.out[1].as<T>();
+  const int64_t n = k.in[0].shape[0], t = k.in[0].shape[1];
+  if (to != trace) std::copy(trace, trace + n * t, to);
+  for (int64_t i = 0; i < n; ++i) {
+    const auto at = int64_t(std::floor(position[i]));
+    if (at >= 0 && at < t) to[i * t + at] = value[i];
+    next[i] = position[i] + 1;
+  }
+}
+
 constexpr const char* kStep = "a step, never part of a differentiated function";
 
 }  // namespace
@@ -88,6 +112,15 @@ const OpDef op_pgd_step = {.name = "pgd_step",
                                        {{{{33, 512}}, {{33, 512}}}, ScalarAttrs{0.01, 0.04}}},
                            .in_place = 0b11};
 
+const OpDef op_trace_step = {.name = "trace_step",
+                             .infer = infer_trace,
+                             .reference = {trace_ref<float>, trace_ref<double>},
+                             .no_vjp = kStep,
+                             .samples = {{{{{3, 2}}, {{3}, Domain::positive}, {{3}}}},
+                                         {{{{300, 3}}, {{300}, Domain::normal}, {{300}}}}},
+                             .in_place = 0b1,
+                             .in_place_others = {0b10}};
+
 void sgd_step_(Tensor& param, const Tensor& grad, Tensor& momentum, const Tensor& hyper) {
   apply_into(op_sgd_step, {}, {param, grad, momentum, hyper}, {param, momentum});
 }
@@ -96,6 +129,11 @@ void adam_step_(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, const T
 }
 Tensor pgd_step(const Tensor& delta, const Tensor& grad, double alpha, double epsilon) {
   return apply1(op_pgd_step, ScalarAttrs{alpha, epsilon}, {delta, grad});
+}
+
+TraceStep trace_step(const Tensor& trace, const Tensor& position, const Tensor& value) {
+  const std::vector<Tensor> out = apply(op_trace_step, {}, {trace, position, value});
+  return {out[0], out[1]};
 }
 
 }  // namespace advf
