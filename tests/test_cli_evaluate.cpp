@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(attackers_say_what_they_were_trained_on) {
   const json raw = read_json(world().at("raw.json")), adaptive = read_json(world().at("adaptive.json"));
   BOOST_TEST((raw["decoder"] == "resup" && adaptive["decoder"] == "resup"));
   BOOST_TEST(raw["trained_on"] == "raw");
-  BOOST_TEST(adaptive["trained_on"] == "protected, epsilon 0.02");
+  BOOST_TEST(adaptive["trained_on"] == "protected, epsilon 0.02, steps 2");
   BOOST_TEST(raw["train_images"] == adaptive["train_images"]);
   BOOST_TEST(raw["parameters"] == adaptive["parameters"]);
   BOOST_TEST((read_bytes(world().at("raw.safetensors")) != read_bytes(world().at("adaptive.safetensors"))));
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(reconstruction_and_training_on_a_file_of_protected_features
     const std::string features = row["features"];
     row.erase("features");
     // Nobody knows what a file was protected with.
-    if (features.ends_with("epsilon 0.05")) BOOST_TEST(row["epsilon"] == 0.05);
+    if (features.ends_with("epsilon 0.05, steps 2")) BOOST_TEST(row["epsilon"] == 0.05);
     if (features.ends_with("file")) BOOST_TEST(row["epsilon"].is_null());
     row.erase("epsilon");
     if (features.find(", ") != std::string::npos)
@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(reconstruction_and_training_on_a_file_of_protected_features
   BOOST_TEST(rows.size() == 8u);
   for (const char* kind : {"protected, ", "noise, "})
     for (const char* matched : {"", "/matched"})
-      BOOST_TEST(rows[kind + std::string("epsilon 0.05") + matched] ==
+      BOOST_TEST(rows[kind + std::string("epsilon 0.05, steps 2") + matched] ==
                  rows[kind + std::string("file") + matched]);
   // The adaptive attacker of the same features, from images and from the file.
   const Args train = Args{"attacker"} + world().images() + world().recogniser() + ToyWorld::tiny_training();
@@ -326,7 +326,7 @@ BOOST_AUTO_TEST_CASE(offline_accuracy_stands_beside_online_accuracy) {
                         "--json", dir / "a.json"} +
                        world().images() + world().recogniser() + protection);
   const json a = read_json(dir / "a.json");
-  BOOST_TEST(a["trained_on"] == "protected, epsilon 0.3");
+  BOOST_TEST(a["trained_on"] == "protected, epsilon 0.3, steps 2");
   BOOST_TEST(a["history"][9]["validation_cosine"].get<double>() >
              a["validation_cosine_unaided"].get<double>() + 0.01);
 
@@ -419,8 +419,8 @@ BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
     wanted.insert(std::string("raw/raw") + matched);
     for (const char* kind :
          {"protected, epsilon 0.02", "protected, epsilon 0.04", "noise, epsilon 0.02", "noise, epsilon 0.04"})
-      wanted.insert(std::string("raw/") + kind + matched);
-    wanted.insert(std::string("adaptive/protected, epsilon 0.02") + matched);
+      wanted.insert(std::string("raw/") + kind + ", steps 2" + matched);
+    wanted.insert(std::string("adaptive/protected, epsilon 0.02, steps 2") + matched);
   }
   BOOST_TEST(rows == wanted);
   // The scores of single images have the means that the rows state.

@@ -144,8 +144,9 @@ BOOST_AUTO_TEST_CASE(attack_and_evaluation_at_a_map) {
   std::set<std::string> seen;
   for (const json& row : r["rows"])
     seen.insert(row["attacker"].get<std::string>() + "/" + row["features"].get<std::string>());
-  for (const char* row : {"adaptive/protected, epsilon 0.3, norm l2", "transfer/raw",
-                          "transfer/protected, epsilon 0.3, norm l2", "transfer/noise, epsilon 0.3, norm l2"})
+  for (const char* row :
+       {"adaptive/protected, epsilon 0.3, norm l2, steps 2", "transfer/raw",
+        "transfer/protected, epsilon 0.3, norm l2, steps 2", "transfer/noise, epsilon 0.3, norm l2, steps 2"})
     BOOST_TEST(seen.contains(row), row);
   BOOST_TEST(r["cut"] == world().cut);
   const Args faces = Args{"recognition",
