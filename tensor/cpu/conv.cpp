@@ -15,10 +15,7 @@
 namespace advf::cpu {
 namespace {
 
-struct Phase {
-  PixelSource source;
-  PixelTarget target;
-  std::vector<int> kernel_tap;  // of each tap of the source, its index ky * kw + kx in the weight
+struct Phase : ConvPhase {
   Gemm gemm;
   int64_t packed = 0;      // where this phase's weights start in the packed weights of a group
   int64_t first_tile = 0;  // over all groups; of the pair, where `paired`
@@ -158,10 +155,6 @@ class ConvOp : public PackedConv {
   int64_t max_width_ = 0, max_taps_ = 0;
 };
 
-}  // namespace
-
-namespace {
-
 // Packing costs as much as the products of a few output channels; panels of one image may not come out even.
 bool lies_in_place(const BindArgs& args, const ConvWeights& weights, const ConvPhase& p) {
   constexpr double kPacking = 6;
@@ -193,8 +186,7 @@ std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weig
     if (in_place) gemm.set_panel_stride(p.source.plane());
     p.source.finish();
     p.target.finish();
-    phases.push_back(
-        {std::move(p.source), p.target, std::move(p.kernel_tap), std::move(gemm), 0, 0, paired, in_place});
+    phases.push_back({std::move(p), std::move(gemm), 0, 0, paired, in_place});
   }
   return std::make_unique<ConvOp>(args, weights, a.groups, std::move(phases));
 }

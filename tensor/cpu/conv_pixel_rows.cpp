@@ -1,5 +1,5 @@
 // conv2d and its adjoint with rows = output pixels and columns = output channels: conv.cpp turned round. A
-// small plane (8x8, 3x3, one image) fills vectors of channels, not of pixels, and its pixels are gathered
+// small plane (3x3, one image) fills vectors of channels, not of pixels, and its pixels are gathered
 // once instead of once per tile of channels; weights, the larger operand then, are packed as panels and read
 // once each. Products and sums are those of conv.cpp in the same order.
 #include "tensor/cpu/conv_pixel_rows.h"
@@ -13,10 +13,7 @@
 namespace advf::cpu {
 namespace {
 
-struct Phase {
-  PixelSource source;
-  PixelTarget target;
-  std::vector<int> kernel_tap;  // of each tap of the source, its index ky * kw + kx in the weight
+struct Phase : ConvPhase {
   Gemm gemm;
   int64_t weights = 0, pixels = 0;          // where the phase's packed operands start, floats
   int64_t first_block = 0, first_tile = 0;  // of pixels to pack; to multiply
@@ -29,12 +26,10 @@ class PixelRowsConv : public PackedConv {
         weights_(weights),
         epilogue_(args.call),
         plane_out_(args.call.out[0].shape.numel(2, 4)) {
-    int64_t weight_floats = 0, pixel_floats = 0, gemm_floats = 0;
+    int64_t weight_floats = 0, pixel_floats = 0;
     for (const ConvPhase& part : parts) {
       Phase p{
-          part.source,
-          part.target,
-          part.kernel_tap,
+          part,
           Gemm(kernels_, part.pixels, weights.out, weights.in * part.source.taps(), int64_t(parts.size())),
           weight_floats,
           pixel_floats,
@@ -46,13 +41,12 @@ class PixelRowsConv : public PackedConv {
       pixel_floats += p.gemm.packed_a();
       blocks_ += p.gemm.a_blocks();
       tiles_ += p.gemm.tiles();
-      gemm_floats = std::max(gemm_floats, p.gemm.lane_floats());
+      gemm_floats_ = std::max(gemm_floats_, p.gemm.lane_floats());
       max_taps_ = std::max<int64_t>(max_taps_, p.source.taps());
       max_depth_ = std::max(max_depth_, p.gemm.largest_depth());
       max_width_ = std::max(max_width_, p.gemm.width());
       phases_.push_back(std::move(p));
     }
-    lane_floats_ = gemm_floats;
     Arena lane(nullptr);
     take_lane(lane);
     finish(args, weight_floats, lane.used(), pixel_floats);
@@ -67,7 +61,7 @@ class PixelRowsConv : public PackedConv {
     StoreRun* runs;
   };
   Lane take_lane(Arena& arena) const {
-    return {arena.take<float>(std::max(lane_floats_, max_depth_ * kernels_.lanes)),
+    return {arena.take<float>(std::max(gemm_floats_, max_depth_ * kernels_.lanes)),
             arena.take<float>(max_width_ * kernels_.lanes),
             arena.take<PixelChunk>(max_taps_ * kernels_.lanes), arena.take<StoreRun>(kernels_.lanes)};
   }
@@ -142,7 +136,7 @@ class PixelRowsConv : public PackedConv {
   StoreEpilogue epilogue_;
   int64_t plane_out_;
   std::vector<Phase> phases_;
-  int64_t blocks_ = 0, tiles_ = 0, lane_floats_ = 0, max_taps_ = 0, max_depth_ = 0, max_width_ = 0;
+  int64_t blocks_ = 0, tiles_ = 0, gemm_floats_ = 0, max_taps_ = 0, max_depth_ = 0, max_width_ = 0;
 };
 
 }  // namespace
