@@ -42,9 +42,16 @@ void Adapter::check_never_saw(const std::vector<std::string>& identities) const 
   advf::check_never_saw(info_, source_, identities);
 }
 
-void Adapter::check_trained_on(const std::string& protection) const {
+void Adapter::check_trained_on(const std::string& protection, const Metadata& protected_by) const {
   check(protection == info_.trained_on, "the adapter ", source_, " was trained on features \"",
         info_.trained_on, "\", but these are \"", protection, "\"");
+  for (const auto& [kind, fingerprint] : protected_by) {
+    const auto found = info_.protected_by.find(kind);
+    const std::string known = found == info_.protected_by.end() ? "(unknown)" : found->second;
+    check(known == fingerprint, "the adapter ", source_, " was trained on features protected by the ", kind,
+          " ", known, ", but these are by ", fingerprint, "; take that ", kind,
+          ", or train the adapter again");
+  }
 }
 
 }  // namespace advf

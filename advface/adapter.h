@@ -31,8 +31,9 @@ class Adapter : public Module {
   void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
                   const std::string& what) const;
   void check_never_saw(const std::vector<std::string>& identities) const;
-  // Throws an Error naming both sides unless it was trained on features protected like that.
-  void check_trained_on(const std::string& protection) const;
+  // Throws an Error naming both sides unless it was trained on features protected like that, by networks with
+  // these fingerprints.
+  void check_trained_on(const std::string& protection, const Metadata& protected_by) const;
 
  private:
   AdapterInfo info_;

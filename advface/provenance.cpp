@@ -9,7 +9,8 @@
 namespace advf {
 namespace {
 constexpr const char* kPeople = "people";
-}
+const std::string kProtectedBy = "protected_by.";
+}  // namespace
 
 void check_takes(const Provenance& from, const Shape& feature, const std::string& network, const Shape& row,
                  const std::string& fingerprint, const std::string& cut, const std::string& what) {
@@ -33,6 +34,7 @@ void save_network(const std::string& path, Module& network, const Provenance& fr
   description["cut"] = from.cut;
   description["recogniser"] = from.recogniser;
   description["trained_on"] = from.trained_on;
+  for (const auto& [kind, fingerprint] : from.protected_by) description[kProtectedBy + kind] = fingerprint;
   description["domain"] = name_of(from.domain);
   description["split_seed"] = std::to_string(from.split_seed);
   TensorMap tensors = state_dict(network);
@@ -49,6 +51,8 @@ NetworkFile load_network(const std::string& path, const std::string& format, con
   from.cut = metadata_text(file.metadata, "cut", path);
   from.recogniser = metadata_text(file.metadata, "recogniser", path);
   from.trained_on = metadata_text(file.metadata, "trained_on", path);
+  for (const auto& [key, fingerprint] : file.metadata)
+    if (key.starts_with(kProtectedBy)) from.protected_by[key.substr(kProtectedBy.size())] = fingerprint;
   from.domain = domain_from(metadata_text(file.metadata, "domain", path), path);
   from.split_seed = uint64_t(metadata_int(file.metadata, "split_seed", 0, INT64_MAX, path));
   const Tensor people = file.tensors[kPeople];

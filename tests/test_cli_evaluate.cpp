@@ -354,6 +354,11 @@ BOOST_AUTO_TEST_CASE(offline_accuracy_stands_beside_online_accuracy) {
   refuse(folder, "evaluate", call, 2, {"--adapter", "--shadow"});
   refuse(folder, "evaluate", call + world().shadow() + Args{"--epsilon", "0.1"}, 1,
          {"a.safetensors", "epsilon 0.3", "epsilon 0.1"});
+  const std::string other = dir / "other.safetensors";
+  succeed("train", Args{"shadow", "--seed", "2", "--out", other} + world().images() + world().recogniser() +
+                       world().tiny_training());
+  refuse(folder, "evaluate", call + Args{"--shadow", other, "--epsilon", "0.3", "--steps", "2"}, 1,
+         {"a.safetensors", "the shadow"});
   const std::string seen = pairs_of_trained_people(dir / "pairs.txt");
   refuse(folder, "evaluate",
          Args{"recognition", "--pairs", dir / "pairs.txt", "--adapter", file} + given + world().images() +

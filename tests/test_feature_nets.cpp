@@ -409,14 +409,20 @@ BOOST_AUTO_TEST_CASE(an_adapter_file_keeps_everything_and_refuses_the_rest) {
   const Scene scene("p");
   AdapterInfo info{toy_provenance(scene.recogniser, "p"), toy_spec(scene.recogniser.feature_shape("p"))};
   info.trained_on = "protected, epsilon 0.5";
+  info.protected_by = {{"shadow", "0123"}, {"generator", "4567"}};
   Adapter made(info, 1);
   for (const Named& n : made.parameters()) *n.tensor = affine(*n.tensor, 1, 0.01);
   made.save(path);
   const auto loaded = Adapter::load(path);
   BOOST_TEST(same_bits(made.forward(scene.features), loaded->forward(scene.features)));
   BOOST_TEST((loaded->info().trained_on == info.trained_on && loaded->info().people == info.people));
-  loaded->check_trained_on("protected, epsilon 0.5");
-  refused([&] { loaded->check_trained_on("protected, epsilon 0.4"); }, {path, "epsilon 0.5", "epsilon 0.4"});
+  loaded->check_trained_on("protected, epsilon 0.5", info.protected_by);
+  refused([&] { loaded->check_trained_on("protected, epsilon 0.4", info.protected_by); },
+          {path, "epsilon 0.5", "epsilon 0.4"});
+  refused([&] { loaded->check_trained_on("protected, epsilon 0.5", {{"shadow", "0124"}}); },
+          {path, "shadow", "0123", "0124"});
+  refused([&] { loaded->check_trained_on("protected, epsilon 0.5", {{"generator", "4568"}}); },
+          {path, "generator", "4567", "4568"});
   refused([&] { loaded->check_never_saw({"anna"}); }, {path, "anna"});
   refused([&] { loaded->check_fits({12}, "", "", "z.npy"); }, {path, "z.npy", "[12]", "[8,7,7]"});
   refused([&] { loaded->check_fits({8, 7, 7}, "abc", "", "rec.json"); }, {path, "rec.json", "abc"});

@@ -109,7 +109,7 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
     adapter = Adapter::load(o.adapter);
     adapter->check_fits(row, recogniser.fingerprint(), cut, o.faces.recogniser);
     // What a file of protected features was protected with, only its owner knows.
-    if (protection) adapter->check_trained_on("protected, " + o.protect.settings.summary());
+    if (protection) adapter->check_trained_on(protection->description(), protection->networks());
   }
   if (protection || adapter) {
     const std::vector<std::string> people = o.faces.labels_of(names).identities;

@@ -6,7 +6,6 @@
 
 #include "advface/enrolled_set.h"
 #include "tensor/backend.h"
-#include "tensor/hash.h"
 #include "tensor/io/npy.h"
 #include "tools/face_options.h"
 #include "tools/progress.h"
@@ -123,7 +122,7 @@ class Output {
       file_.emplace(o.out, DType::f32, row);
       return;
     }
-    set_.emplace(o.append, row, made_by(o, protection), [&o, told = false]() mutable {
+    set_.emplace(o.append, row, made_by(protection), [&o, told = false]() mutable {
       if (!told) std::cerr << "waiting for another program that adds to " << o.append << "\n";
       told = true;
       return !interrupted();
@@ -138,13 +137,10 @@ class Output {
 
  private:
   // What all records of a set must have in common.
-  static Metadata made_by(const Options& o, const Protection& protection) {
-    constexpr uint64_t kMaxNetwork = uint64_t(1) << 32;
-    Metadata m{{"recogniser", protection.info().recogniser}, {"cut", protection.info().cut}};
-    const auto fingerprint = [](const std::string& path) { return hex(fnv1a(read_file(path, kMaxNetwork))); };
-    for (const std::string& shadow : o.protect.shadows)
-      m["shadow"] += (m["shadow"].empty() ? "" : " ") + fingerprint(shadow);
-    if (!o.protect.generator.empty()) m["generator"] = fingerprint(o.protect.generator);
+  static Metadata made_by(const Protection& protection) {
+    Metadata m = protection.networks();
+    m["recogniser"] = protection.info().recogniser;
+    m["cut"] = protection.info().cut;
     const nlohmann::json settings = settings_json(protection.settings());
     for (const auto& [key, value] : settings.items())
       m[key] = value.is_string() ? value.get<std::string>() : value.dump();

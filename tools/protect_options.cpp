@@ -2,10 +2,18 @@
 
 #include <numeric>
 
+#include "tensor/hash.h"
+#include "tensor/io/input_file.h"
 #include "tools/progress.h"
 
 namespace advf::tools {
 namespace {
+
+// Of a network's file.
+std::string fingerprint(const std::string& path) {
+  constexpr uint64_t kMostBytes = uint64_t(1) << 32;
+  return hex(fnv1a(read_file(path, kMostBytes)));
+}
 
 // An option whose value is one of an enumeration's names.
 template <class E>
@@ -76,8 +84,13 @@ Protection::Protection(const ProtectOptions& options, const Recogniser* recognis
   for (const std::string& path : options.shadows) {
     shadows_.push_back(Decoder::load(path));
     shadows_.back()->check_fits(row, "", cut, what);
+    std::string& shadow = networks_["shadow"];
+    shadow += (shadow.empty() ? "" : " ") + fingerprint(path);
   }
-  if (!options.generator.empty()) generator_ = Generator::load(options.generator);
+  if (!options.generator.empty()) {
+    generator_ = Generator::load(options.generator);
+    networks_["generator"] = fingerprint(options.generator);
+  }
   // What is missing on the command line is a usage error; what does not fit is a failure.
   const bool embedding = info().domain == FeatureDomain::sphere;
   as_usage([&] {

@@ -69,18 +69,18 @@ int train_recogniser(RecogniserOptions& options);
 
 // A set to train on, split by person: whom a network is trained on goes into its file.
 struct TrainingSet {
-  FeatureSet set;                // of the training and the validation people: raw, or of a file
+  FeatureSet set;                // of the training and the validation people
   std::vector<int64_t> records;  // row -> row of the whole set, by which a record's noise is keyed
-  Provenance provenance;         // trained_on: "raw", or the file
+  Provenance provenance;         // trained_on: "raw", the file, or how protect_set() protected them
   Split split;                   // of the set's rows
   size_t test_images = 0;        // left alone
 };
 // features: a file of them, one row for each line of --list; empty: they are extracted.
 TrainingSet open_training_set(const FaceOptions& options, const std::string& features,
                               const SplitOptions& split, const Recogniser& recogniser, FaceSource& faces);
-// The set's features, protected.
-FeatureRows protected_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
-                          const Recogniser& recogniser, FaceSource& faces, const TrainingSet& source);
+// The set's features, protected, which its provenance then says.
+FeatureRows protect_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
+                        const Recogniser& recogniser, FaceSource& faces, TrainingSet& source);
 void print_split(const TrainingSet& source);
 
 // Options of TrainSettings.

@@ -22,12 +22,10 @@ struct Job {
 Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) {
   Job job;
   job.source = open_training_set(o.faces, o.features, o.split, recogniser, faces);
-  job.data.features = job.source.set.features;
+  job.data.features = o.protect.asked()
+                          ? protect_set(o.protect, o.common, o.faces, recogniser, faces, job.source)
+                          : job.source.set.features;
   static_cast<Provenance&>(job.info) = job.source.provenance;
-  if (o.protect.asked()) {
-    job.data.features = protected_set(o.protect, o.common, o.faces, recogniser, faces, job.source);
-    job.info.trained_on = "protected, " + o.protect.settings.summary();
-  }
   job.info.spec = {o.decoder, job.data.features.row(), o.image_size};
   job.data.train = job.source.split.train;
   job.data.validation = job.source.split.validation;

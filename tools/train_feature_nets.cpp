@@ -108,12 +108,11 @@ int train_adapter(FeatureNetOptions& o) {
   AdapterInfo info;
   info.spec = spec_of(o, recogniser.feature_shape(o.faces.cut_of(recogniser)));
   FaceSource faces = o.faces.open_images();
-  const TrainingSet source = open_training_set(o.faces, "", o.split, recogniser, faces);
-  static_cast<Provenance&>(info) = source.provenance;
-  info.trained_on = "protected, " + o.protect.settings.summary();
+  TrainingSet source = open_training_set(o.faces, "", o.split, recogniser, faces);
   const AdapterData data{source.set.features,
-                         protected_set(o.protect, o.common, o.faces, recogniser, faces, source),
+                         protect_set(o.protect, o.common, o.faces, recogniser, faces, source),
                          source.split.train, source.split.validation};
+  static_cast<Provenance&>(info) = source.provenance;
   print_split(source);
   Adapter adapter(info, o.common.seed);
   AdapterTrainer trainer(adapter, recogniser, data, o.settings);

@@ -78,11 +78,13 @@ TrainingSet open_training_set(const FaceOptions& options, const std::string& fea
   return result;
 }
 
-FeatureRows protected_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
-                          const Recogniser& recogniser, FaceSource& faces, const TrainingSet& source) {
+FeatureRows protect_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
+                        const Recogniser& recogniser, FaceSource& faces, TrainingSet& source) {
   options.settings.seed = common.seed;
   Protection protection(options, &recogniser, source.set.features.row(), face_options.recogniser,
                         source.provenance.cut);
+  source.provenance.trained_on = protection.description();
+  source.provenance.protected_by = protection.networks();
   const auto photographs =
       photographs_of(faces, source.set.indices, crop_for(recogniser, face_options.eye_centres()),
                      protection.info().spec.image_size);
