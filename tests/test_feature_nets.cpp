@@ -419,10 +419,16 @@ BOOST_AUTO_TEST_CASE(an_adapter_file_keeps_everything_and_refuses_the_rest) {
   loaded->check_trained_on("protected, epsilon 0.5", info.protected_by);
   refused([&] { loaded->check_trained_on("protected, epsilon 0.4", info.protected_by); },
           {path, "epsilon 0.5", "epsilon 0.4"});
-  refused([&] { loaded->check_trained_on("protected, epsilon 0.5", {{"shadow", "0124"}}); },
-          {path, "shadow", "0123", "0124"});
-  refused([&] { loaded->check_trained_on("protected, epsilon 0.5", {{"generator", "4568"}}); },
-          {path, "generator", "4567", "4568"});
+  refused(
+      [&] {
+        loaded->check_trained_on("protected, epsilon 0.5", {{"shadow", "0124"}});
+      },
+      {path, "shadow", "0123", "0124"});
+  refused(
+      [&] {
+        loaded->check_trained_on("protected, epsilon 0.5", {{"generator", "4568"}});
+      },
+      {path, "generator", "4567", "4568"});
   refused([&] { loaded->check_never_saw({"anna"}); }, {path, "anna"});
   refused([&] { loaded->check_fits({12}, "", "", "z.npy"); }, {path, "z.npy", "[12]", "[8,7,7]"});
   refused([&] { loaded->check_fits({8, 7, 7}, "abc", "", "rec.json"); }, {path, "rec.json", "abc"});

@@ -44,6 +44,13 @@ class Setting:
         """Cosine of the protected features to the raw ones."""
         return f'{self.rows["transfer", "protected", False]["feature_cosine"]:.3f}'
 
+    def accuracy_band(self):
+        """Mean accuracy, and one standard deviation of the folds below and above it."""
+        if not self.recognition:
+            return "", "", ""
+        a = self.recognition["accuracy"]
+        return a["mean"], a["mean"] - a["std"], a["mean"] + a["std"]
+
     def accuracy(self):
         if not self.recognition:
             return ""
@@ -108,6 +115,10 @@ def references(settings):
           f'{first.ssim("transfer", "raw")}, cosine to the face {first.cosine("transfer", "raw")}.\n')
 
 
+# Of the settings that are not in the grid of objectives and modes: those of tables and curves of their own.
+SHADOWS, STEPS = "architecture-", "steps-"
+
+
 def part(title, folder):
     settings = load(folder)
     if not settings:
@@ -129,11 +140,31 @@ def part(title, folder):
     table(["difference of SSIM (negative: better protection)", "epsilon", "transfer", "transfer, matched", "adaptive"],
           [[n, e] + [text_of(difference(a, b, k)) for k in (("transfer", "protected", False),
             ("transfer", "protected", True), ("adaptive", "protected", False))] for n, e, a, b in rows])
-    others = [s for (n, _), s in settings.items() if not any(n == f"{o}-{m}" for o in objectives for m in modes)]
+    grid = {s.name for s in grid}
+    others = [s for s in settings.values() if s.name not in grid and not s.name.startswith((SHADOWS, STEPS))]
     if others:
         print("One thing changed at a time:\n")
         table(HEAD, [row_of(s) for s in others])
-    curve(settings, folder / "curve.csv")
+    shadows([s for s in settings.values() if s.name.startswith(SHADOWS)])
+    usual = [s for s in settings.values() if s.name == "direct-running"]
+    curve("epsilon", [(float(s.epsilon), s) for s in usual], folder / "epsilon.csv")
+    steps = [(int(s.name.removeprefix(STEPS)), s) for s in settings.values() if s.name.startswith(STEPS)]
+    if steps:
+        steps += [(10, s) for s in usual if s.epsilon == steps[0][1].epsilon]
+        print("Steps:\n")
+        table(["steps"] + HEAD[1:], [[str(n)] + row_of(s)[1:] for n, s in sorted(steps, key=lambda p: p[0])])
+        curve("steps", steps, folder / "steps.csv")
+
+
+def shadows(settings):
+    """Shadows of one architecture against attackers of the same and of another."""
+    if not settings:
+        return
+    print("The shadow's architecture, SSIM of two transfer attackers:\n")
+    table(["shadow", "epsilon", "cosine to z", "attacker resup", "matched", "attacker deconv", "matched", "accuracy"],
+          [[s.name.removeprefix(SHADOWS), s.epsilon, s.kept()] +
+           [s.ssim(a, "protected", matched) for a in ("transfer", "deconv") for matched in (False, True)] + [s.accuracy()]
+           for s in settings])
 
 
 def lfw(folder):
@@ -141,39 +172,40 @@ def lfw(folder):
     rows = []
     for path in sorted(folder.glob("lfw-*.json")):
         result = json.loads(path.read_text())
-        for mode, r in (("online", result), ("offline", result.get("offline"))):
+        online = "online" if result["protected"] != "none" else "nothing protected"
+        for mode, r in ((online, result), ("offline", result.get("offline"))):
             if r:
                 a, tar = r["accuracy"], r["tar_at_far"]
-                rows.append([mode, f'{result["epsilon"]:g}', f'{a["mean"]:.4f} ± {a["std"]:.4f}', f'{tar["1e-2"]:.3f}',
-                             f'{tar["1e-3"]:.3f}', f'{r["eer"]:.3f}'])
+                rows.append([mode, f'{result["epsilon"]:g}' if "epsilon" in result else "",
+                             f'{a["mean"]:.4f} ± {a["std"]:.4f}', f'{tar["1e-2"]:.3f}', f'{tar["1e-3"]:.3f}', f'{r["eer"]:.3f}'])
     if rows:
-        print("## LFW, gallery protected\n")
+        print("LFW, gallery protected:\n")
         table(["mode", "epsilon", "accuracy", "TAR @ FAR 1e-2", "1e-3", "EER"], rows)
 
 
-def curve(settings, path):
-    """Privacy and accuracy over epsilon, of direct with running statistics."""
-    points = sorted((float(e), s) for (n, e), s in settings.items() if n == "direct-running")
+def curve(name, points, path):
+    """Privacy and accuracy over one number, as CSV: a point is that number and a setting."""
     with open(path, "w", newline="") as file:
         out = csv.writer(file)
-        out.writerow(["epsilon", "transfer", "low", "high", "noise", "adaptive", "accuracy"])
-        for epsilon, s in points:
+        out.writerow([name, "transfer", "transfer_low", "transfer_high", "transfer_matched",
+                      "equal_norm_noise", "adaptive", "raw", "mean_face", "accuracy", "accuracy_low", "accuracy_high"])
+        for x, s in sorted(points, key=lambda p: p[0]):
+            mean = lambda *key: s.rows[key]["ssim"]["mean"] if key in s.rows else ""
             ssim = s.rows["transfer", "protected", False]["ssim"]
-            adaptive = s.rows.get(("adaptive", "protected", False))
-            out.writerow([epsilon, ssim["mean"], ssim["low"], ssim["high"],
-                          s.rows["transfer", "noise", False]["ssim"]["mean"],
-                          adaptive["ssim"]["mean"] if adaptive else "",
-                          s.recognition["accuracy"]["mean"] if s.recognition else ""])
+            out.writerow([x, ssim["mean"], ssim["low"], ssim["high"], mean("transfer", "protected", True),
+                          mean("transfer", "noise", False), mean("adaptive", "protected", False),
+                          mean("transfer", "raw", False), mean("mean face", "none", False),
+                          *s.accuracy_band()])
 
 
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: choosing_table.py DIR (what tools/choosing.sh --out wrote)")
     out = Path(sys.argv[1])
-    part("FaceNet, embedding", out / "embedding")
-    lfw(out / "embedding")
-    part("FaceNet, MaxPool_3a_3x3", out / "map")
-    part("MobileFaceNet, embedding", out / "mobilefacenet")
+    for title, name in (("FaceNet, embedding", "embedding"), ("FaceNet, MaxPool_3a_3x3", "map"),
+                        ("MobileFaceNet, embedding", "mobilefacenet")):
+        part(title, out / name)
+        lfw(out / name)
 
 
 main()
