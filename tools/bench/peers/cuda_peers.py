@@ -54,7 +54,7 @@ def pgd(torch, net, z, normalise, dtype, compile_):
     step = compile_(lambda d, g: (d + ALPHA * g.sign()).clamp(-EPSILON, EPSILON))
     with torch.no_grad():
         base = net(z.to(dtype)).float()
-    d = (0.01 * z).requires_grad_(True)
+    d = (EPSILON * (2 * torch.rand_like(z) - 1)).requires_grad_(True)  # along z it would be normalised away
 
     def run():
         (g,) = torch.autograd.grad(loss(z, d, base), d)
