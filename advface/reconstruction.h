@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "advface/feature_domain.h"
+#include "advface/feature_rows.h"
 #include "advface/metrics.h"
 #include "advface/recogniser.h"
 
@@ -21,6 +23,8 @@ struct Judge {
   // Of another photograph of the same person, where there is one: rows `other_of` of the originals, (m, D).
   Tensor other;
   std::vector<int64_t> other_of;
+
+  Judge only(const std::vector<int64_t>& originals) const;  // of these, in this order
 };
 
 // Per image. replay_same/_other hold 0 or 1; `other` only for the images of Judge::other_of, in that order.
@@ -35,6 +39,13 @@ struct ReconstructionScores {
 // images, originals: (n,3,S,S) in [0,1], on any backend: a batch at a time goes to the current one.
 ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& originals,
                                            const std::vector<Judge>& judges, int64_t batch = 32);
+
+// What identity alone reveals: for each of these rows of a set the mean feature of the person's other rows,
+// brought into the features' domain. A defence without a key under which recognition still works cannot go
+// below what this gives an attacker. person: of every row of the set. Throws Error for a row whose person has
+// no other. Up to memory_bytes stay in memory.
+FeatureRows identity_only(const FeatureRows& features, const std::vector<int64_t>& rows,
+                          const std::vector<int64_t>& person, FeatureDomain domain, int64_t memory_bytes);
 
 // The same distance in another direction: row i of the result differs from row i of z by a random vector of
 // the norm of (protected - z)[i]; on the sphere it is z turned by the same angle in a random direction. What

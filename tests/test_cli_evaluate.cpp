@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "advface/dataset.h"
+#include "advface/feature_rows.h"
 #include "cli_test_util.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
@@ -422,6 +423,7 @@ BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
   std::set<std::string> wanted{"mean face/none"};
   for (const char* matched : {"", "/matched"}) {
     wanted.insert(std::string("raw/raw") + matched);
+    wanted.insert(std::string("raw/identity only") + matched);
     for (const char* kind :
          {"protected, epsilon 0.02", "protected, epsilon 0.04", "noise, epsilon 0.02", "noise, epsilon 0.04"})
       wanted.insert(std::string("raw/") + kind + ", steps 2" + matched);
@@ -473,7 +475,77 @@ BOOST_AUTO_TEST_CASE(reconstruction_of_all_images_from_given_features) {
   BOOST_TEST(r["judges"]["deployed"]["threshold"] == 0.5);
   std::set<std::string> features;
   for (const json& row : r["rows"]) features.insert(row["features"]);
-  BOOST_TEST(features == (std::set<std::string>{"none", "raw", "protected, given", "noise, given"}));
+  BOOST_TEST(features ==
+             (std::set<std::string>{"none", "raw", "protected, given", "noise, given", "identity only"}));
+}
+
+// With two photographs of everybody, what identity alone gives is what the other photograph gives.
+BOOST_AUTO_TEST_CASE(identity_alone_is_the_other_photograph) {
+  const TempDir dir;
+  succeed("extract", Args{"--out", dir / "z.npy"} + test_images() + world().recogniser());
+  const auto names = lines_of(read_bytes(dir / "z.npy.txt"));
+  const auto person = [&](size_t r) { return names[r].substr(0, names[r].find('/')); };
+  std::vector<int64_t> swapped;
+  for (size_t r = 0; r < names.size(); ++r)
+    for (size_t other = 0; other < names.size(); ++other)
+      if (other != r && person(other) == person(r)) swapped.push_back(int64_t(other));
+  BOOST_REQUIRE(swapped.size() == names.size());
+  save_npy(dir / "swapped.npy", FeatureRows(load_npy(dir / "z.npy")).at(swapped));
+  const json deployed = {{"threshold", 0.5}, {"fingerprint", read_json(world().at("z.json"))["recogniser"]}};
+  write_bytes(dir / "thresholds.json", json{{"judges", {{"deployed", deployed}}}, {"fmr", 1e-3}}.dump());
+  const Args base = test_images() + Args{"--attacker",   world().at("raw.safetensors"), "--part", "all",
+                                         "--thresholds", dir / "thresholds.json"};
+  const auto row_of = [](const json& r, const std::string& features) {
+    for (const json& row : r["rows"])
+      if (row["features"] == features && !row["moment_matched"].get<bool>()) return row;
+    return json();
+  };
+  const json r = reconstruction(base + Args{"--protected", "swapped=" + dir / "swapped.npy"});
+  const json identity = row_of(r, "identity only"), other = row_of(r, "protected, swapped");
+  BOOST_TEST(identity["kind"] == "identity");
+  BOOST_TEST(identity["with_another_photo"]["images"] == names.size());
+  for (const char* bound : {"mean", "low", "high"}) {
+    for (const char* measure : {"ssim", "psnr", "mse"})
+      BOOST_TEST(
+          std::fabs(identity[measure][bound].get<double>() - other[measure][bound].get<double>()) < 1e-4,
+          measure);
+    BOOST_TEST(identity["with_another_photo"]["ssim"][bound] == identity["ssim"][bound]);
+  }
+  BOOST_TEST(std::fabs(identity["feature_cosine"].get<double>() - other["feature_cosine"].get<double>()) <
+             1e-5);
+  BOOST_TEST(identity["feature_cosine"].get<double>() < 0.9999);
+
+  // Without one photograph: its person's other one has none beside it, and everything else has.
+  std::string list;
+  for (size_t n = 1; n < names.size(); ++n) list += names[n] + "\n";
+  write_bytes(dir / "list.txt", list);
+  const json fewer = reconstruction(base + Args{"--list", dir / "list.txt", "--scores", dir / "s.tsv"});
+  BOOST_TEST(fewer["images"] == names.size() - 1);
+  for (const json& row : fewer["rows"])
+    BOOST_TEST(row["with_another_photo"]["images"] == names.size() - 2, row.dump());
+  size_t lines = 0;
+  std::map<std::string, double> sums;  // of the images that both rows have
+  const auto scores = lines_of(read_bytes(dir / "s.tsv"));
+  std::set<std::string> known;
+  for (const bool first : {true, false})
+    for (const std::string& line : scores) {
+      std::istringstream text(line);
+      std::vector<std::string> fields;
+      for (std::string field; std::getline(text, field, '\t');) fields.push_back(field);
+      if (fields[2] != "0") continue;
+      if (first && fields[1] == "identity only") ++lines, known.insert(fields[3]);
+      if (!first && known.contains(fields[3])) sums[fields[1]] += std::stod(fields[5]);
+    }
+  BOOST_TEST((lines == names.size() - 2 && known.size() == lines));
+  for (const char* features : {"raw", "identity only"})
+    BOOST_TEST(std::fabs(sums[features] / double(lines) -
+                         row_of(fewer, features)["with_another_photo"]["ssim"]["mean"].get<double>()) < 1e-6,
+               features);
+  // Nobody with two: no such row, and nothing to say.
+  write_bytes(dir / "list.txt", names[0] + "\n" + names[names.size() - 1] + "\n");
+  const json none = reconstruction(base + Args{"--list", dir / "list.txt"});
+  BOOST_TEST(row_of(none, "identity only").is_null());
+  BOOST_TEST(row_of(none, "raw")["with_another_photo"]["ssim"].is_null());
 }
 
 // Settings are chosen on people who are neither trained on nor tested on: pairs of the validation part.

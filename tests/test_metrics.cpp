@@ -4,7 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "advface/metrics.h"
+#include "advface/reconstruction.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
 
@@ -218,6 +218,50 @@ BOOST_AUTO_TEST_CASE(cosines_and_replay_by_hand) {
   BOOST_TEST(c[0] == 0);
   BOOST_TEST(std::fabs(c[1] - 0.96) < 1e-12);
   BOOST_TEST(replay_rate(std::vector<double>{0.1, 0.5, 0.6, 0.2}, 0.5) == 0.5);
+}
+
+// The mean of a person's other photographs, in the domain: of rows 0, 2, 4 (person 7), 1 (alone), 3, 5 (9).
+BOOST_AUTO_TEST_CASE(identity_alone_by_hand) {
+  const std::vector<int64_t> person = {7, 8, 7, 9, 7, 9};
+  const FeatureRows vectors(
+      Tensor::from(std::vector<float>{1, 0, 0.6f, 0.8f, 0, 1, 0, 1, -1, 0, 0.6f, -0.8f}, {6, 2}));
+  constexpr int64_t kMemory = 1 << 20;
+  const auto on_sphere = identity_only(vectors, {2, 3, 0, 5}, person, FeatureDomain::sphere, kMemory);
+  const auto real = identity_only(vectors, {0, 3, 4}, person, FeatureDomain::real, kMemory);
+  // Of rows 0 and 4 nothing is left to normalise but rounding; the others have a direction.
+  const auto s = on_sphere.range(1, 4).to_vector<float>(), r = real.range(0, 3).to_vector<float>();
+  const float h = std::sqrt(0.5f);
+  const std::vector<float> s_wanted = {0.6f, -0.8f, -h, h, 0, 1},
+                           r_wanted = {-0.5f, 0.5f, 0.6f, -0.8f, 0.5f, 0.5f};
+  for (size_t k = 0; k < 6; ++k) {
+    BOOST_TEST(std::fabs(s[k] - s_wanted[k]) < 1e-6f, k);
+    BOOST_TEST(std::fabs(r[k] - r_wanted[k]) < 1e-6f, k);
+  }
+  BOOST_CHECK_THROW(identity_only(vectors, {1}, person, FeatureDomain::real, kMemory), Error);
+  // Maps, and more rows than fit in memory.
+  const Tensor maps = test::randn({6, 3, 4, 4}, 1, DType::f32);
+  const auto means = identity_only(maps, {4, 0, 5}, person, FeatureDomain::real, 64);
+  BOOST_TEST(means.shape() == (Shape{3, 3, 4, 4}));
+  const auto all = maps.to_vector<float>(), got = means.range(0, 3).to_vector<float>();
+  for (size_t k = 0; k < 48; ++k) {
+    BOOST_TEST(std::fabs(got[k] - (all[k] + all[2 * 48 + k]) / 2) < 1e-6f);
+    BOOST_TEST(std::fabs(got[2 * 48 + k] - all[3 * 48 + k]) < 1e-6f);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_judge_of_some_images_keeps_what_belongs_to_them) {
+  const Judge all{"j",
+                  nullptr,
+                  0.4,
+                  Tensor::from(std::vector<float>{0, 1, 2, 3, 4, 5}, {6, 1}),
+                  Tensor::from(std::vector<float>{10, 30, 50}, {3, 1}),
+                  {1, 3, 5}};
+  const Judge some = all.only({5, 0, 3});
+  BOOST_TEST((some.same.to_vector<float>() == std::vector<float>{5, 0, 3}));
+  BOOST_TEST((some.other.to_vector<float>() == std::vector<float>{50, 30}));
+  BOOST_TEST((some.other_of == std::vector<int64_t>{0, 2}));
+  BOOST_TEST((some.name == "j" && some.threshold == 0.4));
+  BOOST_TEST(all.only({0, 2}).other_of.empty());
 }
 
 BOOST_AUTO_TEST_CASE(bad_input_is_an_error) {

@@ -1,24 +1,22 @@
-// advface-evaluate reconstruction: every attacker on raw features, on features protected at each epsilon, and
-// on noise of equal norm; each reconstruction scored as it is and moment-matched; beside them the mean face.
+// advface-evaluate reconstruction: every attacker on raw features, on features protected at each epsilon, on
+// noise of equal norm, and on the person's other photographs; each reconstruction scored as it is and
+// moment-matched; beside them the mean face.
 #include <iostream>
 #include <map>
 #include <numeric>
-#include <set>
-#include <sstream>
 
 #include "advface/reconstruction.h"
 #include "advface/text_file.h"
 #include "nn/loss.h"
-#include "tensor/io/atomic_file.h"
-#include "tensor/io/grid.h"
 #include "tensor/ops.h"
 #include "tools/evaluate.h"
 #include "tools/progress.h"
+#include "tools/reconstruction_report.h"
 
 namespace advf::tools {
 namespace {
 
-constexpr int64_t kSheetRows = 8, kBlock = 64;  // kBlock: features in memory at once
+constexpr int64_t kBlock = 64;  // features in memory at once
 
 struct NamedDecoder {
   std::string name;
@@ -27,26 +25,17 @@ struct NamedDecoder {
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
   FeatureRows rows;
-  double cosine = 1;              // mean, to the raw features
-  std::string kind = "raw";       // "none" beside it: an attacker without a feature
-  std::optional<double> epsilon;  // where it was protected here
+  double cosine = 1;                 // mean, to the raw features
+  std::string kind = "raw";          // "none" beside it: an attacker without a feature
+  std::optional<double> epsilon;     // where it was protected here
+  const Subject* subject = nullptr;  // whose they are, where not all under test have one
 };
 // The images under test: rows of the feature set, with the people on them.
 struct TestSet {
   std::vector<int64_t> rows, others;    // others: the rows that are not under test
   std::vector<int64_t> person;          // of every row of the feature set
   std::vector<std::string> identities;  // of those under test, as the labels call them
-  Tensor faces;                         // (n,3,S,S), in host memory
 };
-struct Row {
-  std::string attacker, features;
-  bool matched = false;
-  double feature_cosine = 1;
-  std::string kind;
-  std::optional<double> epsilon;
-  ReconstructionScores scores;
-};
-
 std::vector<NamedDecoder> load_attackers(const ReconstructionOptions& o, const Recogniser& recogniser,
                                          const std::string& cut) {
   std::vector<NamedDecoder> list;
@@ -221,132 +210,6 @@ int64_t rows_to_score(const std::vector<NamedDecoder>& attackers, const std::vec
   return rows;
 }
 
-nlohmann::json interval(const std::vector<double>& values, const std::vector<int64_t>& people,
-                        uint64_t seed) {
-  if (values.empty()) return nullptr;
-  const Interval i = bootstrap_mean(values, people, seed);
-  return {{"mean", i.mean}, {"low", i.low}, {"high", i.high}};
-}
-
-nlohmann::json to_json(const Row& row, const std::vector<Judge>& judges, const std::vector<int64_t>& people,
-                       uint64_t seed) {
-  nlohmann::json json = {{"attacker", row.attacker},
-                         {"features", row.features},
-                         {"kind", row.kind},
-                         {"moment_matched", row.matched},
-                         {"feature_cosine", row.feature_cosine},
-                         {"ssim", interval(row.scores.ssim, people, seed)},
-                         {"psnr", interval(row.scores.psnr, people, seed)},
-                         {"mse", interval(row.scores.mse, people, seed)}};
-  json["epsilon"] = row.epsilon ? nlohmann::json(*row.epsilon) : nlohmann::json();
-  for (size_t j = 0; j < judges.size(); ++j) {
-    const Identity& identity = row.scores.judges[j];
-    std::vector<int64_t> others;
-    for (int64_t i : judges[j].other_of) others.push_back(people[size_t(i)]);
-    json["cosine"][judges[j].name] = interval(identity.cosine, people, seed);
-    json["replay_rate"][judges[j].name] = {{"same_photo", interval(identity.replay_same, people, seed)},
-                                           {"other_photo", interval(identity.replay_other, others, seed)}};
-  }
-  return json;
-}
-
-std::string cell(const nlohmann::json& value, const char* format) {
-  if (!value.is_object()) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, format, value["mean"].get<double>());
-  return text;
-}
-
-void print_table(const nlohmann::json& rows, const std::vector<Judge>& judges) {
-  std::printf("%-12s %-28s %-8s %6s %6s %7s", "attacker", "features", "scored", "SSIM", "PSNR", "MSE");
-  for (const Judge& j : judges) std::printf(" | %s: cosine, replay same, other", j.name.c_str());
-  std::printf("\n");
-  for (const auto& r : rows) {
-    std::printf("%-12s %-28s %-8s %6s %6s %7s", r["attacker"].get<std::string>().c_str(),
-                r["features"].get<std::string>().c_str(),
-                r["moment_matched"].get<bool>() ? "matched" : "as is", cell(r["ssim"], "%.3f").c_str(),
-                cell(r["psnr"], "%.2f").c_str(), cell(r["mse"], "%.4f").c_str());
-    for (const Judge& j : judges)
-      std::printf(" | %6s %6s %6s", cell(r["cosine"][j.name], "%.3f").c_str(),
-                  cell(r["replay_rate"][j.name]["same_photo"], "%.3f").c_str(),
-                  cell(r["replay_rate"][j.name]["other_photo"], "%.3f").c_str());
-    std::printf("\n");
-  }
-}
-
-class Sheet {
- public:
-  // One row per person, of the first few.
-  Sheet(const Tensor& originals, const std::vector<int64_t>& people) {
-    std::set<int64_t> seen;
-    for (size_t i = 0; i < people.size() && int64_t(samples_.size()) < kSheetRows; ++i)
-      if (seen.insert(people[i]).second) samples_.push_back(int64_t(i));
-    rows_.resize(samples_.size());
-    add("original", originals);
-  }
-  void add(const std::string& label, const Tensor& images) {
-    labels_.columns.push_back(label);
-    const Shape one{images.dim(1), images.dim(2), images.dim(3)};
-    for (size_t i = 0; i < samples_.size(); ++i)
-      rows_[i].push_back(images.slice_batch(samples_[i], samples_[i] + 1).view(one));
-  }
-  void write(const std::string& path) const { write_png(path, make_grid(rows_, labels_)); }
-
- private:
-  std::vector<int64_t> samples_;
-  std::vector<std::vector<Tensor>> rows_;
-  GridLabels labels_;
-};
-
-// Scores of single images, tab-separated, for paired comparisons of two settings on the same images.
-class ScoreFile {
- public:
-  ScoreFile(const std::string& path, const std::vector<Judge>& judges, std::vector<std::string> images,
-            const std::vector<std::string>& people)
-      : images_(std::move(images)), people_(people) {
-    if (path.empty()) return;
-    file_.emplace(path);
-    file_->write("attacker\tfeatures\tmoment_matched\timage\tperson\tssim\tpsnr");
-    for (const Judge& j : judges) file_->write("\tcosine_" + j.name);
-    file_->write("\n");
-  }
-  void add(const Row& row) {
-    if (!file_) return;
-    for (size_t i = 0; i < images_.size(); ++i) {
-      std::ostringstream line;
-      line.precision(7);
-      line << row.attacker << '\t' << row.features << '\t' << row.matched << '\t' << images_[i] << '\t'
-           << people_[i] << '\t' << row.scores.ssim[i] << '\t' << row.scores.psnr[i];
-      for (const Identity& judge : row.scores.judges) line << '\t' << judge.cosine[i];
-      file_->write(line.str() + "\n");
-    }
-  }
-  void commit() {
-    if (file_) file_->commit();
-  }
-
- private:
-  std::vector<std::string> images_;
-  const std::vector<std::string>& people_;
-  std::optional<AtomicFile> file_;
-};
-
-// What keeps a row from meaning anything: an attacker that does no better than the mean face.
-nlohmann::json verdicts(const nlohmann::json& rows) {
-  nlohmann::json list = nlohmann::json::array();
-  double mean_face = 0;
-  for (const auto& r : rows)
-    if (r["attacker"] == "mean face" && !r["moment_matched"].get<bool>()) mean_face = r["ssim"]["mean"];
-  for (const auto& r : rows) {
-    if (r["features"] != "raw" || r["moment_matched"].get<bool>()) continue;
-    const bool counts = r["ssim"]["low"].get<double>() > mean_face;
-    list.push_back({{"attacker", r["attacker"]},
-                    {"ssim_above_mean_face", r["ssim"]["mean"].get<double>() - mean_face},
-                    {"counts", counts}});
-  }
-  return list;
-}
-
 void check_options(const ReconstructionOptions& o) {
   as_usage([&] {
     for (double epsilon : o.epsilons) {
@@ -382,49 +245,62 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
 
   FaceSource faces = o.faces.open_images();
   const FeatureSet set = extract(o.faces, recogniser, cut, faces);
-  TestSet test = choose(o, faces, set, first.info().split_seed);
-  std::vector<int64_t> images, people;
-  for (int64_t r : test.rows) {
-    images.push_back(set.indices[size_t(r)]);
-    people.push_back(test.person[size_t(r)]);
-  }
+  const TestSet test = choose(o, faces, set, first.info().split_seed);
+  std::vector<int64_t> images;
+  for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
   for (const NamedDecoder& attacker : attackers) attacker.decoder->check_never_saw(test.identities);
   const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()),
                         first.info().spec.image_size);
   check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
-  test.faces = collect_rows(cache.count(), kBlock,
-                            [&](int64_t begin, int64_t end) { return cache.batch(begin, end); });
+  Subject all;
+  all.images.resize(images.size());
+  std::iota(all.images.begin(), all.images.end(), int64_t(0));
+  for (int64_t i : images) all.files.push_back(faces.name(i));
+  all.identities = test.identities;
+  for (int64_t r : test.rows) all.people.push_back(test.person[size_t(r)]);
+  all.faces = collect_rows(cache.count(), kBlock,
+                           [&](int64_t begin, int64_t end) { return cache.batch(begin, end); });
 
   std::optional<Recogniser> second;
-  std::vector<Judge> judges{make_judge(o, "deployed", recogniser, faces, set, test)};
+  all.judges.push_back(make_judge(o, "deployed", recogniser, faces, set, test));
   if (!o.judge.empty()) {
     second.emplace(Recogniser::load(o.judge));
-    judges.push_back(make_judge(o, "second", *second, faces, set, test));
+    all.judges.push_back(make_judge(o, "second", *second, faces, set, test));
   }
 
-  const auto sets = feature_sets(o, faces, set.features.selected(test.rows), test, set, recogniser, cut);
+  const FeatureRows raw = set.features.selected(test.rows);
+  auto sets = feature_sets(o, faces, raw, test, set, recogniser, cut);
+  Subject known;  // by other photographs
+  if (!all.with_another_photo().empty()) {
+    known = all.only(all.with_another_photo());
+    std::vector<int64_t> rows_of;
+    for (int64_t i : known.images) rows_of.push_back(test.rows[size_t(i)]);
+    const FeatureRows means =
+        identity_only(set.features, rows_of, test.person, recogniser.domain(cut), o.faces.memory_mib << 20);
+    sets.push_back(
+        {"identity only", means, mean_cosine(means, raw.selected(known.images)), "identity", {}, &known});
+  }
   const ChannelMoments target = channel_moments(first.statistics().mean_face);
   nlohmann::json rows = nlohmann::json::array();
-  Sheet sheet(test.faces, people);
-  std::vector<std::string> names;
-  for (int64_t i : images) names.push_back(faces.name(i));
-  ScoreFile scores(o.scores, judges, std::move(names), test.identities);
+  Sheet sheet(all.faces, all.people);
+  ScoreFile scores(o.scores, all.judges);
   Progress progress("score", rows_to_score(attackers, sets), "sets of reconstructions");
   auto add_row = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                      const Tensor& made) {
     if (interrupted()) throw Interrupted();
-    Row row{attacker,
-            features.name,
-            matched,
-            features.cosine,
-            features.kind,
-            features.epsilon,
-            score_reconstructions(made, test.faces, judges)};
-    rows.push_back(to_json(row, judges, people, o.common.seed));
-    scores.add(row);
+    const Subject& subject = features.subject ? *features.subject : all;
+    const Row row{attacker,
+                  features.name,
+                  matched,
+                  features.cosine,
+                  features.kind,
+                  features.epsilon,
+                  score_reconstructions(made, subject.faces, subject.judges)};
+    rows.push_back(to_json(row, subject, o.common.seed));
+    scores.add(row, subject);
     progress.advance(1);
   };
-  add_row("mean face", {"none", {}, 0, "none", {}}, false, mean_faces(first, test.faces.shape()));
+  add_row("mean face", {"none", {}, 0, "none", {}}, false, mean_faces(first, all.faces.shape()));
   for (NamedDecoder& attacker : attackers)
     for (const NamedFeatures& features : sets) {
       if (!meets(*attacker.decoder, features)) continue;
@@ -432,6 +308,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
       const Tensor matched = match_moments(made, target);
       add_row(attacker.name, features, false, made);
       add_row(attacker.name, features, true, matched);
+      if (features.subject) continue;  // the sheet shows all of its people
       sheet.add(attacker.name + " " + features.name, made);
       if (features.name != "raw") sheet.add(attacker.name + " " + features.name + " matched", matched);
     }
@@ -444,7 +321,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
                            {"recogniser", o.faces.recogniser},
                            {"cut", cut},
                            {"attackers", verdicts(rows)}};
-  for (const Judge& j : judges)
+  for (const Judge& j : all.judges)
     result["judges"][j.name] = {{"threshold", j.threshold},
                                 {"fingerprint", j.recogniser->fingerprint()},
                                 {"images_with_another_photo", j.other_of.size()}};
@@ -454,11 +331,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     result["sheet"] = o.sheet;
   }
   o.common.write_json(result);
-  print_table(rows, judges);
-  for (const auto& v : result["attackers"])
-    if (!v["counts"].get<bool>())
-      std::printf("no conclusion from %s: on raw features it does not beat the mean face\n",
-                  v["attacker"].get<std::string>().c_str());
+  print_table(rows, result["attackers"], all.judges);
   if (!o.sheet.empty()) std::printf("contact sheet: %s\n", o.sheet.c_str());
   return 0;
 }

@@ -68,7 +68,7 @@ def _pgd(net, z, normalise, compile_):
     step = compile_(lambda d, g: (d + ALPHA * g.sign()).clamp(-EPSILON, EPSILON))
     with torch.no_grad():
         base = net(z)
-    state = {"d": 0.01 * z}
+    state = {"d": EPSILON * (2 * torch.rand_like(z) - 1)}
 
     def run():
         d = state["d"].detach().requires_grad_(True)
