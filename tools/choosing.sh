@@ -59,6 +59,7 @@ networks() {
   train shadow "$dir/shadow.safetensors" --decoder "$shadow_net" --epochs "$1"
   train attacker "$dir/transfer.safetensors" --decoder "$attacker_net" --epochs "$2"
   once "$dir/pairs.csv" "$bin/advface-evaluate" pairs "${faces[@]}" "${few[@]}" --part validation --most "$3" --out "$dir/pairs.csv"
+  evaluate "$dir/unprotected.recognition.json" recognition "${faces[@]}" "${few[@]}" --cache "$out/cache" --pairs "$dir/pairs.csv"
 }
 # setting NAME EPSILON adaptive|transfer options...: attackers and recognition, on the validation people.
 setting() {
@@ -98,18 +99,18 @@ stage_embedding() {
 # It runs the whole recogniser forward and back at every step: fewer images.
 stage_cycle() {
   card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup
-  adaptive_images=500 scored=128 pairs=few_pairs.csv
-  once "$dir/$pairs" "$bin/advface-evaluate" pairs "${faces[@]}" --part validation --most 100 --out "$dir/$pairs"
+  adaptive_images=300 scored=128 pairs=few_pairs.csv
+  once "$dir/$pairs" "$bin/advface-evaluate" pairs "${faces[@]}" --part validation --most 50 --out "$dir/$pairs"
   grid cycle 0.02 0.04
   pairs=pairs.csv scored=256
-  setting adaptive-500-images 0.02 adaptive  # what the fewer images alone do to the adaptive attacker
-  setting adaptive-500-images 0.04 adaptive
+  setting adaptive-300-images 0.02 adaptive  # what the fewer images alone do to the adaptive attacker
+  setting adaptive-300-images 0.04 adaptive
 }
 # One thing changed at a time, against direct, running, 0.02; the transfer attacker alone.
 stage_curves() {
   card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup adaptive_images=4000 scored=256
   local epsilon
-  for epsilon in 0.005 0.01 0.03 0.06; do setting direct-running "$epsilon" transfer; done
+  for epsilon in 0.005 0.01 0.03 0.06; do setting direct-running "$epsilon" adaptive; done
   for method in fgsm bim mi-fgsm adam; do setting "method-$method" 0.02 transfer --method "$method"; done
   for steps in 1 3 30 100; do setting "steps-$steps" 0.02 transfer --steps "$steps"; done
   setting loss-structure 0.02 transfer --loss structure
@@ -153,7 +154,7 @@ stage_map() {
   networks 8 6 150
   grid "direct shadow-pair original" 0.1 0.2
   local epsilon
-  for epsilon in 0.02 0.05 0.4; do setting direct-running "$epsilon" transfer; done
+  for epsilon in 0.05 0.4 0.8; do setting direct-running "$epsilon" adaptive; done
 }
 stage_map_cycle() {
   at_the_map

@@ -109,10 +109,15 @@ def row_of(s):
             s.ssim("adaptive", "protected"), s.ssim("transfer", "noise", False, False), cosines, s.accuracy()]
 
 
-def references(settings):
+def references(settings, folder):
     first = next(iter(settings.values()))
-    print(f'Mean face: SSIM {first.ssim("mean face", "none")}. Raw features, transfer attacker: '
-          f'{first.ssim("transfer", "raw")}, cosine to the face {first.cosine("transfer", "raw")}.\n')
+    text = (f'Mean face: SSIM {first.ssim("mean face", "none")}. Raw features, transfer attacker: '
+            f'{first.ssim("transfer", "raw")}, cosine to the face {first.cosine("transfer", "raw")}')
+    path = folder / "unprotected.recognition.json"
+    if path.exists():
+        a = json.loads(path.read_text())["accuracy"]
+        text += f'; accuracy {a["mean"]:.3f} ± {a["std"]:.3f}'
+    print(text + ".\n")
 
 
 # Of the settings that are not in the grid of objectives and modes: those of tables and curves of their own.
@@ -124,7 +129,7 @@ def part(title, folder):
     if not settings:
         return
     print(f"## {title}\n")
-    references(settings)
+    references(settings, folder)
     objectives = ["direct", "shadow-pair", "original", "cycle"]
     modes = ["running", "recalibrated", "batch"]
     grid = [settings[k] for o in objectives for m in modes for k in settings if k[0] == f"{o}-{m}"]
@@ -143,8 +148,13 @@ def part(title, folder):
     grid = {s.name for s in grid}
     others = [s for s in settings.values() if s.name not in grid and not s.name.startswith((SHADOWS, STEPS))]
     if others:
-        print("One thing changed at a time:\n")
-        table(HEAD, [row_of(s) for s in others])
+        print("One thing changed at a time; differences to direct, running, at the same epsilon:\n")
+        rows = []
+        for s in others:
+            base = settings.get(("direct-running", s.epsilon))
+            rows.append(row_of(s) + [text_of(difference(s, base, ("transfer", "protected", m))) if base else ""
+                                     for m in (False, True)])
+        table(HEAD + ["difference, transfer", "matched"], rows)
     shadows([s for s in settings.values() if s.name.startswith(SHADOWS)])
     usual = [s for s in settings.values() if s.name == "direct-running"]
     curve("epsilon", [(float(s.epsilon), s) for s in usual], folder / "epsilon.csv")
