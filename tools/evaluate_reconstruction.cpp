@@ -36,6 +36,7 @@ struct TestSet {
   std::vector<int64_t> person;          // of every row of the feature set
   std::vector<std::string> identities;  // of those under test, as the labels call them
 };
+
 std::vector<NamedDecoder> load_attackers(const ReconstructionOptions& o, const Recogniser& recogniser,
                                          const std::string& cut) {
   std::vector<NamedDecoder> list;

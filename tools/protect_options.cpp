@@ -80,17 +80,15 @@ void ProtectOptions::check_valid() const {
 
 Protection::Protection(const ProtectOptions& options, const Recogniser* recogniser, const Shape& row,
                        const std::string& what, const std::string& cut)
-    : settings_(options.settings), recogniser_(recogniser) {
+    : settings_(options.settings),
+      shadow_files_(options.shadows),
+      generator_file_(options.generator),
+      recogniser_(recogniser) {
   for (const std::string& path : options.shadows) {
     shadows_.push_back(Decoder::load(path));
     shadows_.back()->check_fits(row, "", cut, what);
-    std::string& shadow = networks_["shadow"];
-    shadow += (shadow.empty() ? "" : " ") + fingerprint(path);
   }
-  if (!options.generator.empty()) {
-    generator_ = Generator::load(options.generator);
-    networks_["generator"] = fingerprint(options.generator);
-  }
+  if (!options.generator.empty()) generator_ = Generator::load(options.generator);
   // What is missing on the command line is a usage error; what does not fit is a failure.
   const bool embedding = info().domain == FeatureDomain::sphere;
   as_usage([&] {
@@ -98,6 +96,16 @@ Protection::Protection(const ProtectOptions& options, const Recogniser* recognis
           " needs the recogniser: name its card with --recogniser");
   });
   models().check_fit(settings_);
+}
+
+Metadata Protection::networks() const {
+  Metadata networks;
+  for (const std::string& path : shadow_files_) {
+    std::string& list = networks["shadow"];
+    list += (list.empty() ? "" : " ") + fingerprint(path);
+  }
+  if (!generator_file_.empty()) networks["generator"] = fingerprint(generator_file_);
+  return networks;
 }
 
 ProtectModels Protection::models() const {

@@ -41,8 +41,8 @@ class Protection {
   // As trained_on of what is trained on these features: "protected, epsilon 0.02".
   std::string description() const { return "protected, " + settings_.summary(); }
   // Fingerprints of the files that protect: "shadow" (of several, in order, with a space between) and, where
-  // there is one, "generator".
-  const Metadata& networks() const { return networks_; }
+  // there is one, "generator". Reads the files.
+  Metadata networks() const;
   bool needs_photographs() const { return settings_.objective == Objective::original; }
   ProtectModels models() const;
   void set_epsilon(double epsilon) { settings_.epsilon = epsilon; }
@@ -53,7 +53,8 @@ class Protection {
 
  private:
   ProtectSettings settings_;
-  Metadata networks_;
+  std::vector<std::string> shadow_files_;
+  std::string generator_file_;
   std::vector<std::unique_ptr<Decoder>> shadows_;
   std::unique_ptr<Generator> generator_;
   const Recogniser* recogniser_;
