@@ -92,6 +92,8 @@ def text_of(d):
 
 
 def table(head, rows):
+    if not rows:
+        return
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     for row in rows:
