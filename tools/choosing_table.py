@@ -126,6 +126,13 @@ def references(settings, folder):
 SHADOWS, STEPS = "architecture-", "steps-"
 
 
+def equally_trained(settings, a, b):
+    """b, or the same settings under an adaptive attacker of as few images as cycle's had."""
+    few = [s for s in settings.values() if s.name.startswith("adaptive-") and s.name.endswith("-images")]
+    of_cycle = a.name.startswith("cycle-") and b.name.startswith("direct-")
+    return next((s for s in few if of_cycle and s.epsilon == a.epsilon), b)
+
+
 def part(title, folder):
     settings = load(folder)
     if not settings:
@@ -145,8 +152,9 @@ def part(title, folder):
             if o != "direct" and name == f"{o}-running" and ("direct-running", epsilon) in settings:
                 rows.append((f"{o} less direct", epsilon, s, settings["direct-running", epsilon]))
     table(["difference of SSIM (negative: better protection)", "epsilon", "transfer", "transfer, matched", "adaptive"],
-          [[n, e] + [text_of(difference(a, b, k)) for k in (("transfer", "protected", False),
-            ("transfer", "protected", True), ("adaptive", "protected", False))] for n, e, a, b in rows])
+          [[n, e] + [text_of(difference(a, b, ("transfer", "protected", m))) for m in (False, True)] +
+           [text_of(difference(a, equally_trained(settings, a, b), ("adaptive", "protected", False)))]
+           for n, e, a, b in rows])
     grid = {s.name for s in grid}
     others = [s for s in settings.values() if s.name not in grid and not s.name.startswith((SHADOWS, STEPS))]
     if others:
