@@ -106,7 +106,7 @@ stage_cycle() {
   setting adaptive-300-images 0.02 adaptive  # what the fewer images alone do to the adaptive attacker
   setting adaptive-300-images 0.04 adaptive
 }
-# One thing changed at a time, against direct, running, 0.02; the transfer attacker alone.
+# One thing changed at a time, against direct, running, 0.02; all but epsilon under the transfer attacker alone.
 stage_curves() {
   card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup adaptive_images=4000 scored=256
   local epsilon

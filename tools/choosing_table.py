@@ -52,10 +52,7 @@ class Setting:
         return a["mean"], a["mean"] - a["std"], a["mean"] + a["std"]
 
     def accuracy(self):
-        if not self.recognition:
-            return ""
-        a = self.recognition["accuracy"]
-        return f'{a["mean"]:.3f} ± {a["std"]:.3f}'
+        return spread(self.recognition["accuracy"]) if self.recognition else ""
 
 
 def load(folder):
@@ -66,6 +63,11 @@ def load(folder):
             s = Setting(path)
             settings[s.name, s.epsilon] = s
     return settings
+
+
+def spread(accuracy, digits=3):
+    """Mean and standard deviation over the folds."""
+    return f'{accuracy["mean"]:.{digits}f} ± {accuracy["std"]:.{digits}f}'
 
 
 def difference(a, b, key):
@@ -117,8 +119,7 @@ def references(settings, folder):
             f'{first.ssim("transfer", "raw")}, cosine to the face {first.cosine("transfer", "raw")}')
     path = folder / "unprotected.recognition.json"
     if path.exists():
-        a = json.loads(path.read_text())["accuracy"]
-        text += f'; accuracy {a["mean"]:.3f} ± {a["std"]:.3f}'
+        text += f'; accuracy {spread(json.loads(path.read_text())["accuracy"])}'
     print(text + ".\n")
 
 
@@ -195,9 +196,9 @@ def lfw(folder):
         online = "online" if result["protected"] != "none" else "nothing protected"
         for mode, r in ((online, result), ("offline", result.get("offline"))):
             if r:
-                a, tar = r["accuracy"], r["tar_at_far"]
-                rows.append([mode, f'{result["epsilon"]:g}' if "epsilon" in result else "",
-                             f'{a["mean"]:.4f} ± {a["std"]:.4f}', f'{tar["1e-2"]:.3f}', f'{tar["1e-3"]:.3f}', f'{r["eer"]:.3f}'])
+                tar = r["tar_at_far"]
+                rows.append([mode, f'{result["epsilon"]:g}' if "epsilon" in result else "", spread(r["accuracy"], 4),
+                             f'{tar["1e-2"]:.3f}', f'{tar["1e-3"]:.3f}', f'{r["eer"]:.3f}'])
     if rows:
         print("LFW, gallery protected:\n")
         table(["mode", "epsilon", "accuracy", "TAR @ FAR 1e-2", "1e-3", "EER"], rows)
