@@ -64,6 +64,10 @@ class Recogniser {
   // Names the weights: FNV-1a (64 bits, 16 hex digits) of the model file's bytes.
   const std::string& fingerprint() const { return fingerprint_; }
 
+  // Why this network runs one image at a time: its graph holds for a batch of one only, or mixes the images of
+  // a batch. Empty for a network that takes any number, as most do. Found by a trial with two images.
+  const std::string& one_at_a_time() const { return one_at_a_time_; }
+
   // In the order of the network; the embedding is the last.
   const std::vector<CutPoint>& cut_points() const { return cut_points_; }
   // Throws where the name is no cut: where it does not exist, or which tensor goes round it.
@@ -90,13 +94,14 @@ class Recogniser {
  private:
   Recogniser(RecogniserCard card, OnnxModel model, std::string fingerprint);
   void check_input(const Tensor& x) const;
+  void settle_rows();
   Tensor finish(const Tensor& output) const;
   // The value `to`, given that of `from`: through a plan where no one records.
   Tensor run(const std::string& from, const Tensor& x, const std::string& to) const;
 
   RecogniserCard card_;
   OnnxModel model_;
-  std::string fingerprint_;
+  std::string fingerprint_, one_at_a_time_;
   std::vector<CutPoint> cut_points_;
   std::shared_ptr<RowPlans> plans_ =
       std::make_shared<RowPlans>();  // copies share them, as they do the weights

@@ -1,5 +1,6 @@
 #include "advface/row_plans.h"
 
+#include <algorithm>
 #include <bit>
 #include <vector>
 
@@ -9,16 +10,6 @@
 
 namespace advf {
 namespace {
-
-// The batch of the plan that takes the next of `rest` rows. A batch may stay partly empty where three
-// quarters of it are full: that costs less than another plan or two for what is left.
-int64_t next_batch(int64_t rest) {
-  const int64_t largest =
-      current_backend().is_host() ? RowPlans::kLargestBatch : RowPlans::kLargestDeviceBatch;
-  if (4 * rest >= 3 * largest) return largest;
-  const int64_t up = int64_t(std::bit_ceil(uint64_t(rest)));
-  return 4 * rest >= 3 * up ? up : up / 2;
-}
 
 Shape with_rows(int64_t n, const Shape& shape) {
   Shape s = shape;
@@ -43,6 +34,16 @@ std::shared_ptr<const Plan> compile_rows(const RowPlans::Function& f, const Valu
 }
 
 }  // namespace
+
+// The batch of the plan that takes the next of `rest` rows. A batch may stay partly empty where three
+// quarters of it are full: that costs less than another plan or two for what is left.
+int64_t RowPlans::next_batch(int64_t rest) const {
+  int64_t largest = current_backend().is_host() ? kLargestBatch : kLargestDeviceBatch;
+  if (largest_batch_ > 0) largest = std::min(largest, largest_batch_);
+  if (4 * rest >= 3 * largest) return largest;
+  const int64_t up = int64_t(std::bit_ceil(uint64_t(rest)));
+  return 4 * rest >= 3 * up ? up : up / 2;
+}
 
 PlanState& RowPlans::state_for(const std::string& name, const Function& f, const ValueInfo& input) {
   for (auto e = entries_.begin(); e != entries_.end(); ++e) {

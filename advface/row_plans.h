@@ -17,6 +17,9 @@ class RowPlans {
   static constexpr int64_t kLargestBatch = 32, kLargestDeviceBatch = 256;
   static constexpr size_t kPlans = 4;  // kept; the one that was not used for the longest time goes first
 
+  // largest_batch > 0: no plan takes more rows, for a function that holds for so many only.
+  explicit RowPlans(int64_t largest_batch = 0) : largest_batch_(largest_batch) {}
+
   // (N, ...) -> (N, ...), where row i of the result depends on row i of x alone. What it reads besides x is
   // constant: it must not change as long as this object lives.
   using Function = std::function<Tensor(const Tensor& x)>;
@@ -35,6 +38,9 @@ class RowPlans {
   };
   PlanState& state_for(const std::string& name, const Function& f, const ValueInfo& input);
 
+  int64_t next_batch(int64_t rest) const;
+
+  int64_t largest_batch_;
   std::mutex mutex_;
   std::list<Entry> entries_;  // the latest used first
 };

@@ -21,6 +21,11 @@ class OnnxBuilder {
     for (const auto& [name, values] : lists) {
       protozero::pbf_writer a(n, 5);
       a.add_string(1, name);
+      if (name == "axis") {  // one number, not a list
+        a.add_int64(3, values.at(0));
+        a.add_int32(20, 2);
+        continue;
+      }
       for (const int64_t v : values) a.add_int64(8, v);
       a.add_int32(20, 7);
     }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 
 #include "advface/recogniser.h"
@@ -218,6 +219,127 @@ BOOST_AUTO_TEST_CASE(gradients_through_preprocessing_and_both_halves) {
       },
       {randn({2, 3, 6, 6}, 9)}, {true}, 2);
   BOOST_TEST(error < 1e-6);
+}
+
+// ---- a row depends on its picture alone
+
+namespace {
+
+// A network of five tokens per image and its embedding, with whatever `middle` makes of t (N,5,6) into u of
+// the same shape. The batch is fixed at one where `batch` is 1, free where it is 0.
+Recogniser with_tokens(int64_t batch, const std::function<void(OnnxBuilder&)>& middle) {
+  OnnxBuilder b;
+  b.input("x", {batch, 3, 4, 5})
+      .output("e")
+      .floats("w", {6, 3, 4, 1}, values(72, 3))
+      .ints("tokens", {0, 6, 5})
+      .floats("v", {6, 6}, values(36, 4))
+      .node("Conv", {"x", "w"}, {"c"})
+      .node("Reshape", {"c", "tokens"}, {"q"})
+      .node("Transpose", {"q"}, {"t"}, {{"perm", {0, 2, 1}}});
+  middle(b);
+  b.ints("axis", {1}).node("ReduceSum", {"u", "axis"}, {"s"}).node("Flatten", {"s"}, {"f"});
+  b.node("MatMul", {"f", "v"}, {"e"});
+  return Recogniser::from_bytes(
+      parse_card(with(kCard, "\"default_cut\": \"r\"", "\"default_cut\": \"e\""), "c.json"), b.bytes());
+}
+
+// Rows of any batch, with a tape and without, are those of each image alone, also through the second half.
+void rows_are_their_own(const Recogniser& r) {
+  const Tensor x = randn({70, 3, 4, 5}, 11, DType::f32);
+  const Tensor all = r.embed(x);
+  BOOST_TEST((all.shape() == Shape{70, 6}));
+  for (int64_t i = 0; i < 70; i += 23)
+    BOOST_TEST(relative_error(all.slice_batch(i, i + 1), r.embed(x.slice_batch(i, i + 1))) < 1e-5);
+  const Tensor five = x.slice_batch(0, 5);
+  Tape tape;
+  {
+    const TapeScope record(tape);
+    const Tensor y = r.embed(five);
+    BOOST_TEST(relative_error(y, all.slice_batch(0, 5)) < 1e-5);
+    const Tensor g = backward(tape, std::vector<Tensor>{y}, std::vector<Tensor>{y}, {five})[0];
+    BOOST_TEST((g.shape() == five.shape()));
+  }
+  for (const CutPoint& p : r.cut_points())
+    BOOST_TEST(relative_error(r.embed_from(r.features(five, p.name), p.name), all.slice_batch(0, 5)) < 1e-5,
+               p.name);
+}
+
+}  // namespace
+
+// What spreads over the batch without depending on it: the class token of a transformer and its relatives.
+BOOST_AUTO_TEST_CASE(constants_spread_over_the_batch) {
+  const auto token = [](const std::string& op) {
+    return with_tokens(0, [op](OnnxBuilder& b) {
+      b.floats("cls", {1, 1, 6}, values(6, 5)).ints("zero", {0}).ints("tail", {1, 6}).ints("ones", {1, 1});
+      b.node("Shape", {"t"}, {"shape"}).node("Gather", {"shape", "zero"}, {"n"});
+      if (op == "Expand") b.node("Concat", {"n", "tail"}, {"to"}, {{"axis", {0}}});
+      if (op == "Tile") b.node("Concat", {"n", "ones"}, {"to"}, {{"axis", {0}}});
+      if (op == "ConstantOfShape") b.node("Concat", {"n", "tail"}, {"to"}, {{"axis", {0}}});
+      if (op == "ConstantOfShape")
+        b.node("ConstantOfShape", {"to"}, {"zeros"}).node("Add", {"zeros", "cls"}, {"many"});
+      else
+        b.node(op, {"cls", "to"}, {"many"});
+      b.floats("m", {6, 6}, values(36, 6)).node("MatMul", {"many", "m"}, {"p"});
+      b.node("Concat", {"many", "p", "t"}, {"u"}, {{"axis", {1}}});
+    });
+  };
+  for (const char* op : {"Expand", "Tile", "ConstantOfShape"}) {
+    BOOST_TEST_CONTEXT(op) {
+      const Recogniser r = token(op);
+      BOOST_TEST(r.one_at_a_time() == "");
+      rows_are_their_own(r);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(graphs_that_mix_rows_run_one_image_at_a_time) {
+  const auto check_slow = [](const Recogniser& r, const std::string& node) {
+    BOOST_TEST_CONTEXT(node) {
+      BOOST_TEST(r.one_at_a_time().find(node) != std::string::npos, r.one_at_a_time());
+      rows_are_their_own(r);
+    }
+  };
+  // The mean over axis 0 subtracted, as a norm over the batch does; of one image alone it leaves its tokens'
+  // differences to themselves, so one half stays.
+  check_slow(with_tokens(0,
+                         [](OnnxBuilder& b) {
+                           b.node("ReduceMean", {"t"}, {"mean"}, {{"axes", {0}}});
+                           b.floats("half", {}, {0.5f}).node("Mul", {"mean", "half"}, {"m"});
+                           b.node("Sub", {"t", "m"}, {"u"});
+                         }),
+             "ReduceMean 'mean'");
+  // A reshape that swallows the batch.
+  check_slow(
+      with_tokens(0,
+                  [](OnnxBuilder& b) {
+                    b.ints("flat", {-1, 1}).ints("back", {-1, 5, 6});
+                    b.node("Reshape", {"t", "flat"}, {"all"}).ints("over", {0});
+                    b.node("ReduceMax", {"all"}, {"top"}, {{"axes", {0}}}).node("Add", {"t", "top"}, {"u"});
+                  }),
+      "ReduceMax 'top'");
+  // Shapes that hold for a batch of one: heads of an attention written as numbers.
+  check_slow(
+      with_tokens(
+          1,
+          [](OnnxBuilder& b) {
+            b.ints("heads", {5, 2, 3}).ints("joined", {1, 5, 6}).ints("first", {0});
+            b.node("Reshape", {"t", "heads"}, {"h"}).node("Transpose", {"h"}, {"g"}, {{"perm", {1, 0, 2}}});
+            b.node("Transpose", {"g"}, {"k"}, {{"perm", {1, 0, 2}}});
+            b.node("Reshape", {"k", "joined"}, {"u"});
+          }),
+      "Reshape 'h'");
+}
+
+// Images may be counted by another dimension in between.
+BOOST_AUTO_TEST_CASE(tokens_first_is_no_mixing) {
+  const Recogniser r = with_tokens(0, [](OnnxBuilder& b) {
+    b.node("Transpose", {"t"}, {"first"}, {{"perm", {1, 0, 2}}}).floats("m", {6, 6}, values(36, 6));
+    b.node("MatMul", {"first", "m"}, {"p"}).node("Transpose", {"p"}, {"u"}, {{"perm", {1, 0, 2}}});
+  });
+  BOOST_TEST(r.one_at_a_time() == "");
+  for (const CutPoint& p : r.cut_points()) BOOST_TEST((p.name != "first" && p.name != "p"), p.name);
+  rows_are_their_own(r);
 }
 
 // What the graph shows, and what the card says instead.

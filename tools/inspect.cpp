@@ -118,6 +118,7 @@ json inspect_card(const Options& o) {
   result["fingerprint"] = r.fingerprint();
   result["embedding"] = {{"name", c.embedding.name}, {"dimension", c.embedding.dimension}};
   result["default_cut"] = c.default_cut;
+  result["one_image_at_a_time"] = r.one_at_a_time();
   for (const CutPoint& p : r.cut_points())
     result["cut_points"].push_back(
         {{"name", p.name}, {"op", p.op_type}, {"shape", to_json(p.shape)}, {"macs", p.macs}});
@@ -171,6 +172,8 @@ void print(const json& r, const std::string& file) {
   if (r.contains("fingerprint"))
     std::cout << "model        " << r["model"].get<std::string>() << " ("
               << r["fingerprint"].get<std::string>() << ")\n";
+  if (const std::string why = r.value("one_image_at_a_time", ""); !why.empty())
+    std::cout << "one image at a time, which is slower: " << why << '\n';
   if (r.contains("opset")) std::cout << "opset        " << r["opset"] << '\n';
   for (const json& in : r.value("inputs", json::array()))
     std::cout << "input        " << in["name"].get<std::string>() << "  " << str(in["shape"]) << '\n';

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "nn/onnx/host_numbers.h"
+#include "tensor/backend.h"
 
 namespace advf::onnx {
 
@@ -128,6 +129,7 @@ void note_host(Value& value) {
 }
 
 Value to_value(const Constant& constant, DType dtype) {
+  const MetaScope real(false);  // a constant has bytes, also one that is computed while shapes are traced
   Value v;
   v.batched = false;
   if (!constant.is_float) {

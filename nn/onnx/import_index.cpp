@@ -283,6 +283,11 @@ Emit constant_of_shape(NodeReader& node) {
   return [fill, dtype = node.dtype()](const Inputs& in) {
     Constant c = fill;
     c.shape = shape_from(in.ints(0));
+    if (c.is_float && c.shape.numel() > kMaxHostNumbers) {  // spread over a batch it may become large
+      Constant one_number = fill;
+      one_number.shape = {};
+      return one(broadcast_to(to_value(one_number, dtype).tensor, c.shape));
+    }
     check(c.shape.numel() <= kMaxHostNumbers, "a constant of shape ", c.shape, " is too large");
     c.floats.assign(c.is_float ? size_t(c.shape.numel()) : 0, c.is_float ? fill.floats[0] : 0);
     c.ints.assign(c.is_float ? 0 : size_t(c.shape.numel()), c.is_float ? 0 : fill.ints[0]);

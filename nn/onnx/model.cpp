@@ -1,14 +1,17 @@
 #include "nn/onnx/model.h"
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <set>
 #include <unordered_map>
 
 #include "autograd/tape.h"
 #include "nn/onnx/import.h"
+#include "nn/onnx/rows.h"
 #include "tensor/backend.h"
 #include "tensor/io/input_file.h"
+#include "tensor/ops.h"
 
 namespace advf {
 
@@ -328,7 +331,7 @@ void OnnxModel::State::fold_shapes(const std::unordered_map<int, Value>& one_ima
   const auto is_host = [](const Value& v) { return v.ints || v.host; };
   if (std::none_of(one_image.begin(), one_image.end(), [&](const auto& v) { return is_host(v.second); }))
     return;
-  Problems unused;  // a file whose shapes hold for a batch of one alone is not wrong
+  Problems unused;  // a file whose shapes hold for a batch of one alone is not wrong: it runs one at a time
   const std::unordered_map<int, Value> two = probe(2, unused);
   if (!unused.empty()) return;
   for (const auto& [value, first] : one_image) {
@@ -384,6 +387,7 @@ OnnxModel OnnxModel::from_bytes(std::string_view bytes, const std::string& sourc
 }
 
 const std::string& OnnxModel::source() const { return state_->source; }
+DType OnnxModel::dtype() const { return state_->dtype; }
 const std::vector<Declared>& OnnxModel::inputs() const { return state_->inputs; }
 std::vector<std::string> OnnxModel::outputs() const { return state_->outputs; }
 int64_t OnnxModel::opset() const { return state_->opset; }
@@ -401,7 +405,89 @@ std::vector<std::string> OnnxModel::values() const {
   return out;
 }
 
+OnnxModel OnnxModel::one_at_a_time() const {
+  OnnxModel model = *this;
+  model.one_at_a_time_ = true;
+  return model;
+}
+
 std::vector<Tensor> OnnxModel::run(const Feeds& feeds, const std::vector<std::string>& wanted) const {
+  const auto images = [](const auto& feed) {
+    return feed.second.defined() && feed.second.shape().rank() > 0 ? feed.second.dim(0) : 1;
+  };
+  const int64_t n = feeds.empty() ? 1 : images(feeds[0]);
+  if (!one_at_a_time_ || n <= 1) return run_all(feeds, wanted);
+  std::vector<std::vector<Tensor>> rows(wanted.size());
+  for (int64_t i = 0; i < n; ++i) {
+    Feeds alone;
+    for (const auto& feed : feeds) {
+      check(images(feed) == n, state_->source, ": '", feed.first, "' is given for ", images(feed),
+            " images, others for ", n);
+      alone.emplace_back(feed.first, slice(feed.second, 0, i, i + 1));
+    }
+    const std::vector<Tensor> made = run_all(alone, wanted);
+    for (size_t w = 0; w < wanted.size(); ++w) rows[w].push_back(made[w]);
+  }
+  std::vector<Tensor> out;
+  for (const auto& row : rows) out.push_back(concat(row, 0));
+  return out;
+}
+
+OnnxModel::RowTest OnnxModel::test_rows(const Feeds& pair, const std::vector<std::string>& wanted) const {
+  const State& s = *state_;
+  const NoTapeScope quiet;
+  const MetaScope real(false);
+  std::array<std::unordered_map<int, Value>, 3> values;  // of both images, of the first, of the second
+  FeedShapes shapes;
+  for (const auto& [name, tensor] : pair) {
+    check(tensor.dim(0) == 2, s.source, ": '", name, "' is not given for two images");
+    const std::array<Tensor, 3> parts{tensor, tensor.slice_batch(0, 1), tensor.slice_batch(1, 2)};
+    for (size_t k = 0; k < 3; ++k) values[k].emplace(s.number_of(name), Value(parts[k]));
+    shapes.emplace_back(name, parts[1].shape());
+  }
+  trace(shapes, wanted);  // throws where a value would be too large
+  std::unordered_map<int, size_t> place;
+  std::vector<int> numbers;
+  for (size_t w = 0; w < wanted.size(); ++w) {
+    numbers.push_back(s.number_of(wanted[w]));
+    place.emplace(numbers.back(), w);
+  }
+  RowTest result{std::vector<bool>(wanted.size(), false), {}};
+  const std::vector<int> order = s.needed_steps(values[0], numbers);
+  std::unordered_map<int, int> uses;
+  for (const int n : order)
+    for (const int i : s.steps[size_t(n)].in) ++uses[i];
+  for (const int n : order) {
+    const Step& step = s.steps[size_t(n)];
+    std::array<std::vector<Value>, 3> made;
+    for (size_t k : {1, 2, 0}) try {
+        made[k] = run_step(step, s.constants, values[k]);
+      } catch (const Error& e) {
+        check(k == 0, s.source, ": ", e.what());
+        if (result.why.empty()) result.why = std::string(e.what()) + ", with two images";
+        return result;
+      }
+    for (size_t o = 0; o < step.out.size() && o < made[0].size(); ++o) {
+      if (step.out[o] < 0) continue;
+      if (made[0][o].tensor.defined() && !made[0][o].ints) {
+        const onnx::RowsApart rows =
+            onnx::compare_rows(made[0][o].tensor, made[1][o].tensor, made[2][o].tensor);
+        if (!rows.apart && result.why.empty())
+          result.why = step.op_type + " '" + step.label + "' mixes the images of a batch";
+        if (const auto w = place.find(step.out[o]); w != place.end())
+          result.apart[w->second] = rows.apart && rows.axis == 0;
+      }
+      if (uses.contains(step.out[o]))
+        for (size_t k = 0; k < 3; ++k) values[k].emplace(step.out[o], std::move(made[k][o]));
+    }
+    for (const int i : step.in)
+      if (--uses[i] == 0)
+        for (auto& v : values) v.erase(i);
+  }
+  return result;
+}
+
+std::vector<Tensor> OnnxModel::run_all(const Feeds& feeds, const std::vector<std::string>& wanted) const {
   const State& s = *state_;
   FeedShapes shapes;
   std::unordered_map<int, Value> values;

@@ -26,6 +26,7 @@ class OnnxModel {
   static OnnxModel from_bytes(std::string_view bytes, const std::string& source, DType dtype = DType::f32);
 
   const std::string& source() const;
+  DType dtype() const;                                // of the weights
   const std::vector<onnx::Declared>& inputs() const;  // -1 where a dimension is not fixed
   std::vector<std::string> outputs() const;
   // Everything that depends on an input, in the order of execution.
@@ -42,6 +43,18 @@ class OnnxModel {
   // it at one runs any number. Under a MetaScope only shapes are computed.
   using Feeds = std::vector<std::pair<std::string, Tensor>>;
   std::vector<Tensor> run(const Feeds& feeds, const std::vector<std::string>& wanted) const;
+
+  // Tries with two images whether what is made of an image depends on that image alone: a graph may hold for
+  // a batch of one only, or mix its rows (a mean over the batch, a reshape that swallows it). `pair` feeds
+  // two images, which should differ much; `wanted` must depend on them.
+  struct RowTest {
+    std::vector<bool> apart;  // for each value of `wanted`: row i of dimension 0 is what image i makes of it
+    std::string why;  // the first node at which images meet, or that fails for two; "" where none does
+  };
+  RowTest test_rows(const Feeds& pair, const std::vector<std::string>& wanted) const;
+  // The same model, which from now on runs one image at a time whatever the number it is given.
+  OnnxModel one_at_a_time() const;
+  bool is_one_at_a_time() const { return one_at_a_time_; }
 
   // What run() would compute, in order, without computing it.
   struct Traced {
@@ -66,7 +79,9 @@ class OnnxModel {
   struct State;
   struct Step;
   explicit OnnxModel(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  std::vector<Tensor> run_all(const Feeds& feeds, const std::vector<std::string>& wanted) const;
   std::shared_ptr<const State> state_;  // immutable, so copies share it
+  bool one_at_a_time_ = false;
 };
 
 }  // namespace advf
