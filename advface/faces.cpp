@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <numeric>
 
@@ -17,28 +18,51 @@ namespace fs = std::filesystem;
 constexpr int kMaxFaceSize = 2048;
 constexpr int64_t kCacheChunk = 256;  // pictures decoded to f32 at a time
 
-bool is_picture(const fs::path& path) {
+std::string ending_of(const fs::path& path) {
   std::string ext = path.extension().string();
   std::transform(ext.begin(), ext.end(), ext.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
-  return ext == ".jpg" || ext == ".jpeg" || ext == ".png" || ext == ".pgm" || ext == ".ppm";
+  return ext;
 }
 
-std::vector<std::string> pictures_below(const std::string& folder) {
-  std::vector<std::string> names;
+constexpr const char* kEndings[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".pgm", ".ppm"};
+
+// A name as it can stand in a line of text.
+std::string printable(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    char code[8];
+    std::snprintf(code, sizeof code, "\\x%02x", unsigned(uint8_t(c)));
+    out += uint8_t(c) < 32 || c == 127 ? code : std::string(1, c);
+  }
+  return out;
+}
+
+// Adds the pictures below the folder to `names`, sorted, and counts what is left out.
+void list_pictures(const std::string& folder, std::vector<std::string>& names, PassedOver& passed_over) {
   try {
     const auto options = fs::directory_options::follow_directory_symlink;
     for (auto it = fs::recursive_directory_iterator(folder, options);
          it != fs::recursive_directory_iterator(); ++it) {
       check(it.depth() < 32, folder, ": folders nested more than 32 deep; a link that leads back?");
-      if (is_picture(it->path()) && it->is_regular_file())
-        names.push_back(it->path().lexically_relative(folder).generic_string());
+      if (it->is_directory()) continue;
+      const std::string name = it->path().lexically_relative(folder).generic_string();
+      const std::string ending = ending_of(it->path());
+      if (std::find(std::begin(kEndings), std::end(kEndings), ending) == std::end(kEndings))
+        ++passed_over.by_ending[ending];
+      else if (!it->is_regular_file())
+        passed_over.unusable.push_back(printable(name) + ": leads to no file");
+      else if (!is_safe_relative_path(name))
+        passed_over.unusable.push_back(printable(name) +
+                                       ": no list of files can hold this name; rename the file");
+      else
+        names.push_back(name);
     }
   } catch (const fs::filesystem_error& e) {
     fail(folder, ": cannot be listed: ", e.code().message());
   }
   std::sort(names.begin(), names.end());
-  return names;
+  std::sort(passed_over.unusable.begin(), passed_over.unusable.end());
 }
 
 // Tensors are filled in host memory and then go to where new tensors live.
@@ -71,12 +95,54 @@ CropBox face_box(const Eyes& eyes, const std::string& face_template, double marg
   return {float(centre_x - half), float(centre_y - half), float(centre_x + half), float(centre_y + half)};
 }
 
+void check_fits(const CropBox& box, int width, int height, const std::string& name) {
+  constexpr double kLeastSide = 8, kLeastShare = 0.5;
+  const double w = double(box.x1) - double(box.x0), h = double(box.y1) - double(box.y0);
+  const auto inside = [](double low, double high, double size) {
+    return std::max(0.0, std::min(high, size) - std::max(low, 0.0));
+  };
+  const double share = inside(double(box.x0), double(box.x1), width) *
+                       inside(double(box.y0), double(box.y1), height) / (w * h);
+  check(w >= kLeastSide && h >= kLeastSide && share >= kLeastShare, name, ": is ", width, " x ", height,
+        " pixels, and the box to cut out is ", w, " x ", h, " from (", box.x0, ", ", box.y0, "), ",
+        share < kLeastShare ? "of which more than half lies outside" : "too few to show a face",
+        "; the eye centres must be those of these pictures, in pixels");
+}
+
+int64_t PassedOver::count() const {
+  int64_t n = int64_t(unusable.size());
+  for (const auto& [unused, files] : by_ending) n += files;
+  return n;
+}
+
+std::string PassedOver::summary() const {
+  if (count() == 0) return "";
+  std::vector<std::pair<int64_t, std::string>> kinds;
+  for (const auto& [ending, files] : by_ending)
+    kinds.emplace_back(-files, ending.empty() ? "without an ending" : printable(ending));
+  std::sort(kinds.begin(), kinds.end());  // the most frequent first
+  std::string text =
+      std::to_string(count()) + (count() == 1 ? " file was" : " files were") + " passed over: ";
+  const char* between = "";
+  for (const auto& [files, kind] : kinds) {
+    text += between + std::to_string(-files) + " " + kind;
+    between = ", ";
+  }
+  if (!unusable.empty()) text += between + std::to_string(unusable.size()) + " unusable";
+  return text;
+}
+
 FaceSource FaceSource::open(const std::string& folder, const std::string& list) {
   std::error_code ignored;
   check(fs::is_directory(folder, ignored), folder, ": is not a folder");
   if (!list.empty()) return FaceSource(folder, read_name_list(list));
-  FaceSource source(folder, pictures_below(folder));
-  check(source.size() > 0, folder, ": no pictures (jpg, jpeg, png, pgm, ppm) in it or below it");
+  FaceSource source(folder, {});
+  list_pictures(folder, source.names_, source.passed_over_);
+  if (source.size() == 0) {
+    std::string endings, others = source.passed_over_.summary();
+    for (const char* e : kEndings) endings += (endings.empty() ? "" : ", ") + std::string(e + 1);
+    fail(folder, ": no pictures (", endings, ") in it or below it", others.empty() ? "" : "; ", others);
+  }
   return source;
 }
 
@@ -95,15 +161,21 @@ FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional
   const int64_t n = int64_t(indices.size()), face = int64_t(3) * size * size;
   Tensor images = host_tensor({n, 3, size, size});
   float* values = n > 0 ? images.mutable_data<float>() : nullptr;
-  std::vector<std::string> errors(indices.size());
+  std::vector<std::string> errors(indices.size()), misfits(indices.size());
   parallel_for(n, [&](int64_t i) {
+    std::string* where = &errors[size_t(i)];
     try {
-      const Image image = load_image((fs::path(folder_) / name(indices[size_t(i)])).string());
+      const std::string path = (fs::path(folder_) / name(indices[size_t(i)])).string();
+      const Image image = load_image(path);
+      where = &misfits[size_t(i)];
+      if (box) check_fits(*box, image.width, image.height, path);
+      where = &errors[size_t(i)];
       crop_resize_into(image, box ? *box : whole(image), size, size, values + i * face);
     } catch (const Error& e) {
-      errors[size_t(i)] = e.what();
+      *where = e.what();
     }
   });
+  for (const std::string& misfit : misfits) check(misfit.empty(), misfit);
 
   FaceBatch out;
   for (int64_t i = 0; i < n; ++i) {

@@ -3,6 +3,7 @@
 // applied later.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -26,6 +27,10 @@ struct Eyes {
 // (-0.5, 4], eyes that coincide.
 CropBox face_box(const Eyes& eyes, const std::string& face_template = "arcface112", double margin = 0);
 
+// Throws Error, naming the picture and both sizes, for a box of fewer than 8 pixels a side, or of which less
+// than half lies in a picture of this size: the eye centres are then those of other pictures.
+void check_fits(const CropBox& box, int width, int height, const std::string& name);
+
 // A picture that could not be read, and why (the message names the file).
 struct BrokenFace {
   int64_t index = 0;
@@ -38,11 +43,23 @@ struct FaceBatch {
   std::vector<BrokenFace> broken;
 };
 
+// What lies in a folder of pictures and is not read. Nothing is left out in silence.
+struct PassedOver {
+  std::map<std::string, int64_t> by_ending;  // ".webp" -> 3, lower case; "" for files without an ending
+  // Pictures by their endings that cannot be used: links that lead nowhere, and names that no list of files
+  // could hold (line breaks, backslashes). With the reason, fit to be printed.
+  std::vector<std::string> unusable;
+
+  int64_t count() const;
+  // "7 files were passed over: 3 .webp, 1 .heic, ..., 1 unusable"; "" where there are none.
+  std::string summary() const;
+};
+
 class FaceSource {
  public:
-  // The pictures (jpg, jpeg, png, pgm, ppm, in any case) below a folder, sorted by relative path; or those
-  // that `list` names, one relative path per line, in its order. Throws Error for a folder without pictures,
-  // a list that names a file twice or outside the folder.
+  // The pictures (endings jpg, jpeg, jpe, jfif, png, bmp, pgm, ppm, in any case) below a folder, sorted by
+  // relative path; or those that `list` names, one relative path per line, in its order. Throws Error for a
+  // folder without pictures, a list that names a file twice or outside the folder.
   static FaceSource open(const std::string& folder, const std::string& list = {});
   // The named files below `folder`, in this order.
   FaceSource(std::string folder, std::vector<std::string> names);
@@ -51,10 +68,12 @@ class FaceSource {
   const std::string& folder() const { return folder_; }
   const std::string& name(int64_t i) const { return names_.at(size_t(i)); }  // relative path with '/'
   const std::vector<std::string>& names() const { return names_; }
+  const PassedOver& passed_over() const { return passed_over_; }  // empty where a list was given
 
   // Without eyes the whole picture is resized. Broken pictures are left out, named in the result and counted
   // over all calls; more than max_broken_share() of the source end the run with an Error that names the first
-  // ones. The result does not depend on the number of threads. Not for several threads at once.
+  // ones. A box that does not fit a picture (check_fits) ends it at once. The result does not depend on the
+  // number of threads. Not for several threads at once.
   FaceBatch load(std::span<const int64_t> indices, const std::optional<CropBox>& box, int size);
   FaceBatch load(int64_t begin, int64_t end, const std::optional<CropBox>& box, int size);
 
@@ -65,6 +84,7 @@ class FaceSource {
  private:
   std::string folder_;
   std::vector<std::string> names_;
+  PassedOver passed_over_;
   double max_broken_share_ = 0.01;
   std::set<int64_t> broken_;  // counted once, however often they are asked for
 };

@@ -82,6 +82,46 @@ BOOST_AUTO_TEST_CASE(source_lists_a_folder_in_order) {
   refused([&] { FaceSource::open(dir / "empty"); }, {"empty", "no pictures"});
 }
 
+// Nothing in a folder disappears without a word.
+BOOST_AUTO_TEST_CASE(what_is_not_read_is_counted) {
+  TempDir dir;
+  const auto picture = encode_png(noise(8, 8, 1));
+  const std::string png(reinterpret_cast<const char*>(picture.data()), picture.size());
+  for (const char* name : {"a.jfif", "b.JPE", "c.bmp", "d.png", "e.webp", "f/g.WEBP", "h.heic", "i",
+                           "f/two\nlines.png", "back\\slash.png"})
+    write_bytes(dir / name, png);
+  std::filesystem::create_symlink("nowhere.png", dir / "link.png");
+  FaceSource source = FaceSource::open(dir.path().string());
+  BOOST_TEST(source.names() == (std::vector<std::string>{"a.jfif", "b.JPE", "c.bmp", "d.png"}),
+             boost::test_tools::per_element());
+  BOOST_TEST(source.load(0, 4, std::nullopt, 8).good.size() == 4u);  // the content tells the format
+  const PassedOver& rest = source.passed_over();
+  BOOST_TEST((rest.by_ending == std::map<std::string, int64_t>{{"", 1}, {".heic", 1}, {".webp", 2}}));
+  BOOST_TEST(rest.summary() == "7 files were passed over: 2 .webp, 1 .heic, 1 without an ending, 3 unusable");
+  BOOST_REQUIRE_EQUAL(rest.unusable.size(), 3u);
+  BOOST_TEST(rest.unusable[0].starts_with("back\\slash.png: no list"));
+  BOOST_TEST(rest.unusable[1].starts_with("f/two\\x0alines.png: no list"));
+  BOOST_TEST(rest.unusable[2].starts_with("link.png: leads to no file"));
+  std::filesystem::create_directory(dir / "other");
+  write_bytes(dir / "other/x.webp", png);
+  refused([&] { FaceSource::open(dir / "other"); }, {"other", "no pictures", "1 .webp"});
+}
+
+BOOST_AUTO_TEST_CASE(a_box_must_fit_its_pictures) {
+  TempDir dir;
+  write_png(dir / "a.png", noise(48, 40, 1));
+  const auto load = [&](const CropBox& box) {
+    FaceSource source = FaceSource::open(dir.path().string());
+    source.set_max_broken_share(1);
+    source.load(0, 1, box, 16);
+  };
+  for (const CropBox& box :
+       {CropBox{100, 100, 150, 150}, {-60, 0, 20, 40}, {10, 10, 17, 30}, {0, 0, 200, 200}})
+    refused([&] { load(box); }, {"a.png", "48 x 40", std::to_string(int(box.x1 - box.x0)), "eye centres"});
+  for (const CropBox& box : {CropBox{0, 0, 48, 40}, {-10, -10, 40, 40}, {10, 10, 18, 18}})
+    BOOST_CHECK_NO_THROW(load(box));
+}
+
 BOOST_AUTO_TEST_CASE(same_faces_at_any_thread_count) {
   TempDir dir;
   for (int i = 0; i < 9; ++i) write_png(dir / (std::to_string(i) + ".png"), noise(40 + i, 50, uint64_t(i)));

@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(lossless_formats_give_the_exact_pixels) {
 }
 
 BOOST_AUTO_TEST_CASE(jpeg_agrees_with_pillow) {
-  for (const char* name : {"baseline", "progressive", "grey_jpeg", "no_subsampling"}) {
+  for (const char* name : {"baseline", "progressive", "grey_jpeg", "no_subsampling", "cmyk", "keep_rgb"}) {
     const Image image = load_image(kOracles + name + ".jpg");
     const Tensor expected = load_npy(kOracles + name + ".npy");
     BOOST_REQUIRE_EQUAL(int64_t(image.pixels.size()), expected.numel());
@@ -77,6 +77,172 @@ BOOST_AUTO_TEST_CASE(jpeg_agrees_with_pillow) {
                name << ": mean difference " << sum / double(image.pixels.size()));
     BOOST_TEST(worst <= 6, name << ": largest difference " << worst);
   }
+}
+
+// What another decoder would show in other colours is refused, with what to do.
+BOOST_AUTO_TEST_CASE(jpegs_whose_colours_cannot_be_told) {
+  const std::string cmyk = read_bytes(kOracles + "cmyk.jpg"), rgb = read_bytes(kOracles + "keep_rgb.jpg");
+  const auto expect = [](const std::string& jpeg, const std::string& word) {
+    refused([&] { decode_image(bytes_of(jpeg), "x.jpg"); }, {"x.jpg", word, "PNG"});
+  };
+  BOOST_REQUIRE(cmyk.substr(2, 2) == "\xff\xee");  // Adobe's segment, of 14 bytes
+  std::string bare = cmyk, contradictory = cmyk, says_ycc = rgb;
+  bare.erase(2, 16);
+  contradictory[17] = 1;
+  says_ycc[17] = 1;
+  expect(bare, "four channels without");
+  expect(contradictory, "four channels with a contradictory");
+  expect(says_ycc, "R, G, B");
+  std::string frame = read_bytes(kOracles + "baseline.jpg");
+  const size_t at = frame.find("\xff\xc0");
+  for (const auto& [marker, word] : {std::pair('\xc9', "arithmetic"), std::pair('\xc3', "lossless")}) {
+    frame[at + 1] = marker;
+    expect(frame, word);
+  }
+  frame[at + 1] = '\xc1';
+  frame[at + 4] = 12;
+  expect(frame, "12 bits");
+}
+
+namespace {
+
+// An EXIF block whose first directory holds two entries, the second the orientation.
+std::string exif(int orientation, bool little, uint32_t type = 3) {
+  std::string out = little ? "II" : "MM";
+  const auto add = [&](uint32_t v, int bytes) {
+    for (int i = 0; i < bytes; ++i) out += char(v >> 8 * (little ? i : bytes - 1 - i));
+  };
+  for (const auto& [v, bytes] :
+       {std::pair(42u, 2), {8, 4}, {2, 2}, {0x0100, 2}, {3, 2}, {1, 4}, {7, 2}, {0, 2}})
+    add(v, bytes);
+  add(0x0112, 2), add(type, 2), add(1, 4);
+  add(uint32_t(orientation), type == 3 ? 2 : 4);
+  if (type == 3) add(0, 2);
+  add(0, 4);
+  return out;
+}
+
+std::string segment(char marker, const std::string& body) {
+  const size_t n = body.size() + 2;
+  return std::string("\xff") + marker + char(n >> 8) + char(n) + body;
+}
+std::string in_jpeg(std::string jpeg, const std::string& segments) { return jpeg.insert(2, segments); }
+std::string app1(const std::string& tiff) { return segment('\xe1', std::string("Exif\0\0", 6) + tiff); }
+
+// A chunk before the pixels, or behind them; nobody looks at its checksum.
+std::string in_png(std::string png, const std::string& body, bool behind) {
+  std::string chunk{0, 0, 0, char(body.size())};
+  chunk += "eXIf" + body + "sum.";
+  return png.insert(behind ? png.size() - 12 : 8 + 25, chunk);
+}
+
+// Pixel (y, x) of what is seen, from what is stored, as the table of EXIF 2.3 (4.6.4 A) has it.
+const uint8_t* seen(const Image& stored, int orientation, int y, int x) {
+  const int w = stored.width, h = stored.height;
+  switch (orientation) {
+    case 2:
+      return stored.row(y) + 3 * (w - 1 - x);
+    case 3:
+      return stored.row(h - 1 - y) + 3 * (w - 1 - x);
+    case 4:
+      return stored.row(h - 1 - y) + 3 * x;
+    case 5:
+      return stored.row(x) + 3 * y;
+    case 6:
+      return stored.row(h - 1 - x) + 3 * y;
+    case 7:
+      return stored.row(h - 1 - x) + 3 * (w - 1 - y);
+    case 8:
+      return stored.row(x) + 3 * (w - 1 - y);
+    default:
+      return stored.row(y) + 3 * x;
+  }
+}
+
+void is_turned(const std::string& bytes, const Image& stored, int orientation, const std::string& what) {
+  const Image image = decode_image(bytes_of(bytes), what);
+  const bool exchanged = orientation >= 5 && orientation <= 8;
+  BOOST_TEST_CONTEXT(what << ", orientation " << orientation) {
+    BOOST_REQUIRE((image.width == (exchanged ? stored.height : stored.width)));
+    BOOST_REQUIRE((image.height == (exchanged ? stored.width : stored.height)));
+    int wrong = 0;
+    for (int y = 0; y < image.height; ++y)
+      for (int x = 0; x < image.width; ++x)
+        wrong += !std::equal(image.row(y) + 3 * x, image.row(y) + 3 * x + 3, seen(stored, orientation, y, x));
+    BOOST_TEST(wrong == 0);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(photographs_are_turned_as_their_exif_says) {
+  const std::string png = read_bytes(kOracles + "rgb.png"), jpeg = read_bytes(kOracles + "baseline.jpg");
+  const Image plain = picture(9, 13, 3), photograph = decode_image(bytes_of(jpeg), "plain");
+  for (int orientation = 0; orientation <= 9; ++orientation)
+    for (const bool little : {true, false}) {
+      const std::string tiff = exif(orientation, little);
+      is_turned(in_jpeg(jpeg, app1(tiff)), photograph, orientation, "jpeg");
+      is_turned(in_jpeg(jpeg, app1(exif(orientation, little, 4))), photograph, orientation, "long number");
+      is_turned(in_png(png, tiff, false), plain, orientation, "png");
+      is_turned(in_png(png, tiff, true), plain, orientation, "png, behind the pixels");
+    }
+  // Other segments before it; of two the first one counts.
+  const std::string xmp = segment('\xe1', "http://ns.adobe.com/xap/1.0/ tiff:Orientation=3");
+  is_turned(in_jpeg(jpeg, xmp + segment('\xfe', "a comment") + app1(exif(6, true)) + app1(exif(3, true))),
+            photograph, 6, "several segments");
+  is_turned(in_png(png, std::string("Exif\0\0", 6) + exif(8, true), false), plain, 8,
+            "png with JPEG's prefix");
+}
+
+// A damaged block turns nothing, wherever it is cut, and whatever its numbers say.
+BOOST_AUTO_TEST_CASE(damaged_exif_is_passed_over) {
+  const std::string jpeg = read_bytes(kOracles + "baseline.jpg"), tiff = exif(6, true);
+  const Image photograph = decode_image(bytes_of(jpeg), "plain");
+  for (size_t n = 0; n + 8 < tiff.size(); ++n)
+    is_turned(in_jpeg(jpeg, app1(tiff.substr(0, n))), photograph, 1, "cut");
+  for (const size_t at : {4u, 8u}) {  // the directory's place, the number of entries
+    std::string far = tiff;
+    far[at + 1] = '\xff';
+    if (at == 4) far.replace(4, 4, "\xff\xff\xff\xff");
+    const Image image = decode_image(bytes_of(in_jpeg(jpeg, app1(far))), "far");
+    BOOST_TEST((at == 4 ? image.width == photograph.width : image.width == photograph.height));
+  }
+  survive(in_jpeg(jpeg, app1(tiff)), parse, 1000);
+}
+
+// 24 bits, rows from below and from above, and a header that promises more than there is.
+BOOST_AUTO_TEST_CASE(bmp_gives_the_exact_pixels) {
+  const Image image = picture(9, 13, 3);
+  const auto number = [](uint32_t v, int bytes) {
+    std::string out;
+    for (int i = 0; i < bytes; ++i) out += char(v >> 8 * i);
+    return out;
+  };
+  for (const bool from_above : {false, true}) {
+    std::string bmp = "BM" + number(54 + 40 * 9, 4) + number(0, 4) + number(54, 4) + number(40, 4) +
+                      number(13, 4) + number(from_above ? uint32_t(-9) : 9, 4) + number(1, 2) +
+                      number(24, 2) + std::string(24, '\0');
+    for (int y = 0; y < 9; ++y) {
+      for (int x = 0; x < 13; ++x)
+        for (int c = 3; c-- > 0;) bmp += char(image.row(from_above ? y : 8 - y)[3 * x + c]);
+      bmp += '\0';
+    }
+    BOOST_TEST((decode_image(bytes_of(bmp), "x.bmp").pixels == image.pixels));
+    refused([&] { decode_image(bytes_of(bmp.substr(0, bmp.size() - 1)), "x.bmp"); }, {"x.bmp", "cut short"});
+    survive(bmp, parse, 1000);
+    bmp[30] = 1;
+    refused([&] { decode_image(bytes_of(bmp), "x.bmp"); }, {"x.bmp", "compressed"});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(other_formats_are_refused_by_name) {
+  for (const auto& [bytes, word] : {std::pair(std::string("RIFF....WEBPVP8 "), "WebP"),
+                                    {std::string("....ftypheic...."), "HEIC"},
+                                    {std::string("....ftypavif...."), "AVIF"},
+                                    {std::string("II*\0........", 12), "TIFF"},
+                                    {std::string("MM\0*........", 12), "TIFF"},
+                                    {std::string("P3\n1 1\n255\n1 2 3\n"), "PNM of kind P3"}})
+    refused([&] { decode_image(bytes_of(bytes), "x.jpg"); }, {"x.jpg", word, "convert it to JPEG or PNG"});
 }
 
 BOOST_AUTO_TEST_CASE(png_round_trip) {
@@ -116,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_broken_picture_is_named) {
   std::string codes = jpeg;
   codes.insert(2, std::string("\xff\xc4\x01\x23\x00", 5) + std::string(16, 17) + std::string(272, 1));
   refused([&] { decode_image(bytes_of(codes), "codes.jpg"); }, {"codes.jpg", "272 codes"});
-  refused([] { decode_image(bytes_of("GIF89a......."), "a.gif"); }, {"a.gif", "not a JPEG, PNG"});
+  refused([] { decode_image(bytes_of("GIF89a......."), "a.gif"); }, {"a.gif", "GIF", "convert it"});
   refused([] { decode_image({}, "empty.jpg"); }, {"empty.jpg", "not a JPEG"});
   refused([] { decode_image(bytes_of("P5 2 2 65535\n12345678"), "deep.pgm"); }, {"65535"});
   refused([] { decode_image(bytes_of("P5 2 x 255\n1234"), "bad.pgm"); }, {"malformed"});

@@ -53,8 +53,12 @@ void Common::activate() const {
 void Common::write_json(const nlohmann::json& result) const {
   if (json.empty()) return;
   AtomicFile file(json);
-  file.write(result.dump(2) + "\n");
+  file.write(json_text(result, 2) + "\n");
   file.commit();
+}
+
+std::string json_text(const nlohmann::json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 namespace {

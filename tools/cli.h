@@ -26,6 +26,9 @@ struct Common {
   void write_json(const nlohmann::json& result) const;
 };
 
+// One text for all JSON that is written: names of files need not be UTF-8, and then lose those bytes.
+std::string json_text(const nlohmann::json& value, int indent = -1);
+
 // Parses, runs the verb chosen, and turns exceptions into one line on stderr and an exit code. `body` runs
 // after a successful parse and returns the exit code.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);

@@ -16,6 +16,10 @@ struct Options {
   std::string out, list_out;
 };
 
+nlohmann::json passed_over_json(const PassedOver& files) {
+  return {{"files", files.count()}, {"by_ending", files.by_ending}, {"unusable", files.unusable}};
+}
+
 int extract_file(Options& o) {
   o.common.activate();
   install_interrupt_handler();
@@ -42,6 +46,7 @@ int extract_file(Options& o) {
   writer.commit();
   o.common.write_json({{"images", rows},
                        {"broken", broken},
+                       {"passed_over", passed_over_json(faces.passed_over())},
                        {"cut", cut},
                        {"feature_shape", std::vector<int64_t>(row.begin(), row.end())},
                        {"recogniser", recogniser.fingerprint()},

@@ -18,7 +18,7 @@ void FaceOptions::add_to(CLI::App& app) {
 }
 
 void FaceOptions::add_images_to(CLI::App& app) {
-  app.add_option("--images", images, "folder of photographs (JPEG, PNG, PGM), searched through")->required();
+  app.add_option("--images", images, "folder of photographs (JPEG, PNG, BMP, PGM), searched through")->required();
   app.add_option("--list", list, "use the files of this list, one path below --images per line");
   app.add_option("--eyes", eyes,
                  "mean eye centres x1,y1,x2,y2 in pixels of the photographs: crops by the card's template; "
@@ -45,6 +45,9 @@ std::optional<Eyes> FaceOptions::eye_centres() const {
 FaceSource FaceOptions::open_images() const {
   FaceSource faces = FaceSource::open(images, list);
   faces.set_max_broken_share(max_broken);
+  for (const std::string& file : faces.passed_over().unusable) std::cerr << "passed over: " << file << "\n";
+  if (const std::string others = faces.passed_over().summary(); !others.empty())
+    std::cerr << images << ": " << others << "\n";
   return faces;
 }
 

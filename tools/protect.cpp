@@ -143,7 +143,7 @@ class Output {
     m["cut"] = protection.info().cut;
     const nlohmann::json settings = settings_json(protection.settings());
     for (const auto& [key, value] : settings.items())
-      m[key] = value.is_string() ? value.get<std::string>() : value.dump();
+      m[key] = value.is_string() ? value.get<std::string>() : json_text(value);
     return m;
   }
 
@@ -221,7 +221,7 @@ int protect_file(Options& o) {
     }
     output.append(chunk.features, input.names_of(begin, end));
     for (const ProtectReport& r : chunk.reports) {
-      if (report) report->write(to_json(r, settings.keep_recognition.has_value()).dump() + "\n");
+      if (report) report->write(json_text(to_json(r, settings.keep_recognition.has_value())) + "\n");
       totals.add(r, settings.keep_recognition.has_value());
     }
     progress.advance(end - begin, "loss " + short_number(totals.mean(totals.sum.loss_after)));

@@ -9,6 +9,7 @@
 
 #include "tensor/check.h"
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/exif.h"
 #include "tensor/io/input_file.h"
 
 namespace {
@@ -30,6 +31,7 @@ void* limited_realloc(void* old, size_t bytes) {
 #define STBI_NO_STDIO
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
+#define STBI_ONLY_BMP
 #define STBI_MAX_DIMENSIONS 65535
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_STATIC
@@ -92,10 +94,40 @@ int64_t big_endian(std::string_view text, size_t at) {
   return value;
 }
 
+// What a JPEG says of itself before its pixels.
+struct JpegHeader {
+  int orientation = 1;
+  int frame = 0;      // the marker of its frame (SOF): 0xC0 baseline, 0xC1 extended, 0xC2 progressive, ...
+  int precision = 8;  // bits
+  std::string components;  // the id of each
+  bool jfif = false;
+  int adobe_transform = -1;  // of the Adobe segment: 0 none, 1 YCbCr, 2 YCCK; -1: there is no such segment
+};
+
+// The segment `body` (behind its length) of a JPEG, before the first scan.
+void read_jpeg_segment(uint8_t marker, std::string_view body, JpegHeader& header) {
+  constexpr std::string_view kExif("Exif\0\0", 6), kJfif("JFIF\0", 5);
+  const bool is_frame =
+      marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+  if (marker == 0xE0 && body.starts_with(kJfif)) header.jfif = true;
+  if (marker == 0xE1 && header.orientation == 1 && body.starts_with(kExif))
+    header.orientation = exif_orientation(body.substr(kExif.size()));
+  if (marker == 0xEE && body.starts_with("Adobe") && body.size() >= 12)
+    header.adobe_transform = uint8_t(body[11]);
+  if (is_frame && header.frame == 0 && body.size() >= 6) {
+    header.frame = marker;
+    header.precision = uint8_t(body[0]);
+    for (size_t i = 0; i < uint8_t(body[5]) && 6 + 3 * i < body.size(); ++i)
+      header.components += body[6 + 3 * i];
+  }
+}
+
 // Walks a JPEG from marker to marker. stb fills a picture that is cut short with grey, and lets a Huffman
 // table with more than 256 codes write past its array; both are refused here.
-void check_jpeg(std::string_view text, const std::string& name) {
+JpegHeader check_jpeg(std::string_view text, const std::string& name) {
   const auto byte = [&](size_t i) { return uint8_t(text[i]); };
+  JpegHeader header;
+  bool in_scans = false;
   for (size_t at = 2;;) {
     // To the next marker: 0xFF (perhaps repeated) and a byte that is neither 0, an escape within a scan, nor
     // a restart.
@@ -104,7 +136,7 @@ void check_jpeg(std::string_view text, const std::string& name) {
     check(at != std::string_view::npos, name, ": cut short: the JPEG has no end marker");
     const uint8_t marker = byte(at++);
     if (marker == 0 || (marker >= 0xD0 && marker <= 0xD7)) continue;
-    if (marker == 0xD9) return;
+    if (marker == 0xD9) return header;
     check(text.size() - at >= 2, name, ": cut short in a JPEG segment");
     const size_t length = size_t(byte(at)) << 8 | byte(at + 1);
     check(length >= 2 && length <= text.size() - at, name, ": cut short in a JPEG segment");
@@ -119,8 +151,96 @@ void check_jpeg(std::string_view text, const std::string& name) {
         table += 17 + codes;
       }
     }
+    in_scans = in_scans || marker == 0xDA;
+    if (!in_scans) read_jpeg_segment(marker, text.substr(at + 2, length - 2), header);
     at = end;
   }
+}
+
+// Refuses what the decoder cannot read, or would read in other colours than the library that wrote most JPEG
+// files (libjpeg): it takes four channels without Adobe's segment for YCbCr and something, and trusts ids
+// R, G, B where JFIF or Adobe says YCbCr.
+void check_jpeg_kind(const JpegHeader& h, const std::string& name) {
+  const char* remedy = "; save it as an ordinary RGB JPEG or as PNG";
+  check(h.frame == 0 || (h.frame >= 0xC0 && h.frame <= 0xC2), name, ": a JPEG with ",
+        h.frame >= 0xC9 ? "arithmetic coding" : "lossless or hierarchical coding", ", which is not read",
+        remedy);
+  check(h.precision == 8, name, ": a JPEG of ", h.precision, " bits, of which 8 are read", remedy);
+  if (h.components.size() == 4)
+    check(h.adobe_transform == 0 || h.adobe_transform == 2, name, ": a JPEG of four channels ",
+          h.adobe_transform < 0 ? "without Adobe's segment" : "with a contradictory Adobe segment",
+          ", whose colours cannot be told", remedy);
+  if (h.components == "RGB")
+    check(!h.jfif && h.adobe_transform <= 0, name, ": a JPEG that calls its channels R, G, B and says YCbCr",
+          remedy);
+}
+
+// The orientation in a PNG's eXIf chunk, which may stand before or behind the pixels.
+int png_orientation(std::string_view text, const std::string& name) {
+  for (size_t at = 8; at + 12 <= text.size();) {
+    const size_t length = size_t(big_endian(text, at));
+    if (length > text.size() - at - 12) break;
+    const std::string_view type = text.substr(at + 4, 4);
+    std::string_view body = text.substr(at + 8, length);
+    check(type != "CgBI", name,
+          ": a PNG as Apple's tools pack it, with other colours; save it as an ordinary PNG");
+    if (type == "eXIf") {
+      constexpr std::string_view kExif("Exif\0\0", 6);  // some writers copy it from JPEG
+      if (body.starts_with(kExif)) body.remove_prefix(kExif.size());
+      return exif_orientation(body);
+    }
+    at += 12 + length;
+  }
+  return 1;
+}
+
+// A picture of a kind that is not read, told by its first bytes; "" for anything else.
+std::string other_format(std::string_view text) {
+  const auto at = [&](size_t offset, std::string_view what) {
+    return text.substr(std::min(offset, text.size()), what.size()) == what;
+  };
+  if (at(0, "RIFF") && at(8, "WEBP")) return "WebP";
+  if (at(4, "ftyp")) {
+    for (const char* brand : {"avif", "avis"})
+      if (at(8, brand)) return "AVIF";
+    for (const char* brand : {"heic", "heix", "hevc", "heim", "heis", "mif1", "msf1"})
+      if (at(8, brand)) return "HEIC";
+    return "HEIC, AVIF or video";
+  }
+  if (at(0, "GIF8")) return "GIF";
+  if (at(0, std::string_view("II*\0", 4)) || at(0, std::string_view("MM\0*", 4)) || at(0, "II+") ||
+      at(0, std::string_view("MM\0+", 4)))
+    return "TIFF (or a camera's raw)";
+  if (at(0, "8BPS")) return "Photoshop";
+  if (at(0, "\xff\x0a") || at(4, "JXL ")) return "JPEG XL";
+  if (at(4, "jP  ") || at(0, "\xff\x4f\xff\x51")) return "JPEG 2000";
+  for (const char* plain : {"P1", "P2", "P3", "P4", "P7"})
+    if (at(0, plain)) return std::string("PNM of kind ") + plain;
+  return "";
+}
+
+// stb reads a BMP that is cut short with whatever its last bytes were: so the pixels must be there.
+void check_bmp(std::string_view text, const std::string& name) {
+  const auto number = [&](size_t at, size_t bytes) {
+    int64_t value = 0;
+    for (size_t i = bytes; i-- > 0;) value = value << 8 | uint8_t(text[at + i]);
+    return value;
+  };
+  check(text.size() >= 26, name, ": cut short: a BMP of ", text.size(), " bytes");
+  const int64_t pixels_at = number(10, 4), header = number(14, 4);
+  check(header == 12 || (header >= 40 && header <= 124 && text.size() >= size_t(14 + header)), name,
+        ": damaged picture header");
+  const int64_t width = header == 12 ? number(18, 2) : int64_t(int32_t(number(18, 4)));
+  const int64_t height = header == 12 ? number(20, 2) : std::abs(int64_t(int32_t(number(22, 4))));
+  const int64_t bits = header == 12 ? number(24, 2) : number(28, 2);
+  const int64_t compression = header == 12 ? 0 : number(30, 4);
+  check(compression == 0 || compression == 3, name,
+        ": a compressed BMP, which is not read; convert it to JPEG or PNG");
+  check(width > 0 && height > 0 && width < (1 << 16) && height < (1 << 16), name, ": a picture of ", width,
+        " x ", height, " pixels is not decoded");
+  const int64_t bytes = (width * bits + 31) / 32 * 4 * height;
+  check(pixels_at >= 14 + header && pixels_at + bytes <= int64_t(text.size()), name,
+        ": cut short: ", text.size(), " bytes, ", pixels_at + bytes, " expected");
 }
 
 }  // namespace
@@ -130,20 +250,32 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name, co
   check(text.size() <= limits.max_file_bytes && text.size() <= size_t(INT32_MAX), name, ": has ", text.size(),
         " bytes; at most ", limits.max_file_bytes, " are decoded");
   if (text.substr(0, 2) == "P5" || text.substr(0, 2) == "P6") return decode_pnm(text, name, limits);
-  const bool jpeg = text.substr(0, 3) == "\xff\xd8\xff";
-  check(jpeg || text.substr(0, 8) == "\x89PNG\r\n\x1a\n", name, ": not a JPEG, PNG, PGM or PPM picture");
+  const bool jpeg = text.substr(0, 3) == "\xff\xd8\xff", png = text.substr(0, 8) == "\x89PNG\r\n\x1a\n";
+  if (!jpeg && !png) {
+    const std::string other = other_format(text);
+    check(other.empty(), name, ": is a ", other, " picture, which is not read; convert it to JPEG or PNG");
+    check(text.substr(0, 2) == "BM", name, ": not a JPEG, PNG, BMP, PGM or PPM picture");
+    check_bmp(text, name);
+  }
 
   const auto* data = reinterpret_cast<const stbi_uc*>(text.data());
   const int size = int(text.size());
   int width = 0, height = 0, components = 0;
-  if (jpeg)
-    check_jpeg(text, name);
-  else
+  int orientation = 1;
+  if (jpeg) {
+    const JpegHeader header = check_jpeg(text, name);
+    check_jpeg_kind(header, name);
+    orientation = header.orientation;
+  }
+  if (png) {
     check_size(big_endian(text, 16), big_endian(text, 20), name, limits);  // stb knows its own limits only
+    orientation = png_orientation(text, name);
+  }
   // Reading a header takes the decoder's own state, some 20 kB, and little else.
   allocation_limit = size_t(1) << 20;
   check(stbi_info_from_memory(data, size, &width, &height, &components) != 0, name,
         ": damaged picture header");
+  height = std::abs(height);  // of a BMP whose rows begin at the top it is negative
   check_size(width, height, name, limits);
 
   // 16-bit RGBA with filter bytes is 8 bytes per pixel, and buffers double; a JPEG is padded to blocks of up
@@ -155,7 +287,7 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name, co
   Image image(width, height, channels);
   std::copy_n(pixels, image.pixels.size(), image.pixels.begin());
   stbi_image_free(pixels);
-  return image;
+  return upright(std::move(image), orientation);
 }
 
 Image load_image(const std::string& path, const ImageLimits& limits) {

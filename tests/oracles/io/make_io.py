@@ -68,6 +68,12 @@ def make_images():
         path = HERE / f"{name}.jpg"
         Image.fromarray(image).save(path, quality=90, **options)
         np.save(HERE / f"{name}.npy", np.asarray(Image.open(path)).reshape(24, 32, -1))
+    four_channels = Image.fromarray(smooth(24, 32, 4), mode="CMYK")
+    four_channels.save(HERE / "cmyk.jpg", quality=90)
+    np.save(HERE / "cmyk.npy", np.asarray(Image.open(HERE / "cmyk.jpg").convert("RGB")))
+    # Channels that are R, G, B as they are, told by ids and Adobe's segment.
+    Image.fromarray(smooth(24, 32, 3)).save(HERE / "keep_rgb.jpg", quality=90, keep_rgb=True)
+    np.save(HERE / "keep_rgb.npy", np.asarray(Image.open(HERE / "keep_rgb.jpg")))
 
 
 def area_axis(values, begin, end, size):
