@@ -33,23 +33,23 @@ size_t Labels::attribute(std::string_view name) const {
 }
 
 Labels parse_labels(std::string_view text, const std::string& file) {
-  const auto lines = split_lines(text);
+  const auto lines = split_lines(text, file);
   check(!lines.empty(), file, ": is empty; its first line must be file,identity,...");
-  check(text.find('"') == std::string_view::npos, file, ": quoted fields are not read");
-  const auto header = split_fields(lines[0], ',');
+  const auto header = split_csv(lines[0], file + ":1");
   check(header.size() >= 2 && header[0] == "file" && header[1] == "identity", file,
-        ":1: the header must begin with file,identity");
+        ":1: the header must begin with file,identity; it is ", lines[0]);
   Labels out;
+  out.source = file;
   for (size_t i = 2; i < header.size(); ++i) {
     check(!header[i].empty() &&
               std::find(header.begin(), header.begin() + long(i), header[i]) == header.begin() + long(i),
           file, ":1: an attribute name is empty or stands twice: \"", header[i], "\"");
     out.attributes.emplace_back(header[i]);
   }
-  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::string> seen;
   for (size_t l = 1; l < lines.size(); ++l) {
     const size_t number = l + 1;
-    const auto fields = split_fields(lines[l], ',');
+    const auto fields = split_csv(lines[l], file + ":" + std::to_string(number));
     check(fields.size() == header.size(), file, ":", number, ": ", fields.size(), " fields, ", header.size(),
           " expected");
     check(is_safe_relative_path(fields[0]), file, ":", number, ": \"", fields[0],
@@ -85,11 +85,12 @@ Labels select(const Labels& labels, const std::vector<std::string>& files) {
   std::unordered_map<std::string_view, size_t> row;
   for (size_t i = 0; i < labels.files.size(); ++i) row.emplace(labels.files[i], i);
   Labels out;
+  out.source = labels.source;
   out.attributes = labels.attributes;
   const size_t width = labels.attributes.size();
   for (const std::string& f : files) {
     const auto found = row.find(f);
-    check(found != row.end(), f, ": has no label");
+    check(found != row.end(), f, ": has no label", labels.source.empty() ? "" : " in ", labels.source);
     out.files.push_back(f);
     out.identities.push_back(labels.identities[found->second]);
     const auto values = labels.values.begin() + long(found->second * width);
@@ -98,7 +99,7 @@ Labels select(const Labels& labels, const std::vector<std::string>& files) {
   return out;
 }
 
-int64_t person_key(std::string_view identity) { return int64_t(fnv1a(identity)); }
+int64_t person_key(std::string_view identity) { return int64_t(fnv1a(trimmed(identity))); }
 
 Split split_by_identity(const Labels& labels, uint64_t seed, const SplitShares& shares) {
   check(shares.train >= 0 && shares.validation >= 0 && shares.test >= 0 &&
@@ -160,12 +161,12 @@ PairList parse_csv_pairs(const std::vector<std::string_view>& lines, const std::
   PairList out;
   std::vector<std::array<bool, 2>> kinds;  // by fold: whether it has impostors, genuine pairs
   for (size_t l = 1; l < lines.size(); ++l) {
-    const auto fields = split_fields(lines[l], ',');
+    const auto fields = split_csv(lines[l], file + ":" + std::to_string(l + 1));
     Pair pair;
     check(fields.size() == 4 && (fields[2] == "0" || fields[2] == "1") &&
               parse_number(fields[3], pair.fold) && pair.fold < kMaxFolds,
           file, ":", l + 1, ": two files, 1 (genuine) or 0, and a fold below ", kMaxFolds, " expected");
-    for (const std::string_view name : {fields[0], fields[1]})
+    for (const std::string_view name : {std::string_view(fields[0]), std::string_view(fields[1])})
       check(is_safe_relative_path(name), file, ":", l + 1, ": \"", name, "\" is not a relative path");
     check(fields[0] != fields[1], file, ":", l + 1, ": a picture paired with itself");
     pair.a = fields[0];
@@ -187,10 +188,14 @@ PairList parse_csv_pairs(const std::vector<std::string_view>& lines, const std::
 }  // namespace
 
 PairList parse_pairs(std::string_view text, const std::string& file) {
-  const auto lines = split_lines(text);
+  const auto lines = split_lines(text, file);
   check(!lines.empty(), file, ": is empty; its first line must be <folds><tab><pairs per fold>, or ",
         kPairHeader);
-  return lines[0] == kPairHeader ? parse_csv_pairs(lines, file) : parse_lfw_pairs(lines, file);
+  std::string header;
+  if (lines[0].find(',') != std::string_view::npos)
+    for (const std::string& name : split_csv(lines[0], file + ":1"))
+      header += (header.empty() ? "" : ",") + name;
+  return header == kPairHeader ? parse_csv_pairs(lines, file) : parse_lfw_pairs(lines, file);
 }
 
 PairList load_pairs(const std::string& path) { return parse_pairs(read_text(path), path); }

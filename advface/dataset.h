@@ -13,6 +13,7 @@
 namespace advf {
 
 struct Labels {
+  std::string source;                   // the file that they were read from; empty for names of folders
   std::vector<std::string> files;       // relative paths
   std::vector<std::string> identities;  // of each file; any text
   std::vector<std::string> attributes;  // names of the binary attributes, possibly none
@@ -25,7 +26,8 @@ struct Labels {
   size_t attribute(std::string_view name) const;  // its number; throws Error listing the known ones
 };
 
-// CSV with the header `file,identity` and any further columns as attributes (0 or 1). No quoting.
+// CSV (RFC 4180, without line breaks in fields) with the header `file,identity` and any further columns as
+// attributes (0 or 1). Blanks around fields do not count.
 Labels parse_labels(std::string_view text, const std::string& file);
 Labels load_labels(const std::string& path);
 // Identity = the folder a file lies in: <Name>/<Name>_0001.jpg. Throws Error for a file in no folder.
@@ -33,7 +35,8 @@ Labels labels_from_folders(const std::vector<std::string>& files);
 // The labels of these files, in their order. Throws Error naming the first file without a label.
 Labels select(const Labels& labels, const std::vector<std::string>& files);
 
-// A person as a number: a hash of the identity alone, the same in every file and program.
+// A person as a number: a hash of the identity alone, without blanks around it, the same in every file and
+// program.
 int64_t person_key(std::string_view identity);
 
 // Indices into the labels, ascending.

@@ -182,21 +182,24 @@ FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional
     const int64_t index = indices[size_t(i)];
     if (!errors[size_t(i)].empty()) {
       out.broken.push_back({index, errors[size_t(i)]});
-      broken_.insert(index);
       continue;
     }
     const int64_t to = int64_t(out.good.size());
     if (to != i) std::copy_n(values + i * face, face, values + to * face);
     out.good.push_back(index);
   }
-  if (double(broken_.size()) > max_broken_share_ * double(this->size())) {
-    std::string some;
-    for (size_t i = 0; i < out.broken.size() && i < 3; ++i) some += (i > 0 ? "; " : "") + out.broken[i].why;
-    fail(folder_, ": ", broken_.size(), " of ", this->size(), " pictures cannot be read, more than the ",
-         max_broken_share_ * 100, " % that are tolerated: ", some);
-  }
+  count_broken(out.broken);
   out.images = images.slice_batch(0, int64_t(out.good.size())).to(current_backend());
   return out;
+}
+
+void FaceSource::count_broken(std::span<const BrokenFace> broken) {
+  for (const BrokenFace& face : broken) broken_.insert(face.index);
+  if (double(broken_.size()) <= max_broken_share_ * double(size())) return;
+  std::string some;
+  for (size_t i = 0; i < broken.size() && i < 3; ++i) some += (i > 0 ? "; " : "") + broken[i].why;
+  fail(folder_, ": ", broken_.size(), " of ", size(), " pictures cannot be read, more than the ",
+       max_broken_share_ * 100, " % that are tolerated: ", some);
 }
 
 FaceBatch FaceSource::load(int64_t begin, int64_t end, const std::optional<CropBox>& box, int size) {

@@ -77,6 +77,9 @@ class FaceSource {
   FaceBatch load(std::span<const int64_t> indices, const std::optional<CropBox>& box, int size);
   FaceBatch load(int64_t begin, int64_t end, const std::optional<CropBox>& box, int size);
 
+  // Adds pictures that turned out to be broken after they were read, under the same limit.
+  void count_broken(std::span<const BrokenFace> broken);
+
   double max_broken_share() const { return max_broken_share_; }
   void set_max_broken_share(double share);  // [0, 1]; 1 = never end the run
   int64_t broken_count() const { return int64_t(broken_.size()); }

@@ -1,5 +1,7 @@
 // Where features live, so that a protected feature stays a feature.
 #pragma once
+#include <functional>
+#include <span>
 #include <string>
 
 namespace advf {
@@ -13,5 +15,13 @@ enum class FeatureDomain {
 const char* name_of(FeatureDomain domain);  // "real", "sphere", "non-negative"
 // Throws Error naming `source` for another word.
 FeatureDomain domain_from(const std::string& name, const std::string& source);
+
+// The one rule for features that come in, from files and from networks: every value is finite, and the
+// feature lies in its domain. Unit vectors may miss norm 1 by 1e-3, as float16 does; others are refused and
+// never normalised in silence, since their scale says that they are not what they are taken for. Throws Error
+// that begins with name() and says what to do.
+void check_feature(std::span<const float> feature, FeatureDomain domain,
+                   const std::function<std::string()>& name);
+bool is_finite(std::span<const float> values);
 
 }  // namespace advf

@@ -100,6 +100,18 @@ FeatureRows FeatureRows::selected(std::vector<int64_t> rows) const {
           }};
 }
 
+void check_rows(const FeatureRows& rows, FeatureDomain domain, const std::string& file) {
+  const size_t d = size_t(rows.row().numel());
+  const int64_t block = std::max<int64_t>(1, (int64_t(1) << 20) / std::max<int64_t>(int64_t(d), 1));
+  for (int64_t begin = 0; begin < rows.count(); begin += block) {
+    const int64_t end = std::min(rows.count(), begin + block);
+    const Tensor some = rows.range(begin, end);
+    for (int64_t r = begin; r < end; ++r)
+      check_feature({some.data<float>() + size_t(r - begin) * d, d}, domain,
+                    [&] { return file + ": row " + std::to_string(r); });
+  }
+}
+
 Tensor collect_rows(int64_t n, int64_t block, const std::function<Tensor(int64_t begin, int64_t end)>& f) {
   check(n > 0, "rows of nothing are collected");
   Tensor out;

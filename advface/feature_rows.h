@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "advface/feature_domain.h"
 #include "tensor/tensor.h"
 
 namespace advf {
@@ -45,6 +46,9 @@ class FeatureRows {
   Shape row_;
   Read read_;  // rows [begin, end) as f32
 };
+
+// Reads all rows once and holds each to check_feature; the error names the file and the row.
+void check_rows(const FeatureRows& rows, FeatureDomain domain, const std::string& file);
 
 // Rows [0, n), n > 0, of what a network makes of a set, in host memory: f(begin, end) gives those of
 // [begin, end), on any backend, `block` rows at a time.

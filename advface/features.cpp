@@ -38,6 +38,35 @@ std::optional<CropBox> crop_for(const Recogniser& recogniser, const std::optiona
   return face_box(*eyes, recogniser.card().crop.face_template, recogniser.card().crop.margin);
 }
 
+namespace {
+
+// What the recogniser makes of a picture may be no number: an all-black picture divided by its own contrast.
+// Such a picture is as broken as one that cannot be read.
+std::pair<std::vector<int64_t>, Tensor> finite_rows(const std::vector<int64_t>& pictures,
+                                                    const Tensor& features, const Recogniser& recogniser,
+                                                    FaceSource& faces, const ExtractOptions& options) {
+  const Tensor host = features.on_host();
+  const size_t d = size_t(host.numel()) / pictures.size();
+  std::vector<int64_t> good, rows;
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    if (is_finite({host.data<float>() + i * d, d})) {
+      good.push_back(pictures[i]);
+      rows.push_back(int64_t(i));
+      continue;
+    }
+    const BrokenFace face{pictures[i], (fs::path(faces.folder()) / faces.name(pictures[i])).string() +
+                                           ": its feature is not finite; " + recogniser.card().model +
+                                           " cannot take this picture"};
+    if (options.broken) options.broken(face);
+    faces.count_broken(std::span(&face, 1));
+  }
+  if (good.size() == pictures.size()) return {good, features};
+  if (good.empty()) return {};
+  return {good, FeatureRows(host).batch(rows)};
+}
+
+}  // namespace
+
 void for_each_feature_batch(
     const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
     const std::optional<CropBox>& box, const ExtractOptions& options,
@@ -51,7 +80,12 @@ void for_each_feature_batch(
     const FaceBatch batch = faces.load(begin, end, box, int(input.width));
     if (options.broken)
       for (const BrokenFace& face : batch.broken) options.broken(face);
-    if (!batch.good.empty()) take(batch.good, recogniser.features(recogniser.preprocess(batch.images), cut));
+    if (!batch.good.empty()) {
+      const auto [good, features] =
+          finite_rows(batch.good, recogniser.features(recogniser.preprocess(batch.images), cut), recogniser,
+                      faces, options);
+      if (!good.empty()) take(good, features);
+    }
     if (options.progress && !options.progress(end)) throw Interrupted();
   }
 }
@@ -64,6 +98,7 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
   const std::string rows_file = base.string() + ".npy", index_file = base.string() + ".index.npy";
   if (!cache_dir.empty() && fs::exists(rows_file) && fs::exists(index_file)) {
     const FeatureRows rows = FeatureRows::open(rows_file);
+    check_rows(rows, recogniser.domain(cut), rows_file + ", a feature cache to be deleted");
     const Tensor index = load_npy(index_file);
     check(rows.row() == recogniser.feature_shape(cut) && index.dtype() == DType::i64 &&
               index.shape() == Shape{rows.count()},

@@ -30,25 +30,21 @@ constexpr double kLeastDeviation = 1e-12;  // of a channel that is always zero: 
 
 // Features that are not finite, or lie outside their domain, have no meaning to protect.
 void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDomain domain) {
-  const int64_t n = z.dim(0), d = z.shape().numel(1, z.shape().rank());
-  const float* p = z.data<float>();
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t record = records[size_t(i)];
-    double norm = 0;
-    for (int64_t k = 0; k < d; ++k) {
-      const double v = double(p[i * d + k]);
-      check(std::isfinite(v), "record ", record, ": value ", k, " is ", v, "; it cannot be protected");
-      check(domain != FeatureDomain::non_negative || v >= 0, "record ", record, ": value ", k, " is ", v,
-            ", but the shadow takes features that are not negative");
-      norm += v * v;
-    }
-    norm = std::sqrt(norm);
-    check(domain != FeatureDomain::sphere || norm > 1e-6, "record ", record,
-          ": the feature is zero and has no direction; it cannot be protected");
-    check(domain != FeatureDomain::sphere || std::abs(norm - 1) < 1e-3, "record ", record,
-          ": the feature has norm ", norm,
-          ", but the shadow takes unit vectors; normalise the features first");
-  }
+  const size_t d = size_t(z.shape().numel(1, z.shape().rank()));
+  for (size_t i = 0; i < records.size(); ++i)
+    check_feature({z.data<float>() + i * d, d}, domain,
+                  [&] { return "record " + std::to_string(records[i]); });
+}
+
+// An ascent whose loss is no number, or is 0 at every step, has found nothing: the noise would be the random
+// start, and the record would count as protected.
+void check_ascent(const ProtectReport& report, double epsilon) {
+  for (const float loss : report.losses)
+    check(std::isfinite(loss), "record ", report.record, ": the loss is ", loss,
+          "; a network that protects is broken: train it again");
+  check(epsilon == 0 || std::any_of(report.losses.begin(), report.losses.end(), [](float l) { return l != 0; }),
+        "record ", report.record, ": the loss is 0 at every step, so the noise protects nothing; either the "
+        "shadow makes one image of everything and must be trained again, or epsilon ", epsilon, " is too small");
 }
 
 double cosine(const float* a, const float* b, int64_t n) {
@@ -415,7 +411,7 @@ void Protector::read(Batch& b) {
   b.adv = b.adversarial.to_vector<float>();
 }
 
-void Protector::report(const Batch& b, std::vector<ProtectReport>& reports) {
+void Protector::report(const Batch& b, std::vector<ProtectReport>& reports) const {
   const size_t n = b.records.size(), d = b.z.size() / n, steps = b.trace_values.size() / n;
   for (size_t i = 0; i < n; ++i) {
     ProtectReport report = report_of(b.records[i], &b.z[i * d], &b.adv[i * d], int64_t(d));
@@ -424,6 +420,7 @@ void Protector::report(const Batch& b, std::vector<ProtectReport>& reports) {
     report.losses.push_back(b.after_values[i]);
     report.loss_before = double(report.losses.front());
     report.loss_after = double(report.losses.back());
+    check_ascent(report, settings_.epsilon);
     report.kept = b.kept[i];
     report.recognition = b.recognition[i];
     reports.push_back(report);

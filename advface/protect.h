@@ -63,7 +63,7 @@ class Protector {
   Batch prepare(const Tensor& rows, const Tensor& photographs, std::span<const int64_t> records) const;
   void launch(Batch& b);
   static void read(Batch& b);  // waits for it
-  static void report(const Batch& b, std::vector<ProtectReport>& reports);
+  void report(const Batch& b, std::vector<ProtectReport>& reports) const;
   bool ask_for_less(int64_t batch);
 
   ProtectModels models_;

@@ -273,7 +273,22 @@ Tensor Recogniser::run(const std::string& from, const Tensor& x, const std::stri
     return to == card_.embedding.name ? finish(y) : y;
   };
   if (current_recorder() || MetaScope::active()) return network(x);
-  return plans_->run(card_.model + ": " + from + " -> " + to, network, x);
+  const Tensor y = plans_->run(card_.model + ": " + from + " -> " + to, network, x);
+  if (to == card_.embedding.name && !card_.embedding.normalise) check_norms(y);
+  return y;
+}
+
+void Recogniser::check_norms(const Tensor& embeddings) const {
+  if (embeddings.dtype() != DType::f32) return;
+  const size_t d = size_t(card_.embedding.dimension);
+  const std::vector<float> values = embeddings.to_vector<float>();
+  for (size_t i = 0; i < values.size(); i += d) {
+    double squares = 0;
+    for (size_t k = i; k < i + d; ++k) squares += double(values[k]) * double(values[k]);
+    check(!std::isfinite(squares) || std::abs(std::sqrt(squares) - 1) < 1e-3, card_.path,
+          ": \"embedding.unit_norm\" says that the network's output has norm 1, but ", card_.model,
+          " gave one of norm ", std::sqrt(squares), "; set \"normalise\": true and \"unit_norm\": false");
+  }
 }
 
 Tensor Recogniser::features(const Tensor& network_input, const std::string& cut) const {
@@ -288,7 +303,11 @@ Tensor Recogniser::embed_from(const Tensor& feature, const std::string& cut) con
         ": features at '", cut, "' have shape ", per_image, " per image; the tensor given has shape ",
         feature.shape());
   if (cut == card_.embedding.name) return feature;
-  return run(cut, feature, card_.embedding.name);
+  const Tensor y = run(cut, feature, card_.embedding.name);
+  if (!current_recorder() && !MetaScope::active() && y.dtype() == DType::f32)
+    check(is_finite(y.to_vector<float>()), card_.model, ": an embedding is not finite, from features at '",
+          cut, "' that are");
+  return y;
 }
 
 }  // namespace advf

@@ -64,8 +64,8 @@ class Recogniser {
   // Names the weights: FNV-1a (64 bits, 16 hex digits) of the model file's bytes.
   const std::string& fingerprint() const { return fingerprint_; }
 
-  // Why this network runs one image at a time: its graph holds for a batch of one only, or mixes the images of
-  // a batch. Empty for a network that takes any number, as most do. Found by a trial with two images.
+  // Why this network runs one image at a time: its graph holds for a batch of one only, or mixes the images
+  // of a batch. Empty for a network that takes any number, as most do. Found by a trial with two images.
   const std::string& one_at_a_time() const { return one_at_a_time_; }
 
   // In the order of the network; the embedding is the last.
@@ -84,9 +84,11 @@ class Recogniser {
   Tensor preprocess(const Tensor& images01) const;
   // Below, where nobody records (no tape), the network is frozen and runs through plans (row_plans.h): batch
   // norm is folded into the weights, and results differ from those on a tape in the last bits.
-  // F: network input -> feature (N, feature_shape).
+  // Embeddings are then unit vectors, or not finite; else an Error names the card, which says unit_norm and
+  // is wrong. F: network input -> feature (N, feature_shape).
   Tensor features(const Tensor& network_input, const std::string& cut) const;
-  // H: feature -> embedding (N, dimension), with norm 1.
+  // H: feature -> embedding (N, dimension), with norm 1. Throws Error where one is not finite and nobody
+  // records.
   Tensor embed_from(const Tensor& feature, const std::string& cut) const;
   // H(F(x)) whatever the cut.
   Tensor embed(const Tensor& network_input) const { return features(network_input, card_.embedding.name); }
@@ -96,6 +98,7 @@ class Recogniser {
   void check_input(const Tensor& x) const;
   void settle_rows();
   Tensor finish(const Tensor& output) const;
+  void check_norms(const Tensor& embeddings) const;
   // The value `to`, given that of `from`: through a plan where no one records.
   Tensor run(const std::string& from, const Tensor& x, const std::string& to) const;
 

@@ -9,15 +9,30 @@
 
 namespace advf {
 
-std::vector<std::string_view> split_lines(std::string_view text) {
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks[] = {" ", "\t", "\r", "\n", "\xc2\xa0", "\xef\xbb\xbf"};
+  for (bool again = true; again;) {
+    again = false;
+    for (const std::string_view blank : kBlanks) {
+      for (; text.starts_with(blank); again = true) text.remove_prefix(blank.size());
+      for (; text.ends_with(blank); again = true) text.remove_suffix(blank.size());
+    }
+  }
+  return text;
+}
+
+std::vector<std::string_view> split_lines(std::string_view text, const std::string& file) {
+  check(!text.starts_with("\xff\xfe") && !text.starts_with("\xfe\xff") &&
+            text.find('\0') == std::string_view::npos,
+        file, ": is UTF-16 or no text; save it as UTF-8");
   std::vector<std::string_view> lines;
   while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    lines.push_back(line);
+    const size_t end = std::min(text.find_first_of("\r\n"), text.size());
+    lines.push_back(trimmed(text.substr(0, end)));
+    text.remove_prefix(end);
+    text.remove_prefix(text.starts_with("\r\n") ? 2 : std::min<size_t>(1, text.size()));
   }
+  while (!lines.empty() && lines.back().empty()) lines.pop_back();
   return lines;
 }
 
@@ -25,10 +40,49 @@ std::vector<std::string_view> split_fields(std::string_view line, char separator
   std::vector<std::string_view> fields;
   for (;;) {
     const size_t end = line.find(separator);
-    fields.push_back(line.substr(0, end));
+    fields.push_back(trimmed(line.substr(0, end)));
     if (end == std::string_view::npos) return fields;
     line.remove_prefix(end + 1);
   }
+}
+
+std::vector<std::string> split_csv(std::string_view line, const std::string& where) {
+  std::vector<std::string> fields;
+  for (;;) {
+    std::string field;
+    std::string_view rest = line;
+    while (rest.starts_with(' ') || rest.starts_with('\t')) rest.remove_prefix(1);
+    if (rest.starts_with('"')) {
+      for (rest.remove_prefix(1);; rest.remove_prefix(1)) {
+        check(!rest.empty(), where, ": a quote is not closed on its line");
+        if (rest.starts_with("\"\""))
+          rest.remove_prefix(1);
+        else if (rest.starts_with('"'))
+          break;
+        field += rest.front();
+      }
+      rest.remove_prefix(1);
+      const size_t end = std::min(rest.find(','), rest.size());
+      check(trimmed(rest.substr(0, end)).empty(), where, ": text behind a closing quote");
+      rest.remove_prefix(end);
+    } else {
+      const size_t end = std::min(rest.find(','), rest.size());
+      field = rest.substr(0, end);
+      check(field.find('"') == std::string::npos, where,
+            ": a quote in the middle of a field; quote the whole field and double the quotes in it");
+      rest.remove_prefix(end);
+    }
+    fields.emplace_back(trimmed(field));
+    if (rest.empty()) return fields;
+    line = rest.substr(1);
+  }
+}
+
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + "\"";
 }
 
 std::string read_text(const std::string& path) {
@@ -37,7 +91,7 @@ std::string read_text(const std::string& path) {
 }
 
 bool is_safe_relative_path(std::string_view name) {
-  if (name.empty() || name.size() > 4096) return false;
+  if (name.empty() || name.size() > 4096 || trimmed(name) != name) return false;
   if (std::any_of(name.begin(), name.end(), [](char c) { return uint8_t(c) < 32 || c == 127 || c == '\\'; }))
     return false;
   // An empty part is a leading, doubled or trailing slash.
@@ -55,7 +109,7 @@ bool parse_number(std::string_view text, int& out) {
 std::vector<std::string> parse_name_list(std::string_view text, const std::string& file) {
   std::vector<std::string> names;
   std::unordered_set<std::string_view> seen;
-  for (const std::string_view line : split_lines(text)) {
+  for (const std::string_view line : split_lines(text, file)) {
     const size_t number = names.size() + 1;
     check(is_safe_relative_path(line), file, ":", number, ": \"", line,
           "\" is not a relative path below the folder");

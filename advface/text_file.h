@@ -6,15 +6,27 @@
 
 namespace advf {
 
-// Lines without their ends (LF or CRLF). A last line without an end counts; an empty text has no lines.
-std::vector<std::string_view> split_lines(std::string_view text);
+// What editors and spreadsheets leave around a text: spaces, tabs, line ends, the no-break space, the
+// byte order mark. Names are compared without them, everywhere.
+std::string_view trimmed(std::string_view text);
+// Lines, trimmed, ended by LF, CRLF or CR, behind a byte order mark or not. Blank lines at the end do not
+// count; an empty text has no lines. Throws Error naming the file where it is UTF-16 or holds zero bytes.
+std::vector<std::string_view> split_lines(std::string_view text, const std::string& file);
+// Fields, trimmed.
 std::vector<std::string_view> split_fields(std::string_view line, char separator);
+// The fields of a line of CSV (RFC 4180), trimmed: a field in double quotes may hold commas, and quotes
+// doubled. Throws Error that begins with `where` for a quote that is not closed on its line or stands in the
+// middle of a field.
+std::vector<std::string> split_csv(std::string_view line, const std::string& where);
+
+// The field as CSV needs it: in quotes where it holds a comma or a quote.
+std::string csv_field(const std::string& text);
 
 // At most 256 MiB.
 std::string read_text(const std::string& path);
 
-// Whether a name read from a file stays below the folder it is meant for: relative, not empty, without "..",
-// control characters or backslashes.
+// Whether a name read from a file stays below the folder it is meant for, and can be written to a list and
+// read again: relative, not empty, without "..", control characters or backslashes, nor blanks around it.
 bool is_safe_relative_path(std::string_view name);
 
 // A whole number without sign, of at most nine digits; false for anything else.

@@ -75,14 +75,16 @@ double Trainer::step() {
     value = loss(part_of(order_, next_batch_ * settings_.batch, (next_batch_ + 1) * settings_.batch));
   }
   const double number = value.item();
-  check(std::isfinite(number), "training diverged: the loss is ", number, " after ", steps_done(),
-        " steps; use a smaller --lr");
+  check(std::isfinite(number), "training diverged: the loss is ", number, " in epoch ", epoch_ + 1,
+        ", after ", steps_done(), " steps; use a smaller --lr");
   const OneCycle schedule{.peak = settings_.learning_rate, .steps = batches_ * settings_.epochs};
   optimizer_.step(backward(tape, value, values(optimizer_.parameters())), schedule.at(steps_done()));
   loss_sum_ += number;
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (++next_batch_ == batches_) {
     train_mode(false);
+    for (const Named& n : prefixed(modules_, true))
+      check_finite(n.name, *n.tensor, "epoch " + std::to_string(epoch_ + 1) + " of the training");
     const auto [validation_loss, score] = validate();
     history_.push_back({++epoch_, loss_sum_ / double(batches_), validation_loss, score, seconds_});
     loss_sum_ = seconds_ = 0;

@@ -1,5 +1,6 @@
 #include "nn/state_dict.h"
 
+#include <cmath>
 #include <set>
 
 #include "tensor/backend.h"
@@ -21,6 +22,14 @@ Tensor converted(const Tensor& value, DType dtype) {
 }
 
 }  // namespace
+
+void check_finite(const std::string& name, const Tensor& tensor, const std::string& source) {
+  if (!is_float(tensor.dtype()) || !tensor.has_storage()) return;
+  int64_t bad = 0;
+  for (const double v : tensor.to(DType::f64).to_vector<double>()) bad += !std::isfinite(v);
+  check(bad == 0, source, ": ", bad, " of ", tensor.numel(), " values of the tensor ", name,
+        " are not finite; the file is damaged, or its training diverged: train again");
+}
 
 TensorMap to_map(const std::vector<Named>& targets) {
   TensorMap out;
@@ -65,6 +74,7 @@ void load_named(const std::vector<Named>& targets, const TensorMap& tensors, con
     if (!known.contains(name)) unexpected += "; unexpected: " + name + " " + value.shape().str();
   check(missing.empty() && unexpected.empty() && misfit.empty(), source, " does not fit the model", missing,
         unexpected, misfit);
+  for (const Named& n : targets) check_finite(n.name, tensors.at(n.name), source);
   for (const Named& n : targets) *n.tensor = converted(tensors.at(n.name), n.tensor->dtype());
 }
 

@@ -19,8 +19,12 @@ TensorMap to_map(const std::vector<Named>& targets);
 // Tells weights apart: 16 hex digits (FNV-1a) of the names and values of the whole state.
 std::string fingerprint(Module& module);
 
-// Replaces the target tensors. Values are converted to the type that the target has (a whole-number target
-// needs a whole-number tensor) and copied to the current backend. `source` names the file in errors.
+// Throws Error naming the source and the tensor where a float of it is not finite. Others are not looked at.
+void check_finite(const std::string& name, const Tensor& tensor, const std::string& source);
+
+// Replaces the target tensors. Every value must be finite. Values are converted to the type that the target
+// has (a whole-number target needs a whole-number tensor) and copied to the current backend. `source` names
+// the file in errors.
 void load_state_dict(Module& module, const TensorMap& tensors, const std::string& source);
 void load_named(const std::vector<Named>& targets, const TensorMap& tensors, const std::string& source);
 

@@ -103,16 +103,16 @@ struct ClampGrad {
   }
 };
 
-struct Relu {
+struct Relu {  // what is not a number stays so, as in PyTorch and ONNX Runtime: it must not hide as a zero
   template <class T>
   ADVF_HD T operator()(T x) const {
-    return x > T(0) ? x : T(0);
+    return x <= T(0) ? T(0) : x;
   }
 };
 struct ReluGrad {
   template <class T>
   ADVF_HD T operator()(T y, T g) const {
-    return y > T(0) ? g : T(0);
+    return y <= T(0) ? T(0) : g;
   }
 };
 struct LeakyRelu {  // slope > 0, so that the sign of y is the sign of x

@@ -208,6 +208,38 @@ BOOST_AUTO_TEST_CASE(broken_pictures_are_counted_and_too_many_end_the_run) {
   succeed("train", train_call(dir / "decoder") + Args{"--images", images, "--max-broken", "0.02"});
 }
 
+// Rows of files that are not finite or no unit vectors, wherever they come in, by file and row.
+BOOST_AUTO_TEST_CASE(rows_that_are_no_features) {
+  const TempDir dir;
+  const std::string out = dir / "out", folder = dir.path().string();
+  const Tensor z = load_npy(world().at("z.npy"));
+  const std::string list = world().at("z.npy.txt");
+  const auto spoilt = [&](const std::string& name, size_t row, const std::function<float(float)>& change) {
+    auto values = z.to_vector<float>();
+    for (size_t k = 0; k < 16; ++k) values[row * 16 + k] = change(values[row * 16 + k]);
+    save_npy(dir / name, Tensor::from(values, z.shape()));
+    return dir / name;
+  };
+  const std::string nan = spoilt("nan.npy", 3, [](float) { return NAN; }),
+                    zero = spoilt("zero.npy", 5, [](float) { return 0.f; }),
+                    twice = spoilt("twice.npy", 7, [](float v) { return 2 * v; });
+  for (const auto& [file, row, word] :
+       {std::tuple(nan, "row 3", "finite"), {zero, "row 5", "zero"}, {twice, "row 7", "norm 2"}}) {
+    refuse(folder, "train", train_call(out) + world().images() + Args{"--features", file, "--list", list}, 1,
+           {file, row, word}, Late::yes);
+    refuse(folder, "train",
+           {"recalibrate", "--shadow", world().at("shadow.safetensors"), "--in", file, "--out", out}, 1,
+           {file, row, word});
+    refuse(folder, "protect", {"--shadow", world().at("shadow.safetensors"), "--in", file, "--out", out}, 1,
+           {"record " + std::string(row).substr(4), word}, Late::yes);
+    refuse(folder, "evaluate",
+           Args{"recognition", "--pairs", world().at("faces/test/pairs.txt"), "--protected", file,
+                "--protected-list", list} +
+               world().images() + world().recogniser(),
+           1, {}, Late::yes);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(pictures_all_broken) {
   const TempDir dir;
   for (const char* name : {"a/1.png", "b/2.jpg"})

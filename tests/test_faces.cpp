@@ -30,6 +30,13 @@ bool same(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
 
+// The text with other ends of its lines.
+std::string with_ends(const std::string& text, const std::string& end) {
+  std::string out;
+  for (const char c : text) out += c == '\n' ? end : std::string(1, c);
+  return out;
+}
+
 // 2,000 people with one to three pictures each.
 Labels people() {
   Labels labels;
@@ -208,11 +215,41 @@ BOOST_AUTO_TEST_CASE(labels_are_strict) {
   bad("file,identity\na.jpg,\n", ":2:");
   bad("file,identity,A\na.jpg,1,2\n", "0 or 1");
   bad("file,identity,A\na.jpg,1,-1\n", "0 or 1");
-  bad("file,identity\n\"a.jpg\",1\n", "quoted");
+  bad("file,identity\n\"a.jpg,1\n", "l.csv:2: a quote is not closed");
+  bad("file,identity\n\"a.jpg\"b,1\n", "behind a closing quote");
+  bad("file,identity\na\"b.jpg,1\n", "middle of a field");
+  bad("\xff\xfe" + std::string("f\0i\0", 4), "UTF-16");
+
+  // Read as the plain text is: byte order mark, CRLF, CR, blank last lines, blanks around fields, quotes.
+  const Labels plain = parse_labels("file,identity,Male\na/1.jpg,Ann,0\nb.jpg,Bob,1\n", "l.csv");
+  for (const std::string& text :
+       {std::string("\xef\xbb\xbf"
+                    "file,identity,Male\na/1.jpg,Ann,0\nb.jpg,Bob,1\n"),
+        std::string("file,identity,Male\r\na/1.jpg,Ann,0\r\nb.jpg,Bob,1\r\n"),
+        std::string("file,identity,Male\ra/1.jpg,Ann,0\rb.jpg,Bob,1"),
+        std::string("file,identity,Male\na/1.jpg,Ann,0\nb.jpg,Bob,1\n\n \t\n"),
+        std::string("file, identity ,Male\n a/1.jpg,\tAnn ,0\nb.jpg,Bob\xc2\xa0,1 \n"),
+        std::string("\"file\",\"identity\",Male\n\"a/1.jpg\", \"Ann \" ,0\nb.jpg,Bob,\"1\"\n")}) {
+    const Labels same = parse_labels(text, "l.csv");
+    BOOST_TEST((same.files == plain.files && same.identities == plain.identities &&
+                same.values == plain.values && same.attributes == plain.attributes),
+               text);
+  }
+  const Labels quoted = parse_labels("file,identity\n\"a,b.jpg\",\"King, \"\"Billie\"\" Jean\"\n", "l.csv");
+  BOOST_TEST(csv_field("a,\"b\".jpg") == "\"a,\"\"b\"\".jpg\"");
+  BOOST_TEST(split_csv(csv_field("a,\"b\".jpg") + ",x", "")[0] == "a,\"b\".jpg");
+  BOOST_TEST((quoted.files[0] == "a,b.jpg" && quoted.identities[0] == "King, \"Billie\" Jean"));
+  // A guard that compares people must not be passed by a blank.
+  for (const char* spelling : {" Ann", "Ann ", "Ann\t",
+                               "\xc2\xa0"
+                               "Ann",
+                               "Ann\r"})
+    BOOST_TEST(person_key(spelling) == person_key("Ann"));
+  BOOST_TEST(person_key("An n") != person_key("Ann"));
 
   const Labels chosen = select(l, {"2.jpg"});
   BOOST_TEST((chosen.size() == 1 && chosen.identities[0] == "x y" && chosen.has(0, 0)));
-  refused([&] { select(l, {"3.jpg"}); }, {"3.jpg"});
+  refused([&] { select(l, {"3.jpg"}); }, {"3.jpg", "l.csv"});
   BOOST_TEST(labels_from_folders({"images/A_B/A_B_0001.jpg"}).identities[0] == "A_B");
   refused([] { labels_from_folders({"1.jpg"}); }, {"1.jpg", "no folder"});
 }
@@ -260,6 +297,14 @@ BOOST_AUTO_TEST_CASE(pairs_are_strict) {
   BOOST_TEST((list.pairs[0].genuine && !list.pairs[1].genuine && list.pairs[1].fold == 0 &&
               list.pairs[2].fold == 1));
   BOOST_TEST(list.pairs[3].b == "C/C_0002.jpg");
+  for (const std::string& text : {"\xef\xbb\xbf" + good, good + "\n\n", with_ends(good, " \n"),
+                                  with_ends(good, "\r\n"), with_ends(good, "\t\n")}) {
+    const PairList same = parse_pairs(text, "pairs.txt");
+    BOOST_REQUIRE_EQUAL(same.pairs.size(), 4u);
+    for (size_t i = 0; i < 4; ++i)
+      BOOST_TEST((same.pairs[i].a == list.pairs[i].a && same.pairs[i].b == list.pairs[i].b &&
+                  same.pairs[i].fold == list.pairs[i].fold));
+  }
   const auto bad = [](const std::string& text, const std::string& where) {
     BOOST_TEST_CONTEXT(text) refused([&] { parse_pairs(text, "pairs.txt"); }, {"pairs.txt", where});
   };
@@ -328,6 +373,6 @@ BOOST_AUTO_TEST_CASE(text_survives_truncation_and_bit_flips) {
       list, [](const std::string& s) { parse_name_list(s, "x"); }, 3000);
   BOOST_TEST(parse_name_list(list, "x").size() == 2u);
   for (const char* bad :
-       {"", "a.jpg\n\n", "a\na\n", "../a\n", "/etc/passwd", "a/../../b", "a//b", "a\\b", "a\tb"})
+       {"", "a.jpg\n\nb.jpg\n", "a\na\n", "../a\n", "/etc/passwd", "a/../../b", "a//b", "a\\b", "a\tb"})
     refused([&] { parse_name_list(bad, "list.txt"); }, {"list.txt"});
 }

@@ -1,6 +1,8 @@
 // The op table, walked: every op and every one of its samples. A new op needs no new code here.
 #define BOOST_TEST_MODULE ops
 #include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <map>
 
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
@@ -84,6 +86,84 @@ BOOST_AUTO_TEST_CASE(parity_of_every_backend) {
           BOOST_TEST(relative_error(out[o], exact[o]) <= op->bound,
                      where(*op, s) << " output " << o << " on " << device << ": "
                                    << relative_error(out[o], exact[o]) << " > " << op->bound);
+      }
+    }
+  }
+}
+
+namespace {
+
+// Inputs, one bit each, that an op asks for a sign or a choice alone: what is not a number there chooses
+// something, and does not pass on. sign gives 0.
+const std::map<std::string, uint32_t> kChoosers = {{"sign", 0b1},
+                                                   {"relu_grad", 0b1},
+                                                   {"leaky_relu_grad", 0b1},
+                                                   {"clamp_grad", 0b1},
+                                                   {"pgd_step", 0b10},
+                                                   {"ascent_step", 0b111},
+                                                   {"conv2d_fused", 0b10000},
+                                                   {"conv_transpose2d_fused", 0b10000},
+                                                   {"matmul_fused", 0b10000},
+                                                   {"arcface_margin_grad", 0b1}};
+
+int not_numbers(const std::vector<Tensor>& out) {
+  int n = 0;
+  for (const Tensor& t : out)
+    if (t.dtype() == DType::f32)
+      for (const float v : t.to_vector<float>()) n += std::isnan(v);
+  return n;
+}
+
+}  // namespace
+
+// What is not a number goes through to whatever is computed of it, on every backend, and hides nowhere as a
+// zero: recognisers, shadows and trainings that are broken must show it.
+BOOST_AUTO_TEST_CASE(not_a_number_stays_so) {
+  for (const OpDef* op : all_ops()) {
+    if (op->is_view) continue;
+    const auto chooser = kChoosers.find(op->name);
+    for (const char* device : devices_under_test()) {
+      std::map<size_t, int> seen;  // by input; one sample may have a mask before it that lets nothing through
+      for (size_t s = 0; s < op->samples.size(); ++s) {
+        const auto in = to_dtype(sample_inputs(op->samples[s], 7 + s), DType::f32);
+        for (size_t i = 0; i < in.size(); ++i) {
+          if (!in[i].defined() || in[i].dtype() != DType::f32 || in[i].numel() == 0) continue;
+          if (chooser != kChoosers.end() && chooser->second >> i & 1u) continue;
+          auto bad = in;
+          bad[i] = Tensor::full(in[i].shape(), NAN);
+          seen[i] += not_numbers(run(device, *op, op->samples[s].attrs, bad));
+        }
+      }
+      for (const auto& [i, places] : seen)
+        BOOST_TEST(places > 0, op->name << " on " << device << " hides NaN of input " << i);
+    }
+  }
+}
+
+// The same for one element, at its very place.
+BOOST_AUTO_TEST_CASE(activations_keep_the_place_of_what_is_no_number) {
+  for (const char* device : devices_under_test()) {
+    const BackendScope scope(backend(device));
+    for (const int64_t n : {1, 7, 16, 33}) {
+      const Tensor slope = Tensor::full({1}, 0.25), shared = Tensor::full({n}, -0.5);
+      for (int64_t at = 0; at < n; at += 3) {
+        std::vector<float> values(static_cast<size_t>(n), -1.5f);
+        values[size_t(at)] = NAN;
+        const Tensor x = Tensor::from(values, {1, n});
+        for (const auto& [what, y] : {std::pair("relu", relu(x)),
+                                      {"leaky_relu", leaky_relu(x, 0.1)},
+                                      {"prelu", prelu(x, slope)},
+                                      {"prelu by channel", prelu(x, shared)},
+                                      {"clamp", clamp(x, 0, 1)},
+                                      {"sigmoid", sigmoid(x)},
+                                      {"tanh", tanh(x)},
+                                      {"exp", exp(x)},
+                                      {"abs", abs(x)}}) {
+          const auto out = y.to_vector<float>();
+          for (int64_t k = 0; k < n; ++k)
+            BOOST_TEST(std::isnan(out[size_t(k)]) == (k == at),
+                       what << " on " << device << ", " << n << " values, place " << k);
+        }
       }
     }
   }

@@ -342,6 +342,46 @@ BOOST_AUTO_TEST_CASE(tokens_first_is_no_mixing) {
   rows_are_their_own(r);
 }
 
+// ---- numbers that are none, and norms that are not one
+
+// A card that takes the network's output for unit vectors is found at the first batch, and at either half.
+BOOST_AUTO_TEST_CASE(a_card_that_is_wrong_about_norms) {
+  const std::string text =
+      with(kCard, "\"unit_norm\": false, \"normalise\": true", "\"unit_norm\": true, \"normalise\": false");
+  const Recogniser r = Recogniser::from_bytes(parse_card(text, "card.json"), small_network());
+  const Tensor x = randn({3, 3, 4, 5}, 5, DType::f32);
+  refused([&] { r.embed(x); }, {"card.json", "unit_norm", "\"normalise\": true"});
+  const Tensor z = r.features(x, "r");
+  refused([&] { r.embed_from(z, "r"); }, {"card.json", "unit_norm"});
+}
+
+BOOST_AUTO_TEST_CASE(weights_that_are_no_numbers) {
+  const auto load = [](const std::string& bytes) {
+    Recogniser::from_bytes(parse_card(kCard, "card.json"), bytes);
+  };
+  std::vector<float> bad = values(42, 2);
+  bad[7] = NAN;
+  const auto network = [](const std::vector<float>& v, float variance) {
+    return OnnxBuilder()
+        .input("x", {1, 3, 4, 5})
+        .output("e")
+        .floats("w", {7, 3, 3, 3}, values(189, 1))
+        .floats("v", {7, 6}, v)
+        .floats("one", {7}, std::vector<float>(7, 1.0f))
+        .floats("var", {7}, {1, 1, 1, variance, 1, 1, 1})
+        .node("Conv", {"x", "w"}, {"c"}, {{"pads", {1, 1, 1, 1}}})
+        .node("BatchNormalization", {"c", "one", "one", "one", "var"}, {"n"})
+        .node("Relu", {"n"}, {"r"})
+        .node("GlobalAveragePool", {"r"}, {"g"})
+        .node("Flatten", {"g"}, {"f"})
+        .node("MatMul", {"f", "v"}, {"e"})
+        .bytes();
+  };
+  BOOST_CHECK_NO_THROW(load(network(values(42, 2), 0)));
+  refused([&] { load(network(bad, 1)); }, {"net.onnx", "'v'", "1 values that are not numbers"});
+  refused([&] { load(network(values(42, 2), -0.5f)); }, {"net.onnx", "BatchNormalization 'n'", "-0.5"});
+}
+
 // What the graph shows, and what the card says instead.
 BOOST_AUTO_TEST_CASE(domains_of_features) {
   const Recogniser r = small();

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <set>
 
+#include "advface/text_file.h"
 #include "tensor/io/atomic_file.h"
 #include "tools/evaluate.h"
 
@@ -27,7 +28,7 @@ int evaluate_pairs(PairsOptions& o) {
   AtomicFile file(o.out);
   file.write("a,b,genuine,fold\n");
   for (const RowPair& p : pairs)
-    file.write(faces.name(rows[p.a]) + "," + faces.name(rows[p.b]) + (p.genuine ? ",1," : ",0,") +
+    file.write(csv_field(faces.name(rows[p.a])) + "," + csv_field(faces.name(rows[p.b])) + (p.genuine ? ",1," : ",0,") +
                std::to_string(p.fold) + "\n");
   file.commit();
   o.common.write_json({{"out", o.out}, {"part", o.part}, {"people", people}, {"pairs", pairs.size()}});

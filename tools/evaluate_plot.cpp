@@ -60,7 +60,7 @@ json cell(std::string_view text) {
 
 // A .csv with the names of its columns in the first line, as a list of objects.
 json parse_table(const std::string& text, const std::string& file) {
-  const std::vector<std::string_view> lines = split_lines(text);
+  const std::vector<std::string_view> lines = split_lines(text, file);
   check(!lines.empty(), file, ": is empty; a line with the names of the columns is needed");
   const std::vector<std::string_view> names = split_fields(lines[0], ',');
   json rows = json::array();
@@ -78,7 +78,7 @@ json parse_table(const std::string& text, const std::string& file) {
 
 json parse_lines(const std::string& text, const std::string& file) {
   json rows = json::array();
-  const std::vector<std::string_view> lines = split_lines(text);
+  const std::vector<std::string_view> lines = split_lines(text, file);
   for (size_t i = 0; i < lines.size(); ++i) {
     rows.push_back(json::parse(lines[i], nullptr, false));
     check(rows.back().is_object(), file, ", line ", i + 1, ": not a JSON object");

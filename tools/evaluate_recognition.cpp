@@ -40,8 +40,8 @@ Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, con
 }
 
 // Protected features from a file, in the order of our rows.
-FeatureRows given_rows(const RecognitionOptions& o, const std::vector<std::string>& files,
-                       const Shape& like) {
+FeatureRows given_rows(const RecognitionOptions& o, const std::vector<std::string>& files, const Shape& like,
+                       FeatureDomain domain) {
   const FeatureRows rows = FeatureRows::open(o.protected_file);
   FaceSource listed = FaceSource::open(o.faces.images, o.protected_list);
   check(rows.count() == listed.size(), o.protected_file, " has shape ", rows.shape(), ", but ",
@@ -50,6 +50,7 @@ FeatureRows given_rows(const RecognitionOptions& o, const std::vector<std::strin
   for (int64_t i = 0; i < listed.size(); ++i) at[listed.name(i)] = i;
   check(rows.row() == like, o.protected_file, ": rows of shape ", rows.row(), " for features of shape ",
         like);
+  check_rows(rows, domain, o.protected_file);
   std::vector<int64_t> order;
   for (const std::string& file : files) {
     const auto found = at.find(file);
@@ -134,7 +135,7 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
     guarded = protected_rows(*protection, set.features, record_numbers(o, files), photographs,
                              o.faces.memory_mib << 20);
   } else if (!o.protected_file.empty()) {
-    guarded = given_rows(o, files, set.features.row());
+    guarded = given_rows(o, files, set.features.row(), recogniser.domain(cut));
   }
   if (guarded.count() > 0) e.guarded = embed_rows(recogniser, guarded, cut);
   if (adapter) e.adapted = embed_rows(recogniser, guarded, cut, adapter.get());

@@ -186,6 +186,7 @@ std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& fa
     const FeatureRows rows = FeatureRows::open(path);
     check(rows.shape() == set.features.shape(), path, " has shape ", rows.shape(),
           ", but the images have features of ", set.features.shape());
+    check_rows(rows, recogniser.domain(cut), path);
     guarded.push_back({text.substr(0, split), rows.selected(test.rows), 1, "", {}});
   }
   for (const NamedFeatures& g : guarded) {

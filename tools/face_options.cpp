@@ -18,7 +18,8 @@ void FaceOptions::add_to(CLI::App& app) {
 }
 
 void FaceOptions::add_images_to(CLI::App& app) {
-  app.add_option("--images", images, "folder of photographs (JPEG, PNG, BMP, PGM), searched through")->required();
+  app.add_option("--images", images, "folder of photographs (JPEG, PNG, BMP, PGM), searched through")
+      ->required();
   app.add_option("--list", list, "use the files of this list, one path below --images per line");
   app.add_option("--eyes", eyes,
                  "mean eye centres x1,y1,x2,y2 in pixels of the photographs: crops by the card's template; "

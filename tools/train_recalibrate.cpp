@@ -14,6 +14,7 @@ int recalibrate_decoder(RecalibrateOptions& o) {
   const auto decoder = Decoder::load(o.shadow);
   const FeatureRows features = FeatureRows::open(o.in);
   decoder->check_fits(features.row(), "", "", o.in);
+  check_rows(features, decoder->info().domain, o.in);
   check(features.count() >= 2, o.in, " has ", features.count(), " rows; batch norm needs two or more");
   Progress progress("batch norm", features.count(), "features");
   recalibrate(*decoder, features.count(), [&](int64_t begin, int64_t end) {

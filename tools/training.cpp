@@ -16,11 +16,13 @@ namespace advf::tools {
 namespace {
 
 // A file of features has one row per line of --list, and nobody may guess which image is which.
-FeatureSet given_features(const std::string& path, const FaceOptions& options, const FaceSource& faces) {
+FeatureSet given_features(const std::string& path, const FaceOptions& options, const FaceSource& faces,
+                          FeatureDomain domain) {
   FeatureSet set;
   set.features = FeatureRows::open(path);
   check(set.features.count() == faces.size(), path, " has shape ", set.features.shape(), ", but ",
         options.list, " names ", faces.size(), " files");
+  check_rows(set.features, domain, path);
   set.indices.resize(size_t(faces.size()));
   std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
   return set;
@@ -55,8 +57,8 @@ TrainingSet open_training_set(const FaceOptions& options, const std::string& fea
                               const SplitOptions& split, const Recogniser& recogniser, FaceSource& faces) {
   const std::string cut = options.cut_of(recogniser);
   TrainingSet result;
-  result.set =
-      features.empty() ? extract(options, recogniser, cut, faces) : given_features(features, options, faces);
+  result.set = features.empty() ? extract(options, recogniser, cut, faces)
+                                : given_features(features, options, faces, recogniser.domain(cut));
   const Shape row = result.set.features.row();
   check(row == recogniser.feature_shape(cut), features, ": rows of shape ", row, ", but ", options.recogniser,
         " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);

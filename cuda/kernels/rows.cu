@@ -66,7 +66,7 @@ __global__ void l2_normalise_kernel(const float* x, float* y, int64_t rows, int6
     Sums<1> s{};
     for (int64_t i = threadIdx.x; i < d; i += blockDim.x)
       s.v[0] += double(x[r * d + i]) * double(x[r * d + i]);
-    const double norm = sqrt(block_sums(s).v[0]), n = norm > eps ? norm : eps;
+    const double norm = sqrt(block_sums(s).v[0]), n = norm <= eps ? eps : norm;
     for (int64_t i = threadIdx.x; i < d; i += blockDim.x) y[r * d + i] = float(double(x[r * d + i]) / n);
   }
 }
@@ -85,7 +85,7 @@ __global__ void l2_normalise_grad_kernel(const float* x, const float* g, float* 
     const double n = sqrt(s.v[0]);
     for (int64_t i = threadIdx.x; i < d; i += blockDim.x) {
       const double a = double(x[r * d + i]), b = double(g[r * d + i]);
-      y[r * d + i] = float(n > eps ? (b - a * s.v[1] / (n * n)) / n : b / eps);
+      y[r * d + i] = float(n <= eps ? b / eps : (b - a * s.v[1] / (n * n)) / n);
     }
   }
 }

@@ -2,6 +2,7 @@
 #include "nn/onnx/graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <protozero/pbf_reader.hpp>
 #include <unordered_map>
@@ -197,6 +198,9 @@ Constant judge_tensor(TensorFields& t) {
     const size_t held = out.is_float ? out.floats.size() : out.ints.size();
     check(held == expected, "has shape ", out.shape, " but holds ", held, " values");
   }
+  // Infinities are limits and masks; what is not a number comes of a training or an export that failed.
+  const auto bad = std::count_if(out.floats.begin(), out.floats.end(), [](float v) { return std::isnan(v); });
+  check(bad == 0, "holds ", bad, " values that are not numbers; export the network again");
   return out;
 }
 
@@ -506,6 +510,26 @@ void check_names(Graph& graph, Problems& problems) {
     if (!known.contains(d.name)) problems.add("the graph's output '", d.name, "' is made by nothing");
 }
 
+// Batch normalisation by a negative variance gives no numbers.
+void check_variances(const Graph& graph, Problems& problems) {
+  std::unordered_map<std::string_view, const Constant*> constants;
+  for (const Constant& c : graph.constants) constants.emplace(c.name, &c);
+  for (const Node& node : graph.nodes) {
+    if (node.op_type != "BatchNormalization" || node.inputs.size() < 5) continue;
+    const auto variance = constants.find(node.inputs[4]);
+    if (variance == constants.end()) continue;
+    float epsilon = 1e-5f;
+    for (const Attribute& a : node.attributes)
+      if (a.name == "epsilon") epsilon = a.real;
+    for (const float v : variance->second->floats)
+      if (!(v + epsilon > 0)) {
+        problems.add(node.str(), ": its variance '", node.inputs[4], "' holds ", v,
+                     ", and a variance is not negative; export the network again");
+        break;
+      }
+  }
+}
+
 // Kahn's algorithm; nodes that are ready keep the order of the file.
 void sort_nodes(Graph& graph, Problems& problems) {
   std::unordered_map<std::string_view, size_t> maker;
@@ -565,6 +589,7 @@ Graph parse_model(std::string_view bytes, const std::string& source, Problems& p
     fail(source, ": not a readable ONNX model: ", e.what());
   }
   check_names(graph, problems);
+  check_variances(graph, problems);
   sort_nodes(graph, problems);
   return graph;
 }

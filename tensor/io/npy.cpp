@@ -226,8 +226,11 @@ std::string npy_header(const std::string& path, DType dtype, const Shape& shape)
 NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size, const std::string& name) {
   uint64_t bytes = 0;
   const NpyHeader header = parse_start(start, name, bytes);
-  check(file_size - header.data_offset == bytes, name, ": shape ", header.shape, " takes ", bytes,
-        " bytes, the file has ", file_size - header.data_offset, "; is it cut short?");
+  const uint64_t held = file_size - header.data_offset;
+  check(held >= bytes, name, ": shape ", header.shape, " takes ", bytes, " bytes, the file has ", held,
+        "; it is cut short");
+  check(held <= bytes, name, ": shape ", header.shape, " takes ", bytes, " bytes, and the file has ",
+        held - bytes, " more behind them; it holds something else, or its header is damaged");
   return header;
 }
 

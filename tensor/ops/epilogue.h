@@ -8,6 +8,7 @@
 // when differentiation is over (autograd/passes.h, fuse_epilogue).
 #pragma once
 #include "tensor/ops/op_util.h"
+#include "tensor/scalar_math.h"
 
 namespace advf {
 
@@ -42,14 +43,14 @@ class EpilogueRef {
       case Activation::none:
         return y;
       case Activation::relu:
-        return positive ? y : T(0);
+        return scalar::Relu{}(y);
       case Activation::leaky_relu:
         break;
       case Activation::prelu:
         slope = extra_[shared_slope_ ? 0 : i / inner_ % channels_];
         break;
       case Activation::relu_grad:
-        return extra_[i] > T(0) ? y : T(0);
+        return scalar::ReluGrad{}(extra_[i], y);
       case Activation::leaky_relu_grad:
         positive = extra_[i] > T(0);
         break;

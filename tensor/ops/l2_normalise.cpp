@@ -44,7 +44,7 @@ void normalise_grad_ref(const KernelArgs& k) {  // x, g
     for (int64_t i = 0; i < d; ++i) dot += double(x[i]) * double(g[i]);
     for (int64_t i = 0; i < d; ++i)
       k.out[0].as<T>()[r * d + i] =
-          T(n > eps ? (double(g[i]) - double(x[i]) * dot / (n * n)) / n : double(g[i]) / eps);
+          T(n <= eps ? double(g[i]) / eps : (double(g[i]) - double(x[i]) * dot / (n * n)) / n);
   }
 }
 Grads normalise_vjp(const VjpArgs& v) {
