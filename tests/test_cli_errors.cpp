@@ -289,6 +289,7 @@ BOOST_AUTO_TEST_CASE(a_limit_on_the_size_of_files_is_like_a_full_disk) {
   refuse(folder, "train", recogniser_call(out), 1, {out, "writing failed"}, Late::yes, around);
 }
 
+#ifdef ADVF_WITHOUT_CUDA
 BOOST_AUTO_TEST_CASE(there_is_no_cuda_in_this_build) {
   const TempDir dir;
   refuse_all(dir,
@@ -296,3 +297,4 @@ BOOST_AUTO_TEST_CASE(there_is_no_cuda_in_this_build) {
               {"evaluate", recognition_call() + Args{"--device", "cuda"}, {"CUDA", "--device cpu"}}},
              1);
 }
+#endif

@@ -36,8 +36,8 @@ ensure_packages() {
 # ensure_build_packages PRESET: what compiling and testing that preset takes (docs/dependencies.md).
 ensure_build_packages() {
   local packages=(g++ cmake ninja-build libstb-dev libboost-test-dev nlohmann-json3-dev libcli11-dev libprotozero-dev)
-  [[ $1 != asan && $1 != emulated ]] || packages+=(clang libclang-rt-14-dev llvm)  # llvm: names in a stack trace
-  [[ $1 != emulated ]] || packages+=(libboost-context-dev)
+  # llvm: names in a stack trace.
+  [[ $1 != asan ]] || packages+=(clang libclang-rt-14-dev llvm libboost-context-dev)
   ensure_packages "${packages[@]}"
 }
 
@@ -49,8 +49,9 @@ build_preset() {
   (cd "$root" && cmake --preset "$preset" && cmake --build --preset "$preset" --parallel "$(nproc)" ${1:+--target "$@"}) >&2
 }
 
-# One suite at a time: each uses all cores itself.
+# Two suites at a time: a computation uses all cores itself, but a process that starts, a file that is read and what the
+# tests do between runs on one.
 test_preset() {
   say "testing preset $1"
-  (cd "$root" && ctest --preset "$1" --no-tests=error)
+  (cd "$root" && ctest --preset "$1" --no-tests=error --parallel 2)
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs every fuzz target of a build for some seconds each, two at a time; fails on any crash, leak, hang or
-# allocation beyond the limits. Inputs that matter stay in BUILD_DIR/fuzz_corpus, those that crash in
+# Runs every fuzz target of a build, two at a time, with an equal share each of SECONDS in all; fails on any crash, leak,
+# hang or allocation beyond the limits. Inputs that matter stay in BUILD_DIR/fuzz_corpus, those that crash in
 # BUILD_DIR/fuzz_crashes.   Usage: tests/fuzz/run.sh BUILD_DIR SECONDS
 set -eu
 if [ $# -ne 2 ]; then
@@ -8,12 +8,16 @@ if [ $# -ne 2 ]; then
   exit 2
 fi
 build=$(cd "$1" && pwd)
-export build seconds="$2"
+export build
 mkdir -p "$build/fuzz_crashes"
 if ! ls "$build"/bin/fuzz_* >/dev/null 2>&1; then
   echo "$0: no fuzz targets in $build/bin; configure with cmake --preset asan and build" >&2
   exit 1
 fi
+targets=$(printf '%s\n' "$build"/bin/fuzz_* | wc -l)
+seconds=$((2 * $2 / targets))
+[ "$seconds" -ge 1 ] || seconds=1  # 0 would be without an end
+export seconds
 
 # shellcheck disable=SC2016
 printf '%s\n' "$build"/bin/fuzz_* | xargs -P 2 -I TARGET sh -c '
