@@ -18,8 +18,11 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
   const auto& card = recogniser.card();
   text << recogniser.fingerprint() << '\n'
        << cut << '\n'
-       << card.input.width << 'x' << card.input.height << ' ' << card.input.channels << ' ' << card.input.mean
-       << ' ' << card.input.scale << ' ' << card.embedding.normalise << '\n';
+       << card.input.width << 'x' << card.input.height << ' ' << card.input.channels << ' '
+       << card.embedding.normalise;
+  for (const auto& numbers : {card.input.mean, card.input.scale})
+    for (const double v : numbers) text << ' ' << v;
+  text << '\n';
   text.precision(9);
   if (box) text << box->x0 << ' ' << box->y0 << ' ' << box->x1 << ' ' << box->y1 << '\n';
   for (const std::string& name : faces.names()) {

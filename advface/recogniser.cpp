@@ -47,6 +47,21 @@ class CardReader {
     check(v.is_number() && std::isfinite(v.get<double>()), where(key), " must be a finite number");
     return v.get<double>();
   }
+  // One number for all channels, or three.
+  std::array<double, 3> by_channel(const char* key) {
+    const json& v = get(key);
+    if (!v.is_array()) {
+      const double all = number(key);
+      return {all, all, all};
+    }
+    std::array<double, 3> out{};
+    check(v.size() == 3, where(key), " must be one number, or three");
+    for (size_t i = 0; i < 3; ++i) {
+      check(v[i].is_number() && std::isfinite(v[i].get<double>()), where(key), " must hold finite numbers");
+      out[i] = v[i].get<double>();
+    }
+    return out;
+  }
   int64_t whole(const char* key, int64_t low, int64_t high) {
     const json& v = get(key);
     check(v.is_number_integer() && v.get<double>() >= double(low) && v.get<double>() <= double(high),
@@ -111,9 +126,10 @@ RecogniserCard parse_card(const std::string& text, const std::string& path) {
   card.input.width = input.whole("width", 1, kMaxSide);
   card.input.height = input.whole("height", 1, kMaxSide);
   card.input.channels = input.one_of("channels", {"RGB", "BGR"});
-  card.input.mean = input.number("mean");
-  card.input.scale = input.number("scale");
-  check(card.input.scale != 0, path, ": \"input.scale\" must not be 0");
+  card.input.mean = input.by_channel("mean");
+  card.input.scale = input.by_channel("scale");
+  for (const double s : card.input.scale) check(s != 0, path, ": \"input.scale\" must not be 0");
+  if (input.has("layout")) card.input.channels_last = input.one_of("layout", {"NCHW", "NHWC"}) == "NHWC";
   input.finish();
   CardReader crop = top.object("crop");
   card.crop.face_template = crop.text("template");
@@ -151,20 +167,42 @@ RecogniserCard load_card(const std::string& path) {
 
 Recogniser Recogniser::load(const std::string& card_path, DType dtype) {
   RecogniserCard card = load_card(card_path);
-  const std::vector<std::byte> bytes = read_file(card.model, OnnxModel::kMaxFileBytes);
-  return from_bytes(std::move(card), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, dtype);
+  OnnxModel network = OnnxModel::load(card.model, dtype);
+  return Recogniser(std::move(card), std::move(network));
 }
 
 Recogniser Recogniser::from_bytes(RecogniserCard card, std::string_view model, DType dtype) {
   OnnxModel network = OnnxModel::from_bytes(model, card.model, dtype);
-  return Recogniser(std::move(card), std::move(network), hex(fnv1a(model)));
+  return Recogniser(std::move(card), std::move(network));
 }
 
-Recogniser::Recogniser(RecogniserCard card, OnnxModel model, std::string fingerprint)
-    : card_(std::move(card)), model_(std::move(model)), fingerprint_(std::move(fingerprint)) {
+Shape Recogniser::input_shape(int64_t n) const {
+  const int64_t h = card_.input.height, w = card_.input.width;
+  return card_.input.channels_last ? Shape{n, h, w, 3} : Shape{n, 3, h, w};
+}
+
+// A network that takes one image, in the layout that the card says.
+void Recogniser::check_declared_input() const {
   const auto& inputs = model_.inputs();
-  check(inputs.size() == 1 && inputs[0].name == card_.input.name, card_.path, ": \"input.name\" is \"",
-        card_.input.name, "\"; the inputs of ", card_.model, " are: ", [&] {
+  check(inputs.size() == 1, card_.model, ": has ", inputs.size(),
+        " inputs, and a recogniser takes one image; export it with everything else fixed");
+  const std::vector<int64_t>& dims = inputs[0].dims;
+  if (dims.size() != 4) return;
+  const bool last = dims[3] == 3 && dims[1] != 3, first = dims[1] == 3 && dims[3] != 3;
+  check(!last || card_.input.channels_last, card_.path, ": ", card_.model,
+        " takes images with their channels last; set \"layout\": \"NHWC\" in \"input\" (or export it with "
+        "channels "
+        "first: tf2onnx has --inputs-as-nchw)");
+  check(!first || !card_.input.channels_last, card_.path, ": \"input.layout\" is NHWC, but ", card_.model,
+        " takes images with their channels first; leave the key out");
+}
+
+Recogniser::Recogniser(RecogniserCard card, OnnxModel model)
+    : card_(std::move(card)), model_(std::move(model)) {
+  check_declared_input();
+  const auto& inputs = model_.inputs();
+  check(inputs[0].name == card_.input.name, card_.path, ": \"input.name\" is \"", card_.input.name,
+        "\"; the inputs of ", card_.model, " are: ", [&] {
           std::string list;
           for (const auto& d : inputs) list += (list.empty() ? "" : ", ") + d.name;
           return list;
@@ -172,7 +210,7 @@ Recogniser::Recogniser(RecogniserCard card, OnnxModel model, std::string fingerp
   const std::string& embedding = card_.embedding.name;
   check(model_.has_value(embedding), card_.path, ": \"embedding.name\": ", card_.model, " has no tensor \"",
         embedding, "\"");
-  const Shape input{1, 3, card_.input.height, card_.input.width};
+  const Shape input = input_shape(1);
   const auto traced = model_.trace({{card_.input.name, input}}, {embedding});
   check(!traced.empty() && traced.back().name == embedding && traced.back().shape.rank() >= 2 &&
             traced.back().shape.numel() == card_.embedding.dimension && traced.back().shape[0] == 1,
@@ -250,14 +288,23 @@ Tensor Recogniser::preprocess(const Tensor& images01) const {
   if (s[2] != card_.input.height || s[3] != card_.input.width)
     x = resize2d(x, {.size = {card_.input.height, card_.input.width}});
   if (card_.input.channels == "BGR") x = concat({slice(x, 1, 2, 3), slice(x, 1, 1, 2), slice(x, 1, 0, 1)}, 1);
-  return affine(x, 255 * card_.input.scale, -card_.input.mean * card_.input.scale);
+  const auto &mean = card_.input.mean, &scale = card_.input.scale;
+  if (mean[0] == mean[1] && mean[0] == mean[2] && scale[0] == scale[1] && scale[0] == scale[2]) {
+    x = affine(x, 255 * scale[0], -mean[0] * scale[0]);
+  } else {
+    std::vector<Tensor> channels;
+    for (int c = 0; c < 3; ++c)
+      channels.push_back(
+          affine(slice(x, 1, c, c + 1), 255 * scale[size_t(c)], -mean[size_t(c)] * scale[size_t(c)]));
+    x = concat(channels, 1);
+  }
+  return card_.input.channels_last ? permute(x, {0, 2, 3, 1}) : x;
 }
 
 void Recogniser::check_input(const Tensor& x) const {
-  const Shape& s = x.shape();
-  check(s.rank() == 4 && s[1] == 3 && s[2] == card_.input.height && s[3] == card_.input.width, card_.path,
-        ": the network's input must have shape (N,3,", card_.input.height, ",", card_.input.width, "), not ",
-        s);
+  const Shape &s = x.shape(), wanted = input_shape(s.rank() > 0 ? s[0] : 0);
+  check(s == wanted, card_.path, ": the network's input must have shape (N,", wanted[1], ",", wanted[2], ",",
+        wanted[3], "), not ", s);
 }
 
 // The network's output as what is stored: (N, dimension), norm 1.

@@ -2,6 +2,7 @@
 // two at a named tensor: F = image -> feature, H = feature -> embedding. Both parts are differentiable. The
 // cut may be the embedding itself; then the feature is the unit-norm embedding and H the identity.
 #pragma once
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,14 +15,17 @@
 
 namespace advf {
 
-// What the card says. Its keys are the fields' names; every key is required but default_cut and domains, and
-// no other is allowed.
+// What the card says. Its keys are the fields' names; every key is required but layout, default_cut and
+// domains, and no other is allowed.
 struct RecogniserCard {
   struct Input {
     std::string name;
     int64_t width = 0, height = 0;
-    std::string channels;        // "RGB" or "BGR"
-    double mean = 0, scale = 1;  // the network is fed (255 * pixel - mean) * scale, pixels in [0,1]
+    std::string channels;  // "RGB" or "BGR"
+    // The network is fed (255 * pixel - mean) * scale, pixels in [0,1]; by channel, in the order of
+    // `channels`. In the card one number for all, or a list of three.
+    std::array<double, 3> mean{}, scale{1, 1, 1};
+    bool channels_last = false;  // optional key "layout": "NCHW" (the default) or "NHWC"
   };
   struct Crop {
     std::string face_template;  // key "template": how faces are aligned, e.g. "arcface112"
@@ -61,8 +65,9 @@ class Recogniser {
 
   const RecogniserCard& card() const { return card_; }
   const OnnxModel& model() const { return model_; }
-  // Names the weights: FNV-1a (64 bits, 16 hex digits) of the model file's bytes.
-  const std::string& fingerprint() const { return fingerprint_; }
+  const std::string& fingerprint() const { return model_.fingerprint(); }  // names the weights
+  // Of n images, as the network takes them: (n,3,height,width), or with channels last.
+  Shape input_shape(int64_t n) const;
 
   // Why this network runs one image at a time: its graph holds for a batch of one only, or mixes the images
   // of a batch. Empty for a network that takes any number, as most do. Found by a trial with two images.
@@ -78,7 +83,7 @@ class Recogniser {
   // where the graph shows it (OnnxModel::non_negative).
   FeatureDomain domain(const std::string& cut) const;
 
-  // RGB images (N,3,h,w) with values in [0,1], of any size -> network input (N,3,height,width): bilinear
+  // RGB images (N,3,h,w) with values in [0,1], of any size -> network input, of input_shape(N): bilinear
   // resizing (half-pixel centres) where the size differs, channel order, (255 x - mean) * scale.
   // Differentiable.
   Tensor preprocess(const Tensor& images01) const;
@@ -94,7 +99,8 @@ class Recogniser {
   Tensor embed(const Tensor& network_input) const { return features(network_input, card_.embedding.name); }
 
  private:
-  Recogniser(RecogniserCard card, OnnxModel model, std::string fingerprint);
+  Recogniser(RecogniserCard card, OnnxModel model);
+  void check_declared_input() const;
   void check_input(const Tensor& x) const;
   void settle_rows();
   Tensor finish(const Tensor& output) const;
@@ -104,7 +110,7 @@ class Recogniser {
 
   RecogniserCard card_;
   OnnxModel model_;
-  std::string fingerprint_, one_at_a_time_;
+  std::string one_at_a_time_;
   std::vector<CutPoint> cut_points_;
   std::shared_ptr<RowPlans> plans_ =
       std::make_shared<RowPlans>();  // copies share them, as they do the weights

@@ -56,6 +56,22 @@ class OnnxBuilder {
     t.add_int32(14, 1);
     return *this;
   }
+  // Floats in another file, from this byte on.
+  OnnxBuilder& external(const std::string& name, const std::vector<int64_t>& dims,
+                        const std::string& location, const std::string& offset, const std::string& length) {
+    protozero::pbf_writer graph(graph_), t(graph, 5);
+    for (const int64_t d : dims) t.add_int64(1, d);
+    t.add_int32(2, 1);
+    t.add_string(8, name);
+    for (const auto& [key, value] :
+         {std::pair("location", location), {"offset", offset}, {"length", length}}) {
+      protozero::pbf_writer entry(t, 13);
+      entry.add_string(1, key);
+      entry.add_string(2, value);
+    }
+    t.add_int32(14, 1);
+    return *this;
+  }
   OnnxBuilder& input(const std::string& name, const std::vector<int64_t>& dims) {
     return declare(11, name, dims);
   }

@@ -203,6 +203,68 @@ BOOST_AUTO_TEST_CASE(all_problems_in_one_error) {
           "'kernel_shape'", "'surprise'", "exists already", "'nobody'"});
 }
 
+// Weights in a file beside the model: the same numbers, a fingerprint that knows them, and nothing read that
+// lies elsewhere.
+BOOST_AUTO_TEST_CASE(data_in_other_files) {
+  const TempDir dir;
+  const std::vector<float> w{1, 2, 3, 4, 5, 6};
+  const auto model = [](const std::string& location, const std::string& offset, const std::string& length) {
+    return OnnxBuilder()
+        .input("x", {1, 2})
+        .output("y")
+        .external("w", {2, 3}, location, offset, length)
+        .node("MatMul", {"x", "w"}, {"y"});
+  };
+  const auto write = [&](const std::string& name, const OnnxBuilder& b) {
+    write_bytes(dir / name, b.bytes());
+  };
+  std::string data = "12345678";
+  data.append(reinterpret_cast<const char*>(w.data()), 24);
+  write_bytes(dir / "net.data", data);
+  write("a.onnx", model("net.data", "8", "24"));
+  const OnnxModel a = OnnxModel::load(dir / "a.onnx");
+  const Tensor x = Tensor::from(std::vector<float>{10, 1}, {1, 2});
+  BOOST_TEST((a.run({{"x", x}}, {"y"})[0].to_vector<float>() == std::vector<float>{14, 25, 36}));
+  const std::string fingerprint = a.fingerprint();
+  data[9] = 1;
+  write_bytes(dir / "net.data", data);
+  BOOST_TEST(OnnxModel::load(dir / "a.onnx").fingerprint() != fingerprint);
+
+  std::filesystem::create_directory(dir / "sub");
+  write_bytes(dir / "sub/inside.data", data);
+  write("inside.onnx", model("sub/inside.data", "8", "24"));
+  BOOST_CHECK_NO_THROW(OnnxModel::load(dir / "inside.onnx"));
+  std::filesystem::create_symlink("/etc/hostname", dir / "link.data");
+  for (const auto& [location, offset, length, word] :
+       {std::tuple("../net.data", "8", "24", "not a file in the model's folder"),
+        {"/etc/passwd", "0", "24", "not a file in"},
+        {"link.data", "0", "24", "not a file in"},
+        {"absent.data", "0", "24", "absent.data, which is not there"},
+        {"sub", "0", "24", "not there"},
+        {"net.data", "16", "24", "which has 32 bytes"},
+        {"net.data", "18446744073709551615", "24", "which has 32"},
+        {"net.data", "8", "20", "holds 20 bytes"},
+        {"net.data", "-8", "24", "\"-8\", which is no number"},
+        {"", "8", "24", "not a file in"}}) {
+    write("bad.onnx", model(location, offset, length));
+    refused([&] { OnnxModel::load(dir / "bad.onnx"); }, {"bad.onnx", "initialiser 'w'", word});
+  }
+  // From memory there is no folder; one line tells it of all tensors.
+  OnnxBuilder many;
+  many.input("x", {1, 2}).output("y").node("Relu", {"x"}, {"y"});
+  for (int i = 0; i < 66; ++i) many.external("w" + std::to_string(i), {2, 3}, "net.data", "8", "24");
+  refused([&] { load(many.bytes()); }, {"'w0' (and 65 more) keeps its data in another file"});
+}
+
+BOOST_AUTO_TEST_CASE(quantised_networks_are_told_the_way_out) {
+  const int8_t q[4] = {1, 2, 3, 4};
+  OnnxBuilder b;
+  b.input("x", {1, 2}).output("y").constant("q", {4}, 3, q, 4).constant("p", {4}, 3, q, 4);
+  b.node("DequantizeLinear", {"q", "s"}, {"w"}).node("QLinearConv", {"x"}, {"y"});
+  refuse(b, {"'q' (and 1 more) holds whole numbers of a quantised network", "it is quantised (2 nodes",
+             "float32 or float16"});
+}
+
 BOOST_AUTO_TEST_CASE(cycles_and_shapes_that_do_not_fit) {
   refuse(
       OnnxBuilder().input("x", {1, 2}).output("a").node("Add", {"x", "b"}, {"a"}).node("Relu", {"a"}, {"b"}),

@@ -342,6 +342,56 @@ BOOST_AUTO_TEST_CASE(tokens_first_is_no_mixing) {
   rows_are_their_own(r);
 }
 
+// Channels last, and a mean and a scale for each channel.
+BOOST_AUTO_TEST_CASE(layout_and_channels_of_the_card) {
+  const std::string by_channel = with(with(kCard, "\"mean\": 100", "\"mean\": [10, 20, 30]"),
+                                      "\"scale\": 0.02", "\"scale\": [0.5, 0.25, 2]");
+  const Recogniser three = Recogniser::from_bytes(parse_card(by_channel, "card.json"), small_network());
+  std::vector<float> image;
+  for (const float c : {0.2f, 0.4f, 1.0f}) image.insert(image.end(), 20, c);
+  const auto fed = three.preprocess(Tensor::from(image, {1, 3, 4, 5})).to_vector<float>();
+  const double expected[] = {(255 * 1.0 - 10) * 0.5, (255 * 0.4 - 20) * 0.25, (255 * 0.2 - 30) * 2};  // BGR
+  for (size_t c = 0; c < 3; ++c) BOOST_TEST(std::fabs(fed[c * 20] - expected[c]) < 1e-4);
+  refused([&] { parse_card(with(kCard, "\"mean\": 100", "\"mean\": [1, 2]"), "card.json"); },
+          {"card.json", "input.mean", "three"});
+  refused([&] { parse_card(with(kCard, "\"scale\": 0.02", "\"scale\": [1, 0, 1]"), "card.json"); },
+          {"card.json", "must not be 0"});
+
+  // The small network behind a transposition takes channels last, and gives what it gives otherwise.
+  const std::string last = OnnxBuilder()
+                               .input("x", {1, 4, 5, 3})
+                               .output("e")
+                               .floats("w", {7, 3, 3, 3}, values(189, 1))
+                               .floats("v", {7, 6}, values(42, 2))
+                               .node("Transpose", {"x"}, {"t"}, {{"perm", {0, 3, 1, 2}}})
+                               .node("Conv", {"t", "w"}, {"c"}, {{"pads", {1, 1, 1, 1}}})
+                               .node("Relu", {"c"}, {"r"})
+                               .node("Sigmoid", {"r"}, {"a"})
+                               .node("Mul", {"a", "r"}, {"m"})
+                               .node("GlobalAveragePool", {"m"}, {"g"})
+                               .node("Flatten", {"g"}, {"f"})
+                               .node("MatMul", {"f", "v"}, {"e"})
+                               .bytes();
+  const std::string nhwc = with(kCard, "\"channels\"", "\"layout\": \"NHWC\", \"channels\"");
+  const Recogniser r = Recogniser::from_bytes(parse_card(nhwc, "card.json"), last), plain = small();
+  BOOST_TEST((r.input_shape(2) == Shape{2, 4, 5, 3}));
+  const Tensor images = Tensor::full({2, 3, 9, 9}, 0.5);
+  BOOST_TEST(relative_error(r.embed(r.preprocess(images)), plain.embed(plain.preprocess(images))) < 1e-6);
+  refused([&] { Recogniser::from_bytes(parse_card(kCard, "card.json"), last); },
+          {"card.json", "\"layout\": \"NHWC\"", "--inputs-as-nchw"});
+  refused([&] { Recogniser::from_bytes(parse_card(nhwc, "card.json"), small_network()); },
+          {"card.json", "channels first"});
+  refused([&] { parse_card(with(nhwc, "NHWC", "HWC"), "card.json"); }, {"card.json", "allowed: NCHW, NHWC"});
+  const std::string two = OnnxBuilder()
+                              .input("x", {1, 3, 4, 5})
+                              .input("z", {1})
+                              .output("e")
+                              .node("Add", {"x", "z"}, {"e"})
+                              .bytes();
+  refused([&] { Recogniser::from_bytes(parse_card(kCard, "card.json"), two); },
+          {"net.onnx", "2 inputs", "one image"});
+}
+
 // ---- numbers that are none, and norms that are not one
 
 // A card that takes the network's output for unit vectors is found at the first batch, and at either half.

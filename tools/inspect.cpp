@@ -112,7 +112,7 @@ json inspect_card(const Options& o) {
   const Recogniser r = Recogniser::load(o.file);
   const RecogniserCard& c = r.card();
   const std::vector<std::string> outputs{c.embedding.name};
-  json result = describe(r.model(), {{c.input.name, {1, 3, c.input.height, c.input.width}}}, outputs);
+  json result = describe(r.model(), {{c.input.name, r.input_shape(1)}}, outputs);
   result["kind"] = "recogniser";
   result["model"] = c.model;
   result["fingerprint"] = r.fingerprint();

@@ -2,6 +2,7 @@
 #include "nn/onnx/graph.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <protozero/pbf_reader.hpp>
@@ -103,6 +104,7 @@ struct TensorFields {
   std::vector<int64_t> dims, ints32, ints64;
   int64_t type = 0;
   bool external = false, segmented = false, has_raw = false;
+  std::string location, offset = "0", length = "0";  // of the data in another file
   std::string_view raw;
   std::vector<float> floats;
   std::vector<double> doubles;
@@ -178,15 +180,33 @@ void take_typed(TensorFields& t, Constant& out) {
   }
 }
 
+// A number of bytes, which ONNX writes as text.
+uint64_t byte_count(const std::string& text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size(), "keeps its data at \"", text,
+        "\", which is no number");
+  return value;
+}
+
+// uint8, int8, uint16, int16, and what is shorter than 16 bits.
+bool is_quantised(int64_t type) { return (type >= 2 && type <= 5) || type >= 17; }
+
 // Throws Error where the tensor contradicts itself or is of a kind that is not read.
-Constant judge_tensor(TensorFields& t) {
+Constant judge_tensor(TensorFields& t, ExternalData& external) {
   Constant out{.name = t.name, .shape = {}, .floats = {}, .ints = {}};
-  check(!t.external, "keeps its data in another file; save the model with its weights inside");
+  check(!is_quantised(t.type),
+        "holds whole numbers of a quantised network, which is not read; export it in "
+        "float32 or float16");
   check(!t.segmented, "is stored in segments, which is not supported");
   check(raw_size(t.type) > 0, "has element type ", t.type,
         "; bool, int32, int64 and the float types are read");
   for (const int64_t d : t.dims) check(d >= 0, "has a dimension of ", d);
   out.shape = Shape(t.dims);
+  if (t.external) {
+    t.raw = external.read(t.location, byte_count(t.offset), byte_count(t.length));
+    t.has_raw = true;
+  }
   out.is_float = t.type == kFloat || t.type == kDouble || t.type == kFloat16 || t.type == kBfloat16;
   const auto expected = uint64_t(out.shape.numel());
   if (t.has_raw) {
@@ -202,6 +222,24 @@ Constant judge_tensor(TensorFields& t) {
   const auto bad = std::count_if(out.floats.begin(), out.floats.end(), [](float v) { return std::isnan(v); });
   check(bad == 0, "holds ", bad, " values that are not numbers; export the network again");
   return out;
+}
+
+// StringStringEntryProto{key=1, value=2}
+void read_external_entry(std::string_view bytes, TensorFields& t) {
+  std::string key, value;
+  for (Message m(bytes); m.next();) switch (m.field()) {
+      case 1:
+        key = m.text();
+        break;
+      case 2:
+        value = m.text();
+        break;
+      default:
+        m.skip();
+    }
+  if (key == "location") t.location = value;
+  if (key == "offset") t.offset = value;
+  if (key == "length") t.length = value;
 }
 
 TensorFields read_tensor_fields(std::string_view bytes) {
@@ -235,7 +273,8 @@ TensorFields read_tensor_fields(std::string_view bytes) {
         m.append(t.doubles);
         break;
       case 13:
-        t.external = true, m.skip();
+        t.external = true;
+        read_external_entry(m.bytes(), t);
         break;
       case 14:
         t.external |= m.integer() == 1;
@@ -265,7 +304,7 @@ Attribute::Kind kind_of_type(int64_t type) {
   }
 }
 
-Attribute read_attribute(std::string_view bytes) {
+Attribute read_attribute(std::string_view bytes, ExternalData& external) {
   using Kind = Attribute::Kind;
   Attribute a;
   Kind stated = Kind::none;
@@ -309,7 +348,7 @@ Attribute read_attribute(std::string_view bytes) {
   }
   if (a.kind == Kind::tensor) {
     try {
-      a.tensor = judge_tensor(tensor);
+      a.tensor = judge_tensor(tensor, external);
     } catch (const Error& e) {
       fail("attribute '", a.name, "' ", e.what());
     }
@@ -317,7 +356,7 @@ Attribute read_attribute(std::string_view bytes) {
   return a;
 }
 
-Node read_node(std::string_view bytes, Problems& problems) {
+Node read_node(std::string_view bytes, ExternalData& external, Problems& problems) {
   Node node;
   std::vector<std::string> bad;
   for (Message m(bytes); m.next();) {
@@ -336,7 +375,7 @@ Node read_node(std::string_view bytes, Problems& problems) {
         break;
       case 5:
         try {
-          node.attributes.push_back(read_attribute(m.bytes()));
+          node.attributes.push_back(read_attribute(m.bytes(), external));
         } catch (const Error& e) {
           bad.push_back(e.what());
         }
@@ -351,7 +390,7 @@ Node read_node(std::string_view bytes, Problems& problems) {
     bound(node.outputs, kMaxNames, "outputs of one node");
     bound(node.attributes, kMaxAttributes, "attributes of one node");
   }
-  for (const std::string& what : bad) problems.add(node.str(), ": ", what);
+  for (const std::string& what : bad) problems.add_of(node.str() + ":", what);
   return node;
 }
 
@@ -394,19 +433,19 @@ Declared read_declared(std::string_view bytes) {
   return d;
 }
 
-void read_graph(std::string_view bytes, Graph& graph, Problems& problems) {
+void read_graph(std::string_view bytes, Graph& graph, ExternalData& external, Problems& problems) {
   for (Message m(bytes); m.next();) {
     switch (m.field()) {
       case 1:
-        graph.nodes.push_back(read_node(m.bytes(), problems));
+        graph.nodes.push_back(read_node(m.bytes(), external, problems));
         break;
       case 5: {
         TensorFields fields = read_tensor_fields(m.bytes());
         Constant constant{.name = fields.name, .shape = {0}, .floats = {}, .ints = {}};
         try {
-          constant = judge_tensor(fields);
+          constant = judge_tensor(fields, external);
         } catch (const Error& e) {
-          problems.add("initialiser '", fields.name, "' ", e.what());
+          problems.add_of("initialiser '" + fields.name + "'", e.what());
         }
         graph.constants.push_back(
             std::move(constant));  // a bad one too: its name is known, its users are fine
@@ -462,7 +501,7 @@ void read_metadata(std::string_view bytes, Graph& graph) {
   graph.metadata[key] = value;
 }
 
-Graph read_model(std::string_view bytes, Problems& problems) {
+Graph read_model(std::string_view bytes, ExternalData& external, Problems& problems) {
   Graph graph;
   bool has_graph = false;
   for (Message m(bytes); m.next();) switch (m.field()) {
@@ -472,7 +511,7 @@ Graph read_model(std::string_view bytes, Problems& problems) {
       case 7:
         check(!has_graph, "it holds two graphs");
         has_graph = true;
-        read_graph(m.bytes(), graph, problems);
+        read_graph(m.bytes(), graph, external, problems);
         break;
       case 8:
         read_opset(m.bytes(), graph);
@@ -579,10 +618,11 @@ std::string Node::str() const {
   return op_type + " '" + label + "'";
 }
 
-Graph parse_model(std::string_view bytes, const std::string& source, Problems& problems) {
+Graph parse_model(std::string_view bytes, const std::string& source, ExternalData& external,
+                  Problems& problems) {
   Graph graph;
   try {
-    graph = read_model(bytes, problems);
+    graph = read_model(bytes, external, problems);
   } catch (const protozero::exception& e) {
     fail(source, ": not a readable ONNX model (", e.what(), "); is the file complete?");
   } catch (const Error& e) {

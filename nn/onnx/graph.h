@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/onnx/external.h"
 #include "nn/onnx/problems.h"
 #include "tensor/shape.h"
 
@@ -64,6 +65,7 @@ struct Graph {
 
 // Throws Error naming `source` where the bytes are no ONNX model at all; what is wrong inside a readable one
 // (bad tensors, unknown inputs, cycles, duplicate names) is added to `problems`.
-Graph parse_model(std::string_view bytes, const std::string& source, Problems& problems);
+Graph parse_model(std::string_view bytes, const std::string& source, ExternalData& external,
+                  Problems& problems);
 
 }  // namespace advf::onnx

@@ -63,7 +63,7 @@ struct OpRow {
 };
 
 // The oldest and the newest opset whose meaning of these ops is known here.
-constexpr int64_t kOldestOpset = 7, kNewestOpset = 21;
+constexpr int64_t kOldestOpset = 7, kNewestOpset = 24;
 
 // Null for an op that is not supported.
 const OpRow* find_row(const std::string& op_type);

@@ -162,8 +162,10 @@ Emit batch_norm(NodeReader& node) {
   node.real("momentum", 0.9);
   node.require(eps >= 0, "epsilon is negative");
   node.require(node.integer("training_mode", 0) == 0, "training_mode must be 0");
-  node.require(node.integer("spatial", 1) == 1, "spatial must be 1");
-  return [eps](const Inputs& in) {
+  const bool spatial = node.flag("spatial", true);  // up to opset 8: statistics per channel, or per value
+  return [eps, spatial](const Inputs& in) {
+    check(spatial || in.tensor(0).shape().rank() == 2,
+          "spatial = 0 is read for two dimensions, and its input has shape ", in.tensor(0).shape());
     return one(batch_norm_eval(in.tensor(0), in.tensor(1), in.tensor(2), in.tensor(3), in.tensor(4), eps));
   };
 }

@@ -108,10 +108,16 @@ Emit instance_normalization(NodeReader& node) {
   node.require(epsilon >= 0, "epsilon is negative");
   return [=](const Inputs& in) {
     const Tensor& x = in.tensor(0);
-    check(x.shape().rank() == 4 && in.tensor(1).numel() == x.dim(1) && in.tensor(2).numel() == x.dim(1),
+    const int rank = x.shape().rank();
+    check(rank >= 3 && in.tensor(1).numel() == x.dim(1) && in.tensor(2).numel() == x.dim(1),
           "its input has shape ", x.shape(), " with ", in.tensor(1).numel(), " scales");
-    const Shape channels{x.dim(1), 1, 1};
-    return one(add(mul(standardised(x, {2, 3}, epsilon), reshape(in.tensor(1), channels)),
+    std::vector<int> over;
+    Shape channels{x.dim(1)};
+    for (int d = 2; d < rank; ++d) {
+      over.push_back(d);
+      channels.push_back(1);
+    }
+    return one(add(mul(standardised(x, over, epsilon), reshape(in.tensor(1), channels)),
                    reshape(in.tensor(2), channels)));
   };
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <mutex>
 #include <set>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 #include "nn/onnx/import.h"
 #include "nn/onnx/rows.h"
 #include "tensor/backend.h"
+#include "tensor/hash.h"
 #include "tensor/io/input_file.h"
 #include "tensor/ops.h"
 
@@ -26,7 +28,7 @@ struct OnnxModel::Step {
 };
 
 struct OnnxModel::State {
-  std::string source, producer;
+  std::string source, producer, fingerprint;
   DType dtype = DType::f32;
   int64_t opset = 0, parameters = 0;
   std::vector<Declared> inputs;
@@ -105,6 +107,13 @@ class SizeGuard : public Recorder {
   Recorder* previous_;
   int64_t images_, max_total_, total_ = 0, macs_ = 0;
 };
+
+// Ops of quantised networks, in the standard and in exporters' own domains, are one kind of problem.
+constexpr const char* kQuantised = "quantised";
+bool quantises(const std::string& op) {
+  return op.find("QLinear") != std::string::npos || op.find("uantizeLinear") != std::string::npos ||
+         op.ends_with("Integer") || op.starts_with("QAttention") || op.starts_with("QGemm");
+}
 
 // The outputs of one node, given all values that exist.
 template <class Step>
@@ -260,7 +269,8 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
     if (standard && onnx::find_row(node.op_type)) {
       step.emit = onnx::compile_node(node, opset, dtype, problems);
     } else {
-      auto& [count, first] = unsupported[standard ? node.op_type : node.domain + "." + node.op_type];
+      const std::string kind = quantises(node.op_type) ? kQuantised : node.op_type;
+      auto& [count, first] = unsupported[standard || kind == kQuantised ? kind : node.domain + "." + kind];
       if (count++ == 0) first = step.label;
     }
     const auto is_broken = [&](int i) { return broken.contains(i); };
@@ -283,8 +293,12 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
     }
   }
   for (const auto& [op, seen] : unsupported)
-    problems.add("op ", op, " is not supported (", seen.first, seen.first == 1 ? " node" : " nodes",
-                 ", the first is '", seen.second, "')");
+    if (op == kQuantised)
+      problems.add("it is quantised (", seen.first, seen.first == 1 ? " node" : " nodes", ", the first is '",
+                   seen.second, "'), which is not read; export it in float32 or float16");
+    else
+      problems.add("op ", op, " is not supported (", seen.first, seen.first == 1 ? " node" : " nodes",
+                   ", the first is '", seen.second, "')");
 }
 
 // Where the file fixes all sizes but the batch: every value's shape, for so many images, and the whole
@@ -355,18 +369,23 @@ void OnnxModel::State::fold_shapes(const std::unordered_map<int, Value>& one_ima
 
 OnnxModel OnnxModel::load(const std::string& path, DType dtype) {
   const std::vector<std::byte> bytes = read_file(path, kMaxFileBytes);
-  return from_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, dtype);
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return from_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, dtype,
+                    folder.empty() ? "." : folder);
 }
 
-OnnxModel OnnxModel::from_bytes(std::string_view bytes, const std::string& source, DType dtype) {
+OnnxModel OnnxModel::from_bytes(std::string_view bytes, const std::string& source, DType dtype,
+                                const std::string& folder) {
   Problems problems;
-  onnx::Graph graph = onnx::parse_model(bytes, source, problems);
+  onnx::ExternalData external(folder);
+  onnx::Graph graph = onnx::parse_model(bytes, source, external, problems);
   if (graph.opset < onnx::kOldestOpset || graph.opset > onnx::kNewestOpset)
     problems.add("its opset is ", graph.opset, "; ", onnx::kOldestOpset, " to ", onnx::kNewestOpset,
-                 " are supported");
+                 " are supported; export it again with one of these");
   const bool sound = problems.empty();
   auto state = std::make_shared<State>();
   state->source = source;
+  state->fingerprint = hex(external.hash(fnv1a(bytes)));
   state->producer = graph.producer;
   state->dtype = dtype;
   state->opset = graph.opset;
@@ -387,6 +406,7 @@ OnnxModel OnnxModel::from_bytes(std::string_view bytes, const std::string& sourc
 }
 
 const std::string& OnnxModel::source() const { return state_->source; }
+const std::string& OnnxModel::fingerprint() const { return state_->fingerprint; }
 DType OnnxModel::dtype() const { return state_->dtype; }
 const std::vector<Declared>& OnnxModel::inputs() const { return state_->inputs; }
 std::vector<std::string> OnnxModel::outputs() const { return state_->outputs; }

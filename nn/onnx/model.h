@@ -23,10 +23,15 @@ class OnnxModel {
   // Throws one Error that names the file and lists everything in it that cannot be used. dtype is that of the
   // weights, and then of all that is fed: f32, or f64 for gradient checks.
   static OnnxModel load(const std::string& path, DType dtype = DType::f32);
-  static OnnxModel from_bytes(std::string_view bytes, const std::string& source, DType dtype = DType::f32);
+  // folder: where files lie that the model keeps data in; without one such data is a problem.
+  static OnnxModel from_bytes(std::string_view bytes, const std::string& source, DType dtype = DType::f32,
+                              const std::string& folder = {});
 
   const std::string& source() const;
-  DType dtype() const;                                // of the weights
+  DType dtype() const;  // of the weights
+  // Names the weights: FNV-1a (64 bits, 16 hex digits) of the file's bytes, and of those of the files beside
+  // it that it keeps data in.
+  const std::string& fingerprint() const;
   const std::vector<onnx::Declared>& inputs() const;  // -1 where a dimension is not fixed
   std::vector<std::string> outputs() const;
   // Everything that depends on an input, in the order of execution.
