@@ -236,13 +236,14 @@ BOOST_AUTO_TEST_CASE(bmp_gives_the_exact_pixels) {
 }
 
 BOOST_AUTO_TEST_CASE(other_formats_are_refused_by_name) {
-  for (const auto& [bytes, word] : {std::pair(std::string("RIFF....WEBPVP8 "), "WebP"),
-                                    {std::string("....ftypheic...."), "HEIC"},
-                                    {std::string("....ftypavif...."), "AVIF"},
-                                    {std::string("II*\0........", 12), "TIFF"},
-                                    {std::string("MM\0*........", 12), "TIFF"},
-                                    {std::string("P3\n1 1\n255\n1 2 3\n"), "PNM of kind P3"}})
-    refused([&] { decode_image(bytes_of(bytes), "x.jpg"); }, {"x.jpg", word, "convert it to JPEG or PNG"});
+  for (const auto& kind : {std::pair(std::string("RIFF....WEBPVP8 "), "WebP"),
+                           {std::string("....ftypheic...."), "HEIC"},
+                           {std::string("....ftypavif...."), "AVIF"},
+                           {std::string("II*\0........", 12), "TIFF"},
+                           {std::string("MM\0*........", 12), "TIFF"},
+                           {std::string("P3\n1 1\n255\n1 2 3\n"), "PNM of kind P3"}})
+    refused([&] { decode_image(bytes_of(kind.first), "x.jpg"); },
+            {"x.jpg", kind.second, "convert it to JPEG or PNG"});
 }
 
 BOOST_AUTO_TEST_CASE(png_round_trip) {
