@@ -50,10 +50,7 @@ class CardReader {
   // One number for all channels, or three.
   std::array<double, 3> by_channel(const char* key) {
     const json& v = get(key);
-    if (!v.is_array()) {
-      const double all = number(key);
-      return {all, all, all};
-    }
+    if (!v.is_array()) return all_channels(number(key));
     std::array<double, 3> out{};
     check(v.size() == 3, where(key), " must be one number, or three");
     for (size_t i = 0; i < 3; ++i) {

@@ -15,6 +15,9 @@
 
 namespace advf {
 
+// One number for each of three channels.
+constexpr std::array<double, 3> all_channels(double value) { return {value, value, value}; }
+
 // What the card says. Its keys are the fields' names; every key is required but layout, default_cut and
 // domains, and no other is allowed.
 struct RecogniserCard {
@@ -24,7 +27,7 @@ struct RecogniserCard {
     std::string channels;  // "RGB" or "BGR"
     // The network is fed (255 * pixel - mean) * scale, pixels in [0,1]; by channel, in the order of
     // `channels`. In the card one number for all, or a list of three.
-    std::array<double, 3> mean{}, scale{1, 1, 1};
+    std::array<double, 3> mean = all_channels(0), scale = all_channels(1);
     bool channels_last = false;  // optional key "layout": "NCHW" (the default) or "NHWC"
   };
   struct Crop {

@@ -271,7 +271,7 @@ BOOST_AUTO_TEST_CASE(a_recogniser_agrees_with_the_cpu) {
     RecogniserCard card;
     card.path = card.model = "cnn_small";
     card.metric = "cosine";
-    card.input = {"input", 48, 48, "RGB", 127.5, 1 / 127.5};
+    card.input = {"input", 48, 48, "RGB", all_channels(127.5), all_channels(1 / 127.5)};
     card.embedding = {"embedding", spec.embedding, false, true};
     card.default_cut = "embedding";
     const Recogniser recogniser = Recogniser::from_bytes(card, onnx);

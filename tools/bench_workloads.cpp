@@ -108,7 +108,7 @@ Recogniser mobilefacenet() {
   RecogniserCard card;
   card.path = card.model = "mobilefacenet";
   card.metric = "cosine";
-  card.input = {"input", 112, 112, "RGB", 127.5, 1 / 127.5};
+  card.input = {"input", 112, 112, "RGB", all_channels(127.5), all_channels(1 / 127.5)};
   card.embedding = {"embedding", 128, false, true};
   card.default_cut = "embedding";
   return Recogniser::from_bytes(card, mobilefacenet_onnx());
@@ -118,7 +118,7 @@ Recogniser random_facenet() {
   RecogniserCard card;
   card.path = card.model = "facenet, random";
   card.metric = "cosine";
-  card.input = {"input", 160, 160, "RGB", 127.5, 1 / 128.0};
+  card.input = {"input", 160, 160, "RGB", all_channels(127.5), all_channels(1 / 128.0)};
   card.embedding = {"embedding", 512, false, true};
   card.default_cut = "embedding";
   return Recogniser::from_bytes(card, random_facenet_onnx());
