@@ -42,9 +42,12 @@ void check_ascent(const ProtectReport& report, double epsilon) {
   for (const float loss : report.losses)
     check(std::isfinite(loss), "record ", report.record, ": the loss is ", loss,
           "; a network that protects is broken: train it again");
-  check(epsilon == 0 || std::any_of(report.losses.begin(), report.losses.end(), [](float l) { return l != 0; }),
-        "record ", report.record, ": the loss is 0 at every step, so the noise protects nothing; either the "
-        "shadow makes one image of everything and must be trained again, or epsilon ", epsilon, " is too small");
+  check(
+      epsilon == 0 || std::any_of(report.losses.begin(), report.losses.end(), [](float l) { return l != 0; }),
+      "record ", report.record,
+      ": the loss is 0 at every step, so the noise protects nothing; either the "
+      "shadow makes one image of everything and must be trained again, or epsilon ",
+      epsilon, " is too small");
 }
 
 double cosine(const float* a, const float* b, int64_t n) {

@@ -28,8 +28,8 @@ int evaluate_pairs(PairsOptions& o) {
   AtomicFile file(o.out);
   file.write("a,b,genuine,fold\n");
   for (const RowPair& p : pairs)
-    file.write(csv_field(faces.name(rows[p.a])) + "," + csv_field(faces.name(rows[p.b])) + (p.genuine ? ",1," : ",0,") +
-               std::to_string(p.fold) + "\n");
+    file.write(csv_field(faces.name(rows[p.a])) + "," + csv_field(faces.name(rows[p.b])) +
+               (p.genuine ? ",1," : ",0,") + std::to_string(p.fold) + "\n");
   file.commit();
   o.common.write_json({{"out", o.out}, {"part", o.part}, {"people", people}, {"pairs", pairs.size()}});
   std::cout << o.out << ": " << pairs.size() << " pairs of " << people << " people\n";

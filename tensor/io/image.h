@@ -1,4 +1,5 @@
-// 8-bit pictures: JPEG, PNG, BMP, binary PGM and PPM in, PNG out. Sizes are checked before anything is decoded.
+// 8-bit pictures: JPEG, PNG, BMP, binary PGM and PPM in, PNG out. Sizes are checked before anything is
+// decoded.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -28,9 +29,9 @@ struct ImageLimits {
 
 // The format is told by the first bytes, not by the name. Transparency is dropped, 16 bits become 8, a grey
 // picture stays grey, a JPEG in CMYK becomes RGB, and the picture is turned as its EXIF says, so that its
-// pixels are those that a viewer shows. Throws Error naming the file for: another format, a JPEG whose colours
-// cannot be told, a picture above the limits, a damaged one, and one that is cut short (a JPEG without its end
-// marker: decoders would fill the rest with grey).
+// pixels are those that a viewer shows. Throws Error naming the file for: another format, a JPEG whose
+// colours cannot be told, a picture above the limits, a damaged one, and one that is cut short (a JPEG
+// without its end marker: decoders would fill the rest with grey).
 Image decode_image(std::span<const std::byte> bytes, const std::string& name, const ImageLimits& limits = {});
 Image load_image(const std::string& path, const ImageLimits& limits = {});
 
