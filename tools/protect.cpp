@@ -289,7 +289,7 @@ int main(int argc, char** argv) {
   o.faces.add_images_to(app);
   for (const char* name : {"--images", "--list", "--eyes", "--max-broken"})
     app.get_option(name)->required(false)->group("Photographs, for --image and --objective original");
-  app.add_option("--batch", o.batch, "features at a time; does not change the result")
+  app.add_option("--batch", o.batch, "features at a time; the result depends on it with --bn batch alone")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(1), int64_t(65536)));
   app.add_option("--report", o.report, "one JSON line per record: noise, cosine, loss before and after");
