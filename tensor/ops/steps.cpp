@@ -78,8 +78,8 @@ void trace_ref(const KernelArgs& k) {
   const int64_t n = k.in[0].shape[0], t = k.in[0].shape[1];
   if (to != trace) std::copy(trace, trace + n * t, to);
   for (int64_t i = 0; i < n; ++i) {
-    const auto at = int64_t(std::floor(position[i]));
-    if (at >= 0 && at < t) to[i * t + at] = value[i];
+    const T at = std::floor(position[i]);  // as a number of T: it may be none
+    if (at >= T(0) && at < T(t)) to[i * t + int64_t(at)] = value[i];
     next[i] = position[i] + 1;
   }
 }
