@@ -28,10 +28,10 @@ __global__ void trace_step_kernel(const float* trace, const float* position, con
                                   float* next, int64_t rows, int64_t length) {
   for (int64_t n = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; n < rows;
        n += int64_t(gridDim.x) * blockDim.x) {
-    const auto at = int64_t(floorf(position[n]));
+    const float at = floorf(position[n]);  // as a float: it may be no number
     if (to != trace)
       for (int64_t t = 0; t < length; ++t) to[n * length + t] = trace[n * length + t];
-    if (at >= 0 && at < length) to[n * length + at] = value[n];
+    if (at >= 0 && at < float(length)) to[n * length + int64_t(at)] = value[n];
     next[n] = position[n] + 1;
   }
 }
