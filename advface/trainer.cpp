@@ -83,9 +83,10 @@ double Trainer::step() {
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (++next_batch_ == batches_) {
     train_mode(false);
-    for (const Named& n : prefixed(modules_, true))
-      check_finite(n.name, *n.tensor, "epoch " + std::to_string(epoch_ + 1) + " of the training");
+    check_weights();
     const auto [validation_loss, score] = validate();
+    check(std::isfinite(validation_loss), "training diverged: the validation loss is ", validation_loss,
+          " in epoch ", epoch_ + 1, "; use a smaller --lr");
     history_.push_back({++epoch_, loss_sum_ / double(batches_), validation_loss, score, seconds_});
     loss_sum_ = seconds_ = 0;
     next_batch_ = 0;
@@ -102,7 +103,13 @@ std::string Trainer::run_name() const {
   return text.str();
 }
 
+void Trainer::check_weights() const {
+  for (const Named& n : prefixed(modules_, true))
+    check_finite(n.name, *n.tensor, "epoch " + std::to_string(epoch_ + 1) + " of the training");
+}
+
 void Trainer::save_checkpoint(const std::string& path) {
+  check_weights();
   TensorMap all = to_map(prefixed(modules_, true));
   for (const auto& [name, tensor] : optimizer_.state()) all[kOptimizer + name] = tensor;
   std::vector<double> past;

@@ -56,6 +56,7 @@ class Trainer {
 
  private:
   void train_mode(bool on);
+  void check_weights() const;  // throws Error naming the epoch and the tensor that is not finite
   std::string run_name() const;
 
   std::vector<std::pair<std::string, Module*>> modules_;

@@ -109,6 +109,11 @@ struct Relu {  // what is not a number stays so, as in PyTorch and ONNX Runtime:
     return x <= T(0) ? T(0) : x;
   }
 };
+// Whether v takes the place of the largest value so far. The first that is no number wins, and stays.
+template <class T>
+ADVF_HD bool is_larger(T v, T best) {
+  return v > best || (v != v && best == best);
+}
 struct ReluGrad {
   template <class T>
   ADVF_HD T operator()(T y, T g) const {

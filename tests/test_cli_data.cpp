@@ -5,6 +5,7 @@
 
 #include "cli_test_util.h"
 #include "nn/state_dict.h"
+#include "onnx_test_util.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
 
@@ -238,6 +239,35 @@ BOOST_AUTO_TEST_CASE(rows_that_are_no_features) {
                world().images() + world().recogniser(),
            1, {}, Late::yes);
   }
+}
+
+// A recogniser that divides each picture by its own length: a black one has none, and is a broken picture.
+BOOST_AUTO_TEST_CASE(a_picture_without_a_feature_is_broken) {
+  const TempDir dir;
+  write_bytes(dir / "net.onnx", OnnxBuilder()
+                                    .input("x", {1, 3, 4, 4})
+                                    .output("e")
+                                    .floats("w", {48, 16}, std::vector<float>(768, 0.1f))
+                                    .node("Flatten", {"x"}, {"f"})
+                                    .node("ReduceL2", {"f"}, {"n"}, {{"axes", {1}}})
+                                    .node("Div", {"f", "n"}, {"d"})
+                                    .node("MatMul", {"d", "w"}, {"e"})
+                                    .bytes());
+  write_bytes(dir / "net.json", R"({"model": "net.onnx",
+    "input": {"name": "x", "width": 4, "height": 4, "channels": "RGB", "mean": 0, "scale": 1},
+    "crop": {"template": "arcface112", "margin": 0},
+    "embedding": {"name": "e", "dimension": 16, "unit_norm": false, "normalise": true}, "metric": "cosine"})");
+  for (int i = 0; i < 4; ++i)
+    write_bytes(dir / ("images/" + std::to_string(i) + ".ppm"),
+                "P6 4 4 255\n" + std::string(48, char(i == 2 ? 0 : 40 + i)));
+  const Args call{"--recogniser", dir / "net.json", "--images", dir / "images", "--out", dir / "z.npy"};
+  refuse(dir.path().string(), "extract", call, 1, {"1 of 4", "2.ppm", "not finite"}, Late::yes);
+  const Outcome o = succeed("extract", call + Args{"--max-broken", "0.5", "--json", dir / "z.json"});
+  BOOST_TEST(o.err.find("2.ppm: its feature is not finite") != std::string::npos, o.err);
+  BOOST_TEST(
+      (lines_of(read_bytes(dir / "z.npy.txt")) == std::vector<std::string>{"0.ppm", "1.ppm", "3.ppm"}));
+  BOOST_TEST(load_npy(dir / "z.npy").dim(0) == 3);
+  BOOST_TEST(read_json(dir / "z.json")["broken"] == 1);
 }
 
 BOOST_AUTO_TEST_CASE(pictures_all_broken) {

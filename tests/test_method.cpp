@@ -340,6 +340,67 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_protected_is_named) {
   BOOST_CHECK_THROW(protect(*shadow, ToyFaces(2).features, 0, {.steps = 0}), Error);
 }
 
+namespace {
+
+// Puts one number into a whole tensor of a network's state.
+void fill(Module& module, const std::string& name, float value) {
+  for (const Named& n : module.state())
+    if (n.name == name) {
+      *n.tensor = Tensor::full(n.tensor->shape(), double(value));
+      return;
+    }
+  BOOST_FAIL("no tensor named " << name);
+}
+
+}  // namespace
+
+// A shadow that is broken protects nothing, and says so instead of giving random noise.
+BOOST_AUTO_TEST_CASE(a_broken_shadow_is_no_success) {
+  const Tensor z = ToyFaces(3).features;
+  const auto blind = toy_shadow();  // one image of everything
+  fill(*blind, "net.head.weight", 0);
+  for (const Method method : {Method::pgd, Method::fgsm, Method::adam})
+    refused([&] { protect(*blind, z, 100, {.epsilon = 0.05, .method = method}); },
+            {"record 100", "0 at every step"});
+  BOOST_CHECK_NO_THROW(protect(*blind, z, 100, {.epsilon = 0}));
+  const auto broken = toy_shadow();
+  for (const char* name : {"net.stem.bn.bias", "net.head.weight"}) {
+    fill(*broken, name, NAN);
+    refused([&] { protect(*broken, z, 100, {.epsilon = 0.05}); }, {"record 100", "the loss is"});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(weights_of_a_file_must_be_finite) {
+  const TempDir dir;
+  for (const float value : {NAN, INFINITY}) {
+    const auto shadow = toy_shadow();
+    fill(*shadow, "net.stem.bn.bias", value);
+    shadow->save(dir / "broken.safetensors");
+    refused([&] { Decoder::load(dir / "broken.safetensors"); },
+            {"broken.safetensors", "net.stem.bn.bias", "not finite"});
+  }
+}
+
+// At the loss, at the end of an epoch and when a checkpoint is written.
+BOOST_AUTO_TEST_CASE(a_training_that_diverges_ends) {
+  const TempDir dir;
+  ToyRun run(1);
+  Decoder decoder(toy_info(), 1);
+  DecoderTrainer trainer(decoder, run.data, run.settings);
+  trainer.step();
+  fill(decoder, "net.head.weight", NAN);
+  refused([&] { trainer.save_checkpoint(dir / "c"); }, {"epoch 1", "net.head.weight", "not finite"});
+  BOOST_TEST(dir.count() == 0u);
+  refused([&] { trainer.step(); }, {"diverged", "the loss is", "epoch 1"});
+
+  // Statistics that only validation reads.
+  Decoder other(toy_info(), 1);
+  DecoderTrainer late(other, run.data, run.settings);
+  while (late.steps_done() + 1 < late.batches_per_epoch()) late.step();
+  fill(other, "net.stem.bn.running_mean", INFINITY);
+  refused([&] { late.step(); }, {"epoch 1", "running_mean", "not finite"});
+}
+
 BOOST_AUTO_TEST_CASE(training_images_are_varied_by_row_and_draw) {
   const Tensor images = sigmoid(randn({8, 3, 20, 24}, 1, DType::f32));
   const std::vector<int64_t> rows{5, 900, 31, 7, 8, 12, 13, 2};

@@ -169,6 +169,35 @@ BOOST_AUTO_TEST_CASE(activations_keep_the_place_of_what_is_no_number) {
   }
 }
 
+// One at each place of an image: every window that holds it gives it, and its place.
+BOOST_AUTO_TEST_CASE(the_largest_of_a_window_is_no_number_where_one_is_none) {
+  const int64_t size = 11;
+  for (const char* device : devices_under_test()) {
+    const BackendScope scope(backend(device));
+    for (const auto& [kernel, stride] : {std::pair(2, 1), {2, 2}, {3, 1}, {3, 2}, {3, 3}}) {
+      const PoolAttrs window{.kernel = {kernel, kernel}, .stride = {stride, stride}};
+      int wrong = 0;
+      for (int64_t at = 0; at < size * size; ++at) {
+        auto values = randn({size * size}, 5, DType::f32).to(backend("reference")).to_vector<float>();
+        values[size_t(at)] = NAN;
+        const Tensor x = Tensor::from(values, {1, 1, size, size});
+        const auto out = apply(*find_op("max_pool2d"), window, {x});
+        const auto y = out[0].to_vector<float>();
+        const auto places = out[1].to_vector<int32_t>();
+        const int64_t n = out[0].dim(2);
+        for (int64_t oy = 0; oy < n; ++oy)
+          for (int64_t ox = 0; ox < n; ++ox) {
+            const int64_t dy = at / size - oy * stride, dx = at % size - ox * stride;
+            const bool holds = dy >= 0 && dy < kernel && dx >= 0 && dx < kernel;
+            wrong +=
+                std::isnan(y[size_t(oy * n + ox)]) != holds || (holds && places[size_t(oy * n + ox)] != at);
+          }
+      }
+      BOOST_TEST(wrong == 0, kernel << " by " << kernel << ", stride " << stride << " on " << device);
+    }
+  }
+}
+
 // Small whole numbers make sums of products exact in f32: bit for bit.
 BOOST_AUTO_TEST_CASE(linear_ops_are_exact_on_integers) {
   int seen = 0;

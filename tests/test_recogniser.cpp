@@ -429,7 +429,30 @@ BOOST_AUTO_TEST_CASE(weights_that_are_no_numbers) {
   };
   BOOST_CHECK_NO_THROW(load(network(values(42, 2), 0)));
   refused([&] { load(network(bad, 1)); }, {"net.onnx", "'v'", "1 values that are not numbers"});
-  refused([&] { load(network(values(42, 2), -0.5f)); }, {"net.onnx", "BatchNormalization 'n'", "-0.5"});
+  refused([&] { load(network(values(42, 2), -0.5f)); },
+          {"net.onnx", "BatchNormalization 'n'", "'var'", "negative"});
+  refused([&] { load(network(values(42, 2), INFINITY)); },
+          {"net.onnx", "BatchNormalization 'n'", "'var'", "not finite"});
+  bad[7] = INFINITY;
+  refused([&] { load(network(bad, 1)); }, {"net.onnx", "MatMul 'e'", "'v'", "not finite"});
+  // The same behind a node that only passes it on.
+  const auto behind = [](float variance) {
+    return OnnxBuilder()
+        .input("x", {1, 3, 4, 5})
+        .output("e")
+        .floats("one", {3}, {1, 1, 1})
+        .floats("var", {3}, {1, variance, 1})
+        .floats("v", {3, 6}, values(18, 2))
+        .node("Identity", {"var"}, {"same"})
+        .node("BatchNormalization", {"x", "one", "one", "one", "same"}, {"r"})
+        .node("GlobalAveragePool", {"r"}, {"g"})
+        .node("Flatten", {"g"}, {"f"})
+        .node("MatMul", {"f", "v"}, {"e"})
+        .bytes();
+  };
+  BOOST_CHECK_NO_THROW(load(behind(1)));
+  refused([&] { load(behind(-1)); }, {"net.onnx", "BatchNormalization 'r'", "'same'", "negative"});
+  refused([&] { load(behind(INFINITY)); }, {"net.onnx", "BatchNormalization 'r'", "'same'", "not finite"});
 }
 
 // What the graph shows, and what the card says instead.

@@ -3,6 +3,7 @@
 #include "cuda/bind.h"
 #include "cuda/launch.h"
 #include "tensor/ops/pool.h"
+#include "tensor/scalar_math.h"
 
 namespace advf::cuda {
 namespace {
@@ -65,7 +66,7 @@ __global__ void max_pool2d_kernel(const float* x, float* y, int32_t* places, Poo
     int best = y0 * b.w + x0;
     for (int iy = y0; iy < y1; ++iy)
       for (int ix = x0; ix < x1; ++ix)
-        if (image[iy * b.w + ix] > image[best]) best = iy * b.w + ix;
+        if (scalar::is_larger(image[iy * b.w + ix], image[best])) best = iy * b.w + ix;
     y[i] = image[best];
     places[i] = best;
   }

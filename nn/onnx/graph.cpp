@@ -549,26 +549,6 @@ void check_names(Graph& graph, Problems& problems) {
     if (!known.contains(d.name)) problems.add("the graph's output '", d.name, "' is made by nothing");
 }
 
-// Batch normalisation by a negative variance gives no numbers.
-void check_variances(const Graph& graph, Problems& problems) {
-  std::unordered_map<std::string_view, const Constant*> constants;
-  for (const Constant& c : graph.constants) constants.emplace(c.name, &c);
-  for (const Node& node : graph.nodes) {
-    if (node.op_type != "BatchNormalization" || node.inputs.size() < 5) continue;
-    const auto variance = constants.find(node.inputs[4]);
-    if (variance == constants.end()) continue;
-    float epsilon = 1e-5f;
-    for (const Attribute& a : node.attributes)
-      if (a.name == "epsilon") epsilon = a.real;
-    for (const float v : variance->second->floats)
-      if (!(v + epsilon > 0)) {
-        problems.add(node.str(), ": its variance '", node.inputs[4], "' holds ", v,
-                     ", and a variance is not negative; export the network again");
-        break;
-      }
-  }
-}
-
 // Kahn's algorithm; nodes that are ready keep the order of the file.
 void sort_nodes(Graph& graph, Problems& problems) {
   std::unordered_map<std::string_view, size_t> maker;
@@ -629,7 +609,6 @@ Graph parse_model(std::string_view bytes, const std::string& source, ExternalDat
     fail(source, ": not a readable ONNX model: ", e.what());
   }
   check_names(graph, problems);
-  check_variances(graph, problems);
   sort_nodes(graph, problems);
   return graph;
 }

@@ -77,6 +77,11 @@ std::span<const OpRow> index_rows();
 // Compiles one node; an unsupported op or a bad attribute is a problem, and the result then empty.
 Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& problems);
 
+// What a node multiplies and adds, where it is constant, must be finite, and a variance must not be negative;
+// anything else is a problem. `constant` gives a constant by its name, computed ones too, or null.
+void check_weights(const Node& node, const std::function<const Value*(const std::string&)>& constant,
+                   Problems& problems);
+
 // One output.
 inline std::vector<Value> one(Tensor t) {
   std::vector<Value> out;

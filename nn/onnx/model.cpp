@@ -268,6 +268,11 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
     const bool standard = node.domain.empty() || node.domain == "ai.onnx";
     if (standard && onnx::find_row(node.op_type)) {
       step.emit = onnx::compile_node(node, opset, dtype, problems);
+      const auto constant = [&](const std::string& name) -> const Value* {
+        const auto found = constants.find(number.at(name));
+        return found == constants.end() ? nullptr : &found->second;
+      };
+      onnx::check_weights(node, constant, problems);
     } else {
       const std::string kind = quantises(node.op_type) ? kQuantised : node.op_type;
       auto& [count, first] = unsupported[standard || kind == kQuantised ? kind : node.domain + "." + kind];

@@ -1,6 +1,8 @@
 // max_pool2d: (N,C,H,W) -> the largest of each window, and (i32) its place y*W+x in the image, the first of
-// equals. Padding never wins. max_pool2d_grad (g, places) adds g back at the places; attrs.size = (H,W).
+// equals. Padding never wins; what is no number does. max_pool2d_grad (g, places) adds g back at the places;
+// attrs.size = (H,W).
 #include "tensor/ops/pool.h"
+#include "tensor/scalar_math.h"
 
 namespace advf {
 
@@ -58,7 +60,7 @@ void max_pool_ref(const KernelArgs& k) {
         int64_t best = v.y0 * w + v.x0;
         for (int64_t iy = v.y0; iy < v.y1; ++iy)
           for (int64_t ix = v.x0; ix < v.x1; ++ix)
-            if (x[iy * w + ix] > x[best]) best = iy * w + ix;
+            if (scalar::is_larger(x[iy * w + ix], x[best])) best = iy * w + ix;
         *y++ = x[best];
         *place++ = int32_t(best);
       }
