@@ -9,15 +9,41 @@
 
 namespace advf {
 
+namespace {
+
+// Unicode's white space, and what takes no room at all (zero-width spaces and marks, the byte order mark), in
+// UTF-8: how many bytes of it the text begins with, or ends with; 0 for none.
+size_t blank_bytes(std::string_view text, bool at_end) {
+  const auto piece = [&](size_t n) {
+    return at_end ? text.substr(text.size() - std::min(n, text.size())) : text.substr(0, n);
+  };
+  if (const std::string_view one = piece(1);
+      !one.empty() && std::string_view(" \t\r\n\f\v").find(one) != std::string_view::npos)
+    return 1;
+  for (const char* two : {"\xc2\x85", "\xc2\xa0", "\xc2\xad"})  // next line, no-break space, soft hyphen
+    if (piece(2) == two) return 2;
+  const std::string_view three = piece(3);
+  if (three.size() < 3) return 0;
+  for (const char* blank :
+       {"\xe1\x9a\x80", "\xe1\xa0\x8e", "\xe2\x81\x9f", "\xe2\x81\xa0", "\xe3\x80\x80", "\xef\xbb\xbf"})
+    if (three == blank) return 3;  // U+1680, U+180E, U+205F, U+2060, U+3000, U+FEFF
+  // U+2000 to U+200F, U+2028 to U+202F
+  const uint8_t last = uint8_t(three[2]);
+  return three.starts_with("\xe2\x80") && ((last >= 0x80 && last <= 0x8f) || (last >= 0xa8 && last <= 0xaf))
+             ? 3
+             : 0;
+}
+
+std::string_view without_blanks_before(std::string_view text) {
+  while (const size_t n = blank_bytes(text, false)) text.remove_prefix(n);
+  return text;
+}
+
+}  // namespace
+
 std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks[] = {" ", "\t", "\r", "\n", "\xc2\xa0", "\xef\xbb\xbf"};
-  for (bool again = true; again;) {
-    again = false;
-    for (const std::string_view blank : kBlanks) {
-      for (; text.starts_with(blank); again = true) text.remove_prefix(blank.size());
-      for (; text.ends_with(blank); again = true) text.remove_suffix(blank.size());
-    }
-  }
+  text = without_blanks_before(text);
+  while (const size_t n = blank_bytes(text, true)) text.remove_suffix(n);
   return text;
 }
 
@@ -50,8 +76,7 @@ std::vector<std::string> split_csv(std::string_view line, const std::string& whe
   std::vector<std::string> fields;
   for (;;) {
     std::string field;
-    std::string_view rest = line;
-    while (rest.starts_with(' ') || rest.starts_with('\t')) rest.remove_prefix(1);
+    std::string_view rest = without_blanks_before(line);
     if (rest.starts_with('"')) {
       for (rest.remove_prefix(1);; rest.remove_prefix(1)) {
         check(!rest.empty(), where, ": a quote is not closed on its line");

@@ -6,8 +6,8 @@
 
 namespace advf {
 
-// What editors and spreadsheets leave around a text: spaces, tabs, line ends, the no-break space, the
-// byte order mark. Names are compared without them, everywhere.
+// What editors and spreadsheets leave around a text: white space of any kind, and characters that
+// take no room. Names are compared without them, everywhere.
 std::string_view trimmed(std::string_view text);
 // Lines, trimmed, ended by LF, CRLF or CR, behind a byte order mark or not. Blank lines at the end do not
 // count; an empty text has no lines. Throws Error naming the file where it is UTF-16 or holds zero bytes.

@@ -103,12 +103,12 @@ BOOST_AUTO_TEST_CASE(what_does_not_belong_into_the_set_is_refused) {
   save_npy(dir / "plain.npy", load_npy(z));
   save_npy(dir / "bad.npy", Tensor::full({2, ToyWorld::kDimension}, 0.1));
   // Before there is a set nothing is made.
-  refuse(folder, "protect", add({"--in", dir / "bad.npy"}), 1, {"bad.npy", "record 0"}, Late::yes);
+  refuse(folder, "protect", add({"--in", dir / "bad.npy"}), 1, {"bad.npy", "row 0"}, Late::yes);
   refuse(folder, "protect", add({"--image", dir / "broken.jpg"}) + world().recogniser(), 1,
          {"broken.jpg", "nothing was written"}, Late::yes);
   succeed("protect", add({"--in", z}));
   const Unchanged unchanged(set);
-  refuse(folder, "protect", add({"--in", dir / "bad.npy"}), 1, {"bad.npy", "record 2"}, Late::yes);
+  refuse(folder, "protect", add({"--in", dir / "bad.npy"}), 1, {"bad.npy", "row 0"}, Late::yes);
   refuse(folder, "protect", add({"--in", dir / "wide.npy"}), 1, {"wide.npy", "[17]", "[16]"});
   refuse(folder, "protect", add({"--in", z, "--epsilon", "0.03"}), 1,
          {set, "epsilon is 0.02", "epsilon is 0.03"}, Late::yes);

@@ -243,9 +243,18 @@ BOOST_AUTO_TEST_CASE(labels_are_strict) {
   for (const char* spelling : {" Ann", "Ann ", "Ann\t",
                                "\xc2\xa0"
                                "Ann",
-                               "Ann\r"})
+                               "Ann\r", "Ann\f", "\vAnn", "Ann\xe2\x80\x83", "Ann\xe2\x80\x8b",
+                               "\xe3\x80\x80"
+                               "Ann",
+                               "Ann\xe2\x80\xaf",
+                               "\xef\xbb\xbf"
+                               "Ann \xe2\x80\x8b "})
     BOOST_TEST(person_key(spelling) == person_key("Ann"));
   BOOST_TEST(person_key("An n") != person_key("Ann"));
+  BOOST_TEST(trimmed("\xc3\xa0") == "\xc3\xa0");          // a letter whose last byte is that of a blank
+  BOOST_TEST(trimmed("\xe2\x80\x94") == "\xe2\x80\x94");  // a dash
+  BOOST_TEST(trimmed(" \xe2\x80\x8b\t").empty());
+  BOOST_TEST(split_csv("\xc2\xa0\"a,b\" ,c", "")[0] == "a,b");
 
   const Labels chosen = select(l, {"2.jpg"});
   BOOST_TEST((chosen.size() == 1 && chosen.identities[0] == "x y" && chosen.has(0, 0)));

@@ -196,6 +196,9 @@ int protect_file(Options& o) {
   check(settings.batch_norm != BatchNormMode::recalibrated || rows >= 2, input.what, " has ", rows,
         " rows; --bn recalibrated needs two or more");
 
+  // A bad row at the end of a large file is told before the work.
+  if (!o.in.empty()) check_rows(features, protection.info().domain, o.in);
+
   Output output(o, features.row(), protection);
   const int64_t first = output.first();
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
