@@ -45,12 +45,15 @@ void list_pictures(const std::string& folder, std::vector<std::string>& names, P
     for (auto it = fs::recursive_directory_iterator(folder, options);
          it != fs::recursive_directory_iterator(); ++it) {
       check(it.depth() < 32, folder, ": folders nested more than 32 deep; a link that leads back?");
-      if (it->is_directory()) continue;
+      std::error_code none;  // a link that leads to itself is no folder and no file
+      if (it->is_directory(none)) continue;
       const std::string name = it->path().lexically_relative(folder).generic_string();
       const std::string ending = ending_of(it->path());
-      if (std::find(std::begin(kEndings), std::end(kEndings), ending) == std::end(kEndings))
+      const bool leads_nowhere = it->is_symlink(none) && !it->exists(none);
+      const bool picture = std::find(std::begin(kEndings), std::end(kEndings), ending) != std::end(kEndings);
+      if (!picture && !leads_nowhere)
         ++passed_over.by_ending[ending];
-      else if (!it->is_regular_file())
+      else if (!it->is_regular_file(none))
         passed_over.unusable.push_back(printable(name) + ": leads to no file");
       else if (!is_safe_relative_path(name))
         passed_over.unusable.push_back(printable(name) +
@@ -79,7 +82,7 @@ std::vector<int64_t> range(int64_t begin, int64_t end) {
 
 }  // namespace
 
-CropBox face_box(const Eyes& eyes, const std::string& face_template, double margin) {
+FaceBox face_box(const Eyes& eyes, const std::string& face_template, double margin) {
   check(face_template == "arcface112", "no crop template named \"", face_template,
         "\"; there is: arcface112");
   check(margin > -0.5 && margin <= 4, "a crop margin of ", margin, "; it must lie in (-0.5, 4]");
@@ -92,10 +95,11 @@ CropBox face_box(const Eyes& eyes, const std::string& face_template, double marg
   const double centre_x = (double(eyes.x1) + eyes.x2) / 2 + (kSide / 2 - (kLeftX + kRightX) / 2) * scale;
   const double centre_y = (double(eyes.y1) + eyes.y2) / 2 + (kSide / 2 - (kLeftY + kRightY) / 2) * scale;
   const double half = kSide / 2 * scale * (1 + margin);
-  return {float(centre_x - half), float(centre_y - half), float(centre_x + half), float(centre_y + half)};
+  return {{float(centre_x - half), float(centre_y - half), float(centre_x + half), float(centre_y + half)},
+          eyes};
 }
 
-void check_fits(const CropBox& box, int width, int height, const std::string& name) {
+void check_fits(const FaceBox& box, int width, int height, const std::string& name) {
   constexpr double kLeastSide = 8, kLeastShare = 0.5;
   const double w = double(box.x1) - double(box.x0), h = double(box.y1) - double(box.y0);
   const auto inside = [](double low, double high, double size) {
@@ -107,6 +111,11 @@ void check_fits(const CropBox& box, int width, int height, const std::string& na
         " pixels, and the box to cut out is ", w, " x ", h, " from (", box.x0, ", ", box.y0, "), ",
         share < kLeastShare ? "of which more than half lies outside" : "too few to show a face",
         "; the eye centres must be those of these pictures, in pixels");
+  if (!box.eyes) return;
+  for (const auto& [x, y] : {std::pair(box.eyes->x1, box.eyes->y1), std::pair(box.eyes->x2, box.eyes->y2)})
+    check(x >= 0 && y >= 0 && x <= float(width) && y <= float(height), name, ": is ", width, " x ", height,
+          " pixels, and the eye centre (", x, ", ", y,
+          ") lies outside; the eye centres must be those of these pictures, in pixels");
 }
 
 int64_t PassedOver::count() const {
@@ -154,7 +163,7 @@ void FaceSource::set_max_broken_share(double share) {
   max_broken_share_ = share;
 }
 
-FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional<CropBox>& box, int size) {
+FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional<FaceBox>& box, int size) {
   check(size >= 1 && size <= kMaxFaceSize, "faces of ", size, " pixels; 1 to ", kMaxFaceSize,
         " are possible");
   for (int64_t i : indices) check(i >= 0 && i < this->size(), folder_, ": picture ", i, " of ", this->size());
@@ -170,7 +179,7 @@ FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional
       where = &misfits[size_t(i)];
       if (box) check_fits(*box, image.width, image.height, path);
       where = &errors[size_t(i)];
-      crop_resize_into(image, box ? *box : whole(image), size, size, values + i * face);
+      crop_resize_into(image, box ? CropBox(*box) : whole(image), size, size, values + i * face);
     } catch (const Error& e) {
       *where = e.what();
     }
@@ -202,16 +211,16 @@ void FaceSource::count_broken(std::span<const BrokenFace> broken) {
        max_broken_share_ * 100, " % that are tolerated: ", some);
 }
 
-FaceBatch FaceSource::load(int64_t begin, int64_t end, const std::optional<CropBox>& box, int size) {
+FaceBatch FaceSource::load(int64_t begin, int64_t end, const std::optional<FaceBox>& box, int size) {
   check(0 <= begin && begin <= end && end <= this->size(), folder_, ": pictures [", begin, ", ", end, ") of ",
         this->size());
   return load(range(begin, end), box, size);
 }
 
-FaceCache::FaceCache(FaceSource& source, const std::optional<CropBox>& box, int size)
+FaceCache::FaceCache(FaceSource& source, const std::optional<FaceBox>& box, int size)
     : FaceCache(source, range(0, source.size()), box, size) {}
 
-FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<CropBox>& box,
+FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<FaceBox>& box,
                      int size)
     : size_(size) {
   const size_t face = size_t(3) * size_t(size) * size_t(size);

@@ -20,16 +20,23 @@ struct Eyes {
   float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
 };
 
+// Where a face is cut out of a picture, and the eyes that the box was made from, where it was.
+struct FaceBox : CropBox {
+  std::optional<Eyes> eyes;
+  FaceBox(const CropBox& box, const std::optional<Eyes>& from = {}) : CropBox(box), eyes(from) {}
+};
+
 // The square box (no rotation; one for all pictures of a set) in which the eyes' midpoint and distance are
 // those of the template; `margin` is the share of the side by which the box grows around its centre. Both
 // come from the recogniser's card. arcface112: eyes at (38.29, 51.70) and (73.53, 51.50) of 112 x 112, the
 // five-point template used with ArcFace (CVPR 2019). Throws Error for an unknown template, a margin outside
 // (-0.5, 4], eyes that coincide.
-CropBox face_box(const Eyes& eyes, const std::string& face_template = "arcface112", double margin = 0);
+FaceBox face_box(const Eyes& eyes, const std::string& face_template = "arcface112", double margin = 0);
 
-// Throws Error, naming the picture and both sizes, for a box of fewer than 8 pixels a side, or of which less
-// than half lies in a picture of this size: the eye centres are then those of other pictures.
-void check_fits(const CropBox& box, int width, int height, const std::string& name);
+// Throws Error, naming the picture and both sizes, for a box of fewer than 8 pixels a side, one of which less
+// than half lies in a picture of this size, and one made from an eye outside of it: the eye centres are then
+// those of other pictures.
+void check_fits(const FaceBox& box, int width, int height, const std::string& name);
 
 // A picture that could not be read, and why (the message names the file).
 struct BrokenFace {
@@ -74,8 +81,8 @@ class FaceSource {
   // over all calls; more than max_broken_share() of the source end the run with an Error that names the first
   // ones. A box that does not fit a picture (check_fits) ends it at once. The result does not depend on the
   // number of threads. Not for several threads at once.
-  FaceBatch load(std::span<const int64_t> indices, const std::optional<CropBox>& box, int size);
-  FaceBatch load(int64_t begin, int64_t end, const std::optional<CropBox>& box, int size);
+  FaceBatch load(std::span<const int64_t> indices, const std::optional<FaceBox>& box, int size);
+  FaceBatch load(int64_t begin, int64_t end, const std::optional<FaceBox>& box, int size);
 
   // Adds pictures that turned out to be broken after they were read, under the same limit.
   void count_broken(std::span<const BrokenFace> broken);
@@ -96,8 +103,8 @@ class FaceSource {
 class FaceCache {
  public:
   // Reads all pictures of the source, or the given ones; broken ones are left out.
-  FaceCache(FaceSource& source, const std::optional<CropBox>& box, int size);
-  FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<CropBox>& box,
+  FaceCache(FaceSource& source, const std::optional<FaceBox>& box, int size);
+  FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<FaceBox>& box,
             int size);
 
   int64_t count() const { return int64_t(source_index_.size()); }

@@ -13,8 +13,11 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string cache_key(const Recogniser& recogniser, const std::string& cut, const FaceSource& faces,
-                      const std::optional<CropBox>& box) {
+                      const std::optional<FaceBox>& box) {
+  // Counts up whenever the same picture and the same card come to give other features.
+  constexpr int kVersion = 2;
   std::ostringstream text;
+  text << "version " << kVersion << '\n';
   const auto& card = recogniser.card();
   text << recogniser.fingerprint() << '\n'
        << cut << '\n'
@@ -36,7 +39,7 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
 
 }  // namespace
 
-std::optional<CropBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes) {
+std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes) {
   if (!eyes) return std::nullopt;
   return face_box(*eyes, recogniser.card().crop.face_template, recogniser.card().crop.margin);
 }
@@ -72,7 +75,7 @@ std::pair<std::vector<int64_t>, Tensor> finite_rows(const std::vector<int64_t>& 
 
 void for_each_feature_batch(
     const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
-    const std::optional<CropBox>& box, const ExtractOptions& options,
+    const std::optional<FaceBox>& box, const ExtractOptions& options,
     const std::function<void(const std::vector<int64_t>& indices, const Tensor& features)>& take) {
   const auto& input = recogniser.card().input;
   check(input.width == input.height, recogniser.card().path, ": the input is ", input.width, "x",
@@ -94,7 +97,7 @@ void for_each_feature_batch(
 }
 
 FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
-                            const std::optional<CropBox>& box, const std::string& cache_dir,
+                            const std::optional<FaceBox>& box, const std::string& cache_dir,
                             const ExtractOptions& options) {
   const fs::path base =
       cache_dir.empty() ? fs::path() : fs::path(cache_dir) / cache_key(recogniser, cut, faces, box);

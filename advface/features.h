@@ -22,12 +22,12 @@ struct ExtractOptions {
 };
 
 // Where the recogniser wants its faces cut out, given the eyes; without eyes the whole image.
-std::optional<CropBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes);
+std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes);
 
 // Calls take(indices of the readable images, their features) for the images of the source in order.
 void for_each_feature_batch(
     const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
-    const std::optional<CropBox>& box, const ExtractOptions& options,
+    const std::optional<FaceBox>& box, const ExtractOptions& options,
     const std::function<void(const std::vector<int64_t>& indices, const Tensor& features)>& take);
 
 // The features of a whole set. Row r belongs to image indices[r] of the source: broken ones are
@@ -41,7 +41,7 @@ struct FeatureSet {
 // the cut, the crop and the files' names, sizes and times; empty = no cache. A damaged cache file is an error
 // that names it.
 FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
-                            const std::optional<CropBox>& box, const std::string& cache_dir,
+                            const std::optional<FaceBox>& box, const std::string& cache_dir,
                             const ExtractOptions& options);
 
 }  // namespace advf

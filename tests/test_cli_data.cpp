@@ -108,8 +108,7 @@ BOOST_AUTO_TEST_CASE(features_that_do_not_fit) {
   for (const auto& [path, words] : cases) refuse(folder, "protect", protect_call(out, path), 1, words);
   // The bad record lies in a later chunk.
   refuse(folder, "protect",
-         protect_call(out, dir / "nan.npy") + Args{"--batch", "1", "--report", dir / "report"}, 1,
-         {"row 2"});
+         protect_call(out, dir / "nan.npy") + Args{"--batch", "1", "--report", dir / "report"}, 1, {"row 2"});
 
   write_bytes(dir / "short.txt", "a.png\nb.png\n");
   refuse(folder, "train",

@@ -98,17 +98,21 @@ BOOST_AUTO_TEST_CASE(what_is_not_read_is_counted) {
                            "f/two\nlines.png", "back\\slash.png"})
     write_bytes(dir / name, png);
   std::filesystem::create_symlink("nowhere.png", dir / "link.png");
+  std::filesystem::create_symlink("round.png", dir / "round.png");
+  std::filesystem::create_symlink("nowhere", dir / "old_folder");
   FaceSource source = FaceSource::open(dir.path().string());
   BOOST_TEST(source.names() == (std::vector<std::string>{"a.jfif", "b.JPE", "c.bmp", "d.png"}),
              boost::test_tools::per_element());
   BOOST_TEST(source.load(0, 4, std::nullopt, 8).good.size() == 4u);  // the content tells the format
   const PassedOver& rest = source.passed_over();
   BOOST_TEST((rest.by_ending == std::map<std::string, int64_t>{{"", 1}, {".heic", 1}, {".webp", 2}}));
-  BOOST_TEST(rest.summary() == "7 files were passed over: 2 .webp, 1 .heic, 1 without an ending, 3 unusable");
-  BOOST_REQUIRE_EQUAL(rest.unusable.size(), 3u);
+  BOOST_TEST(rest.summary() == "9 files were passed over: 2 .webp, 1 .heic, 1 without an ending, 5 unusable");
+  BOOST_REQUIRE_EQUAL(rest.unusable.size(), 5u);
   BOOST_TEST(rest.unusable[0].starts_with("back\\slash.png: no list"));
   BOOST_TEST(rest.unusable[1].starts_with("f/two\\x0alines.png: no list"));
   BOOST_TEST(rest.unusable[2].starts_with("link.png: leads to no file"));
+  BOOST_TEST(rest.unusable[3].starts_with("old_folder: leads to no file"));
+  BOOST_TEST(rest.unusable[4].starts_with("round.png: leads to no file"));
   std::filesystem::create_directory(dir / "other");
   write_bytes(dir / "other/x.webp", png);
   refused([&] { FaceSource::open(dir / "other"); }, {"other", "no pictures", "1 .webp"});
@@ -125,6 +129,12 @@ BOOST_AUTO_TEST_CASE(a_box_must_fit_its_pictures) {
   for (const CropBox& box :
        {CropBox{100, 100, 150, 150}, {-60, 0, 20, 40}, {10, 10, 17, 30}, {0, 0, 200, 200}})
     refused([&] { load(box); }, {"a.png", "48 x 40", std::to_string(int(box.x1 - box.x0)), "eye centres"});
+  for (const Eyes& eyes : {Eyes{33, 20, 49, 20}, Eyes{-4, 20, 12, 20}, Eyes{16, 41, 32, 41}}) {
+    FaceSource source = FaceSource::open(dir.path().string());
+    refused([&] { source.load(0, 1, face_box(eyes), 16); }, {"a.png", "48 x 40", "eye centre", "outside"});
+  }
+  FaceSource fitting = FaceSource::open(dir.path().string());
+  BOOST_TEST(fitting.load(0, 1, face_box({16, 18, 32, 18}), 16).good.size() == 1u);
   for (const CropBox& box : {CropBox{0, 0, 48, 40}, {-10, -10, 40, 40}, {10, 10, 18, 18}})
     BOOST_CHECK_NO_THROW(load(box));
 }

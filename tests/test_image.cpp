@@ -93,6 +93,10 @@ BOOST_AUTO_TEST_CASE(jpegs_whose_colours_cannot_be_told) {
   expect(bare, "four channels without");
   expect(contradictory, "four channels with a contradictory");
   expect(says_ycc, "R, G, B");
+  for (std::string jpeg : {cmyk, rgb}) {  // the version's upper byte
+    jpeg[11] = 1;
+    expect(jpeg, "unknown version");
+  }
   std::string frame = read_bytes(kOracles + "baseline.jpg");
   const size_t at = frame.find("\xff\xc0");
   for (const auto& [marker, word] : {std::pair('\xc9', "arithmetic"), std::pair('\xc3', "lossless")}) {
@@ -192,6 +196,13 @@ BOOST_AUTO_TEST_CASE(photographs_are_turned_as_their_exif_says) {
             photograph, 6, "several segments");
   is_turned(in_png(png, std::string("Exif\0\0", 6) + exif(8, true), false), plain, 8,
             "png with JPEG's prefix");
+}
+
+// What stands behind a PNG's end is no part of it.
+BOOST_AUTO_TEST_CASE(exif_behind_the_end_turns_nothing) {
+  const std::string png = read_bytes(kOracles + "rgb.png"), tiff = exif(6, true);
+  const std::string chunk = std::string{0, 0, 0, char(tiff.size())} + "eXIf" + tiff + "sum.";
+  is_turned(png + chunk, picture(9, 13, 3), 1, "behind the end");
 }
 
 // A damaged block turns nothing, wherever it is cut, and whatever its numbers say.

@@ -127,7 +127,7 @@ void Protection::recalibrate(int64_t rows, const std::function<Tensor(int64_t be
 }
 
 ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
-                               const std::optional<CropBox>& box, int size) {
+                               const std::optional<FaceBox>& box, int size) {
   return [&faces, indices = std::move(indices), box, size](int64_t begin, int64_t end) {
     const FaceBatch batch =
         faces.load(std::span(indices).subspan(size_t(begin), size_t(end - begin)), box, size);

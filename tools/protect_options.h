@@ -64,7 +64,7 @@ class Protection {
 using ReadPhotographs = std::function<Tensor(int64_t begin, int64_t end)>;
 // These images of the source, read when asked for.
 ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
-                               const std::optional<CropBox>& box, int size);
+                               const std::optional<FaceBox>& box, int size);
 // All rows, with a progress line; row r is record records[r], or r where no records are given. The shadows
 // are recalibrated on these features where the settings ask for that. Up to memory_bytes stay in memory.
 FeatureRows protected_rows(Protection& protection, const FeatureRows& features,

@@ -44,7 +44,7 @@ int train_recogniser(RecogniserOptions& o) {
   const auto eyes = o.faces.eye_centres();
   check_writable({o.out});
   FaceSource faces = o.faces.open_images();
-  std::optional<CropBox> box;
+  std::optional<FaceBox> box;
   if (eyes) box = face_box(*eyes, "arcface112", 0);
   std::cerr << "reading faces\n";
   const FaceCache cache(faces, box, o.spec.image_size);

@@ -99,8 +99,8 @@ struct JpegHeader {
   int orientation = 1;
   int frame = 0;      // the marker of its frame (SOF): 0xC0 baseline, 0xC1 extended, 0xC2 progressive, ...
   int precision = 8;  // bits
-  std::string components;  // the id of each
-  bool jfif = false;
+  std::string components;                // the id of each
+  bool jfif = false, odd_adobe = false;  // odd: of a version that the decoder does not take for Adobe's
   int adobe_transform = -1;  // of the Adobe segment: 0 none, 1 YCbCr, 2 YCCK; -1: there is no such segment
 };
 
@@ -112,6 +112,8 @@ void read_jpeg_segment(uint8_t marker, std::string_view body, JpegHeader& header
   if (marker == 0xE0 && body.starts_with(kJfif)) header.jfif = true;
   if (marker == 0xE1 && header.orientation == 1 && body.starts_with(kExif))
     header.orientation = exif_orientation(body.substr(kExif.size()));
+  if (marker == 0xEE && body.starts_with("Adobe") && body.size() >= 12 && body[5] != 0)
+    header.odd_adobe = true;
   if (marker == 0xEE && body.starts_with("Adobe") && body.size() >= 12)
     header.adobe_transform = uint8_t(body[11]);
   if (is_frame && header.frame == 0 && body.size() >= 6) {
@@ -166,6 +168,8 @@ void check_jpeg_kind(const JpegHeader& h, const std::string& name) {
         h.frame >= 0xC9 ? "arithmetic coding" : "lossless or hierarchical coding", ", which is not read",
         remedy);
   check(h.precision == 8, name, ": a JPEG of ", h.precision, " bits, of which 8 are read", remedy);
+  check(!h.odd_adobe, name,
+        ": a JPEG with an Adobe segment of an unknown version, whose colours cannot be told", remedy);
   if (h.components.size() == 4)
     check(h.adobe_transform == 0 || h.adobe_transform == 2, name, ": a JPEG of four channels ",
           h.adobe_transform < 0 ? "without Adobe's segment" : "with a contradictory Adobe segment",
@@ -189,6 +193,7 @@ int png_orientation(std::string_view text, const std::string& name) {
       if (body.starts_with(kExif)) body.remove_prefix(kExif.size());
       return exif_orientation(body);
     }
+    if (type == "IEND") break;  // what stands behind it is no part of the picture
     at += 12 + length;
   }
   return 1;
