@@ -15,18 +15,18 @@ namespace fs = std::filesystem;
 std::string cache_key(const Recogniser& recogniser, const std::string& cut, const FaceSource& faces,
                       const std::optional<FaceBox>& box) {
   // Counts up whenever the same picture and the same card come to give other features.
-  constexpr int kVersion = 2;
+  constexpr int kVersion = 3;
   std::ostringstream text;
-  text << "version " << kVersion << '\n';
+  text.precision(17);  // two numbers that differ are two texts
   const auto& card = recogniser.card();
-  text << recogniser.fingerprint() << '\n'
+  text << "version " << kVersion << '\n'
+       << recogniser.fingerprint() << '\n'
        << cut << '\n'
        << card.input.width << 'x' << card.input.height << ' ' << card.input.channels << ' '
-       << card.embedding.normalise;
+       << (card.input.channels_last ? "NHWC" : "NCHW") << ' ' << card.embedding.normalise;
   for (const auto& numbers : {card.input.mean, card.input.scale})
     for (const double v : numbers) text << ' ' << v;
   text << '\n';
-  text.precision(9);
   if (box) text << box->x0 << ' ' << box->y0 << ' ' << box->x1 << ' ' << box->y1 << '\n';
   for (const std::string& name : faces.names()) {
     const fs::path path = fs::path(faces.folder()) / name;

@@ -21,7 +21,7 @@ class OnnxBuilder {
     for (const auto& [name, values] : lists) {
       protozero::pbf_writer a(n, 5);
       a.add_string(1, name);
-      if (name == "axis") {  // one number, not a list
+      if (name == "axis" || name == "spatial") {  // one number, not a list
         a.add_int64(3, values.at(0));
         a.add_int32(20, 2);
         continue;

@@ -2,6 +2,7 @@
 // through a loaded graph, export and back, what a file may not do, and damaged files.
 #define BOOST_TEST_MODULE onnx
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <set>
 
 #include "autograd/gradcheck.h"
@@ -241,7 +242,7 @@ BOOST_AUTO_TEST_CASE(data_in_other_files) {
         {"link.data", "0", "24", "not a file in"},
         {"absent.data", "0", "24", "absent.data, which is not there"},
         {"sub", "0", "24", "not there"},
-        {"net.data", "16", "24", "which has 32 bytes"},
+        {"net.data", "16", "24", "beyond the end of \"net.data\", which has 32 bytes"},
         {"net.data", "18446744073709551615", "24", "which has 32"},
         {"net.data", "8", "20", "holds 20 bytes"},
         {"net.data", "-8", "24", "\"-8\", which is no number"},
@@ -249,6 +250,13 @@ BOOST_AUTO_TEST_CASE(data_in_other_files) {
     write("bad.onnx", model(location, offset, length));
     refused([&] { OnnxModel::load(dir / "bad.onnx"); }, {"bad.onnx", "initialiser 'w'", word});
   }
+  // A file that is too short for all of them, as one that stands for a large file does, is one line.
+  OnnxBuilder cut;
+  cut.input("x", {1, 2}).output("y").node("Relu", {"x"}, {"y"});
+  for (int i = 0; i < 40; ++i)
+    cut.external("w" + std::to_string(i), {2, 3}, "net.data", std::to_string(100 + 24 * i), "24");
+  write("cut.onnx", cut);
+  refused([&] { OnnxModel::load(dir / "cut.onnx"); }, {"'w0' (and 39 more) keeps its data beyond the end"});
   // From memory there is no folder; one line tells it of all tensors.
   OnnxBuilder many;
   many.input("x", {1, 2}).output("y").node("Relu", {"x"}, {"y"});
@@ -256,12 +264,74 @@ BOOST_AUTO_TEST_CASE(data_in_other_files) {
   refused([&] { load(many.bytes()); }, {"'w0' (and 65 more) keeps its data in another file"});
 }
 
+// What these opsets added does not touch the ops here; what is newer is refused.
+BOOST_AUTO_TEST_CASE(opsets_up_to_24) {
+  const auto model = [](int64_t opset) {
+    return OnnxBuilder(opset)
+        .input("x", {1, 3})
+        .output("y")
+        .floats("w", {3, 2}, {1, 2, 3, 4, 5, 6})
+        .node("MatMul", {"x", "w"}, {"m"})
+        .node("Relu", {"m"}, {"y"});
+  };
+  for (const int64_t opset : {13, 22, 23, 24}) {
+    const Tensor y =
+        load(model(opset).bytes()).run({{"x", Tensor::from(std::vector<float>{1, -1, 1}, {1, 3})}}, {"y"})[0];
+    BOOST_TEST((y.to_vector<float>() == std::vector<float>{3, 4}), opset);
+  }
+  refuse(model(25), {"opset is 25", "7 to 24"});
+}
+
+// By statistics of each value, which for two dimensions are those of each channel.
+BOOST_AUTO_TEST_CASE(batch_norm_of_two_dimensions_without_spatial) {
+  const auto model = [](const std::vector<int64_t>& shape) {
+    return OnnxBuilder(7)
+        .input("x", shape)
+        .output("y")
+        .floats("s", {2}, {2, 3})
+        .floats("b", {2}, {1, -1})
+        .floats("m", {2}, {1, 2})
+        .floats("v", {2}, {4, 9})
+        .node("BatchNormalization", {"x", "s", "b", "m", "v"}, {"y"}, {{"spatial", {0}}});
+  };
+  const auto y = load(model({1, 2}).bytes())
+                     .run({{"x", Tensor::from(std::vector<float>{3, 5, 1, 2}, {2, 2})}}, {"y"})[0]
+                     .to_vector<float>();
+  const std::vector<float> expected{3, 2, 1, -1};
+  for (size_t i = 0; i < 4; ++i) BOOST_TEST(std::fabs(y[i] - expected[i]) < 1e-4);
+  refuse(model({1, 2, 3, 3}), {"BatchNormalization 'y'", "spatial = 0", "[1,2,3,3]"});
+}
+
+// Of three dimensions, as exporters write a group normalisation; several images.
+BOOST_AUTO_TEST_CASE(instance_norm_of_three_dimensions) {
+  const OnnxModel model = load(OnnxBuilder()
+                                   .input("x", {1, 2, 4})
+                                   .output("y")
+                                   .floats("s", {2}, {2, -1})
+                                   .floats("b", {2}, {0, 5})
+                                   .node("InstanceNormalization", {"x", "s", "b"}, {"y"})
+                                   .bytes());
+  const Tensor x = randn({3, 2, 4}, 8, DType::f32);
+  const auto in = x.to_vector<float>(), out = model.run({{"x", x}}, {"y"})[0].to_vector<float>();
+  for (size_t row = 0; row < 6; ++row) {
+    double mean = 0, squares = 0;
+    for (size_t k = 0; k < 4; ++k) mean += double(in[row * 4 + k]) / 4;
+    for (size_t k = 0; k < 4; ++k) squares += std::pow(double(in[row * 4 + k]) - mean, 2) / 4;
+    const double scale = row % 2 == 0 ? 2 : -1, bias = row % 2 == 0 ? 0 : 5;
+    for (size_t k = 0; k < 4; ++k)
+      BOOST_TEST(std::fabs(double(out[row * 4 + k]) -
+                           ((double(in[row * 4 + k]) - mean) / std::sqrt(squares + 1e-5) * scale + bias)) <
+                 1e-4);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(quantised_networks_are_told_the_way_out) {
   const int8_t q[4] = {1, 2, 3, 4};
   OnnxBuilder b;
   b.input("x", {1, 2}).output("y").constant("q", {4}, 3, q, 4).constant("p", {4}, 3, q, 4);
   b.node("DequantizeLinear", {"q", "s"}, {"w"}).node("QLinearConv", {"x"}, {"y"});
-  refuse(b, {"'q' (and 1 more) holds whole numbers of a quantised network", "it is quantised (2 nodes",
+  b.node("MatMulIntegerToFloat", {"x"}, {"m"}).node("DynamicQuantizeMatMul", {"x"}, {"d"});
+  refuse(b, {"'q' (and 1 more) holds whole numbers of a quantised network", "it is quantised (4 nodes",
              "float32 or float16"});
 }
 

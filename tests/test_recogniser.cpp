@@ -7,6 +7,8 @@
 #include <functional>
 #include <iostream>
 
+#include "advface/faces.h"
+#include "advface/features.h"
 #include "advface/recogniser.h"
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
@@ -390,6 +392,43 @@ BOOST_AUTO_TEST_CASE(layout_and_channels_of_the_card) {
                               .bytes();
   refused([&] { Recogniser::from_bytes(parse_card(kCard, "card.json"), two); },
           {"net.onnx", "2 inputs", "one image"});
+}
+
+// Cards that feed one network differently do not share what they computed.
+BOOST_AUTO_TEST_CASE(a_cache_of_features_knows_its_card) {
+  const TempDir dir;
+  // Sizes open, so that both layouts are accepted; every value of the image has its own weight.
+  const std::string network = OnnxBuilder()
+                                  .input("x", {0, 0, 0, 0})
+                                  .output("e")
+                                  .floats("v", {75, 6}, values(450, 3))
+                                  .node("Flatten", {"x"}, {"f"})
+                                  .node("MatMul", {"f", "v"}, {"e"})
+                                  .bytes();
+  const std::string text =
+      with(with(kCard, "\"height\": 4", "\"height\": 5"), "\"default_cut\": \"r\"", "\"default_cut\": \"e\"");
+  Image image(5, 5, 3);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = uint8_t(37 * i % 251);
+  fs::create_directory(dir / "images");
+  write_png(dir / "images/a.png", image);
+  const std::string mean = "\"mean\": 100", layout = "\"channels\"";
+  std::vector<std::vector<float>> seen;
+  for (const std::string& card :
+       {text, with(text, layout, "\"layout\": \"NHWC\", \"channels\""),
+        with(text, mean, "\"mean\": 100.0004"), with(text, mean, "\"mean\": [100, 100, 101]"),
+        with(text, "0.02", "0.0200001")}) {
+    const Recogniser r = Recogniser::from_bytes(parse_card(card, "card.json"), network);
+    std::vector<float> rows[3];  // without a cache, into it, out of it
+    for (int i = 0; i < 3; ++i) {
+      FaceSource faces = FaceSource::open(dir / "images");
+      rows[i] = extract_features(r, "e", faces, {}, i == 0 ? "" : dir / "cache", {})
+                    .features.range(0, 1)
+                    .to_vector<float>();
+    }
+    BOOST_TEST((rows[0] == rows[1] && rows[0] == rows[2]), card);
+    for (const auto& other : seen) BOOST_TEST((other != rows[0]), card);
+    seen.push_back(rows[0]);
+  }
 }
 
 // ---- numbers that are none, and norms that are not one

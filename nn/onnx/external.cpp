@@ -43,8 +43,9 @@ const std::vector<std::byte>& ExternalData::file(const std::string& location) {
 std::string_view ExternalData::read(const std::string& location, uint64_t offset, uint64_t length) {
   check(!folder_.empty(), "keeps its data in another file; save the model with its weights inside");
   const std::vector<std::byte>& bytes = file(location);
-  check(offset <= bytes.size() && length <= bytes.size() - offset, "keeps its data at ", offset, " to ",
-        offset + length, " of \"", location, "\", which has ", bytes.size(), " bytes; is it the right file?");
+  // The same words for every tensor of a file, so that they make one line.
+  check(offset <= bytes.size() && length <= bytes.size() - offset, "keeps its data beyond the end of \"",
+        location, "\", which has ", bytes.size(), " bytes; is it whole, and the right file?");
   const auto* begin = reinterpret_cast<const char*>(bytes.data()) + offset;
   return {begin, size_t(length > 0 ? length : bytes.size() - offset)};
 }

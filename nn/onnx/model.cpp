@@ -111,8 +111,9 @@ class SizeGuard : public Recorder {
 // Ops of quantised networks, in the standard and in exporters' own domains, are one kind of problem.
 constexpr const char* kQuantised = "quantised";
 bool quantises(const std::string& op) {
-  return op.find("QLinear") != std::string::npos || op.find("uantizeLinear") != std::string::npos ||
-         op.ends_with("Integer") || op.starts_with("QAttention") || op.starts_with("QGemm");
+  for (const char* part : {"QLinear", "uantize", "Integer", "QAttention", "QGemm"})
+    if (op.find(part) != std::string::npos) return true;
+  return false;
 }
 
 // The outputs of one node, given all values that exist.
