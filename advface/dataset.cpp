@@ -166,7 +166,7 @@ PairList parse_csv_pairs(const std::vector<std::string_view>& lines, const std::
     check(fields.size() == 4 && (fields[2] == "0" || fields[2] == "1") &&
               parse_number(fields[3], pair.fold) && pair.fold < kMaxFolds,
           file, ":", l + 1, ": two files, 1 (genuine) or 0, and a fold below ", kMaxFolds, " expected");
-    for (const std::string_view name : {std::string_view(fields[0]), std::string_view(fields[1])})
+    for (const std::string& name : {fields[0], fields[1]})
       check(is_safe_relative_path(name), file, ":", l + 1, ": \"", name, "\" is not a relative path");
     check(fields[0] != fields[1], file, ":", l + 1, ": a picture paired with itself");
     pair.a = fields[0];
@@ -191,11 +191,9 @@ PairList parse_pairs(std::string_view text, const std::string& file) {
   const auto lines = split_lines(text, file);
   check(!lines.empty(), file, ": is empty; its first line must be <folds><tab><pairs per fold>, or ",
         kPairHeader);
-  std::string header;
-  if (lines[0].find(',') != std::string_view::npos)
-    for (const std::string& name : split_csv(lines[0], file + ":1"))
-      header += (header.empty() ? "" : ",") + name;
-  return header == kPairHeader ? parse_csv_pairs(lines, file) : parse_lfw_pairs(lines, file);
+  const bool is_csv = lines[0].find(',') != std::string_view::npos &&
+                      split_csv(lines[0], file + ":1") == split_csv(kPairHeader, file);
+  return is_csv ? parse_csv_pairs(lines, file) : parse_lfw_pairs(lines, file);
 }
 
 PairList load_pairs(const std::string& path) { return parse_pairs(read_text(path), path); }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <numeric>
+#include <sstream>
 
 #include "advface/text_file.h"
 #include "tensor/backend.h"
@@ -74,6 +75,28 @@ Tensor host_tensor(const Shape& shape) {
   return Tensor::empty(shape);
 }
 
+// Why the box does not belong to a picture of this size; "" where it does.
+std::string misfit(const FaceBox& box, int width, int height) {
+  constexpr double kLeastSide = 8, kLeastShare = 0.5;
+  const double w = double(box.x1) - double(box.x0), h = double(box.y1) - double(box.y0);
+  const auto inside = [](double low, double high, double size) {
+    return std::max(0.0, std::min(high, size) - std::max(low, 0.0));
+  };
+  const double share = inside(double(box.x0), double(box.x1), width) *
+                       inside(double(box.y0), double(box.y1), height) / (w * h);
+  std::ostringstream why;
+  if (!(w >= kLeastSide && h >= kLeastSide && share >= kLeastShare)) {
+    why << "the box to cut out is " << w << " x " << h << " from (" << box.x0 << ", " << box.y0 << "), "
+        << (share < kLeastShare ? "of which more than half lies outside" : "too few to show a face");
+  } else if (box.eyes) {
+    const Eyes& e = *box.eyes;
+    for (const auto& [x, y] : {std::pair(e.x1, e.y1), std::pair(e.x2, e.y2)})
+      if (why.view().empty() && !(x >= 0 && y >= 0 && x <= float(width) && y <= float(height)))
+        why << "the eye centre (" << x << ", " << y << ") lies outside";
+  }
+  return why.str();
+}
+
 std::vector<int64_t> range(int64_t begin, int64_t end) {
   std::vector<int64_t> indices(size_t(end - begin));
   std::iota(indices.begin(), indices.end(), begin);
@@ -97,25 +120,6 @@ FaceBox face_box(const Eyes& eyes, const std::string& face_template, double marg
   const double half = kSide / 2 * scale * (1 + margin);
   return {{float(centre_x - half), float(centre_y - half), float(centre_x + half), float(centre_y + half)},
           eyes};
-}
-
-void check_fits(const FaceBox& box, int width, int height, const std::string& name) {
-  constexpr double kLeastSide = 8, kLeastShare = 0.5;
-  const double w = double(box.x1) - double(box.x0), h = double(box.y1) - double(box.y0);
-  const auto inside = [](double low, double high, double size) {
-    return std::max(0.0, std::min(high, size) - std::max(low, 0.0));
-  };
-  const double share = inside(double(box.x0), double(box.x1), width) *
-                       inside(double(box.y0), double(box.y1), height) / (w * h);
-  check(w >= kLeastSide && h >= kLeastSide && share >= kLeastShare, name, ": is ", width, " x ", height,
-        " pixels, and the box to cut out is ", w, " x ", h, " from (", box.x0, ", ", box.y0, "), ",
-        share < kLeastShare ? "of which more than half lies outside" : "too few to show a face",
-        "; the eye centres must be those of these pictures, in pixels");
-  if (!box.eyes) return;
-  for (const auto& [x, y] : {std::pair(box.eyes->x1, box.eyes->y1), std::pair(box.eyes->x2, box.eyes->y2)})
-    check(x >= 0 && y >= 0 && x <= float(width) && y <= float(height), name, ": is ", width, " x ", height,
-          " pixels, and the eye centre (", x, ", ", y,
-          ") lies outside; the eye centres must be those of these pictures, in pixels");
 }
 
 int64_t PassedOver::count() const {
@@ -172,19 +176,22 @@ FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional
   float* values = n > 0 ? images.mutable_data<float>() : nullptr;
   std::vector<std::string> errors(indices.size()), misfits(indices.size());
   parallel_for(n, [&](int64_t i) {
-    std::string* where = &errors[size_t(i)];
     try {
       const std::string path = (fs::path(folder_) / name(indices[size_t(i)])).string();
       const Image image = load_image(path);
-      where = &misfits[size_t(i)];
-      if (box) check_fits(*box, image.width, image.height, path);
-      where = &errors[size_t(i)];
+      if (const std::string why = box ? misfit(*box, image.width, image.height) : ""; !why.empty()) {
+        std::ostringstream text;
+        text << path << ": is " << image.width << " x " << image.height << " pixels, and " << why
+             << "; the eye centres must be those of these pictures, in pixels";
+        misfits[size_t(i)] = text.str();
+        return;
+      }
       crop_resize_into(image, box ? CropBox(*box) : whole(image), size, size, values + i * face);
     } catch (const Error& e) {
-      *where = e.what();
+      errors[size_t(i)] = e.what();
     }
   });
-  for (const std::string& misfit : misfits) check(misfit.empty(), misfit);
+  for (const std::string& why : misfits) check(why.empty(), why);
 
   FaceBatch out;
   for (int64_t i = 0; i < n; ++i) {

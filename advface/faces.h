@@ -33,12 +33,7 @@ struct FaceBox : CropBox {
 // (-0.5, 4], eyes that coincide.
 FaceBox face_box(const Eyes& eyes, const std::string& face_template = "arcface112", double margin = 0);
 
-// Throws Error, naming the picture and both sizes, for a box of fewer than 8 pixels a side, one of which less
-// than half lies in a picture of this size, and one made from an eye outside of it: the eye centres are then
-// those of other pictures.
-void check_fits(const FaceBox& box, int width, int height, const std::string& name);
-
-// A picture that could not be read, and why (the message names the file).
+// A picture that could not be read or used, and why (the message names the file).
 struct BrokenFace {
   int64_t index = 0;
   std::string why;
@@ -79,8 +74,10 @@ class FaceSource {
 
   // Without eyes the whole picture is resized. Broken pictures are left out, named in the result and counted
   // over all calls; more than max_broken_share() of the source end the run with an Error that names the first
-  // ones. A box that does not fit a picture (check_fits) ends it at once. The result does not depend on the
-  // number of threads. Not for several threads at once.
+  // ones. A box that does not fit a picture ends it at once, with both sizes: one of fewer than 8 pixels a
+  // side, one of which less than half lies in the picture, or one made from an eye outside of it, since the
+  // eye centres are then those of other pictures. The result does not depend on the number of threads. Not
+  // for several threads at once.
   FaceBatch load(std::span<const int64_t> indices, const std::optional<FaceBox>& box, int size);
   FaceBatch load(int64_t begin, int64_t end, const std::optional<FaceBox>& box, int size);
 

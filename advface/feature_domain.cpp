@@ -1,6 +1,5 @@
 #include "advface/feature_domain.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "tensor/check.h"
@@ -28,26 +27,26 @@ FeatureDomain domain_from(const std::string& name, const std::string& source) {
   fail(source, ": the domain \"", name, "\" is none of real, sphere, non-negative");
 }
 
+double norm(std::span<const float> feature) {
+  double squares = 0;
+  for (const float v : feature) squares += double(v) * double(v);
+  return std::sqrt(squares);
+}
+
 void check_feature(std::span<const float> feature, FeatureDomain domain,
                    const std::function<std::string()>& name) {
-  double squares = 0;
   for (size_t k = 0; k < feature.size(); ++k) {
     const double v = double(feature[k]);
     if (!std::isfinite(v)) fail(name(), ": value ", k, " is ", v, "; a feature must be finite");
     if (domain == FeatureDomain::non_negative && v < 0)
       fail(name(), ": value ", k, " is ", v, ", but features at this cut are not negative");
-    squares += v * v;
   }
   if (domain != FeatureDomain::sphere) return;
-  const double norm = std::sqrt(squares);
-  if (!(norm > 1e-6)) fail(name(), ": the feature is zero and has no direction");
-  if (!(std::abs(norm - 1) < 1e-3))
-    fail(name(), ": the feature has norm ", norm,
+  const double length = norm(feature);
+  if (!(length > 1e-6)) fail(name(), ": the feature is zero and has no direction");
+  if (!is_unit_norm(length))
+    fail(name(), ": the feature has norm ", length,
          ", but embeddings are unit vectors; normalise the features first");
-}
-
-bool is_finite(std::span<const float> values) {
-  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
 }
 
 }  // namespace advf

@@ -22,6 +22,8 @@ FeatureDomain domain_from(const std::string& name, const std::string& source);
 // that begins with name() and says what to do.
 void check_feature(std::span<const float> feature, FeatureDomain domain,
                    const std::function<std::string()>& name);
-bool is_finite(std::span<const float> values);
+// The part of it about norms.
+double norm(std::span<const float> feature);
+constexpr bool is_unit_norm(double norm) { return norm > 1 - 1e-3 && norm < 1 + 1e-3; }
 
 }  // namespace advf

@@ -52,10 +52,9 @@ std::pair<std::vector<int64_t>, Tensor> finite_rows(const std::vector<int64_t>& 
                                                     const Tensor& features, const Recogniser& recogniser,
                                                     FaceSource& faces, const ExtractOptions& options) {
   const Tensor host = features.on_host();
-  const size_t d = size_t(host.numel()) / pictures.size();
   std::vector<int64_t> good, rows;
   for (size_t i = 0; i < pictures.size(); ++i) {
-    if (is_finite({host.data<float>() + i * d, d})) {
+    if (count_not_finite(host.slice_batch(int64_t(i), int64_t(i) + 1)) == 0) {
       good.push_back(pictures[i]);
       rows.push_back(int64_t(i));
       continue;

@@ -18,7 +18,8 @@ struct ExtractOptions {
   // Called after every batch with the number of images done so far, of the source's size. Returning false
   // ends the work with Interrupted.
   std::function<bool(int64_t done)> progress;
-  std::function<void(const BrokenFace&)> broken;  // called for every image that cannot be read
+  // Called for every image that cannot be read or has no finite feature.
+  std::function<void(const BrokenFace&)> broken;
 };
 
 // Where the recogniser wants its faces cut out, given the eyes; without eyes the whole image.

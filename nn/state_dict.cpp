@@ -1,6 +1,5 @@
 #include "nn/state_dict.h"
 
-#include <cmath>
 #include <set>
 
 #include "tensor/backend.h"
@@ -24,9 +23,8 @@ Tensor converted(const Tensor& value, DType dtype) {
 }  // namespace
 
 void check_finite(const std::string& name, const Tensor& tensor, const std::string& source) {
-  if (!is_float(tensor.dtype()) || !tensor.has_storage()) return;
-  int64_t bad = 0;
-  for (const double v : tensor.on_host().to(DType::f64).to_vector<double>()) bad += !std::isfinite(v);
+  if (!tensor.has_storage()) return;
+  const int64_t bad = count_not_finite(tensor);
   check(bad == 0, source, ": ", bad, " of ", tensor.numel(), " values of the tensor ", name,
         " are not finite; the file is damaged, or its training diverged: train again");
 }

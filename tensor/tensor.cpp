@@ -1,5 +1,9 @@
 #include "tensor/tensor.h"
 
+#include <cmath>
+
+#include <algorithm>
+
 #include <atomic>
 #include <cstring>
 
@@ -210,6 +214,15 @@ Tensor Tensor::dropped() const {
   t.storage_.reset();
   t.offset_ = 0;
   return t;
+}
+
+int64_t count_not_finite(const Tensor& t) {
+  const Tensor host = t.on_host();
+  const auto count = [n = host.numel()](const auto* p) {
+    return int64_t(std::count_if(p, p + n, [](auto v) { return !std::isfinite(v); }));
+  };
+  if (t.dtype() == DType::f32) return count(host.data<float>());
+  return t.dtype() == DType::f64 ? count(host.data<double>()) : 0;
 }
 
 }  // namespace advf

@@ -133,4 +133,7 @@ class Tensor {
   uint64_t id_ = 0;
 };
 
+// How many values of a float tensor, on any backend, are not finite; 0 for whole numbers.
+int64_t count_not_finite(const Tensor& t);
+
 }  // namespace advf

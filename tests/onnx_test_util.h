@@ -12,7 +12,8 @@ class OnnxBuilder {
 
   OnnxBuilder& node(const std::string& op, const std::vector<std::string>& in,
                     const std::vector<std::string>& out,
-                    const std::vector<std::pair<std::string, std::vector<int64_t>>>& lists = {}) {
+                    const std::vector<std::pair<std::string, std::vector<int64_t>>>& lists = {},
+                    const std::vector<std::pair<std::string, int64_t>>& numbers = {}) {
     protozero::pbf_writer graph(graph_), n(graph, 1);
     for (const auto& name : in) n.add_string(1, name);
     for (const auto& name : out) n.add_string(2, name);
@@ -21,13 +22,14 @@ class OnnxBuilder {
     for (const auto& [name, values] : lists) {
       protozero::pbf_writer a(n, 5);
       a.add_string(1, name);
-      if (name == "axis" || name == "spatial") {  // one number, not a list
-        a.add_int64(3, values.at(0));
-        a.add_int32(20, 2);
-        continue;
-      }
       for (const int64_t v : values) a.add_int64(8, v);
       a.add_int32(20, 7);
+    }
+    for (const auto& [name, value] : numbers) {
+      protozero::pbf_writer a(n, 5);
+      a.add_string(1, name);
+      a.add_int64(3, value);
+      a.add_int32(20, 2);
     }
     return *this;
   }

@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_CASE(batch_norm_of_two_dimensions_without_spatial) {
         .floats("b", {2}, {1, -1})
         .floats("m", {2}, {1, 2})
         .floats("v", {2}, {4, 9})
-        .node("BatchNormalization", {"x", "s", "b", "m", "v"}, {"y"}, {{"spatial", {0}}});
+        .node("BatchNormalization", {"x", "s", "b", "m", "v"}, {"y"}, {}, {{"spatial", 0}});
   };
   const auto y = load(model({1, 2}).bytes())
                      .run({{"x", Tensor::from(std::vector<float>{3, 5, 1, 2}, {2, 2})}}, {"y"})[0]

@@ -17,6 +17,7 @@ using namespace advf::test;
 namespace {
 
 constexpr double kGradientBound = 2e-6;
+using boost::unit_test::label;  // "on_every_backend": what the device's own run of this file is to do
 
 std::vector<Tensor> run(const char* device, const OpDef& op, const Attrs& attrs,
                         const std::vector<Tensor>& in) {
@@ -71,7 +72,7 @@ BOOST_AUTO_TEST_CASE(every_op_is_declared_whole) {
 }
 
 // f32 on every backend against the f64 reference.
-BOOST_AUTO_TEST_CASE(parity_of_every_backend) {
+BOOST_AUTO_TEST_CASE(parity_of_every_backend, *label("on_every_backend")) {
   for (const OpDef* op : all_ops()) {
     if (op->is_view) continue;
     for (size_t s = 0; s < op->samples.size(); ++s) {
@@ -118,7 +119,7 @@ int not_numbers(const std::vector<Tensor>& out) {
 
 // What is not a number goes through to whatever is computed of it, on every backend, and hides nowhere as a
 // zero: recognisers, shadows and trainings that are broken must show it.
-BOOST_AUTO_TEST_CASE(not_a_number_stays_so) {
+BOOST_AUTO_TEST_CASE(not_a_number_stays_so, *label("on_every_backend")) {
   for (const OpDef* op : all_ops()) {
     if (op->is_view) continue;
     const auto chooser = kChoosers.find(op->name);
@@ -141,7 +142,7 @@ BOOST_AUTO_TEST_CASE(not_a_number_stays_so) {
 }
 
 // The same for one element, at its very place.
-BOOST_AUTO_TEST_CASE(activations_keep_the_place_of_what_is_no_number) {
+BOOST_AUTO_TEST_CASE(activations_keep_the_place_of_what_is_no_number, *label("on_every_backend")) {
   for (const char* device : devices_under_test()) {
     const BackendScope scope(backend(device));
     for (const int64_t n : {1, 7, 16, 33}) {
@@ -170,7 +171,7 @@ BOOST_AUTO_TEST_CASE(activations_keep_the_place_of_what_is_no_number) {
 }
 
 // One at each place of an image: every window that holds it gives it, and its place.
-BOOST_AUTO_TEST_CASE(the_largest_of_a_window_is_no_number_where_one_is_none) {
+BOOST_AUTO_TEST_CASE(the_largest_of_a_window_is_no_number_where_one_is_none, *label("on_every_backend")) {
   const int64_t size = 11;
   for (const char* device : devices_under_test()) {
     const BackendScope scope(backend(device));
@@ -199,7 +200,7 @@ BOOST_AUTO_TEST_CASE(the_largest_of_a_window_is_no_number_where_one_is_none) {
 }
 
 // Small whole numbers make sums of products exact in f32: bit for bit.
-BOOST_AUTO_TEST_CASE(linear_ops_are_exact_on_integers) {
+BOOST_AUTO_TEST_CASE(linear_ops_are_exact_on_integers, *label("on_every_backend")) {
   int seen = 0;
   for (const OpDef* op : all_ops()) {
     if (!op->exact_on_integers) continue;

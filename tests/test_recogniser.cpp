@@ -115,21 +115,29 @@ std::vector<float> values(size_t n, uint64_t seed) {
   return randn({int64_t(n)}, seed, DType::f32).to_vector<float>();
 }
 
-// conv -> relu r -> (sigmoid a) * r -> pool -> matmul e
-std::string small_network() {
-  return OnnxBuilder()
-      .input("x", {1, 3, 4, 5})
-      .output("e")
-      .floats("w", {7, 3, 3, 3}, values(189, 1))
-      .floats("v", {7, 6}, values(42, 2))
-      .node("Conv", {"x", "w"}, {"c"}, {{"pads", {1, 1, 1, 1}}})
-      .node("Relu", {"c"}, {"r"})
-      .node("Sigmoid", {"r"}, {"a"})
-      .node("Mul", {"a", "r"}, {"m"})
-      .node("GlobalAveragePool", {"m"}, {"g"})
+// The end that the networks below share: the mean over the image of `from`, times v (weights,6), is e.
+std::string with_end(OnnxBuilder& b, const std::string& from, const std::vector<float>& v) {
+  return b.output("e")
+      .floats("v", {int64_t(v.size()) / 6, 6}, v)
+      .node("GlobalAveragePool", {from}, {"g"})
       .node("Flatten", {"g"}, {"f"})
       .node("MatMul", {"f", "v"}, {"e"})
       .bytes();
+}
+
+// conv -> relu r -> (sigmoid a) * r -> pool -> matmul e; channels first, or last behind a transposition.
+std::string small_network(bool channels_last = false) {
+  OnnxBuilder b;
+  if (channels_last)
+    b.input("x", {1, 4, 5, 3}).node("Transpose", {"x"}, {"t"}, {{"perm", {0, 3, 1, 2}}});
+  else
+    b.input("x", {1, 3, 4, 5});
+  b.floats("w", {7, 3, 3, 3}, values(189, 1))
+      .node("Conv", {channels_last ? "t" : "x", "w"}, {"c"}, {{"pads", {1, 1, 1, 1}}})
+      .node("Relu", {"c"}, {"r"})
+      .node("Sigmoid", {"r"}, {"a"})
+      .node("Mul", {"a", "r"}, {"m"});
+  return with_end(b, "m", values(42, 2));
 }
 
 Recogniser small(DType dtype = DType::f32) {
@@ -275,15 +283,15 @@ BOOST_AUTO_TEST_CASE(constants_spread_over_the_batch) {
     return with_tokens(0, [op](OnnxBuilder& b) {
       b.floats("cls", {1, 1, 6}, values(6, 5)).ints("zero", {0}).ints("tail", {1, 6}).ints("ones", {1, 1});
       b.node("Shape", {"t"}, {"shape"}).node("Gather", {"shape", "zero"}, {"n"});
-      if (op == "Expand") b.node("Concat", {"n", "tail"}, {"to"}, {{"axis", {0}}});
-      if (op == "Tile") b.node("Concat", {"n", "ones"}, {"to"}, {{"axis", {0}}});
-      if (op == "ConstantOfShape") b.node("Concat", {"n", "tail"}, {"to"}, {{"axis", {0}}});
+      if (op == "Expand") b.node("Concat", {"n", "tail"}, {"to"}, {}, {{"axis", 0}});
+      if (op == "Tile") b.node("Concat", {"n", "ones"}, {"to"}, {}, {{"axis", 0}});
+      if (op == "ConstantOfShape") b.node("Concat", {"n", "tail"}, {"to"}, {}, {{"axis", 0}});
       if (op == "ConstantOfShape")
         b.node("ConstantOfShape", {"to"}, {"zeros"}).node("Add", {"zeros", "cls"}, {"many"});
       else
         b.node(op, {"cls", "to"}, {"many"});
       b.floats("m", {6, 6}, values(36, 6)).node("MatMul", {"many", "m"}, {"p"});
-      b.node("Concat", {"many", "p", "t"}, {"u"}, {{"axis", {1}}});
+      b.node("Concat", {"many", "p", "t"}, {"u"}, {}, {{"axis", 1}});
     });
   };
   for (const char* op : {"Expand", "Tile", "ConstantOfShape"}) {
@@ -359,21 +367,8 @@ BOOST_AUTO_TEST_CASE(layout_and_channels_of_the_card) {
   refused([&] { parse_card(with(kCard, "\"scale\": 0.02", "\"scale\": [1, 0, 1]"), "card.json"); },
           {"card.json", "must not be 0"});
 
-  // The small network behind a transposition takes channels last, and gives what it gives otherwise.
-  const std::string last = OnnxBuilder()
-                               .input("x", {1, 4, 5, 3})
-                               .output("e")
-                               .floats("w", {7, 3, 3, 3}, values(189, 1))
-                               .floats("v", {7, 6}, values(42, 2))
-                               .node("Transpose", {"x"}, {"t"}, {{"perm", {0, 3, 1, 2}}})
-                               .node("Conv", {"t", "w"}, {"c"}, {{"pads", {1, 1, 1, 1}}})
-                               .node("Relu", {"c"}, {"r"})
-                               .node("Sigmoid", {"r"}, {"a"})
-                               .node("Mul", {"a", "r"}, {"m"})
-                               .node("GlobalAveragePool", {"m"}, {"g"})
-                               .node("Flatten", {"g"}, {"f"})
-                               .node("MatMul", {"f", "v"}, {"e"})
-                               .bytes();
+  // The small network that takes channels last gives what it gives otherwise.
+  const std::string last = small_network(true);
   const std::string nhwc = with(kCard, "\"channels\"", "\"layout\": \"NHWC\", \"channels\"");
   const Recogniser r = Recogniser::from_bytes(parse_card(nhwc, "card.json"), last), plain = small();
   BOOST_TEST((r.input_shape(2) == Shape{2, 4, 5, 3}));
@@ -451,20 +446,15 @@ BOOST_AUTO_TEST_CASE(weights_that_are_no_numbers) {
   std::vector<float> bad = values(42, 2);
   bad[7] = NAN;
   const auto network = [](const std::vector<float>& v, float variance) {
-    return OnnxBuilder()
-        .input("x", {1, 3, 4, 5})
-        .output("e")
+    OnnxBuilder b;
+    b.input("x", {1, 3, 4, 5})
         .floats("w", {7, 3, 3, 3}, values(189, 1))
-        .floats("v", {7, 6}, v)
         .floats("one", {7}, std::vector<float>(7, 1.0f))
         .floats("var", {7}, {1, 1, 1, variance, 1, 1, 1})
         .node("Conv", {"x", "w"}, {"c"}, {{"pads", {1, 1, 1, 1}}})
         .node("BatchNormalization", {"c", "one", "one", "one", "var"}, {"n"})
-        .node("Relu", {"n"}, {"r"})
-        .node("GlobalAveragePool", {"r"}, {"g"})
-        .node("Flatten", {"g"}, {"f"})
-        .node("MatMul", {"f", "v"}, {"e"})
-        .bytes();
+        .node("Relu", {"n"}, {"r"});
+    return with_end(b, "r", v);
   };
   BOOST_CHECK_NO_THROW(load(network(values(42, 2), 0)));
   refused([&] { load(network(bad, 1)); }, {"net.onnx", "'v'", "1 values that are not numbers"});
@@ -476,18 +466,13 @@ BOOST_AUTO_TEST_CASE(weights_that_are_no_numbers) {
   refused([&] { load(network(bad, 1)); }, {"net.onnx", "MatMul 'e'", "'v'", "not finite"});
   // The same behind a node that only passes it on.
   const auto behind = [](float variance) {
-    return OnnxBuilder()
-        .input("x", {1, 3, 4, 5})
-        .output("e")
+    OnnxBuilder b;
+    b.input("x", {1, 3, 4, 5})
         .floats("one", {3}, {1, 1, 1})
         .floats("var", {3}, {1, variance, 1})
-        .floats("v", {3, 6}, values(18, 2))
         .node("Identity", {"var"}, {"same"})
-        .node("BatchNormalization", {"x", "one", "one", "one", "same"}, {"r"})
-        .node("GlobalAveragePool", {"r"}, {"g"})
-        .node("Flatten", {"g"}, {"f"})
-        .node("MatMul", {"f", "v"}, {"e"})
-        .bytes();
+        .node("BatchNormalization", {"x", "one", "one", "one", "same"}, {"r"});
+    return with_end(b, "r", values(18, 2));
   };
   BOOST_CHECK_NO_THROW(load(behind(1)));
   refused([&] { load(behind(-1)); }, {"net.onnx", "BatchNormalization 'r'", "'same'", "negative"});

@@ -66,7 +66,7 @@ run_tests() {
     [[ $suite != test_cuda_programs || $# == 0 ]] || continue
     filter=()
     [[ $suite != test_cuda_ops ]] ||
-      filter=(--run_test=parity_of_every_backend,linear_ops_are_exact_on_integers)
+      filter=(--run_test=@on_every_backend)
     say "${*:+$* }$suite"
     "$@" "$bundle/bin/$suite" --log_level=test_suite "${filter[@]}" || rc=1
   done

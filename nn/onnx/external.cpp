@@ -12,8 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMostBytes = uint64_t(2) << 30;
-
 // Whether a path stays in the folder that it is relative to, also through links.
 bool stays_inside(const fs::path& folder, const fs::path& path) {
   if (path.empty() || path.is_absolute()) return false;
@@ -27,17 +25,18 @@ bool stays_inside(const fs::path& folder, const fs::path& path) {
 }  // namespace
 
 const std::vector<std::byte>& ExternalData::file(const std::string& location) {
-  const auto found = files_.find(location);
-  if (found != files_.end()) return found->second;
-  const fs::path folder = folder_.empty() ? "." : folder_, path = folder / location;
+  const fs::path folder = folder_;
   check(location.find('\0') == std::string::npos && stays_inside(folder, location), "keeps its data in \"",
         location, "\", which is not a file in the model's folder");
+  const std::string name = fs::path(location).lexically_normal().generic_string();
+  if (const auto found = files_.find(name); found != files_.end()) return found->second;
+  const fs::path path = folder / name;
   std::error_code none;
   check(fs::is_regular_file(path, none), "keeps its data in ", path.string(),
         ", which is not there; put it beside the model, or save the model with its weights inside");
-  std::vector<std::byte> bytes = read_file(path.string(), kMostBytes - bytes_);
-  bytes_ += bytes.size();
-  return files_.emplace(location, std::move(bytes)).first->second;
+  std::vector<std::byte> bytes = read_file(path.string(), bytes_left_);
+  bytes_left_ -= bytes.size();
+  return files_.emplace(name, std::move(bytes)).first->second;
 }
 
 std::string_view ExternalData::read(const std::string& location, uint64_t offset, uint64_t length) {
@@ -51,7 +50,7 @@ std::string_view ExternalData::read(const std::string& location, uint64_t offset
 }
 
 uint64_t ExternalData::hash(uint64_t hash) const {
-  for (const auto& [unused, bytes] : files_) hash = fnv1a(bytes, hash);
+  for (const auto& [unused, bytes] : files_) hash = fnv1a(bytes, fnv1a(std::to_string(bytes.size()), hash));
   return hash;
 }
 

@@ -225,21 +225,19 @@ Constant judge_tensor(TensorFields& t, ExternalData& external) {
 }
 
 // StringStringEntryProto{key=1, value=2}
-void read_external_entry(std::string_view bytes, TensorFields& t) {
-  std::string key, value;
+std::pair<std::string, std::string> read_entry(std::string_view bytes) {
+  std::pair<std::string, std::string> entry;
   for (Message m(bytes); m.next();) switch (m.field()) {
       case 1:
-        key = m.text();
+        entry.first = m.text();
         break;
       case 2:
-        value = m.text();
+        entry.second = m.text();
         break;
       default:
         m.skip();
     }
-  if (key == "location") t.location = value;
-  if (key == "offset") t.offset = value;
-  if (key == "length") t.length = value;
+  return entry;
 }
 
 TensorFields read_tensor_fields(std::string_view bytes) {
@@ -272,10 +270,14 @@ TensorFields read_tensor_fields(std::string_view bytes) {
       case 10:
         m.append(t.doubles);
         break;
-      case 13:
+      case 13: {
         t.external = true;
-        read_external_entry(m.bytes(), t);
+        const auto [key, value] = read_entry(m.bytes());
+        if (key == "location") t.location = value;
+        if (key == "offset") t.offset = value;
+        if (key == "length") t.length = value;
         break;
+      }
       case 14:
         t.external |= m.integer() == 1;
         break;
@@ -486,21 +488,6 @@ void read_opset(std::string_view bytes, Graph& graph) {
   if (domain.empty() || domain == "ai.onnx") graph.opset = version;
 }
 
-void read_metadata(std::string_view bytes, Graph& graph) {
-  std::string key, value;
-  for (Message m(bytes); m.next();) switch (m.field()) {
-      case 1:
-        key = m.text();
-        break;
-      case 2:
-        value = m.text();
-        break;
-      default:
-        m.skip();
-    }
-  graph.metadata[key] = value;
-}
-
 Graph read_model(std::string_view bytes, ExternalData& external, Problems& problems) {
   Graph graph;
   bool has_graph = false;
@@ -516,9 +503,11 @@ Graph read_model(std::string_view bytes, ExternalData& external, Problems& probl
       case 8:
         read_opset(m.bytes(), graph);
         break;
-      case 14:
-        read_metadata(m.bytes(), graph);
+      case 14: {
+        const auto [key, value] = read_entry(m.bytes());
+        graph.metadata[key] = value;
         break;
+      }
       case 25:
         problems.add("functions defined inside the model are not supported"), m.skip();
         break;

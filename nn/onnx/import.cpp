@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "nn/onnx/host_numbers.h"
 #include "tensor/backend.h"
@@ -92,37 +91,22 @@ Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& proble
   return on_host_numbers(std::move(emit), row->data_inputs, row->host == OpRow::Host::only, dtype);
 }
 
-void check_weights(const Node& node, const std::function<const Value*(const std::string&)>& constant,
-                   Problems& problems) {
-  static const std::set<std::string> weighted = {"Conv",
-                                                 "ConvTranspose",
-                                                 "Gemm",
-                                                 "MatMul",
-                                                 "BatchNormalization",
-                                                 "InstanceNormalization",
-                                                 "LayerNormalization",
-                                                 "PRelu"};
-  if (!weighted.contains(node.op_type)) return;
+void check_weight(const Node& node, size_t i, const Value& weight, Problems& problems) {
+  if (!weight.tensor.has_storage()) return;
+  const auto report = [&](int64_t count, const char* what) {
+    if (count > 0)
+      problems.add(node.str(), ": its input '", node.inputs[i], "' holds ", count, what,
+                   "; export the network again");
+  };
+  report(count_not_finite(weight.tensor), " values that are not finite");
+  if (node.op_type != "BatchNormalization" || i != 4) return;
   float epsilon = 1e-5f;
   for (const Attribute& a : node.attributes)
     if (a.name == "epsilon") epsilon = a.real;
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
-    const Value* v = node.inputs[i].empty() ? nullptr : constant(node.inputs[i]);
-    if (!v || !v->tensor.has_storage()) continue;
-    const bool is_variance = node.op_type == "BatchNormalization" && i == 4;
-    int64_t endless = 0, negative = 0;
-    for (const double x : v->tensor.on_host().to(DType::f64).to_vector<double>()) {
-      endless += !std::isfinite(x);
-      negative += is_variance && x + double(epsilon) <= 0;
-    }
-    const auto report = [&](int64_t count, const char* what) {
-      if (count > 0)
-        problems.add(node.str(), ": its input '", node.inputs[i], "' holds ", count, what,
-                     "; export the network again");
-    };
-    report(endless, " values that are not finite");
-    report(negative, " variances that are negative");
-  }
+  int64_t negative = 0;
+  for (const double v : weight.tensor.on_host().to(DType::f64).to_vector<double>())
+    negative += v + double(epsilon) <= 0;
+  report(negative, " variances that are negative");
 }
 
 int checked_axis(int64_t axis, int rank) {

@@ -60,7 +60,13 @@ struct OpRow {
   size_t max_outputs = 1;
   Host host = Host::never;
   size_t data_inputs = kAnyNumber;  // so many come as f64 there; the rest (axes, sizes) stay as they are
+  bool weighted = false;            // its constants are multiplied and added: they must be finite
 };
+// The row of an op whose constants are weights.
+constexpr OpRow weighted(OpRow row) {
+  row.weighted = true;
+  return row;
+}
 
 // The oldest and the newest opset whose meaning of these ops is known here.
 constexpr int64_t kOldestOpset = 7, kNewestOpset = 24;
@@ -77,10 +83,8 @@ std::span<const OpRow> index_rows();
 // Compiles one node; an unsupported op or a bad attribute is a problem, and the result then empty.
 Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& problems);
 
-// What a node multiplies and adds, where it is constant, must be finite, and a variance must not be negative;
-// anything else is a problem. `constant` gives a constant by its name, computed ones too, or null.
-void check_weights(const Node& node, const std::function<const Value*(const std::string&)>& constant,
-                   Problems& problems);
+// Where constant input i of a weighted op is not finite, or is a negative variance: a problem.
+void check_weight(const Node& node, size_t i, const Value& weight, Problems& problems);
 
 // One output.
 inline std::vector<Value> one(Tensor t) {

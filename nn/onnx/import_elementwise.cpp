@@ -223,7 +223,7 @@ std::span<const OpRow> elementwise_rows() {
       {"Sqrt", 1, 1, sqrt_node, 1, also},
       {"Pow", 2, 2, pow_node},
       {"LeakyRelu", 1, 1, leaky_relu_node},
-      {"PRelu", 2, 2, prelu_node},
+      weighted({"PRelu", 2, 2, prelu_node}),
       {"Clip", 1, 3, clip_node},
       {"Identity", 1, 1, identity_node},
       {"Dropout", 1, 3, dropout_node, 2},  // the second is the mask of training

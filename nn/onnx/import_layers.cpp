@@ -232,14 +232,14 @@ Emit mat_mul(NodeReader&) {
 
 std::span<const OpRow> layer_rows() {
   static const OpRow rows[] = {
-      {"Conv", 2, 3, conv},
-      {"ConvTranspose", 2, 3, conv_transpose},
+      weighted({"Conv", 2, 3, conv}),
+      weighted({"ConvTranspose", 2, 3, conv_transpose}),
       {"MaxPool", 1, 1, pooling<max_pool2d>},
       {"AveragePool", 1, 1, pooling<avg_pool2d>},
       {"GlobalAveragePool", 1, 1, global_average_pool},
-      {"BatchNormalization", 5, 5, batch_norm, 5},  // the others are of training
-      {"Gemm", 2, 3, gemm},
-      {"MatMul", 2, 2, mat_mul},
+      weighted({"BatchNormalization", 5, 5, batch_norm, 5}),  // the others are of training
+      weighted({"Gemm", 2, 3, gemm}),
+      weighted({"MatMul", 2, 2, mat_mul}),
   };
   return rows;
 }

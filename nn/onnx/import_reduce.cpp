@@ -152,8 +152,8 @@ std::span<const OpRow> reduce_rows() {
       {"ReduceMin", 1, 2, reduction<smallest, 18>},
       {"GlobalMaxPool", 1, 1, global_max_pool},
       {"Softmax", 1, 1, softmax_node},
-      {"LayerNormalization", 2, 3, layer_normalization},
-      {"InstanceNormalization", 3, 3, instance_normalization},
+      weighted({"LayerNormalization", 2, 3, layer_normalization}),
+      weighted({"InstanceNormalization", 3, 3, instance_normalization}),
       {"LpNormalization", 1, 1, lp_normalization},
   };
   return rows;

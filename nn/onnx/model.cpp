@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <mutex>
 #include <set>
+#include <span>
 #include <unordered_map>
 
 #include "autograd/tape.h"
@@ -58,9 +59,13 @@ struct OnnxModel::State {
   void fold(const Step& step, int64_t& budget);
   std::unordered_map<int, Value> probe(int64_t images, Problems& problems) const;
   void fold_shapes(const std::unordered_map<int, Value>& one_image);
+  using Values = std::unordered_map<int, Value>;  // by number
   template <class After>
-  void execute(std::unordered_map<int, Value>& values, const std::vector<int>& steps,
-               const std::vector<int>& wanted, After after) const;
+  void execute(std::span<Values> lanes, const std::vector<int>& steps, const std::vector<int>& wanted,
+               After after) const;
+  template <class After>
+  void execute_one(Values& values, const std::vector<int>& steps, const std::vector<int>& wanted,
+                   After after) const;
   template <class Visit>
   void sweep(const std::string& output, Visit visit) const;
 };
@@ -109,7 +114,6 @@ class SizeGuard : public Recorder {
 };
 
 // Ops of quantised networks, in the standard and in exporters' own domains, are one kind of problem.
-constexpr const char* kQuantised = "quantised";
 bool quantises(const std::string& op) {
   for (const char* part : {"QLinear", "uantize", "Integer", "QAttention", "QGemm"})
     if (op.find(part) != std::string::npos) return true;
@@ -180,27 +184,39 @@ void OnnxModel::State::check_feed(const std::string& name, const Shape& shape) c
   }
 }
 
-// Runs the steps over `values`, which holds what was fed. `after(step, outputs)` sees each step's results.
+// Runs the steps over `lanes`, of which each holds what was fed to it; usually there is one. `after(step,
+// made)` sees each step's results, by lane. A value goes after its last use.
 template <class After>
-void OnnxModel::State::execute(std::unordered_map<int, Value>& values, const std::vector<int>& order,
+void OnnxModel::State::execute(std::span<Values> lanes, const std::vector<int>& order,
                                const std::vector<int>& wanted, After after) const {
   std::unordered_map<int, int> uses;
   for (const int w : wanted) ++uses[w];
   for (const int s : order)
     for (const int i : steps[size_t(s)].in) ++uses[i];
+  std::vector<std::vector<Value>> made(lanes.size());
   for (const int s : order) {
     const Step& step = steps[size_t(s)];
-    std::vector<Value> out;
-    try {
-      out = run_step(step, constants, values);
-    } catch (const Error& e) {
-      fail(source, ": ", e.what());
-    }
-    after(step, out);
+    for (size_t l = 0; l < lanes.size(); ++l) made[l] = run_step(step, constants, lanes[l]);
+    after(step, made);
     for (const int i : step.in)
-      if (--uses[i] == 0) values.erase(i);
-    for (size_t o = 0; o < step.out.size() && o < out.size(); ++o)
-      if (step.out[o] >= 0 && uses.contains(step.out[o])) values.emplace(step.out[o], std::move(out[o]));
+      if (--uses[i] == 0)
+        for (Values& values : lanes) values.erase(i);
+    for (size_t l = 0; l < lanes.size(); ++l)
+      for (size_t o = 0; o < step.out.size() && o < made[l].size(); ++o)
+        if (step.out[o] >= 0 && uses.contains(step.out[o]))
+          lanes[l].emplace(step.out[o], std::move(made[l][o]));
+  }
+}
+
+// The same for one lane, with errors that name the file.
+template <class After>
+void OnnxModel::State::execute_one(Values& values, const std::vector<int>& order,
+                                   const std::vector<int>& wanted, After after) const {
+  try {
+    execute(std::span(&values, 1), order, wanted,
+            [&](const Step& step, const std::vector<std::vector<Value>>& made) { after(step, made[0]); });
+  } catch (const Error& e) {
+    fail(source, ": ", e.what());
   }
 }
 
@@ -258,6 +274,7 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
     constants.emplace(add_name(c.name), to_value(c, dtype));
   }
   std::map<std::string, std::pair<int64_t, std::string>> unsupported;  // how many, and the first
+  std::pair<int64_t, std::string> quantised;                           // nodes, of any such op, likewise
   std::set<int> broken;                                                // values that a bad node would make
   int64_t budget = file_bytes + (int64_t(1) << 20);
   for (const onnx::Node& node : graph.nodes) {
@@ -267,16 +284,15 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
     for (const std::string& in : node.inputs) step.in.push_back(in.empty() ? -1 : add_name(in));
     for (const std::string& out : node.outputs) step.out.push_back(out.empty() ? -1 : add_name(out));
     const bool standard = node.domain.empty() || node.domain == "ai.onnx";
-    if (standard && onnx::find_row(node.op_type)) {
+    if (const onnx::OpRow* row = standard ? onnx::find_row(node.op_type) : nullptr) {
       step.emit = onnx::compile_node(node, opset, dtype, problems);
-      const auto constant = [&](const std::string& name) -> const Value* {
-        const auto found = constants.find(number.at(name));
-        return found == constants.end() ? nullptr : &found->second;
-      };
-      onnx::check_weights(node, constant, problems);
+      for (size_t i = 0; row->weighted && i < step.in.size(); ++i)
+        if (const auto weight = constants.find(step.in[i]); weight != constants.end())
+          onnx::check_weight(node, i, weight->second, problems);
     } else {
-      const std::string kind = quantises(node.op_type) ? kQuantised : node.op_type;
-      auto& [count, first] = unsupported[standard || kind == kQuantised ? kind : node.domain + "." + kind];
+      auto& [count, first] = quantises(node.op_type)
+                                 ? quantised
+                                 : unsupported[standard ? node.op_type : node.domain + "." + node.op_type];
       if (count++ == 0) first = step.label;
     }
     const auto is_broken = [&](int i) { return broken.contains(i); };
@@ -298,13 +314,15 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
       problems.add(e.what());
     }
   }
-  for (const auto& [op, seen] : unsupported)
-    if (op == kQuantised)
-      problems.add("it is quantised (", seen.first, seen.first == 1 ? " node" : " nodes", ", the first is '",
-                   seen.second, "'), which is not read; export it in float32 or float16");
-    else
-      problems.add("op ", op, " is not supported (", seen.first, seen.first == 1 ? " node" : " nodes",
-                   ", the first is '", seen.second, "')");
+  const auto seen = [](const std::pair<int64_t, std::string>& nodes) {
+    return std::to_string(nodes.first) + (nodes.first == 1 ? " node" : " nodes") + ", the first is '" +
+           nodes.second + "'";
+  };
+  for (const auto& [op, nodes] : unsupported)
+    problems.add("op ", op, " is not supported (", seen(nodes), ")");
+  if (quantised.first > 0)
+    problems.add("it is quantised (", seen(quantised),
+                 "), which is not read; export it in float32 or float16");
 }
 
 // Where the file fixes all sizes but the batch: every value's shape, for so many images, and the whole
@@ -383,7 +401,7 @@ OnnxModel OnnxModel::load(const std::string& path, DType dtype) {
 OnnxModel OnnxModel::from_bytes(std::string_view bytes, const std::string& source, DType dtype,
                                 const std::string& folder) {
   Problems problems;
-  onnx::ExternalData external(folder);
+  onnx::ExternalData external(folder, kMaxFileBytes - std::min<uint64_t>(bytes.size(), kMaxFileBytes));
   onnx::Graph graph = onnx::parse_model(bytes, source, external, problems);
   if (graph.opset < onnx::kOldestOpset || graph.opset > onnx::kNewestOpset)
     problems.add("its opset is ", graph.opset, "; ", onnx::kOldestOpset, " to ", onnx::kNewestOpset,
@@ -463,52 +481,36 @@ OnnxModel::RowTest OnnxModel::test_rows(const Feeds& pair, const std::vector<std
   const State& s = *state_;
   const NoTapeScope quiet;
   const MetaScope real(false);
-  std::array<std::unordered_map<int, Value>, 3> values;  // of both images, of the first, of the second
-  FeedShapes shapes;
+  std::array<State::Values, 3> lanes;  // of the first image, of the second, of both
+  FeedShapes one;
   for (const auto& [name, tensor] : pair) {
     check(tensor.dim(0) == 2, s.source, ": '", name, "' is not given for two images");
-    const std::array<Tensor, 3> parts{tensor, tensor.slice_batch(0, 1), tensor.slice_batch(1, 2)};
-    for (size_t k = 0; k < 3; ++k) values[k].emplace(s.number_of(name), Value(parts[k]));
-    shapes.emplace_back(name, parts[1].shape());
+    const Tensor parts[] = {tensor.slice_batch(0, 1), tensor.slice_batch(1, 2), tensor};
+    for (size_t l = 0; l < lanes.size(); ++l) lanes[l].emplace(s.number_of(name), Value(parts[l]));
+    one.emplace_back(name, parts[0].shape());
   }
-  trace(shapes, wanted);  // throws where a value would be too large
-  std::unordered_map<int, size_t> place;
+  trace(one, wanted);  // throws where one image is too large or does not fit; what fails below fails for two
   std::vector<int> numbers;
-  for (size_t w = 0; w < wanted.size(); ++w) {
-    numbers.push_back(s.number_of(wanted[w]));
-    place.emplace(numbers.back(), w);
-  }
+  for (const std::string& name : wanted) numbers.push_back(s.number_of(name));
   RowTest result{std::vector<bool>(wanted.size(), false), {}};
-  const std::vector<int> order = s.needed_steps(values[0], numbers);
-  std::unordered_map<int, int> uses;
-  for (const int n : order)
-    for (const int i : s.steps[size_t(n)].in) ++uses[i];
-  for (const int n : order) {
-    const Step& step = s.steps[size_t(n)];
-    std::array<std::vector<Value>, 3> made;
-    for (size_t k : {1, 2, 0}) try {
-        made[k] = run_step(step, s.constants, values[k]);
-      } catch (const Error& e) {
-        check(k == 0, s.source, ": ", e.what());
-        if (result.why.empty()) result.why = std::string(e.what()) + ", with two images";
-        return result;
-      }
+  const auto compare = [&](const Step& step, const std::vector<std::vector<Value>>& made) {
     for (size_t o = 0; o < step.out.size() && o < made[0].size(); ++o) {
-      if (step.out[o] < 0) continue;
-      if (made[0][o].tensor.defined() && !made[0][o].ints) {
-        const onnx::RowsApart rows =
-            onnx::compare_rows(made[0][o].tensor, made[1][o].tensor, made[2][o].tensor);
-        if (!rows.apart && result.why.empty())
-          result.why = step.op_type + " '" + step.label + "' mixes the images of a batch";
-        if (const auto w = place.find(step.out[o]); w != place.end())
-          result.apart[w->second] = rows.apart && rows.axis == 0;
-      }
-      if (uses.contains(step.out[o]))
-        for (size_t k = 0; k < 3; ++k) values[k].emplace(step.out[o], std::move(made[k][o]));
+      const Value &first = made[0][o], &second = made[1][o], &both = made[2][o];
+      if (step.out[o] < 0 || !both.tensor.defined()) continue;
+      const onnx::RowsApart rows = onnx::compare_rows(both.tensor, first.tensor, second.tensor);
+      if (!rows.apart && result.why.empty())
+        result.why = step.op_type + " '" + step.label + "' mixes the images of a batch";
+      const auto place = std::find(numbers.begin(), numbers.end(), step.out[o]);
+      if (place != numbers.end())
+        result.apart[size_t(place - numbers.begin())] = rows.apart && rows.axis == 0;
     }
-    for (const int i : step.in)
-      if (--uses[i] == 0)
-        for (auto& v : values) v.erase(i);
+  };
+  try {
+    s.execute(lanes, s.needed_steps(lanes[0], numbers), {}, compare);
+  } catch (const OutOfMemory&) {
+    throw;
+  } catch (const Error& e) {
+    if (result.why.empty()) result.why = std::string(e.what()) + ", with two images";
   }
   return result;
 }
@@ -544,7 +546,8 @@ std::vector<Tensor> OnnxModel::run_all(const Feeds& feeds, const std::vector<std
     if (s.accepted.size() >= kRemembered) s.accepted.clear();
     s.accepted.insert(request);
   }
-  s.execute(values, s.needed_steps(values, numbers), numbers, [](const Step&, const std::vector<Value>&) {});
+  s.execute_one(values, s.needed_steps(values, numbers), numbers,
+                [](const Step&, const std::vector<Value>&) {});
   std::vector<Tensor> out;
   for (const int n : numbers) {
     const auto found = values.find(n);
@@ -572,15 +575,15 @@ std::vector<OnnxModel::Traced> OnnxModel::trace(const FeedShapes& feeds,
   SizeGuard guard(images, kMaxTotal);
   for (const auto& [name, shape] : feeds) guard.add(shape);
   std::vector<Traced> out;
-  s.execute(values, s.needed_steps(values, numbers), numbers,
-            [&](const Step& step, const std::vector<Value>& made) {
-              int64_t macs = guard.take_macs();
-              for (size_t o = 0; o < step.out.size() && o < made.size(); ++o) {
-                if (step.out[o] < 0 || !made[o].tensor.defined()) continue;
-                out.push_back({s.names[size_t(step.out[o])], step.op_type, made[o].tensor.shape(),
-                               std::exchange(macs, 0)});
-              }
-            });
+  s.execute_one(values, s.needed_steps(values, numbers), numbers,
+                [&](const Step& step, const std::vector<Value>& made) {
+                  int64_t macs = guard.take_macs();
+                  for (size_t o = 0; o < step.out.size() && o < made.size(); ++o) {
+                    if (step.out[o] < 0 || !made[o].tensor.defined()) continue;
+                    out.push_back({s.names[size_t(step.out[o])], step.op_type, made[o].tensor.shape(),
+                                   std::exchange(macs, 0)});
+                  }
+                });
   return out;
 }
 

@@ -59,7 +59,6 @@ class OnnxModel {
   RowTest test_rows(const Feeds& pair, const std::vector<std::string>& wanted) const;
   // The same model, which from now on runs one image at a time whatever the number it is given.
   OnnxModel one_at_a_time() const;
-  bool is_one_at_a_time() const { return one_at_a_time_; }
 
   // What run() would compute, in order, without computing it.
   struct Traced {
