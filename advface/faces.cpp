@@ -49,7 +49,9 @@ void list_pictures(const std::string& folder, std::vector<std::string>& names, P
       std::error_code none;  // a link that leads to itself is no folder and no file
       if (it->is_directory(none)) continue;
       const std::string name = it->path().lexically_relative(folder).generic_string();
-      const std::string ending = ending_of(it->path());
+      // What macOS puts beside a file on a foreign disk is no picture, whatever its ending.
+      const bool apple_double = it->path().filename().string().starts_with("._");
+      const std::string ending = apple_double ? "._*" : ending_of(it->path());
       const bool leads_nowhere = it->is_symlink(none) && !it->exists(none);
       const bool picture = std::find(std::begin(kEndings), std::end(kEndings), ending) != std::end(kEndings);
       if (!picture && !leads_nowhere)

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "advface/text_file.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
 #include "tensor/io/input_file.h"
@@ -106,6 +107,7 @@ Shape with_batch(int64_t n, const Shape& s) {
 }  // namespace
 
 RecogniserCard parse_card(const std::string& text, const std::string& path) {
+  check_utf8(text, path);
   json root;
   try {
     root = json::parse(text);

@@ -47,10 +47,14 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-std::vector<std::string_view> split_lines(std::string_view text, const std::string& file) {
+void check_utf8(std::string_view text, const std::string& file) {
   check(!text.starts_with("\xff\xfe") && !text.starts_with("\xfe\xff") &&
             text.find('\0') == std::string_view::npos,
         file, ": is UTF-16 or no text; save it as UTF-8");
+}
+
+std::vector<std::string_view> split_lines(std::string_view text, const std::string& file) {
+  check_utf8(text, file);
   std::vector<std::string_view> lines;
   while (!text.empty()) {
     const size_t end = std::min(text.find_first_of("\r\n"), text.size());
@@ -101,6 +105,20 @@ std::vector<std::string> split_csv(std::string_view line, const std::string& whe
     if (rest.empty()) return fields;
     line = rest.substr(1);
   }
+}
+
+Table parse_table(std::string_view text, const std::string& file) {
+  const std::vector<std::string_view> lines = split_lines(text, file);
+  check(!lines.empty(), file, ": is empty; a line with the names of the columns is needed");
+  Table table{split_csv(lines[0], file + ", line 1"), {}};
+  for (size_t i = 1; i < lines.size(); ++i) {
+    if (lines[i].empty()) continue;
+    const std::string where = file + ", line " + std::to_string(i + 1);
+    table.rows.push_back(split_csv(lines[i], where));
+    check(table.rows.back().size() == table.columns.size(), where, ": ", table.rows.back().size(),
+          " fields, but ", table.columns.size(), " columns");
+  }
+  return table;
 }
 
 std::string csv_field(const std::string& text) {

@@ -9,8 +9,10 @@ namespace advf {
 // What editors and spreadsheets leave around a text: white space of any kind, and characters that
 // take no room. Names are compared without them, everywhere.
 std::string_view trimmed(std::string_view text);
+// Throws Error naming the file where the text is UTF-16 or holds zero bytes.
+void check_utf8(std::string_view text, const std::string& file);
 // Lines, trimmed, ended by LF, CRLF or CR, behind a byte order mark or not. Blank lines at the end do not
-// count; an empty text has no lines. Throws Error naming the file where it is UTF-16 or holds zero bytes.
+// count; an empty text has no lines. Throws as check_utf8() does.
 std::vector<std::string_view> split_lines(std::string_view text, const std::string& file);
 // Fields, trimmed.
 std::vector<std::string_view> split_fields(std::string_view line, char separator);
@@ -18,6 +20,14 @@ std::vector<std::string_view> split_fields(std::string_view line, char separator
 // doubled. Throws Error that begins with `where` for a quote that is not closed on its line or stands in the
 // middle of a field.
 std::vector<std::string> split_csv(std::string_view line, const std::string& where);
+
+// A CSV with the names of its columns in the first line. Blank lines do not count; every row has a field for
+// each column. Throws Error naming file and line.
+struct Table {
+  std::vector<std::string> columns;
+  std::vector<std::vector<std::string>> rows;
+};
+Table parse_table(std::string_view text, const std::string& file);
 
 // The field as CSV needs it: in quotes where it holds a comma or a quote.
 std::string csv_field(const std::string& text);

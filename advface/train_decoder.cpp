@@ -2,6 +2,7 @@
 
 #include "nn/loss.h"
 #include "tensor/hash.h"
+#include "tensor/ops.h"
 
 namespace advf {
 namespace {
@@ -47,16 +48,31 @@ Tensor DecoderTrainer::loss(const std::vector<int64_t>& rows) {
   return l1_loss(decoder_.forward(data_.features.batch(rows)), data_.face(rows));
 }
 
-std::pair<double, double> DecoderTrainer::validate() {
+std::pair<double, double> DecoderTrainer::judge(
+    const std::function<Tensor(const std::vector<int64_t>&)>& images) const {
   double l1 = 0, similarity = 0;
   for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
     const auto rows = part_of(data_.validation, begin, begin + kBatch);
-    const Tensor x = data_.face(rows), y = decoder_.reconstruct(data_.features.batch(rows));
+    const Tensor x = data_.face(rows), y = images(rows);
     l1 += l1_loss(y, x).item() * double(rows.size());
     for (float s : ssim(y, x).to_vector<float>()) similarity += double(s);
   }
   const double n = double(data_.validation.size());
   return {l1 / n, similarity / n};
+}
+
+std::pair<double, double> DecoderTrainer::validate() {
+  return judge(
+      [&](const std::vector<int64_t>& rows) { return decoder_.reconstruct(data_.features.batch(rows)); });
+}
+
+double DecoderTrainer::mean_face_score() const {
+  const Tensor& face = decoder_.statistics().mean_face;
+  const auto each = [&](const std::vector<int64_t>& rows) {
+    return broadcast_to(face.view({1, face.dim(0), face.dim(1), face.dim(2)}),
+                        {int64_t(rows.size()), face.dim(0), face.dim(1), face.dim(2)});
+  };
+  return judge(each).second;
 }
 
 }  // namespace advf

@@ -22,9 +22,16 @@ class DecoderTrainer : public Trainer {
   // Sets the decoder's statistics from the training rows. `decoder` and `data` must outlive the trainer.
   DecoderTrainer(Decoder& decoder, const DecoderData& data, const TrainSettings& settings);
 
+  // The score of the mean face of the training images, for every validation image alike: what a decoder has
+  // that learned nothing of its features.
+  double mean_face_score() const;
+
  private:
   Tensor loss(const std::vector<int64_t>& rows) override;
   std::pair<double, double> validate() override;
+  // Mean L1 and SSIM of what `images` gives for the validation rows.
+  std::pair<double, double> judge(
+      const std::function<Tensor(const std::vector<int64_t>& rows)>& images) const;
   void set_statistics();
 
   Decoder& decoder_;

@@ -31,17 +31,32 @@ std::string describe(const RecogniserSpec& spec, const RecogniserData& data,
          hex(hash);
 }
 
-}  // namespace
-
-RecogniserTrainer::Head::Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed,
-                              const RecogniserSettings& recogniser_settings)
-    : settings(recogniser_settings) {
+// The class of every person to train on, sorted by person.
+std::vector<std::pair<int64_t, int32_t>> classes_of(const RecogniserData& data) {
   std::map<int64_t, int32_t> numbers;
   for (int64_t r : data.train) numbers.try_emplace(data.person[size_t(r)], 0);
   int32_t next = 0;
   for (auto& [person, number] : numbers) number = next++;
-  classes.assign(numbers.begin(), numbers.end());
-  check(classes.size() >= 2, "there are ", classes.size(), " people to train on; at least two are needed");
+  check(numbers.size() >= 2, "there are ", numbers.size(), " people to train on; at least two are needed");
+  return {numbers.begin(), numbers.end()};
+}
+
+std::vector<RowPair> draw_validation(const RecogniserData& data, uint64_t seed) {
+  std::vector<int64_t> people;
+  for (int64_t r : data.validation) people.push_back(data.person[size_t(r)]);
+  return draw_pairs(people, kFolds, kMaxPairs, Philox{seed, 77});
+}
+
+}  // namespace
+
+void RecogniserTrainer::check_people(const RecogniserData& data, uint64_t seed) {
+  classes_of(data);
+  draw_validation(data, seed);
+}
+
+RecogniserTrainer::Head::Head(const RecogniserData& data, const RecogniserSpec& spec, uint64_t seed,
+                              const RecogniserSettings& recogniser_settings)
+    : classes(classes_of(data)), settings(recogniser_settings) {
   module =
       std::make_unique<ArcFaceHead>(int64_t(classes.size()), spec.embedding, settings.scale, settings.margin);
   module->initialise(seed);
@@ -60,11 +75,8 @@ RecogniserTrainer::RecogniserTrainer(Module& net, const RecogniserSpec& spec, co
       seed_(settings.seed),
       augmentation_(head.settings.augmentation),
       class_of_(std::move(head.classes)),
-      head_(std::move(head.module)) {
-  std::vector<int64_t> people;
-  for (int64_t r : data.validation) people.push_back(data.person[size_t(r)]);
-  pairs_ = draw_pairs(people, kFolds, kMaxPairs, Philox{settings.seed, 77});
-}
+      head_(std::move(head.module)),
+      pairs_(draw_validation(data, settings.seed)) {}
 
 Tensor RecogniserTrainer::network_input(const Tensor& images01) {
   return affine(images01, 255 * kScale, -kMean * kScale);

@@ -30,6 +30,8 @@ class RecogniserTrainer : public Trainer {
 
   RecogniserTrainer(Module& net, const RecogniserSpec& spec, const RecogniserData& data,
                     const TrainSettings& settings, const RecogniserSettings& recogniser);
+  // Throws Error, before any image is read, where the people do not suffice: data.face may be empty.
+  static void check_people(const RecogniserData& data, uint64_t seed);
   int64_t classes() const { return int64_t(class_of_.size()); }
   int64_t validation_pairs() const { return int64_t(pairs_.size()); }
 

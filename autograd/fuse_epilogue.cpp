@@ -39,12 +39,6 @@ class EpilogueFuser {
     alive_.push_back(true);
   }
 
-  static const OpDef* fused_form(const OpDef& op) {
-    if (&op == &op_conv2d || &op == &op_conv2d_fused) return &op_conv2d_fused;
-    if (&op == &op_conv_transpose2d || &op == &op_conv_transpose2d_fused) return &op_conv_transpose2d_fused;
-    if (&op == &op_matmul || &op == &op_matmul_fused) return &op_matmul_fused;
-    return nullptr;
-  }
   static Epilogue& epilogue_of(Attrs& attrs) {
     if (auto* conv = std::get_if<ConvAttrs>(&attrs)) return conv->epilogue;
     return std::get<MatmulAttrs>(attrs).epilogue;
@@ -59,19 +53,28 @@ class EpilogueFuser {
       if (made == producer_.end() || reads == readers_.end() || reads->second != 1) return {};
       const Record& r = records_[made->second];
       chain.push_back(made->second);
-      if (fused_form(*r.op)) return chain;
+      if (r.op->fused) return chain;
       if (!r.op->is_view) return {};
       t = r.in[0];
     }
   }
 
   static std::vector<Candidate> candidates(const Record& r) {
-    const auto slope = [&] { return std::get<ScalarAttrs>(r.attrs).a; };
-    if (r.op == &op_relu) return {{0, {Activation::relu, 0}, {}, {}}};
-    if (r.op == &op_leaky_relu) return {{0, {Activation::leaky_relu, slope()}, {}, {}}};
-    if (r.op == &op_prelu) return {{0, {Activation::prelu, 0}, {}, r.in[1]}};
-    if (r.op == &op_relu_grad) return {{1, {Activation::relu_grad, 0}, {}, r.in[0]}};
-    if (r.op == &op_leaky_relu_grad) return {{1, {Activation::leaky_relu_grad, slope()}, {}, r.in[0]}};
+    const Activation activation = r.op->epilogue;
+    switch (activation) {
+      case Activation::none:
+        break;
+      case Activation::relu:
+        return {{0, {activation, 0}, {}, {}}};
+      case Activation::leaky_relu:
+        return {{0, {activation, std::get<ScalarAttrs>(r.attrs).a}, {}, {}}};
+      case Activation::prelu:
+        return {{0, {activation, 0}, {}, r.in[1]}};
+      case Activation::relu_grad:
+        return {{1, {activation, 0}, {}, r.in[0]}};
+      case Activation::leaky_relu_grad:
+        return {{1, {activation, std::get<ScalarAttrs>(r.attrs).a}, {}, r.in[0]}};
+    }
     if (r.op == &op_add && r.in[0].shape() == r.in[1].shape() && r.in[0].id() != r.in[1].id())
       return {{1, {}, r.in[0], {}}, {0, {}, r.in[1], {}}};
     return {};
@@ -90,7 +93,7 @@ class EpilogueFuser {
       const bool direct = shape == r.out[0].shape();
       if (c.epilogue.activation == Activation::prelu && (!direct || shape.rank() != 4)) continue;
       for (size_t i : chain) alive_[i] = false;
-      product.op = fused_form(*product.op);
+      product.op = product.op->fused;
       if (c.residual.defined()) {
         product.in[3] = as_shape(c.residual, shape);
       } else {

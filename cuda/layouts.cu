@@ -1,42 +1,28 @@
 #include "cuda/layouts.h"
 
 #include <algorithm>
-#include <array>
 
 #include "cuda/kernels/element.h"
 
 namespace advf::cuda {
 namespace {
 
-bool is_convolution(const OpDef* op) {
-  return op == &op_conv2d || op == &op_conv2d_fused || op == &op_conv_transpose2d ||
-         op == &op_conv_transpose2d_fused;
+// With an epilogue or without.
+bool is_convolution(const OpCall& call) {
+  return call.op->fused && std::holds_alternative<ConvAttrs>(call.attrs);
 }
-bool is_product(const OpDef* op) { return op == &op_matmul || op == &op_matmul_fused; }
+bool is_product(const OpCall& call) {
+  return call.op->fused && std::holds_alternative<MatmulAttrs>(call.attrs);
+}
 
-// Ops that work element by element, or channel by channel, on values of one shape.
-bool is_elementwise(const OpCall& call) {
-  static const std::array ops = {&op_add,
-                                 &op_sub,
-                                 &op_mul,
-                                 &op_affine,
-                                 &op_abs,
-                                 &op_clamp,
-                                 &op_clamp_grad,
-                                 &op_relu,
-                                 &op_relu_grad,
-                                 &op_leaky_relu,
-                                 &op_leaky_relu_grad,
-                                 &op_sigmoid,
-                                 &op_sigmoid_grad,
-                                 &op_tanh,
-                                 &op_tanh_grad,
-                                 &op_prelu,
-                                 &op_batch_norm_eval};
-  if (std::find(ops.begin(), ops.end(), call.op) == ops.end()) return false;
-  const bool per_channel = call.op == &op_prelu || call.op == &op_batch_norm_eval;
-  return std::all_of(call.in.begin(), call.in.begin() + (per_channel ? 1 : std::ptrdiff_t(call.in.size())),
-                     [&](const ValueInfo& v) { return v.shape == call.out[0].shape; });
+// The inputs of an element-wise step that stand as its output does: the first of a step by channel, else all.
+// None where they would have to be broadcast.
+size_t inputs_alike(const OpCall& call) {
+  if (call.op->pointwise == Pointwise::no) return 0;
+  const size_t n = call.op->pointwise == Pointwise::channels ? 1 : call.in.size();
+  const bool same = std::all_of(call.in.begin(), call.in.begin() + std::ptrdiff_t(n),
+                                [&](const ValueInfo& v) { return v.shape == call.out[0].shape; });
+  return same ? n : 0;
 }
 
 // The values of one step that must be in one layout; the others of the step must be plain, but for a
@@ -51,17 +37,16 @@ Demands demands_of(const PlannedStep& s) {
     for (int v : from)
       if (v >= 0) to.push_back(v);
   };
-  if (is_convolution(call.op) && runs_in_bf16(call, s.constant[1])) {
+  if (is_convolution(call) && runs_in_bf16(call, s.constant[1])) {
     d.alike.push_back(s.out[0]);
     for (size_t i = 3; i < s.in.size(); ++i) {  // a residual and what a mask keeps stand as the output does
       const bool slopes = call.attr<ConvAttrs>().epilogue.activation == Activation::prelu && i == 4;
       if (call.in[i].defined && !slopes) d.alike.push_back(s.in[i]);  // -1 where it is a constant: plain
     }
-  } else if (is_elementwise(call)) {
-    const bool per_channel = call.op == &op_prelu || call.op == &op_batch_norm_eval;
-    d.alike.assign(s.in.begin(), s.in.begin() + (per_channel ? 1 : std::ptrdiff_t(s.in.size())));
+  } else if (const auto alike = std::ptrdiff_t(inputs_alike(call)); alike > 0) {
+    d.alike.assign(s.in.begin(), s.in.begin() + alike);
     d.alike.push_back(s.out[0]);
-    if (per_channel) sort({s.in.begin() + 1, s.in.end()}, d.plain);
+    sort({s.in.begin() + alike, s.in.end()}, d.plain);
   } else {
     sort(s.in, d.plain);
     sort(s.out, d.plain);
@@ -73,8 +58,8 @@ Demands demands_of(const PlannedStep& s) {
 
 bool runs_in_bf16(const OpCall& call, bool constant_weight) {
   if (!constant_weight) return false;
-  if (is_product(call.op)) return true;
-  if (!is_convolution(call.op)) return false;
+  if (is_product(call)) return true;
+  if (!is_convolution(call)) return false;
   const auto& a = call.attr<ConvAttrs>();
   return a.groups == 1 && a.pad[0] == a.pad[2] && a.pad[1] == a.pad[3];
 }

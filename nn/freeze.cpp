@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -51,55 +52,56 @@ Tensor constant(const std::vector<double>& values, const Shape& shape, const Ten
   return Tensor::from(values, shape).to(like.dtype()).to(like.backend());
 }
 
-int64_t outputs_of(const Record& product) {
-  const Shape& w = product.in[1].shape();
-  if (product.op == &op_conv2d) return w[0];
-  if (product.op == &op_conv_transpose2d) return w[1] * std::get<ConvAttrs>(product.attrs).groups;
-  return product.out[0].dim(1);
-}
-
-// The output (channel, column) that an element of the weight adds to.
-int64_t output_of(const Record& product, int64_t element) {
-  const Shape& w = product.in[1].shape();
-  if (product.op == &op_conv2d) return element / w.numel(1, 4);
-  if (product.op == &op_conv_transpose2d) {  // (in, out/groups, kh, kw): the input channel names the group
-    const int64_t in = element / w.numel(1, 4), row = element / w.numel(2, 4) % w[1];
-    return in / (w[0] / std::get<ConvAttrs>(product.attrs).groups) * w[1] + row;
+// Where in a product's weight an output (channel, column) is made. Every product that folds has one; the test
+// that folding is complete walks the op table.
+struct WeightLayout {
+  int64_t outputs = 0;
+  int64_t run = 1;  // so many elements of the weight, one after the other, add to the same output
+  std::function<int64_t(int64_t element)> output_of;
+};
+std::optional<WeightLayout> layout_of(const Record& r) {
+  const Shape& w = r.in.size() > 1 ? r.in[1].shape() : Shape{};
+  if (r.op == &op_conv2d)
+    return WeightLayout{w[0], w.numel(1, 4), [each = w.numel(1, 4)](int64_t e) { return e / each; }};
+  if (r.op == &op_conv_transpose2d) {  // (in, out/groups, kh, kw): the input channel names the group
+    const int64_t groups = std::get<ConvAttrs>(r.attrs).groups, channels = w[1];
+    const int64_t per_channel = w.numel(2, 4), per_input = w.numel(1, 4), inputs = w[0] / groups;
+    return WeightLayout{channels * groups, per_channel, [=](int64_t e) {
+                          return e / per_input / inputs * channels + e / per_channel % channels;
+                        }};
   }
-  return std::get<MatmulAttrs>(product.attrs).transpose_b ? element / w[1] : element % w[1];
-}
-
-// How many elements of the weight, one after the other, add to the same output.
-int64_t run_of(const Record& product) {
-  const Shape& w = product.in[1].shape();
-  if (product.op == &op_conv2d) return w.numel(1, 4);
-  if (product.op == &op_conv_transpose2d) return w.numel(2, 4);
-  return std::get<MatmulAttrs>(product.attrs).transpose_b ? w[1] : 1;
+  if (r.op == &op_matmul) {
+    const int64_t columns = r.out[0].dim(1), row = w[1];
+    if (std::get<MatmulAttrs>(r.attrs).transpose_b)
+      return WeightLayout{columns, row, [row](int64_t e) { return e / row; }};
+    return WeightLayout{columns, 1, [row](int64_t e) { return e % row; }};
+  }
+  return {};
 }
 
 // The weight, each element times scale(its output): in f64, rounded once.
 template <class T, class Scale>
-void scale_weight(const Record& product, const T* from, T* to, const Scale& scale) {
+void scale_weight(const WeightLayout& layout, int64_t n, const T* from, T* to, const Scale& scale) {
   constexpr int64_t kChunk = 64 * 1024;
-  const int64_t run = run_of(product), runs = product.in[1].numel() / std::max<int64_t>(1, run);
+  const int64_t run = layout.run, runs = n / std::max<int64_t>(1, run);
   const int64_t each = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, run));
   parallel_for((runs + each - 1) / each, [&](int64_t task) {
     for (int64_t r = task * each; r < std::min(runs, (task + 1) * each); ++r) {
-      const double s = scale(output_of(product, r * run));
+      const double s = scale(layout.output_of(r * run));
       for (int64_t i = r * run; i < (r + 1) * run; ++i) to[i] = T(double(from[i]) * s);
     }
   });
 }
 template <class Scale>
-Tensor scaled_weight(const Record& product, const Scale& scale) {
+Tensor scaled_weight(const WeightLayout& layout, const Tensor& weight, const Scale& scale) {
   const BackendScope host(host_backend());
-  const Tensor from = product.in[1].to(host_backend());
+  const Tensor from = weight.to(host_backend());
   Tensor to = Tensor::empty(from.shape(), from.dtype());
   if (from.dtype() == DType::f64)
-    scale_weight(product, from.data<double>(), to.mutable_data<double>(), scale);
+    scale_weight(layout, from.numel(), from.data<double>(), to.mutable_data<double>(), scale);
   else
-    scale_weight(product, from.data<float>(), to.mutable_data<float>(), scale);
-  return to.to(product.in[1].backend());
+    scale_weight(layout, from.numel(), from.data<float>(), to.mutable_data<float>(), scale);
+  return to.to(weight.backend());
 }
 
 // y = scale x + shift, per channel.
@@ -134,13 +136,14 @@ std::optional<Scaling> scaling_of(const Record& r, const Readers& uses) {
 // The product with the scaling in its weight and bias, written to `out`.
 Record folded(const Record& product, const Scaling& s, const Tensor& out) {
   const Tensor &weight = product.in[1], &bias = product.in[2];
-  const int64_t outputs = outputs_of(product), per_channel = outputs / int64_t(s.scale.size());
+  const WeightLayout layout = *layout_of(product);
+  const int64_t outputs = layout.outputs, per_channel = outputs / int64_t(s.scale.size());
   std::vector<double> b(static_cast<size_t>(outputs), 0.0);
   if (bias.defined()) b = values_of(bias);
   const auto channel = [&](int64_t output) { return size_t(output / per_channel); };
   for (size_t o = 0; o < b.size(); ++o)
     b[o] = b[o] * s.scale[channel(int64_t(o))] + s.shift[channel(int64_t(o))];
-  const Tensor w = scaled_weight(product, [&](int64_t output) { return s.scale[channel(output)]; });
+  const Tensor w = scaled_weight(layout, weight, [&](int64_t output) { return s.scale[channel(output)]; });
   return {product.op, product.attrs, {product.in[0], w, constant(b, {outputs}, weight)}, {out}};
 }
 
@@ -158,7 +161,7 @@ std::vector<size_t> foldable_chain(const Tape& tape, const Readers& uses, size_t
       x = r.in[0];
       continue;
     }
-    if (r.op != &op_conv2d && r.op != &op_conv_transpose2d && r.op != &op_matmul) return {};
+    if (!layout_of(r)) return {};
     if (!uses.constant(r.in[1]) || (r.in[2].defined() && !uses.constant(r.in[2]))) return {};
     // A reshape of (N, columns) may only group the columns; images must come as they are. One number for all
     // channels does not mind.

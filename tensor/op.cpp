@@ -92,9 +92,7 @@ BindCache& bind_cache() {
 }
 
 OpCall infer(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in) {
-  OpCall call{&op, attrs, {}, {}};
-  call.in.reserve(in.size());
-  for (const Tensor& t : in) call.in.push_back({t.shape(), t.dtype(), t.defined()});
+  OpCall call = call_of(op, attrs, in, {});
   op.infer(call);
   return call;
 }
@@ -116,6 +114,20 @@ void run(const OpCall& call, const std::vector<Tensor>& in, const std::vector<Te
 }
 
 }  // namespace
+
+OpCall call_of(const OpDef& op, const Attrs& attrs, std::span<const Tensor> in, std::span<const Tensor> out) {
+  OpCall call{&op, attrs, {}, {}};
+  call.in.reserve(in.size());
+  call.out.reserve(out.size());
+  for (const Tensor& t : in) call.in.push_back({t.shape(), t.dtype(), t.defined()});
+  for (const Tensor& t : out) call.out.push_back({t.shape(), t.dtype(), t.defined()});
+  return call;
+}
+
+int64_t saturating_product(int64_t a, int64_t b) {
+  int64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+}
 
 Recorder* current_recorder() { return recorder; }
 Recorder* set_recorder(Recorder* r) { return std::exchange(recorder, r); }

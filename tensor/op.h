@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/activation.h"
 #include "tensor/attrs.h"
 #include "tensor/tensor.h"
 
@@ -107,6 +108,13 @@ struct Reference {
   size_t (*scratch)(const OpCall& call) = nullptr;  // bytes that the kernels need beside inputs and outputs
 };
 
+// How an output hangs together with the inputs, for whoever stores values in another order.
+enum class Pointwise {
+  no,
+  elements,  // where all inputs have the output's shape: out[i] = f(in0[i], in1[i], ...)
+  channels,  // out[i] = f(in0[i], and of every other input what it has for i's channel, dimension 1)
+};
+
 struct OpDef {
   const char* name = "";
   InferFn infer = nullptr;
@@ -124,6 +132,14 @@ struct OpDef {
   // element (or a row) of them before it writes the same one.
   uint32_t in_place = 0;
   std::vector<uint32_t> in_place_others{};  // the same for outputs 1, 2, ...
+  Pointwise pointwise = Pointwise::no;
+  // Of products: multiplications, each with its addition; INT64_MAX where there are more.
+  int64_t (*macs)(const OpCall& call) = nullptr;
+  // Of products that can do more to a value before they store it: the form with an epilogue, which may be the
+  // op itself.
+  const OpDef* fused = nullptr;
+  // The activation as which such an epilogue does the work of this op.
+  Activation epilogue = Activation::none;
 };
 
 // All ops, in the order of op_list.h. find_op returns null for an unknown name.
@@ -149,6 +165,11 @@ class Recorder {
 };
 Recorder* current_recorder();
 Recorder* set_recorder(Recorder* recorder);  // returns the previous one
+
+// The call that apply() would make: for whoever hears of it by a Recorder.
+OpCall call_of(const OpDef& op, const Attrs& attrs, std::span<const Tensor> in, std::span<const Tensor> out);
+// a * b >= 0; INT64_MAX where it is larger.
+int64_t saturating_product(int64_t a, int64_t b);
 
 // Shape rules that many ops share.
 void infer_same_as_first(OpCall& call);

@@ -91,4 +91,27 @@ inline int survive(const std::string& good, const std::function<void(const std::
   return accepted;
 }
 
+// An EXIF block whose first directory holds two entries, the second the orientation.
+inline std::string exif(int orientation, bool little, uint32_t type = 3) {
+  std::string out = little ? "II" : "MM";
+  const auto add = [&](uint32_t v, int bytes) {
+    for (int i = 0; i < bytes; ++i) out += char(v >> 8 * (little ? i : bytes - 1 - i));
+  };
+  for (const auto& [v, bytes] :
+       {std::pair(42u, 2), {8, 4}, {2, 2}, {0x0100, 2}, {3, 2}, {1, 4}, {7, 2}, {0, 2}})
+    add(v, bytes);
+  add(0x0112, 2), add(type, 2), add(1, 4);
+  add(uint32_t(orientation), type == 3 ? 2 : 4);
+  if (type == 3) add(0, 2);
+  add(0, 4);
+  return out;
+}
+
+// A chunk before the pixels, or behind them; nobody looks at its checksum.
+inline std::string in_png(std::string png, const std::string& body, bool behind) {
+  std::string chunk{0, 0, 0, char(body.size())};
+  chunk += "eXIf" + body + "sum.";
+  return png.insert(behind ? png.size() - 12 : 8 + 25, chunk);
+}
+
 }  // namespace advf::test

@@ -277,6 +277,84 @@ BOOST_AUTO_TEST_CASE(a_picture_without_a_feature_is_broken) {
   BOOST_TEST(read_json(dir / "z.json")["broken"] == 1);
 }
 
+// What the command line, the names of the files and their heads tell is told before any picture is read: then
+// one line is all that is printed.
+BOOST_AUTO_TEST_CASE(what_can_be_told_before_the_work_is) {
+  const TempDir dir;
+  const std::string out = dir / "out", folder = dir.path().string(), missing = dir / "nowhere",
+                    shadow = world().at("shadow.safetensors"), tests = world().at("faces/test/images");
+  const auto file = [&](const char* name, const std::string& text) {
+    write_bytes(dir / name, text);
+    return dir / name;
+  };
+  const auto names = lines_of(read_bytes(world().at("z.npy.txt")));
+  const std::string few = file("few.txt", names[0] + "\n" + names[1] + "\n");
+  const std::string labels = file("labels.csv", "file,identity\n" + names[0] + ",a\n");
+  const std::string fingerprint = read_json(world().at("z.json"))["recogniser"];
+  const std::string thresholds =
+      file("thresholds.json", R"({"fmr": 0.001, "judges": {"deployed": {"threshold": 0.5, "fingerprint": ")" +
+                                  fingerprint + "\"}}}");
+  const Tensor z = load_npy(world().at("z.npy"));
+  std::vector<float> rows = z.to_vector<float>();
+  rows.back() = NAN;
+  save_npy(dir / "nan.npy", Tensor::from(rows, z.shape()));
+
+  const Args attack = Args{"reconstruction", "--attacker", shadow} + world().images() + world().recogniser();
+  const std::vector<std::pair<Args, std::vector<std::string>>> reconstruction = {
+      {{"--part", "all"}, {shadow, "trained on"}},
+      {{"--part", "all", "--thresholds", thresholds}, {shadow, "trained on"}},
+      {{"--labels", labels}, {"labels.csv", names[1]}},
+      {{"--list", few}, {"no image to test on"}},
+      {{"--thresholds", missing}, {missing}},
+      {{"--second-recogniser", missing}, {missing}},
+      {{"--thresholds", thresholds, "--second-recogniser", world().at("rec.json")}, {"second"}},
+      {{"--protected", "p=" + missing}, {missing}},
+      {{"--protected", "p=" + dir / "nan.npy"}, {"nan.npy", "row 199"}},
+      {{"--shadow", missing}, {missing}}};
+  for (const auto& [more, words] : reconstruction) refuse(folder, "evaluate", attack + more, 1, words);
+
+  refuse(
+      folder, "evaluate",
+      Args{"reconstruction", "--attacker", shadow, "--part", "all", "--images", tests} + world().recogniser(),
+      1, {"outside the test", "--thresholds"});
+
+  const Args pairs = Args{"recognition", "--pairs", world().at("faces/test/pairs.txt"), "--images", tests} +
+                     world().recogniser();
+  const std::vector<std::pair<Args, std::vector<std::string>>> recognition = {
+      {{"--protected", world().at("z.npy"), "--protected-list", few}, {"z.npy", "200", "few.txt", "2"}},
+      {{"--protected", dir / "nan.npy", "--protected-list", world().at("z.npy.txt")}, {"nan.npy", "row 199"}},
+      {{"--shadow", shadow, "--list", few}, {"few.txt", "does not name"}},
+      {{"--shadow", missing}, {missing}}};
+  for (const auto& [more, words] : recognition) refuse(folder, "evaluate", pairs + more, 1, words);
+
+  const Args train = Args{"--out", out} + world().images() + world().recogniser();
+  const Args usual = ToyWorld::tiny_training(), one_step{"--steps", "1", "--shadow", shadow};
+  const std::vector<std::pair<Args, std::vector<std::string>>> training = {
+      {Args{"shadow", "--labels", labels} + usual, {"labels.csv", names[1]}},
+      {Args{"shadow", "--list", few} + usual, {"images to train on", "16"}},
+      {{"shadow", "--image-size", "32", "--batch", "2000"}, {"images to train on", "2000"}},
+      {Args{"shadow", "--resume"} + usual, {"out.checkpoint", "--resume"}},
+      {Args{"shadow", "--from", missing} + usual, {missing}},
+      {Args{"shadow", "--from", shadow, "--image-size", "64", "--batch", "16"}, {shadow, "64"}},
+      {Args{"attacker", "--shadow", missing} + usual, {missing}},
+      {{"generator", "--shadow", shadow, "--batch", "2000"}, {"images to train on", "2000"}},
+      {Args{"generator", "--resume"} + Args{"--shadow", shadow, "--batch", "16"}, {"out.checkpoint"}},
+      {Args{"adapter", "--labels", labels, "--batch", "16"} + one_step, {"labels.csv", names[1]}},
+      {{"adapter", "--shadow", missing, "--batch", "16"}, {missing}}};
+  for (const auto& [verb, words] : training) {
+    const Args call = Args{verb[0]} + train + Args(verb.begin() + 1, verb.end());
+    refuse(folder, "train", call, 1, words);
+  }
+  const Args recogniser = Args{"recogniser", "--out", out} + world().images() + ToyWorld::tiny_recogniser();
+  refuse(folder, "train", recogniser + Args{"--batch", "2000"}, 1, {"images to train on", "2000"});
+  refuse(folder, "train", recogniser + Args{"--labels", labels}, 1, {"labels.csv", names[1]});
+  refuse(folder, "train", recogniser + Args{"--batch", "16", "--resume"}, 1, {"out.checkpoint"});
+  refuse(folder, "protect",
+         Args{"--image", world().at("faces/images/" + names[0]), "--out", out, "--shadow", missing} +
+             world().recogniser(),
+         1, {missing});
+}
+
 BOOST_AUTO_TEST_CASE(pictures_all_broken) {
   const TempDir dir;
   for (const char* name : {"a/1.png", "b/2.jpg"})

@@ -3,6 +3,7 @@
 #include "advface/enrolled_set.h"
 #include "cli_test_util.h"
 #include "method_test_util.h"
+#include "tensor/io/image.h"
 #include "tensor/io/npy.h"
 
 using namespace advf;
@@ -81,6 +82,25 @@ BOOST_AUTO_TEST_CASE(a_photograph_in_one_call) {
   // The first record of a file of its own.
   succeed("protect", protect({"--out", dir / "one.npy", "--image", photograph(0)}) + world().recogniser());
   BOOST_TEST(same_bits(load_npy(dir / "one.npy"), all.slice_batch(0, 1)));
+
+  // As a camera held sideways stores it: what is seen is enrolled, and its eyes are those of the options.
+  const Image seen = to_rgb(load_image(photograph(0)));
+  Image stored(seen.height, seen.width, 3);
+  for (int y = 0; y < seen.height; ++y)
+    for (int x = 0; x < seen.width; ++x)
+      std::copy_n(seen.row(y) + 3 * x, 3, stored.row(seen.width - 1 - x) + 3 * y);
+  const auto png = encode_png(stored);
+  const std::string bytes(reinterpret_cast<const char*>(png.data()), png.size());
+  write_bytes(dir / "turned.png", in_png(bytes, exif(6, true), false));
+  write_bytes(dir / "plain.png", bytes);
+  for (const Args& cut : {Args{}, Args{"--eyes", "15,20,33,20"}}) {
+    const auto one = [&](const std::string& image, const std::string& out) {
+      succeed("protect", protect({"--image", image, "--out", dir / out}) + world().recogniser() + cut);
+      return read_bytes(dir / out);
+    };
+    BOOST_TEST((one(dir / "turned.png", "turned.npy") == one(photograph(0), "upright.npy")));
+    BOOST_TEST((one(dir / "plain.png", "plain.npy") != one(photograph(0), "upright.npy")));
+  }
 
   // Cut out by the eyes, at another cut, with the photograph as the reference: as the steps one by one.
   const Args eyes = world().recogniser() + Args{"--eyes", "15,20,33,20"};

@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_read_is_counted) {
   const auto picture = encode_png(noise(8, 8, 1));
   const std::string png(reinterpret_cast<const char*>(picture.data()), picture.size());
   for (const char* name : {"a.jfif", "b.JPE", "c.bmp", "d.png", "e.webp", "f/g.WEBP", "h.heic", "i",
-                           "f/two\nlines.png", "back\\slash.png"})
+                           "f/two\nlines.png", "back\\slash.png", "f/._d.png"})
     write_bytes(dir / name, png);
   std::filesystem::create_symlink("nowhere.png", dir / "link.png");
   std::filesystem::create_symlink("round.png", dir / "round.png");
@@ -105,8 +105,10 @@ BOOST_AUTO_TEST_CASE(what_is_not_read_is_counted) {
              boost::test_tools::per_element());
   BOOST_TEST(source.load(0, 4, std::nullopt, 8).good.size() == 4u);  // the content tells the format
   const PassedOver& rest = source.passed_over();
-  BOOST_TEST((rest.by_ending == std::map<std::string, int64_t>{{"", 1}, {".heic", 1}, {".webp", 2}}));
-  BOOST_TEST(rest.summary() == "9 files were passed over: 2 .webp, 1 .heic, 1 without an ending, 5 unusable");
+  BOOST_TEST(
+      (rest.by_ending == std::map<std::string, int64_t>{{"", 1}, {"._*", 1}, {".heic", 1}, {".webp", 2}}));
+  BOOST_TEST(rest.summary() ==
+             "10 files were passed over: 2 .webp, 1 ._*, 1 .heic, 1 without an ending, 5 unusable");
   BOOST_REQUIRE_EQUAL(rest.unusable.size(), 5u);
   BOOST_TEST(rest.unusable[0].starts_with("back\\slash.png: no list"));
   BOOST_TEST(rest.unusable[1].starts_with("f/two\\x0alines.png: no list"));

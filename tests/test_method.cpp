@@ -11,6 +11,7 @@
 #include "advface/train_decoder.h"
 #include "autograd/tape.h"
 #include "file_test_util.h"
+#include "nn/loss.h"
 #include "nn/state_dict.h"
 #include "tensor/io/npy.h"
 #include "tensor/ops.h"
@@ -84,6 +85,7 @@ BOOST_AUTO_TEST_CASE(training_learns_and_beats_the_mean_face) {
   const Tensor x = run.faces.face(run.data.validation);
   const Tensor mean = broadcast_to(reshape(decoder.statistics().mean_face, {1, 3, kSize, kSize}), x.shape());
   const double mean_l1 = mean_all(abs(sub(mean, x))).item();
+  BOOST_TEST(std::abs(trainer.mean_face_score() - mean_all(ssim(mean, x)).item()) < 1e-5);
   BOOST_TEST(trainer.history().back().validation_loss < 0.8 * mean_l1);
   BOOST_TEST(trainer.history().back().train_loss < 0.8 * trainer.history().front().train_loss);
 }

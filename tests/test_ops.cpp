@@ -1,5 +1,7 @@
 // The op table, walked: every op and every one of its samples. A new op needs no new code here.
 #define BOOST_TEST_MODULE ops
+#include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <map>
@@ -69,6 +71,131 @@ BOOST_AUTO_TEST_CASE(every_op_is_declared_whole) {
       }
     }
   }
+}
+
+namespace {
+
+// t with element i from place order[i].
+Tensor reordered(const Tensor& t, const std::vector<int64_t>& order) {
+  const auto v = t.to_vector<double>();
+  std::vector<double> moved;
+  for (const int64_t from : order) moved.push_back(v[size_t(from)]);
+  return Tensor::from(moved, t.shape());
+}
+
+// A random order of a tensor's elements, in which each stays in its channel or not.
+std::vector<int64_t> random_order(const Shape& shape, bool in_channel) {
+  std::map<int64_t, std::vector<int64_t>> places;
+  const int64_t inner = shape.numel(2, shape.rank());
+  for (int64_t i = 0; i < shape.numel(); ++i) places[in_channel ? i / inner % shape[1] : 0].push_back(i);
+  std::vector<int64_t> order(size_t(shape.numel()));
+  for (const auto& [channel, here] : places) {
+    std::vector<int64_t> from = here;
+    const Philox rng{5, uint64_t(channel)};
+    for (size_t i = from.size(); i > 1; --i) std::swap(from[i - 1], from[rng.below(i, i)]);
+    for (size_t i = 0; i < here.size(); ++i) order[size_t(here[i])] = from[i];
+  }
+  return order;
+}
+
+// What the samples show: whether an order of the elements of the inputs that have the output's shape becomes
+// the output's.
+Pointwise pointwise_as_seen(const OpDef& op) {
+  size_t seen[2] = {}, kept[2] = {};
+  for (const Sample& sample : op.samples) {
+    const auto in = sample_inputs(sample, 3);
+    if (in.empty() || !std::all_of(in.begin(), in.end(),
+                                   [](const Tensor& t) { return t.defined() && t.dtype() == DType::f64; }))
+      continue;
+    const auto out = run("reference", op, sample.attrs, in);
+    const Shape& shape = out[0].shape();
+    if (out.size() != 1 || in[0].shape() != shape || shape.numel() < 2) continue;
+    const size_t alike =
+        size_t(std::count_if(in.begin(), in.end(), [&](const Tensor& t) { return t.shape() == shape; }));
+    const bool by_channel = alike == 1 && in.size() > 1;
+    if (!by_channel && alike != in.size()) continue;
+    const auto of_channels = [&](const Tensor& t) { return t.numel() == 1 || t.shape() == Shape{shape[1]}; };
+    if (by_channel && !std::all_of(in.begin() + 1, in.end(), of_channels)) continue;
+    const std::vector<int64_t> order = random_order(shape, by_channel);
+    std::vector<Tensor> moved = in;
+    for (size_t k = 0; k < alike; ++k) moved[k] = reordered(in[k], order);
+    ++seen[by_channel];
+    kept[by_channel] += run("reference", op, sample.attrs, moved)[0].to_vector<double>() ==
+                        reordered(out[0], order).to_vector<double>();
+  }
+  if (seen[0] > 0 && kept[0] == seen[0]) return Pointwise::elements;
+  if (seen[1] > 0 && kept[1] == seen[1]) return Pointwise::channels;
+  return Pointwise::no;
+}
+
+double sum_of(const Tensor& t) {
+  double sum = 0;
+  for (const double v : t.to_vector<double>()) sum += v;
+  return sum;
+}
+
+// Of a sample of two operands, and nothing else.
+bool is_bilinear(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in) {
+  const Tensor once = run("reference", op, attrs, in)[0];
+  for (size_t k = 0; k < 2; ++k) {
+    auto twice = in;
+    twice[k] = affine(in[k], 2, 0);
+    if (run("reference", op, attrs, twice)[0].to_vector<double>() != affine(once, 2, 0).to_vector<double>())
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+// What others need to know of an op stands in its definition (op.h), and an op that forgot to say it is found
+// here.
+BOOST_AUTO_TEST_CASE(ops_that_work_point_by_point_say_so) {
+  const BackendScope scope(backend("reference"));
+  for (const OpDef* op : all_ops())
+    if (!op->is_view)
+      BOOST_TEST(int(op->pointwise) == int(pointwise_as_seen(*op)), op->name << ": " << int(op->pointwise));
+}
+
+BOOST_AUTO_TEST_CASE(products_know_their_work) {
+  const BackendScope scope(backend("reference"));
+  for (const OpDef* op : all_ops()) {
+    if (op->is_view || op->fused == op) continue;
+    size_t samples = 0, bilinear = 0;
+    for (const Sample& sample : op->samples) {
+      const auto in = sample_inputs(sample, 3);
+      if (in.size() < 2 || in.size() > 3 || (in.size() == 3 && in[2].defined())) continue;
+      const auto is_real = [](const Tensor& t) { return t.defined() && t.dtype() == DType::f64; };
+      if (!is_real(in[0]) || !is_real(in[1])) continue;
+      ++samples;
+      bilinear += is_bilinear(*op, sample.attrs, in);
+      if (!op->macs) continue;
+      // Of ones, the output counts the products that lie inside of the borders.
+      auto ones = in;
+      for (size_t k = 0; k < 2; ++k) ones[k] = Tensor::full(in[k].shape(), 1, DType::f64);
+      const auto out = run("reference", *op, sample.attrs, ones);
+      const double inside = sum_of(out[0]), macs = double(op->macs(call_of(*op, sample.attrs, in, out)));
+      BOOST_TEST((inside <= macs && inside >= macs / 4), op->name << ": " << inside << " of " << macs);
+    }
+    const bool sums =
+        samples > 0 && bilinear == samples && op->exact_on_integers && op->pointwise == Pointwise::no;
+    BOOST_TEST(sums == (op->macs != nullptr), op->name << " is a product: " << sums);
+  }
+  BOOST_TEST(op_matmul.macs(call_of(op_matmul, MatmulAttrs{}, std::array{randn({3, 5}, 1), randn({5, 7}, 2)},
+                                    std::array{randn({3, 7}, 3)})) == 3 * 5 * 7);
+  const int64_t large = int64_t(1) << 40;
+  BOOST_TEST(saturating_product(large, large) == INT64_MAX);
+}
+
+BOOST_AUTO_TEST_CASE(every_activation_is_the_work_of_one_op) {
+  std::map<Activation, int> ops;
+  for (const OpDef* op : all_ops()) {
+    if (op->epilogue != Activation::none) ++ops[op->epilogue];
+    if (op->fused) BOOST_TEST((op->fused->fused == op->fused && op->macs), op->name);
+  }
+  for (const Activation a : {Activation::relu, Activation::leaky_relu, Activation::prelu,
+                             Activation::relu_grad, Activation::leaky_relu_grad})
+    BOOST_TEST(ops[a] == 1, "activation " << int(a));
 }
 
 // f32 on every backend against the f64 reference.
@@ -173,13 +300,14 @@ BOOST_AUTO_TEST_CASE(activations_keep_the_place_of_what_is_no_number, *label("on
 // One at each place of an image: every window that holds it gives it, and its place.
 BOOST_AUTO_TEST_CASE(the_largest_of_a_window_is_no_number_where_one_is_none, *label("on_every_backend")) {
   const int64_t size = 11;
+  const auto image = randn({size * size}, 5, DType::f32).to_vector<float>();
   for (const char* device : devices_under_test()) {
     const BackendScope scope(backend(device));
     for (const auto& [kernel, stride] : {std::pair(2, 1), {2, 2}, {3, 1}, {3, 2}, {3, 3}}) {
       const PoolAttrs window{.kernel = {kernel, kernel}, .stride = {stride, stride}};
       int wrong = 0;
       for (int64_t at = 0; at < size * size; ++at) {
-        auto values = randn({size * size}, 5, DType::f32).to(backend("reference")).to_vector<float>();
+        auto values = image;
         values[size_t(at)] = NAN;
         const Tensor x = Tensor::from(values, {1, 1, size, size});
         const auto out = apply(*find_op("max_pool2d"), window, {x});

@@ -356,6 +356,40 @@ BOOST_AUTO_TEST_CASE(products_take_over_what_follows) {
   }
 }
 
+// Walks the op table: an activation or a product that is new to it joins here, or this fails.
+BOOST_AUTO_TEST_CASE(every_activation_joins_every_product) {
+  for (const OpDef* product : all_ops()) {
+    if (!product->fused || product->fused == product) continue;
+    const Sample& sample = product->samples[0];
+    const auto in = to_dtype(sample_inputs(sample, 3), DType::f32);
+    for (const OpDef* op : all_ops()) {
+      if (op->epilogue == Activation::none) continue;
+      const Tensor x = Tensor::meta(in[0].shape());
+      Tensor y;
+      bool image = false;
+      const auto f = [&](const Tensor& first) {
+        auto operands = in;
+        operands[0] = first;
+        const Tensor made = apply1(*product, sample.attrs, operands);
+        image = made.shape().rank() == 4;
+        const MetaScope real(false);
+        const NoTapeScope quiet;
+        if (op->pointwise == Pointwise::channels)
+          return std::vector<Tensor>{made, randn({made.dim(1)}, 4, DType::f32)};
+        if (op->samples[0].in.size() == 2)  // a gradient: what was kept, then what comes in
+          return std::vector<Tensor>{randn(made.shape(), 5, DType::f32), made};
+        return std::vector<Tensor>{made};
+      };
+      const auto g = [&](const Tensor& first) { return apply1(*op, op->samples[0].attrs, f(first)); };
+      const Tape tape = trace([&](Tape&) { y = g(x); });
+      const Tape fused = fuse_epilogue(tape, std::span(&y, 1));
+      const bool joins = op->epilogue != Activation::prelu || image;
+      BOOST_TEST(fused.records().size() == (joins ? 1u : 2u), op->name << " behind " << product->name);
+      BOOST_TEST(same_bits(run_tape(fused, x, y, in[0]), g(in[0])), op->name << " behind " << product->name);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_plan_equals_eager_execution) {
   for (const char* name : {"deconv", "resup"}) {
     const auto net = decoder(name);
@@ -610,6 +644,26 @@ BOOST_AUTO_TEST_CASE(batch_norm_folds_into_the_product_before_it) {
       BOOST_TEST((r.op != &op_batch_norm_eval && r.op != &op_mul && r.op != &op_affine), c.name);
     const double error = relative_error(run_tape(folded, x, y, value), run_tape(tape, x, y, value));
     BOOST_TEST(error < 1e-6, c.name << ": " << error);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(batch_norm_folds_into_every_product) {
+  for (const OpDef* product : all_ops()) {
+    if (!product->fused || product->fused == product) continue;
+    for (const Sample& sample : product->samples) {
+      const auto in = to_dtype(sample_inputs(sample, 3), DType::f32);
+      const Tensor x = Tensor::meta(in[0].shape());
+      const auto f = [&](const Tensor& first) {
+        auto operands = in;
+        operands[0] = first;
+        return norm(apply1(*product, sample.attrs, operands), 20);
+      };
+      Tensor y;
+      const Tape tape = trace([&](Tape&) { y = f(x); });
+      const Tape folded = fold_batch_norm(tape, std::span(&y, 1));
+      BOOST_TEST(folded.records().size() == 1u, product->name);
+      BOOST_TEST(relative_error(run_tape(folded, x, y, in[0]), f(in[0])) < 2e-6, product->name);
+    }
   }
 }
 

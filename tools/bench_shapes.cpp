@@ -138,21 +138,6 @@ const std::vector<BenchCase>& bench_cases() {
   return list;
 }
 
-double flops_of(const OpCall& call) {
-  const auto numel = [](const ValueInfo& v) { return double(v.shape.numel()); };
-  if (call.op == &op_matmul || call.op == &op_matmul_fused) {
-    const auto& t = call.attr<MatmulAttrs>();
-    return 2 * numel(call.out[0]) * double(call.in[0].shape[t.transpose_a ? 0 : 1]);
-  }
-  const auto products = [](const Shape& y, const Shape& w) {
-    return 2.0 * double(y.numel()) * double(w.numel(1, 4));
-  };
-  if (call.op == &op_conv2d || call.op == &op_conv2d_fused)
-    return products(call.out[0].shape, call.in[1].shape);
-  if (call.op == &op_conv_transpose2d || call.op == &op_conv_transpose2d_fused)
-    return products(call.in[0].shape, call.in[1].shape);
-  if (call.op == &op_conv2d_grad_weight) return products(call.in[1].shape, call.out[0].shape);
-  return 0;
-}
+double flops_of(const OpCall& call) { return call.op->macs ? 2.0 * double(call.op->macs(call)) : 0; }
 
 }  // namespace advf::tools

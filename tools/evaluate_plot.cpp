@@ -58,19 +58,12 @@ json cell(std::string_view text) {
   return parse_number(text, value) ? json(value) : json(std::string(text));
 }
 
-// A .csv with the names of its columns in the first line, as a list of objects.
-json parse_table(const std::string& text, const std::string& file) {
-  const std::vector<std::string_view> lines = split_lines(text, file);
-  check(!lines.empty(), file, ": is empty; a line with the names of the columns is needed");
-  const std::vector<std::string_view> names = split_fields(lines[0], ',');
+// A list of objects.
+json to_rows(const Table& table) {
   json rows = json::array();
-  for (size_t i = 1; i < lines.size(); ++i) {
-    if (lines[i].empty()) continue;
-    const std::vector<std::string_view> fields = split_fields(lines[i], ',');
-    check(fields.size() == names.size(), file, ", line ", i + 1, ": ", fields.size(), " fields, but ",
-          names.size(), " columns");
+  for (const std::vector<std::string>& fields : table.rows) {
     json row = json::object();
-    for (size_t k = 0; k < names.size(); ++k) row[std::string(names[k])] = cell(fields[k]);
+    for (size_t k = 0; k < fields.size(); ++k) row[table.columns[k]] = cell(fields[k]);
     rows.push_back(std::move(row));
   }
   return rows;
@@ -101,6 +94,7 @@ const json& at_path(const json& from, std::string_view path) {
 
 // The list of a result: what the spec names, else its rows or its history, else the result as the only point.
 json parse_result(const std::string& text, const SeriesSpec& spec) {
+  check_utf8(text, spec.file);
   json whole = json::parse(text, nullptr, false);
   check(!whole.is_discarded(), spec.file, ": not valid JSON");
   if (!spec.list.empty()) {
@@ -117,7 +111,7 @@ json parse_result(const std::string& text, const SeriesSpec& spec) {
 
 json rows_of(const SeriesSpec& spec) {
   const std::string text = read_text(spec.file);
-  if (spec.file.ends_with(".csv")) return parse_table(text, spec.file);
+  if (spec.file.ends_with(".csv")) return to_rows(parse_table(text, spec.file));
   if (spec.file.ends_with(".jsonl")) return parse_lines(text, spec.file);
   return parse_result(text, spec);
 }

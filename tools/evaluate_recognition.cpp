@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "advface/adapter.h"
 #include "advface/metrics.h"
@@ -39,33 +40,42 @@ Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, con
   });
 }
 
-// Protected features from a file, in the order of our rows.
-FeatureRows given_rows(const RecognitionOptions& o, const std::vector<std::string>& files, const Shape& like,
-                       FeatureDomain domain) {
-  const FeatureRows rows = FeatureRows::open(o.protected_file);
-  FaceSource listed = FaceSource::open(o.faces.images, o.protected_list);
+// Protected features from a file, and whose they are.
+struct GivenFeatures {
+  FeatureRows rows;
+  std::unordered_map<std::string, int64_t> row_of;
+
+  // In the order of these files, all of which it must have.
+  FeatureRows of(const std::vector<std::string>& files, const std::string& list) const {
+    std::vector<int64_t> order;
+    for (const std::string& file : files) {
+      const auto found = row_of.find(file);
+      check(found != row_of.end(), list, " does not name ", file, ", which the pairs need");
+      order.push_back(found->second);
+    }
+    return rows.selected(order);
+  }
+};
+
+GivenFeatures open_protected(const RecognitionOptions& o, const Shape& like, FeatureDomain domain) {
+  GivenFeatures given{FeatureRows::open(o.protected_file), {}};
+  const FeatureRows& rows = given.rows;
+  const FaceSource listed = FaceSource::open(o.faces.images, o.protected_list);
   check(rows.count() == listed.size(), o.protected_file, " has shape ", rows.shape(), ", but ",
         o.protected_list, " names ", listed.size(), " files");
-  std::unordered_map<std::string, int64_t> at;
-  for (int64_t i = 0; i < listed.size(); ++i) at[listed.name(i)] = i;
   check(rows.row() == like, o.protected_file, ": rows of shape ", rows.row(), " for features of shape ",
         like);
   check_rows(rows, domain, o.protected_file);
-  std::vector<int64_t> order;
-  for (const std::string& file : files) {
-    const auto found = at.find(file);
-    check(found != at.end(), o.protected_list, " does not name ", file, ", which the pairs need");
-    order.push_back(found->second);
-  }
-  return rows.selected(order);
+  for (int64_t i = 0; i < listed.size(); ++i) given.row_of[listed.name(i)] = i;
+  return given;
 }
 
 // The rows that advface-extract would give these files of the folder (or of --list): a record is protected
 // under its number there, whichever of them the pairs name. Unreadable images have no row, so all are looked
 // at.
-std::vector<int64_t> record_numbers(const RecognitionOptions& o, const std::vector<std::string>& files) {
+std::vector<int64_t> record_numbers(const RecognitionOptions& o, FaceSource& all,
+                                    const std::vector<std::string>& files) {
   constexpr int64_t kChunk = 256;
-  FaceSource all = o.faces.open_images();
   std::unordered_map<std::string, int64_t> number;
   Progress progress("number", all.size(), "images");
   for (int64_t begin = 0; begin < all.size(); begin += kChunk) {
@@ -117,6 +127,16 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
     if (protection) protection->check_never_saw(people);
     if (adapter) adapter->check_never_saw(people);
   }
+  std::optional<FaceSource> all;  // among which the files of the pairs have their numbers
+  if (protection) {
+    all.emplace(o.faces.open_images());
+    const std::unordered_set<std::string> known(all->names().begin(), all->names().end());
+    for (const std::string& name : names)
+      check(known.contains(name), o.faces.list.empty() ? o.faces.images : o.faces.list, " does not name ",
+            name, ", which the pairs need");
+  }
+  GivenFeatures given;
+  if (!o.protected_file.empty()) given = open_protected(o, row, recogniser.domain(cut));
   FaceSource faces(o.faces.images, names);
   faces.set_max_broken_share(o.faces.max_broken);
   const FeatureSet set = extract(o.faces, recogniser, cut, faces);
@@ -132,10 +152,10 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
   if (protection) {
     const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
                                             protection->info().spec.image_size);
-    guarded = protected_rows(*protection, set.features, record_numbers(o, files), photographs,
+    guarded = protected_rows(*protection, set.features, record_numbers(o, *all, files), photographs,
                              o.faces.memory_mib << 20);
   } else if (!o.protected_file.empty()) {
-    guarded = given_rows(o, files, set.features.row(), recogniser.domain(cut));
+    guarded = given.of(files, o.protected_list);
   }
   if (guarded.count() > 0) e.guarded = embed_rows(recogniser, guarded, cut);
   if (adapter) e.adapted = embed_rows(recogniser, guarded, cut, adapter.get());

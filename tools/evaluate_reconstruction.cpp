@@ -56,10 +56,8 @@ std::vector<NamedDecoder> load_attackers(const ReconstructionOptions& o, const R
   return list;
 }
 
-TestSet choose(const ReconstructionOptions& o, const FaceSource& faces, const FeatureSet& set,
-               uint64_t split_seed) {
-  std::vector<std::string> files;
-  for (int64_t i : set.indices) files.push_back(faces.name(i));
+// Throws Error where there is nobody to test on.
+TestSet choose(const ReconstructionOptions& o, const std::vector<std::string>& files, uint64_t split_seed) {
   const Labels labels = o.faces.labels_of(files);
   TestSet test;
   std::map<std::string, int64_t> numbers;
@@ -77,15 +75,26 @@ TestSet choose(const ReconstructionOptions& o, const FaceSource& faces, const Fe
     test.others.insert(test.others.end(), rest.begin(), rest.end());
   }
   if (o.limit > 0 && o.limit < int64_t(test.rows.size())) test.rows.resize(size_t(o.limit));
-  check(!test.rows.empty(), "there is no image to test on");
+  check(!test.rows.empty(), o.faces.images, ": there is no image to test on",
+        o.part == "all" ? "" : "; use more people, or another --part");
   for (int64_t r : test.rows) test.identities.push_back(labels.identities[size_t(r)]);
   return test;
 }
 
+// A judge before it has seen a face.
+struct JudgeSource {
+  std::string name;
+  const Recogniser* recogniser;
+  std::optional<double> threshold;  // of --thresholds
+};
+
 // From the result of an earlier run, which must have measured the same thing.
-double earlier_threshold(const ReconstructionOptions& o, const std::string& name,
-                         const Recogniser& recogniser) {
-  const auto json = nlohmann::json::parse(read_text(o.thresholds), nullptr, false);
+std::optional<double> earlier_threshold(const ReconstructionOptions& o, const std::string& name,
+                                        const Recogniser& recogniser) {
+  if (o.thresholds.empty()) return std::nullopt;
+  const std::string text = read_text(o.thresholds);
+  check_utf8(text, o.thresholds);
+  const auto json = nlohmann::json::parse(text, nullptr, false);
   const auto judges = json.is_object() ? json.value("judges", nlohmann::json()) : nlohmann::json();
   const auto judge = judges.is_object() ? judges.value(name, nlohmann::json()) : nlohmann::json();
   check(judge.is_object() && judge.value("threshold", nlohmann::json()).is_number() &&
@@ -104,16 +113,15 @@ double earlier_threshold(const ReconstructionOptions& o, const std::string& name
 }
 
 // The embeddings of all rows by one judge, and its threshold from pairs of people outside the test.
-Judge make_judge(const ReconstructionOptions& o, const std::string& name, const Recogniser& recogniser,
-                 FaceSource& faces, const FeatureSet& set, const TestSet& test) {
+Judge make_judge(const ReconstructionOptions& o, const JudgeSource& source, FaceSource& faces,
+                 const FeatureSet& set, const TestSet& test) {
+  const Recogniser& recogniser = *source.recogniser;
   const FeatureSet all = extract(o.faces, recogniser, recogniser.card().embedding.name, faces);
   check(all.indices == set.indices, "some images became unreadable; run again");
-  Judge judge{name, &recogniser, 0, all.features.at(test.rows), {}, {}};
-  if (!o.thresholds.empty()) {
-    judge.threshold = earlier_threshold(o, name, recogniser);
+  Judge judge{source.name, &recogniser, 0, all.features.at(test.rows), {}, {}};
+  if (source.threshold) {
+    judge.threshold = *source.threshold;
   } else {
-    check(!test.others.empty(),
-          "there are no people outside the test to set a threshold on; use --thresholds");
     std::vector<int64_t> people;
     for (int64_t r : test.others) people.push_back(test.person[size_t(r)]);
     judge.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
@@ -160,34 +168,51 @@ Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
   });
 }
 
-std::vector<NamedFeatures> feature_sets(ReconstructionOptions& o, FaceSource& faces, const FeatureRows& raw,
-                                        const TestSet& test, const FeatureSet& set,
+struct GivenFeatures {
+  std::string name, file;
+  FeatureRows rows;
+};
+
+// The files of --protected, as far as they can be judged before the features of the images are there.
+std::vector<GivenFeatures> open_protected(const ReconstructionOptions& o, const FaceSource& faces,
+                                          const Shape& row, FeatureDomain domain) {
+  std::vector<GivenFeatures> list;
+  for (const std::string& text : o.protected_files) {
+    const size_t split = text.find('=');
+    GivenFeatures given{text.substr(0, split), text.substr(split + 1), {}};
+    given.rows = FeatureRows::open(given.file);
+    check(given.rows.row() == row && given.rows.count() <= faces.size(), given.file, " has shape ",
+          given.rows.shape(), ", but ", o.faces.images, " has ", faces.size(), " images with features of ",
+          row);
+    check_rows(given.rows, domain, given.file);
+    list.push_back(std::move(given));
+  }
+  return list;
+}
+
+// protection: null where nothing is protected here.
+std::vector<NamedFeatures> feature_sets(const ReconstructionOptions& o, Protection* protection,
+                                        const std::vector<GivenFeatures>& given, FaceSource& faces,
+                                        const FeatureRows& raw, const TestSet& test, const FeatureSet& set,
                                         const Recogniser& recogniser, const std::string& cut) {
   std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0}};
   std::vector<NamedFeatures> guarded;
   const int64_t memory = o.faces.memory_mib << 20;
-  if (o.protect.asked()) {
-    o.protect.settings.seed = o.common.seed;
-    Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
-    protection.check_never_saw(test.identities);
+  if (protection) {
     std::vector<int64_t> images;
     for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
     const auto photographs = photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()),
-                                            protection.info().spec.image_size);
+                                            protection->info().spec.image_size);
     for (double epsilon : o.epsilons) {
-      protection.set_epsilon(epsilon);
-      guarded.push_back({protection.settings().summary(),
-                         protected_rows(protection, raw, test.rows, photographs, memory), 1, "", epsilon});
+      protection->set_epsilon(epsilon);
+      guarded.push_back({protection->settings().summary(),
+                         protected_rows(*protection, raw, test.rows, photographs, memory), 1, "", epsilon});
     }
   }
-  for (const std::string& text : o.protected_files) {
-    const size_t split = text.find('=');
-    const std::string path = text.substr(split + 1);
-    const FeatureRows rows = FeatureRows::open(path);
-    check(rows.shape() == set.features.shape(), path, " has shape ", rows.shape(),
+  for (const GivenFeatures& g : given) {
+    check(g.rows.shape() == set.features.shape(), g.file, " has shape ", g.rows.shape(),
           ", but the images have features of ", set.features.shape());
-    check_rows(rows, recogniser.domain(cut), path);
-    guarded.push_back({text.substr(0, split), rows.selected(test.rows), 1, "", {}});
+    guarded.push_back({g.name, g.rows.selected(test.rows), 1, "", {}});
   }
   for (const NamedFeatures& g : guarded) {
     const FeatureRows noise = noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.common.seed, memory);
@@ -245,12 +270,35 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   std::vector<NamedDecoder> attackers = load_attackers(o, recogniser, cut);
   const Decoder& first = *attackers[0].decoder;
 
+  std::vector<JudgeSource> judges{{"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)}};
+  std::optional<Recogniser> second;
+  if (!o.judge.empty()) {
+    second.emplace(Recogniser::load(o.judge));
+    judges.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
+  }
+  std::optional<Protection> protection;
+  if (o.protect.asked()) {
+    o.protect.settings.seed = o.common.seed;
+    protection.emplace(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
+  }
+  const auto choose_unseen = [&](const std::vector<std::string>& files) {
+    TestSet test = choose(o, files, first.info().split_seed);
+    for (const NamedDecoder& attacker : attackers) attacker.decoder->check_never_saw(test.identities);
+    if (protection) protection->check_never_saw(test.identities);
+    check(!test.others.empty() || !o.thresholds.empty(),
+          "there are no people outside the test to set a threshold on; use --thresholds");
+    return test;
+  };
+
   FaceSource faces = o.faces.open_images();
+  const auto given = open_protected(o, faces, recogniser.feature_shape(cut), recogniser.domain(cut));
+  choose_unseen(faces.names());  // told before the work; broken images then drop out
   const FeatureSet set = extract(o.faces, recogniser, cut, faces);
-  const TestSet test = choose(o, faces, set, first.info().split_seed);
+  std::vector<std::string> files;
+  for (int64_t i : set.indices) files.push_back(faces.name(i));
+  const TestSet test = choose_unseen(files);
   std::vector<int64_t> images;
   for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
-  for (const NamedDecoder& attacker : attackers) attacker.decoder->check_never_saw(test.identities);
   const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()),
                         first.info().spec.image_size);
   check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
@@ -263,15 +311,11 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   all.faces = collect_rows(cache.count(), kBlock,
                            [&](int64_t begin, int64_t end) { return cache.batch(begin, end); });
 
-  std::optional<Recogniser> second;
-  all.judges.push_back(make_judge(o, "deployed", recogniser, faces, set, test));
-  if (!o.judge.empty()) {
-    second.emplace(Recogniser::load(o.judge));
-    all.judges.push_back(make_judge(o, "second", *second, faces, set, test));
-  }
+  for (const JudgeSource& judge : judges) all.judges.push_back(make_judge(o, judge, faces, set, test));
 
   const FeatureRows raw = set.features.selected(test.rows);
-  auto sets = feature_sets(o, faces, raw, test, set, recogniser, cut);
+  auto sets =
+      feature_sets(o, protection ? &*protection : nullptr, given, faces, raw, test, set, recogniser, cut);
   Subject known;  // by other photographs
   if (!all.with_another_photo().empty()) {
     known = all.only(all.with_another_photo());

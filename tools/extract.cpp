@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
       "Example:\n  advface-extract --recogniser facenet.json --images faces --eyes 34.5,55.5,54,55.5 --out "
       "features.npy");
   Options o;
-  o.faces.add_to(app);
+  o.faces.add_features_to(app);
   app.add_option("--out", o.out, "where the features go (.npy); appears only when complete")->required();
   app.add_option("--list-out", o.list_out, "where the list of files goes (default: OUT.txt)");
   app.add_option("--batch", o.faces.extract_batch, "images at a time")

@@ -6,10 +6,14 @@
 
 namespace advf::tools {
 
-void FaceOptions::add_to(CLI::App& app) {
+void FaceOptions::add_features_to(CLI::App& app) {
   app.add_option("--recogniser", recogniser, "recogniser card (.json beside its .onnx)")->required();
   add_images_to(app);
   app.add_option("--cut", cut, "the recogniser's tensor that is the feature (default: what its card says)");
+}
+
+void FaceOptions::add_to(CLI::App& app) {
+  add_features_to(app);
   app.add_option("--cache", cache, "folder where computed features are kept and found again");
   app.add_option("--feature-memory", memory_mib,
                  "MiB of features to hold in memory; more are kept in a temporary file (in TMPDIR)")

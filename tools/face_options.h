@@ -21,8 +21,9 @@ struct FaceOptions {
   int64_t extract_batch = 32;
   int64_t memory_mib = 1024;  // of features; more go to a temporary file
 
-  void add_to(CLI::App& app);         // with --recogniser, --cut and --cache
-  void add_images_to(CLI::App& app);  // the images and their crop alone
+  void add_images_to(CLI::App& app);    // the images and their crop alone
+  void add_features_to(CLI::App& app);  // and --recogniser and --cut: what a feature is
+  void add_to(CLI::App& app);           // and --cache and --feature-memory: where a set of them is kept
   void add_labels_to(CLI::App& app);
 
   std::optional<Eyes> eye_centres() const;

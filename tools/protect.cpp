@@ -63,18 +63,22 @@ Input read_features(const Options& o) {
   return input;
 }
 
-// The features of --image. All of them must be readable: somebody is to be enrolled with each.
-Input extract_photographs(const Options& o, const Recogniser& recogniser) {
+// The photographs of --image, before their features are there.
+Input list_photographs(const Options& o, const Recogniser& recogniser) {
   Input input{o.faces.recogniser, {}, o.faces.cut_of(recogniser), FaceSource("", o.photographs), o.names};
   if (input.names.empty()) input.names = o.photographs;
   input.faces->set_max_broken_share(1);
+  return input;
+}
+
+// All photographs must be readable: somebody is to be enrolled with each.
+void extract_photographs(const Options& o, const Recogniser& recogniser, Input& input) {
   ExtractOptions options;
   options.broken = [](const BrokenFace& face) { fail(face.why, "; nothing was written"); };
   options.progress = [](int64_t) { return !interrupted(); };
   input.features = extract_features(recogniser, input.cut, *input.faces,
                                     crop_for(recogniser, o.faces.eye_centres()), "", options)
                        .features;
-  return input;
 }
 
 ReadPhotographs open_photographs(const Options& o, const Protection& protection, const Recogniser* recogniser,
@@ -188,18 +192,21 @@ int protect_file(Options& o) {
   std::optional<Recogniser> recogniser;
   if (!o.faces.recogniser.empty()) recogniser.emplace(Recogniser::load(o.faces.recogniser));
   const Recogniser* known = recogniser ? &*recogniser : nullptr;
-  Input input = o.in.empty() ? extract_photographs(o, *recogniser) : read_features(o);
+  const bool images = o.in.empty();
+  Input input = images ? list_photographs(o, *recogniser) : read_features(o);
+  const Shape row = images ? recogniser->feature_shape(input.cut) : input.features.row();
+  Protection protection(o.protect, known, row, input.what, input.cut);
+  if (images) extract_photographs(o, *recogniser, input);
   const FeatureRows& features = input.features;
   const int64_t rows = features.count();
-  Protection protection(o.protect, known, features.row(), input.what, input.cut);
   const ReadPhotographs photographs = open_photographs(o, protection, known, input);
   check(settings.batch_norm != BatchNormMode::recalibrated || rows >= 2, input.what, " has ", rows,
         " rows; --bn recalibrated needs two or more");
 
   // A bad row at the end of a large file is told before the work.
-  if (!o.in.empty()) check_rows(features, protection.info().domain, o.in);
+  if (!images) check_rows(features, protection.info().domain, o.in);
 
-  Output output(o, features.row(), protection);
+  Output output(o, row, protection);
   const int64_t first = output.first();
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
   protection.recalibrate(rows, [&](int64_t begin, int64_t end) { return features.batch(begin, end); });

@@ -75,12 +75,16 @@ struct TrainingSet {
   Split split;                   // of the set's rows
   size_t test_images = 0;        // left alone
 };
-// features: a file of them, one row for each line of --list; empty: they are extracted.
+// features: a file of them, one row for each line of --list; empty: they are extracted. Before that, throws
+// Error where the names and labels tell that there are not the people, or not the images of one batch.
 TrainingSet open_training_set(const FaceOptions& options, const std::string& features,
-                              const SplitOptions& split, const Recogniser& recogniser, FaceSource& faces);
+                              const SplitOptions& split, int64_t batch, const Recogniser& recogniser,
+                              FaceSource& faces);
 // The set's features, protected, which its provenance then says.
-FeatureRows protect_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
-                        const Recogniser& recogniser, FaceSource& faces, TrainingSet& source);
+FeatureRows protect_set(Protection& protection, const FaceOptions& options, const Recogniser& recogniser,
+                        FaceSource& faces, TrainingSet& source);
+// Throws Error where --resume has nothing to go on from.
+void check_resumable(bool resume, const std::string& checkpoint);
 void print_split(const TrainingSet& source);
 
 // Options of TrainSettings.

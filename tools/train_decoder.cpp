@@ -19,12 +19,15 @@ struct Job {
   DecoderData data;
 };
 
-Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) {
+// A decoder is close to the mean face when it has at most this much more SSIM.
+constexpr double kClose = 0.02;
+
+Job prepare(const DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces,
+            Protection* protection) {
   Job job;
-  job.source = open_training_set(o.faces, o.features, o.split, recogniser, faces);
-  job.data.features = o.protect.asked()
-                          ? protect_set(o.protect, o.common, o.faces, recogniser, faces, job.source)
-                          : job.source.set.features;
+  job.source = open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces);
+  job.data.features =
+      protection ? protect_set(*protection, o.faces, recogniser, faces, job.source) : job.source.set.features;
   static_cast<Provenance&>(job.info) = job.source.provenance;
   job.info.spec = {o.decoder, job.data.features.row(), o.image_size};
   job.data.train = job.source.split.train;
@@ -32,15 +35,21 @@ Job prepare(DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces) 
   return job;
 }
 
-// The decoder to train: fresh, or going on from the weights of --from, whose people it then has seen too.
-std::unique_ptr<Decoder> first_decoder(const DecoderOptions& o, Job& job) {
-  if (o.from.empty()) return std::make_unique<Decoder>(job.info, o.common.seed);
-  const DecoderSpec& spec = job.info.spec;
-  const auto from = Decoder::load(o.from);
-  from->check_fits(spec.feature, job.info.recogniser, job.info.cut, o.faces.recogniser);
+// The decoder of --from, which must be what is trained; null without one.
+std::unique_ptr<Decoder> load_from(const DecoderOptions& o, const DecoderSpec& spec,
+                                   const Recogniser& recogniser) {
+  if (o.from.empty()) return nullptr;
+  auto from = Decoder::load(o.from);
+  from->check_fits(spec.feature, recogniser.fingerprint(), o.faces.cut_of(recogniser), o.faces.recogniser);
   check(from->info().spec == spec, o.from, " is a ", from->info().spec.name, " of ",
         from->info().spec.image_size, " pixels, not a ", spec.name, " of ", spec.image_size,
         "; give its --decoder and --image-size");
+  return from;
+}
+
+// The decoder to train: fresh, or going on from the weights of `from`, whose people it then has seen too.
+std::unique_ptr<Decoder> first_decoder(const DecoderOptions& o, Decoder* from, Job& job) {
+  if (!from) return std::make_unique<Decoder>(job.info, o.common.seed);
   std::vector<int64_t> people;
   std::set_union(job.info.people.begin(), job.info.people.end(), from->info().people.begin(),
                  from->info().people.end(), std::back_inserter(people));
@@ -74,18 +83,23 @@ void write_samples(const std::string& path, Decoder& decoder, const DecoderData&
 int train_decoder(DecoderOptions& o) {
   o.common.activate();
   install_interrupt_handler();
-  o.settings.seed = o.common.seed;
+  o.settings.seed = o.protect.settings.seed = o.common.seed;
   as_usage([&] { o.settings.check_valid(); });
   o.protect.check_valid();
   const auto eyes = o.faces.eye_centres();
   const std::string checkpoint = o.out + ".checkpoint";
   if (o.samples.empty()) o.samples = o.out + ".png";
   check_writable({o.out, o.samples});
+  check_resumable(o.resume, checkpoint);
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   FaceSource faces = o.faces.open_images();
-  const DecoderSpec spec{o.decoder, recogniser.feature_shape(o.faces.cut_of(recogniser)), o.image_size};
+  const std::string cut = o.faces.cut_of(recogniser);
+  const DecoderSpec spec{o.decoder, recogniser.feature_shape(cut), o.image_size};
   as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
-  Job job = prepare(o, recogniser, faces);
+  const std::unique_ptr<Decoder> from = load_from(o, spec, recogniser);
+  std::optional<Protection> protection;
+  if (o.protect.asked()) protection.emplace(o.protect, &recogniser, spec.feature, o.faces.recogniser, cut);
+  Job job = prepare(o, recogniser, faces, protection ? &*protection : nullptr);
 
   std::cerr << "reading faces\n";
   const FaceCache cache(faces, job.source.set.indices, crop_for(recogniser, eyes), o.image_size);
@@ -93,10 +107,12 @@ int train_decoder(DecoderOptions& o) {
   job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
   print_split(job.source);
 
-  const std::unique_ptr<Decoder> first = first_decoder(o, job);
+  const std::unique_ptr<Decoder> first = first_decoder(o, from.get(), job);
   Decoder& decoder = *first;
   DecoderTrainer trainer(decoder, job.data, o.settings);
   if (o.resume) trainer.load_checkpoint(checkpoint);
+  const double mean_face = trainer.mean_face_score();
+  std::cerr << "the mean face has a validation SSIM of " << short_number(mean_face) << "\n";
   run_training(trainer, o.settings, checkpoint, "SSIM",
                [&](const EpochResult& e) { write_samples(o.samples, decoder, job.data, e); });
 
@@ -109,10 +125,15 @@ int train_decoder(DecoderOptions& o) {
                        {"trained_on", job.info.trained_on},
                        {"train_images", job.data.train.size()},
                        {"validation_images", job.data.validation.size()},
+                       {"mean_face_ssim", mean_face},
                        {"history", history_json(trainer.history(), "ssim")}});
   std::cout << o.out << ": " << o.decoder << " trained on " << job.data.train.size() << " images ("
             << job.info.trained_on << "), validation SSIM " << short_number(last.validation_score)
-            << "; samples in " << o.samples << "\n";
+            << " (the mean face: " << short_number(mean_face) << "); samples in " << o.samples << "\n";
+  if (last.validation_score < mean_face + kClose)
+    std::cerr << "warning: the decoder is no better than the mean face, or hardly; it may give every feature "
+                 "the same face ("
+              << o.samples << " shows it). Train longer, on more people or with another --decoder or --lr\n";
   return 0;
 }
 

@@ -18,6 +18,8 @@ FeatureNetSpec spec_of(const FeatureNetOptions& o, const Shape& feature) {
   return spec;
 }
 
+std::string checkpoint_of(const FeatureNetOptions& o) { return o.out + ".checkpoint"; }
+
 void begin(FeatureNetOptions& o) {
   o.common.activate();
   install_interrupt_handler();
@@ -26,12 +28,13 @@ void begin(FeatureNetOptions& o) {
   o.protect.check_valid();
   o.faces.eye_centres();
   check_writable({o.out});
+  check_resumable(o.resume, checkpoint_of(o));
 }
 
 // The whole training, or the rest of it from the checkpoint on.
 void run_and_save(FeatureNetOptions& o, Trainer& trainer, const std::string& score,
                   const std::function<void()>& save) {
-  const std::string checkpoint = o.out + ".checkpoint";
+  const std::string checkpoint = checkpoint_of(o);
   if (o.resume) trainer.load_checkpoint(checkpoint);
   run_training(trainer, o.settings, checkpoint, score, [](const EpochResult&) {});
   save();
@@ -77,7 +80,8 @@ int train_generator(FeatureNetOptions& o) {
   // The shadows are loaded as for an ascent, which needs no generator.
   Protection protection(o.protect, &recogniser, row, o.faces.recogniser, o.faces.cut_of(recogniser));
   FaceSource faces = o.faces.open_images();
-  const TrainingSet source = open_training_set(o.faces, o.features, o.split, recogniser, faces);
+  const TrainingSet source =
+      open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces);
   static_cast<Provenance&>(info) = source.provenance;
   DecoderData data{source.set.features, {}, source.split.train, source.split.validation};
   std::optional<FaceCache> photographs;
@@ -106,11 +110,12 @@ int train_adapter(FeatureNetOptions& o) {
   begin(o);
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   AdapterInfo info;
-  info.spec = spec_of(o, recogniser.feature_shape(o.faces.cut_of(recogniser)));
+  const std::string cut = o.faces.cut_of(recogniser);
+  info.spec = spec_of(o, recogniser.feature_shape(cut));
+  Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
   FaceSource faces = o.faces.open_images();
-  TrainingSet source = open_training_set(o.faces, "", o.split, recogniser, faces);
-  const AdapterData data{source.set.features,
-                         protect_set(o.protect, o.common, o.faces, recogniser, faces, source),
+  TrainingSet source = open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces);
+  const AdapterData data{source.set.features, protect_set(protection, o.faces, recogniser, faces, source),
                          source.split.train, source.split.validation};
   static_cast<Provenance&>(info) = source.provenance;
   print_split(source);

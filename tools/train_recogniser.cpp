@@ -9,9 +9,8 @@
 namespace advf::tools {
 namespace {
 
-RecogniserData prepare(const RecogniserOptions& o, const FaceSource& faces, const FaceCache& cache) {
-  std::vector<std::string> files;
-  for (int64_t i : cache.source_index()) files.push_back(faces.name(i));
+// Who is on these files, and the split: everything but the images.
+RecogniserData split_files(const RecogniserOptions& o, const std::vector<std::string>& files) {
   const Labels labels = o.faces.labels_of(files);
   const Split split = split_by_identity(labels, o.split_seed);
   RecogniserData data;
@@ -26,7 +25,10 @@ RecogniserData prepare(const RecogniserOptions& o, const FaceSource& faces, cons
     if (photos[data.person[size_t(r)]] > 1) data.train.push_back(r);
   data.validation = split.validation;
   data.validation.insert(data.validation.end(), split.test.begin(), split.test.end());
-  data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
+  check(int64_t(data.train.size()) >= o.settings.batch, o.faces.images, ": the split by person leaves ",
+        data.train.size(), " images to train on of people with two or more, fewer than one batch of ",
+        o.settings.batch, "; use more people, or a smaller --batch");
+  RecogniserTrainer::check_people(data, o.settings.seed);
   return data;
 }
 
@@ -43,17 +45,22 @@ int train_recogniser(RecogniserOptions& o) {
   });
   const auto eyes = o.faces.eye_centres();
   check_writable({o.out});
+  const std::string checkpoint = o.out + ".checkpoint";
+  check_resumable(o.resume, checkpoint);
   FaceSource faces = o.faces.open_images();
   std::optional<FaceBox> box;
   if (eyes) box = face_box(*eyes, "arcface112", 0);
+  split_files(o, faces.names());  // told before the work; broken images then drop out
   std::cerr << "reading faces\n";
   const FaceCache cache(faces, box, o.spec.image_size);
-  const RecogniserData data = prepare(o, faces, cache);
+  std::vector<std::string> files;
+  for (int64_t i : cache.source_index()) files.push_back(faces.name(i));
+  RecogniserData data = split_files(o, files);
+  data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
   RecogniserTrainer trainer(*net, o.spec, data, o.settings, o.recogniser);
   std::cerr << data.train.size() << " images of " << trainer.classes() << " people to train on, "
             << trainer.validation_pairs() << " pairs of " << data.validation.size()
             << " images of other people\n";
-  const std::string checkpoint = o.out + ".checkpoint";
   if (o.resume) trainer.load_checkpoint(checkpoint);
   run_training(trainer, o.settings, checkpoint, "accuracy", [](const EpochResult&) {});
   write_recogniser(*net, o.spec, o.out);

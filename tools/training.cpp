@@ -6,6 +6,7 @@
 #include <iostream>
 #include <numeric>
 #include <set>
+#include <tuple>
 
 #include "tensor/io/plot.h"
 #include "tools/progress.h"
@@ -36,6 +37,21 @@ void cut_short(Split& split, int64_t limit) {
   split.validation.resize(size_t(std::ceil(share * double(split.validation.size()))));
 }
 
+// Who is on these files, and the split. Throws Error where it leaves nothing to train or to validate on.
+std::pair<Labels, Split> split_files(const FaceOptions& options, const SplitOptions& split, int64_t batch,
+                                     const std::vector<std::string>& files) {
+  std::pair<Labels, Split> result{options.labels_of(files), {}};
+  Split& parts = result.second;
+  parts = split_by_identity(result.first, split.seed);
+  cut_short(parts, split.limit);
+  check(int64_t(parts.train.size()) >= batch, options.images, ": the split by person leaves ",
+        parts.train.size(), " images to train on, fewer than one batch of ", batch,
+        "; use more people, or a smaller --batch");
+  check(!parts.validation.empty(), options.images,
+        ": the split by person leaves nobody to validate on; use more people, or another --split-seed");
+  return result;
+}
+
 // Keeps the rows of the split's training and validation people, in order: nobody else is protected or read.
 void keep_used(TrainingSet& s) {
   s.records = s.split.train;
@@ -54,19 +70,20 @@ void keep_used(TrainingSet& s) {
 }  // namespace
 
 TrainingSet open_training_set(const FaceOptions& options, const std::string& features,
-                              const SplitOptions& split, const Recogniser& recogniser, FaceSource& faces) {
+                              const SplitOptions& split, int64_t batch, const Recogniser& recogniser,
+                              FaceSource& faces) {
   const std::string cut = options.cut_of(recogniser);
   TrainingSet result;
-  result.set = features.empty() ? extract(options, recogniser, cut, faces)
-                                : given_features(features, options, faces, recogniser.domain(cut));
+  if (!features.empty()) result.set = given_features(features, options, faces, recogniser.domain(cut));
+  split_files(options, split, batch, faces.names());  // told before the work; broken images then drop out
+  if (features.empty()) result.set = extract(options, recogniser, cut, faces);
   const Shape row = result.set.features.row();
   check(row == recogniser.feature_shape(cut), features, ": rows of shape ", row, ", but ", options.recogniser,
         " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
   std::vector<std::string> files;
   for (int64_t i : result.set.indices) files.push_back(faces.name(i));
-  const Labels labels = options.labels_of(files);
-  result.split = split_by_identity(labels, split.seed);
-  cut_short(result.split, split.limit);
+  Labels labels;
+  std::tie(labels, result.split) = split_files(options, split, batch, files);
   std::set<int64_t> people;
   for (int64_t r : result.split.train) people.insert(person_key(labels.identities[size_t(r)]));
   Provenance& from = result.provenance;
@@ -80,18 +97,20 @@ TrainingSet open_training_set(const FaceOptions& options, const std::string& fea
   return result;
 }
 
-FeatureRows protect_set(ProtectOptions& options, const Common& common, const FaceOptions& face_options,
-                        const Recogniser& recogniser, FaceSource& faces, TrainingSet& source) {
-  options.settings.seed = common.seed;
-  Protection protection(options, &recogniser, source.set.features.row(), face_options.recogniser,
-                        source.provenance.cut);
+void check_resumable(bool resume, const std::string& checkpoint) {
+  check(!resume || std::filesystem::exists(checkpoint), checkpoint,
+        ": No such file or directory; there is nothing to go on from, leave --resume out");
+}
+
+FeatureRows protect_set(Protection& protection, const FaceOptions& options, const Recogniser& recogniser,
+                        FaceSource& faces, TrainingSet& source) {
   source.provenance.trained_on = protection.description();
   source.provenance.protected_by = protection.networks();
   const auto photographs =
-      photographs_of(faces, source.set.indices, crop_for(recogniser, face_options.eye_centres()),
+      photographs_of(faces, source.set.indices, crop_for(recogniser, options.eye_centres()),
                      protection.info().spec.image_size);
   return protected_rows(protection, source.set.features, source.records, photographs,
-                        face_options.memory_mib << 20);
+                        options.memory_mib << 20);
 }
 
 void SplitOptions::add_to(CLI::App& app) {

@@ -245,6 +245,18 @@ void write_reshape(GraphWriter& g, const Record& r, const std::string& out) {
   g.add(NodeWriter("Reshape").input(g(r.in[0])).input(g.constant(dims)).output(out));
 }
 
+// The batch, which is spread over nothing, is written as 1.
+void write_broadcast_to(GraphWriter& g, const Record& r, const std::string& out) {
+  const Shape &from = r.in[0].shape(), &to = r.out[0].shape();
+  Ints dims(to.begin(), to.end());
+  if (g.batched(r.in[0])) {
+    check(from.rank() == to.rank() && from[0] == to[0], "broadcast_to from ", from, " to ", to,
+          " moves the batch");
+    dims[0] = 1;
+  }
+  g.add(NodeWriter("Expand").input(g(r.in[0])).input(g.constant(dims)).output(out));
+}
+
 void write_softmax(GraphWriter& g, const Record& r, const std::string& out) {
   g.add(NodeWriter("Softmax").input(g(r.in[0])).integer("axis", -1).output(out));
 }
@@ -267,6 +279,7 @@ void write_concat(GraphWriter& g, const Record& r, const std::string& out) {
   NodeWriter node("Concat");
   for (const Tensor& t : r.in) {
     check(axis != 0 || !g.batched(t), "concat of several batches");
+    check(g.batched(t) == g.batched(r.in[0]), "concat of a batch and a constant, which has so many images");
     node.input(g(t));
   }
   g.add(node.integer("axis", axis).output(out));
@@ -425,6 +438,7 @@ const std::unordered_map<const OpDef*, WriteFn>& table() {
       {&op_slice, write_slice},
       {&op_pad, write_pad},
       {&op_permute, write_permute},
+      {&op_broadcast_to, write_broadcast_to},
       {&op_reduce_sum, write_reduce_sum},
       {&op_matmul, write_matmul},
       {&op_batch_matmul, write_batch_matmul},
@@ -459,6 +473,8 @@ std::vector<const Record*> needed_records(const Tape& tape,
 }
 
 }  // namespace
+
+bool has_onnx_form(const OpDef& op) { return table().contains(&op); }
 
 std::string to_onnx(const std::string& source, const Tape& tape, const Tensor& input,
                     const std::string& input_name, const std::vector<std::pair<Tensor, std::string>>& outputs,

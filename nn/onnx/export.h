@@ -23,4 +23,7 @@ std::string to_onnx(const std::string& source, const Tape& tape, const Tensor& i
                     const std::string& input_name, const std::vector<std::pair<Tensor, std::string>>& outputs,
                     const std::map<uint64_t, std::string>& weight_names = {});
 
+// Whether an op can be written at all.
+bool has_onnx_form(const OpDef& op);
+
 }  // namespace advf

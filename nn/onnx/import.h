@@ -53,6 +53,8 @@ constexpr size_t kAnyNumber = SIZE_MAX;
 struct OpRow {
   // Whether it runs on whole numbers and short constants, which lie on the host: see host_numbers.h.
   enum class Host { never, also, only };
+  // When no value that it makes is negative: never, or where none of its first input, or of all inputs, is.
+  enum class Sign { any, never_negative, of_first, of_all };
 
   const char* op_type;
   size_t min_inputs, max_inputs;
@@ -61,12 +63,20 @@ struct OpRow {
   Host host = Host::never;
   size_t data_inputs = kAnyNumber;  // so many come as f64 there; the rest (axes, sizes) stay as they are
   bool weighted = false;            // its constants are multiplied and added: they must be finite
+  Sign sign = Sign::any;
 };
 // The row of an op whose constants are weights.
 constexpr OpRow weighted(OpRow row) {
   row.weighted = true;
   return row;
 }
+constexpr OpRow with_sign(OpRow::Sign sign, OpRow row) {
+  row.sign = sign;
+  return row;
+}
+constexpr OpRow never_negative(OpRow row) { return with_sign(OpRow::Sign::never_negative, row); }
+constexpr OpRow sign_of_first(OpRow row) { return with_sign(OpRow::Sign::of_first, row); }
+constexpr OpRow sign_of_all(OpRow row) { return with_sign(OpRow::Sign::of_all, row); }
 
 // The oldest and the newest opset whose meaning of these ops is known here.
 constexpr int64_t kOldestOpset = 7, kNewestOpset = 24;

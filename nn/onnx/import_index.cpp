@@ -333,20 +333,20 @@ Emit rounding(NodeReader&) {
 std::span<const OpRow> index_rows() {
   using enum OpRow::Host;
   static const OpRow rows[] = {
-      {"Slice", 1, 5, slice_node, 1, also, 1},
-      {"Gather", 2, 2, gather, 1, also, 1},
-      {"Split", 1, 2, split, kAnyNumber, also, 1},
+      sign_of_first({"Slice", 1, 5, slice_node, 1, also, 1}),
+      sign_of_first({"Gather", 2, 2, gather, 1, also, 1}),
+      sign_of_first({"Split", 1, 2, split, kAnyNumber, also, 1}),
       {"Pad", 1, 4, pad_node},
       {"Shape", 1, 1, shape_node},
       {"Size", 1, 1, size_node},
-      {"Expand", 2, 2, expand, 1, also, 1},
-      {"Tile", 2, 2, tile, 1, also, 1},
+      sign_of_first({"Expand", 2, 2, expand, 1, also, 1}),
+      sign_of_first({"Tile", 2, 2, tile, 1, also, 1}),
       {"ConstantOfShape", 1, 1, constant_of_shape},
       {"Range", 3, 3, range, 1, only},
       {"Equal", 2, 2, equal, 1, only},
       {"Where", 3, 3, where, 1, only},
-      {"Floor", 1, 1, rounding<std::floor>, 1, only},
-      {"Ceil", 1, 1, rounding<std::ceil>, 1, only},
+      sign_of_first({"Floor", 1, 1, rounding<std::floor>, 1, only}),
+      sign_of_first({"Ceil", 1, 1, rounding<std::ceil>, 1, only}),
   };
   return rows;
 }

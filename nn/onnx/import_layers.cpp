@@ -234,9 +234,9 @@ std::span<const OpRow> layer_rows() {
   static const OpRow rows[] = {
       weighted({"Conv", 2, 3, conv}),
       weighted({"ConvTranspose", 2, 3, conv_transpose}),
-      {"MaxPool", 1, 1, pooling<max_pool2d>},
-      {"AveragePool", 1, 1, pooling<avg_pool2d>},
-      {"GlobalAveragePool", 1, 1, global_average_pool},
+      sign_of_first({"MaxPool", 1, 1, pooling<max_pool2d>}),
+      sign_of_first({"AveragePool", 1, 1, pooling<avg_pool2d>}),
+      sign_of_first({"GlobalAveragePool", 1, 1, global_average_pool}),
       weighted({"BatchNormalization", 5, 5, batch_norm, 5}),  // the others are of training
       weighted({"Gemm", 2, 3, gemm}),
       weighted({"MatMul", 2, 2, mat_mul}),

@@ -143,18 +143,18 @@ Emit lp_normalization(NodeReader& node) {
 
 std::span<const OpRow> reduce_rows() {
   static const OpRow rows[] = {
-      {"ReduceMean", 1, 2, reduction<mean, 18>},
-      {"ReduceSum", 1, 2, reduction<reduce_sum, 13>},
-      {"ReduceSumSquare", 1, 2, reduction<sum_of_squares, 18>},
-      {"ReduceL1", 1, 2, reduction<l1_norm, 18>},
-      {"ReduceL2", 1, 2, reduction<l2_norm, 18>},
-      {"ReduceMax", 1, 2, reduction<largest, 18>},
-      {"ReduceMin", 1, 2, reduction<smallest, 18>},
-      {"GlobalMaxPool", 1, 1, global_max_pool},
-      {"Softmax", 1, 1, softmax_node},
+      sign_of_first({"ReduceMean", 1, 2, reduction<mean, 18>}),
+      sign_of_first({"ReduceSum", 1, 2, reduction<reduce_sum, 13>}),
+      never_negative({"ReduceSumSquare", 1, 2, reduction<sum_of_squares, 18>}),
+      never_negative({"ReduceL1", 1, 2, reduction<l1_norm, 18>}),
+      never_negative({"ReduceL2", 1, 2, reduction<l2_norm, 18>}),
+      sign_of_first({"ReduceMax", 1, 2, reduction<largest, 18>}),
+      sign_of_first({"ReduceMin", 1, 2, reduction<smallest, 18>}),
+      sign_of_first({"GlobalMaxPool", 1, 1, global_max_pool}),
+      never_negative({"Softmax", 1, 1, softmax_node}),
       weighted({"LayerNormalization", 2, 3, layer_normalization}),
       weighted({"InstanceNormalization", 3, 3, instance_normalization}),
-      {"LpNormalization", 1, 1, lp_normalization},
+      sign_of_first({"LpNormalization", 1, 1, lp_normalization}),
   };
   return rows;
 }

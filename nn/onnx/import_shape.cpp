@@ -211,14 +211,14 @@ Emit upsample(NodeReader& node) {
 std::span<const OpRow> shape_rows() {
   using enum OpRow::Host;
   static const OpRow rows[] = {
-      {"Reshape", 2, 2, reshape_node, 1, also, 1},
-      {"Flatten", 1, 1, flatten},
-      {"Transpose", 1, 1, transpose, 1, also},
-      {"Concat", 1, kAnyNumber, concat_node, 1, also},
-      {"Squeeze", 1, 2, squeeze, 1, also, 1},
-      {"Unsqueeze", 1, 2, unsqueeze, 1, also, 1},
-      {"Resize", 1, 4, resize_node},
-      {"Upsample", 1, 2, upsample},
+      sign_of_first({"Reshape", 2, 2, reshape_node, 1, also, 1}),
+      sign_of_first({"Flatten", 1, 1, flatten}),
+      sign_of_first({"Transpose", 1, 1, transpose, 1, also}),
+      sign_of_all({"Concat", 1, kAnyNumber, concat_node, 1, also}),
+      sign_of_first({"Squeeze", 1, 2, squeeze, 1, also, 1}),
+      sign_of_first({"Unsqueeze", 1, 2, unsqueeze, 1, also, 1}),
+      sign_of_first({"Resize", 1, 4, resize_node}),
+      sign_of_first({"Upsample", 1, 2, upsample}),
   };
   return rows;
 }

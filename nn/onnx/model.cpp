@@ -84,21 +84,9 @@ class SizeGuard : public Recorder {
   void record(const OpDef& op, const Attrs& attrs, std::span<const Tensor> in,
               std::span<const Tensor> out) override {
     for (const Tensor& t : out) add(t.shape());
-    int64_t macs = 0;
-    bool fits = true;
-    if (&op == &op_conv2d) {
-      fits = !__builtin_mul_overflow(out[0].numel(), in[1].shape().numel(1, 4), &macs);
-    } else if (&op == &op_conv_transpose2d) {
-      fits = !__builtin_mul_overflow(in[0].numel(), in[1].shape().numel(1, 4), &macs);
-    } else if (&op == &op_matmul) {
-      const int inner = std::get<MatmulAttrs>(attrs).transpose_a ? 0 : 1;
-      fits = !__builtin_mul_overflow(out[0].numel(), in[0].dim(inner), &macs);
-    } else if (&op == &op_batch_matmul) {
-      const int inner = std::get<MatmulAttrs>(attrs).transpose_a ? 1 : 2;
-      fits = !__builtin_mul_overflow(out[0].numel(), in[0].dim(inner), &macs);
-    }
-    check(fits && !__builtin_add_overflow(macs_, macs, &macs_), op.name, ": too much work at shape ",
-          out[0].shape());
+    const int64_t macs = op.macs ? op.macs(call_of(op, attrs, in, out)) : 0;
+    check(macs < INT64_MAX && !__builtin_add_overflow(macs_, macs, &macs_), op.name,
+          ": too much work at shape ", out[0].shape());
   }
   void add(const Shape& shape) {
     const int64_t n = shape.numel();
@@ -588,12 +576,6 @@ std::vector<OnnxModel::Traced> OnnxModel::trace(const FeedShapes& feeds,
 }
 
 bool OnnxModel::non_negative(const std::string& value) const {
-  static const std::set<std::string> always = {"Relu", "Sigmoid", "Softmax", "Exp",
-                                               "Abs",  "Sqrt",    "ReduceL2"};
-  static const std::set<std::string> of_first = {
-      "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Reshape",    "Flatten", "Identity",
-      "Dropout", "Transpose",   "Squeeze",           "Unsqueeze",     "ReduceMean", "Slice",   "ReduceSum"};
-  static const std::set<std::string> of_all = {"Concat", "Add", "Mul", "Sum"};
   const State& s = *state_;
   std::vector<int> open{s.number_of(value)};
   std::set<int> seen;
@@ -603,13 +585,18 @@ bool OnnxModel::non_negative(const std::string& value) const {
     if (!seen.insert(v).second) continue;
     if (v < 0 || s.maker[size_t(v)] < 0) return false;  // absent, an input, or a constant: nothing is known
     const Step& step = s.steps[size_t(s.maker[size_t(v)])];
-    if (always.contains(step.op_type)) continue;
-    if (of_first.contains(step.op_type))
-      open.push_back(step.in[0]);
-    else if (of_all.contains(step.op_type))
-      open.insert(open.end(), step.in.begin(), step.in.end());
-    else
-      return false;
+    switch (onnx::find_row(step.op_type)->sign) {
+      case onnx::OpRow::Sign::any:
+        return false;
+      case onnx::OpRow::Sign::never_negative:
+        break;
+      case onnx::OpRow::Sign::of_first:
+        open.push_back(step.in[0]);
+        break;
+      case onnx::OpRow::Sign::of_all:
+        open.insert(open.end(), step.in.begin(), step.in.end());
+        break;
+    }
   }
   return true;
 }

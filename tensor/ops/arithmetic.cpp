@@ -102,14 +102,16 @@ const OpDef op_add = {.name = "add",
                       .vjp = add_vjp,
                       .samples = samples(Domain::normal),
                       .exact_on_integers = true,
-                      .in_place = 0b11};
+                      .in_place = 0b11,
+                      .pointwise = Pointwise::elements};
 const OpDef op_sub = {.name = "sub",
                       .infer = infer_binary,
                       .reference = {sub_ref<float>, sub_ref<double>},
                       .vjp = sub_vjp,
                       .samples = samples(Domain::normal),
                       .exact_on_integers = true,
-                      .in_place = 0b11};
+                      .in_place = 0b11,
+                      .pointwise = Pointwise::elements};
 const OpDef op_mul = {.name = "mul",
                       .infer = infer_binary,
                       .reference = {mul_ref<float>, mul_ref<double>},
@@ -117,14 +119,16 @@ const OpDef op_mul = {.name = "mul",
                       .uses = {.in = 0b11},
                       .samples = samples(Domain::normal),
                       .exact_on_integers = true,
-                      .in_place = 0b11};
+                      .in_place = 0b11,
+                      .pointwise = Pointwise::elements};
 const OpDef op_div = {.name = "div",
                       .infer = infer_binary,
                       .reference = {div_ref<float>, div_ref<double>},
                       .vjp = div_vjp,
                       .uses = {.in = 0b11},
                       .samples = samples(Domain::positive),
-                      .in_place = 0b11};
+                      .in_place = 0b11,
+                      .pointwise = Pointwise::elements};
 
 Tensor add(const Tensor& a, const Tensor& b) { return apply1(op_add, {}, {a, b}); }
 Tensor sub(const Tensor& a, const Tensor& b) { return apply1(op_sub, {}, {a, b}); }

@@ -17,6 +17,11 @@ void infer_batch_matmul(OpCall& call) {
   call.out = {{{a[0], a[t.transpose_a ? 2 : 1], b[t.transpose_b ? 1 : 2]}, call.in[0].dtype}};
 }
 
+int64_t batch_matmul_macs(const OpCall& call) {
+  const int inner = call.attr<MatmulAttrs>().transpose_a ? 1 : 2;
+  return saturating_product(call.out[0].shape.numel(), call.in[0].shape[inner]);
+}
+
 template <class T>
 void batch_matmul_ref(const KernelArgs& args) {
   const auto& t = args.attr<MatmulAttrs>();
@@ -74,6 +79,7 @@ const OpDef op_batch_matmul = {
     .uses = {.in = 0b11},
     .samples = samples(),
     .exact_on_integers = true,
+    .macs = batch_matmul_macs,
 };
 
 Tensor batch_matmul(const Tensor& a, const Tensor& b, const MatmulAttrs& attrs) {

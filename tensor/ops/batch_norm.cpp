@@ -159,7 +159,8 @@ const OpDef op_batch_norm_eval = {
     .uses = {.in = 0b11011},
     .samples = {{{{{6, 3}}, {{3}}, {{3}}, {{3}}, {{3}, Domain::positive}}, ScalarAttrs{1e-5, 0}},
                 {{{{2, 5, 7, 9}}, {{5}}, {{5}}, {{5}}, {{5}, Domain::positive}}, ScalarAttrs{1e-3, 0}}},
-    .in_place = 0b1};
+    .in_place = 0b1,
+    .pointwise = Pointwise::channels};
 
 BatchNormOut batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
   auto out = apply(op_batch_norm_train, ScalarAttrs{eps, 0}, {x, gamma, beta});

@@ -86,6 +86,14 @@ void infer_conv2d_grad_weight(OpCall& call) {
   call.out = {{{y[1], x[1] / a.groups, a.size[0], a.size[1]}, call.in[0].dtype}};
 }
 
+// Every value of the small side is a sum over a weight's (C/groups,kh,kw).
+int64_t macs_of(const ValueInfo& y, const ValueInfo& weight) {
+  return saturating_product(y.shape.numel(), weight.shape.numel(1, 4));
+}
+int64_t conv2d_macs(const OpCall& call) { return macs_of(call.out[0], call.in[1]); }
+int64_t conv_transpose2d_macs(const OpCall& call) { return macs_of(call.in[0], call.in[1]); }
+int64_t conv2d_grad_weight_macs(const OpCall& call) { return macs_of(call.in[1], call.out[0]); }
+
 // f(index into x, index into w, index into y) for every product.
 template <class F>
 void for_products(const Geometry& g, F f) {
@@ -268,6 +276,8 @@ const OpDef op_conv2d = {
     .uses = {.in = 0b011},
     .samples = conv2d_samples(),
     .exact_on_integers = true,
+    .macs = conv2d_macs,
+    .fused = &op_conv2d_fused,
 };
 const OpDef op_conv_transpose2d = {
     .name = "conv_transpose2d",
@@ -277,6 +287,8 @@ const OpDef op_conv_transpose2d = {
     .uses = {.in = 0b011},
     .samples = conv_transpose2d_samples(),
     .exact_on_integers = true,
+    .macs = conv_transpose2d_macs,
+    .fused = &op_conv_transpose2d_fused,
 };
 const OpDef op_conv2d_grad_weight = {
     .name = "conv2d_grad_weight",
@@ -286,6 +298,7 @@ const OpDef op_conv2d_grad_weight = {
     .uses = {.in = 0b11},
     .samples = conv2d_grad_weight_samples(),
     .exact_on_integers = true,
+    .macs = conv2d_grad_weight_macs,
 };
 const OpDef op_conv2d_fused = {
     .name = "conv2d_fused",
@@ -294,6 +307,8 @@ const OpDef op_conv2d_fused = {
     .no_vjp = kFusedHasNoGradient,
     .samples = fused_samples(conv2d_samples(), false),
     .in_place = kFusedInPlace,
+    .macs = conv2d_macs,
+    .fused = &op_conv2d_fused,
 };
 const OpDef op_conv_transpose2d_fused = {
     .name = "conv_transpose2d_fused",
@@ -302,6 +317,8 @@ const OpDef op_conv_transpose2d_fused = {
     .no_vjp = kFusedHasNoGradient,
     .samples = fused_samples(conv_transpose2d_samples(), true),
     .in_place = kFusedInPlace,
+    .macs = conv_transpose2d_macs,
+    .fused = &op_conv_transpose2d_fused,
 };
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvAttrs& attrs) {

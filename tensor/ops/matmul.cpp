@@ -23,6 +23,11 @@ void infer_matmul(OpCall& call) {
 
 void infer_matmul_fused(OpCall& call) { infer_fused(call, call.attr<MatmulAttrs>().epilogue, infer_matmul); }
 
+int64_t matmul_macs(const OpCall& call) {
+  const int inner = call.attr<MatmulAttrs>().transpose_a ? 0 : 1;
+  return saturating_product(call.out[0].shape.numel(), call.in[0].shape[inner]);
+}
+
 template <class T>
 void matmul_ref(const KernelArgs& args) {
   const auto& t = args.attr<MatmulAttrs>();
@@ -95,6 +100,8 @@ const OpDef op_matmul = {
     .uses = {.in = 0b011},
     .samples = samples(),
     .exact_on_integers = true,
+    .macs = matmul_macs,
+    .fused = &op_matmul_fused,
 };
 const OpDef op_matmul_fused = {
     .name = "matmul_fused",
@@ -103,6 +110,8 @@ const OpDef op_matmul_fused = {
     .no_vjp = kFusedHasNoGradient,
     .samples = fused_samples(),
     .in_place = kFusedInPlace,
+    .macs = matmul_macs,
+    .fused = &op_matmul_fused,
 };
 
 Tensor matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const MatmulAttrs& attrs) {

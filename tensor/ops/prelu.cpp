@@ -54,7 +54,9 @@ const OpDef op_prelu = {
     .vjp = prelu_vjp,
     .uses = {.in = 0b11},
     .samples = {{{{{2, 5, 7, 33}}, {{5}}}}, {{{{4, 6}}, {{6}}}}, {{{{2, 3, 4, 5}}, {{1}}}}},
-    .in_place = 0b1};
+    .in_place = 0b1,
+    .pointwise = Pointwise::channels,
+    .epilogue = Activation::prelu};
 const OpDef op_prelu_grad = {
     .name = "prelu_grad",
     .infer = infer_prelu,

@@ -110,7 +110,8 @@ const OpDef op_pgd_step = {.name = "pgd_step",
                            .no_vjp = kStep,
                            .samples = {{{{{3, 13}}, {{3, 13}}}, ScalarAttrs{0.3, 1.2}},
                                        {{{{33, 512}}, {{33, 512}}}, ScalarAttrs{0.01, 0.04}}},
-                           .in_place = 0b11};
+                           .in_place = 0b11,
+                           .pointwise = Pointwise::elements};
 
 const OpDef op_trace_step = {.name = "trace_step",
                              .infer = infer_trace,

@@ -99,7 +99,8 @@ const OpDef op_affine = {.name = "affine",
                          .vjp = affine_vjp,
                          .uses = kNothing,
                          .samples = unary_samples(ScalarAttrs{-1.5, 0.25}),
-                         .in_place = 0b1};
+                         .in_place = 0b1,
+                         .pointwise = Pointwise::elements};
 // exponent a
 const OpDef op_power = {.name = "power",
                         .infer = infer_unary,
@@ -111,42 +112,48 @@ const OpDef op_power = {.name = "power",
                                     {{{{3, 13}, Domain::normal}}, ScalarAttrs{2, 0}},
                                     {{{{3, 13}, Domain::positive}}, ScalarAttrs{-1, 0}},
                                     {{{{2, 5, 7, 12}, Domain::positive}}, ScalarAttrs{1.7, 0}}},
-                        .in_place = 0b1};
+                        .in_place = 0b1,
+                        .pointwise = Pointwise::elements};
 const OpDef op_exp = {.name = "exp",
                       .infer = infer_unary,
                       .reference = {exp_ref<float>, exp_ref<double>},
                       .vjp = exp_vjp,
                       .uses = kOutput,
                       .samples = unary_samples(),
-                      .in_place = 0b1};
+                      .in_place = 0b1,
+                      .pointwise = Pointwise::elements};
 const OpDef op_log = {.name = "log",
                       .infer = infer_unary,
                       .reference = {log_ref<float>, log_ref<double>},
                       .vjp = log_vjp,
                       .uses = kInput,
                       .samples = unary_samples({}, Domain::positive),
-                      .in_place = 0b1};
+                      .in_place = 0b1,
+                      .pointwise = Pointwise::elements};
 const OpDef op_erf = {.name = "erf",
                       .infer = infer_unary,
                       .reference = {erf_ref<float>, erf_ref<double>},
                       .vjp = erf_vjp,
                       .uses = kInput,
                       .samples = unary_samples(),
-                      .in_place = 0b1};
+                      .in_place = 0b1,
+                      .pointwise = Pointwise::elements};
 const OpDef op_abs = {.name = "abs",
                       .infer = infer_unary,
                       .reference = {abs_ref<float>, abs_ref<double>},
                       .vjp = abs_vjp,
                       .uses = kInput,
                       .samples = unary_samples(),
-                      .in_place = 0b1};
+                      .in_place = 0b1,
+                      .pointwise = Pointwise::elements};
 const OpDef op_sign = {.name = "sign",
                        .infer = infer_unary,
                        .reference = {sign_ref<float>, sign_ref<double>},
                        .no_vjp = "zero almost everywhere; a path through it is a mistake",
                        .differentiable = 0,
                        .samples = unary_samples(),
-                       .in_place = 0b1};
+                       .in_place = 0b1,
+                       .pointwise = Pointwise::elements};
 // low a, high b
 const OpDef op_clamp = {.name = "clamp",
                         .infer = infer_unary,
@@ -154,7 +161,8 @@ const OpDef op_clamp = {.name = "clamp",
                         .vjp = clamp_vjp,
                         .uses = kInput,
                         .samples = unary_samples(ScalarAttrs{-0.7, 0.9}),
-                        .in_place = 0b1};
+                        .in_place = 0b1,
+                        .pointwise = Pointwise::elements};
 const OpDef op_clamp_grad = {.name = "clamp_grad",
                              .infer = infer_kept_and_grad,
                              .reference = {clamp_grad_ref<float>, clamp_grad_ref<double>},
@@ -162,7 +170,8 @@ const OpDef op_clamp_grad = {.name = "clamp_grad",
                              .differentiable = kSecondInput,
                              .uses = kInput,
                              .samples = grad_samples(ScalarAttrs{-0.7, 0.9}),
-                             .in_place = 0b11};
+                             .in_place = 0b11,
+                             .pointwise = Pointwise::elements};
 // At 0 the gradient is 0.
 const OpDef op_relu = {.name = "relu",
                        .infer = infer_unary,
@@ -170,7 +179,9 @@ const OpDef op_relu = {.name = "relu",
                        .vjp = relu_vjp,
                        .uses = kOutput,
                        .samples = unary_samples(),
-                       .in_place = 0b1};
+                       .in_place = 0b1,
+                       .pointwise = Pointwise::elements,
+                       .epilogue = Activation::relu};
 const OpDef op_relu_grad = {.name = "relu_grad",
                             .infer = infer_kept_and_grad,
                             .reference = {relu_grad_ref<float>, relu_grad_ref<double>},
@@ -178,7 +189,9 @@ const OpDef op_relu_grad = {.name = "relu_grad",
                             .differentiable = kSecondInput,
                             .uses = kInput,
                             .samples = grad_samples(),
-                            .in_place = 0b11};
+                            .in_place = 0b11,
+                            .pointwise = Pointwise::elements,
+                            .epilogue = Activation::relu_grad};
 // slope a > 0
 const OpDef op_leaky_relu = {.name = "leaky_relu",
                              .infer = infer_unary,
@@ -186,7 +199,9 @@ const OpDef op_leaky_relu = {.name = "leaky_relu",
                              .vjp = leaky_relu_vjp,
                              .uses = kOutput,
                              .samples = unary_samples(ScalarAttrs{0.2, 0}),
-                             .in_place = 0b1};
+                             .in_place = 0b1,
+                             .pointwise = Pointwise::elements,
+                             .epilogue = Activation::leaky_relu};
 const OpDef op_leaky_relu_grad = {.name = "leaky_relu_grad",
                                   .infer = infer_kept_and_grad,
                                   .reference = {leaky_relu_grad_ref<float>, leaky_relu_grad_ref<double>},
@@ -194,14 +209,17 @@ const OpDef op_leaky_relu_grad = {.name = "leaky_relu_grad",
                                   .differentiable = kSecondInput,
                                   .uses = kInput,
                                   .samples = grad_samples(ScalarAttrs{0.2, 0}),
-                                  .in_place = 0b11};
+                                  .in_place = 0b11,
+                                  .pointwise = Pointwise::elements,
+                                  .epilogue = Activation::leaky_relu_grad};
 const OpDef op_sigmoid = {.name = "sigmoid",
                           .infer = infer_unary,
                           .reference = {sigmoid_ref<float>, sigmoid_ref<double>},
                           .vjp = sigmoid_vjp,
                           .uses = kOutput,
                           .samples = unary_samples(),
-                          .in_place = 0b1};
+                          .in_place = 0b1,
+                          .pointwise = Pointwise::elements};
 const OpDef op_sigmoid_grad = {.name = "sigmoid_grad",
                                .infer = infer_kept_and_grad,
                                .reference = {sigmoid_grad_ref<float>, sigmoid_grad_ref<double>},
@@ -209,14 +227,16 @@ const OpDef op_sigmoid_grad = {.name = "sigmoid_grad",
                                .differentiable = kSecondInput,
                                .uses = kInput,
                                .samples = grad_samples({}, Domain::unit_interval),
-                               .in_place = 0b11};
+                               .in_place = 0b11,
+                               .pointwise = Pointwise::elements};
 const OpDef op_tanh = {.name = "tanh",
                        .infer = infer_unary,
                        .reference = {tanh_ref<float>, tanh_ref<double>},
                        .vjp = tanh_vjp,
                        .uses = kOutput,
                        .samples = unary_samples(),
-                       .in_place = 0b1};
+                       .in_place = 0b1,
+                       .pointwise = Pointwise::elements};
 const OpDef op_tanh_grad = {.name = "tanh_grad",
                             .infer = infer_kept_and_grad,
                             .reference = {tanh_grad_ref<float>, tanh_grad_ref<double>},
@@ -224,7 +244,8 @@ const OpDef op_tanh_grad = {.name = "tanh_grad",
                             .differentiable = kSecondInput,
                             .uses = kInput,
                             .samples = grad_samples({}, Domain::unit_interval),
-                            .in_place = 0b11};
+                            .in_place = 0b11,
+                            .pointwise = Pointwise::elements};
 
 Tensor affine(const Tensor& x, double scale, double shift) {
   return apply1(op_affine, ScalarAttrs{scale, shift}, {x});

@@ -1,9 +1,5 @@
 // Any text as the index of an enrolled set: an Error, or a set that another record can be appended to and
 // that is read again with it.
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -13,25 +9,14 @@
 
 namespace {
 
-namespace fs = std::filesystem;
 using namespace advf;
 
 const Shape kRow{4};
 
 // The array that every index is tried with: three rows, those of the seeds' checksums.
 struct Folder {
-  fs::path path;
   std::string array;  // its bytes
   Folder() {
-    std::error_code none;
-    const fs::path memory = "/dev/shm";
-    path = (fs::is_directory(memory, none) ? memory : fs::temp_directory_path()) /
-           ("advf-fuzz-" + std::to_string(::getpid()));
-    fs::create_directories(path);
-    std::atexit([] {
-      std::error_code ignored;
-      fs::remove_all(one().path, ignored);
-    });
     std::vector<float> values;
     for (int i = 0; i < 12; ++i) values.push_back(float(i) / 8);
     {
@@ -42,10 +27,10 @@ struct Folder {
     std::ifstream in(set_path(), std::ios::binary);
     array.assign(std::istreambuf_iterator<char>(in), {});
   }
-  std::string set_path() const { return (path / "set.npy").string(); }
-  static Folder& one() {
-    static Folder* const folder = new Folder;  // lives to the end: atexit needs it
-    return *folder;
+  std::string set_path() const { return (scratch_folder() / "set.npy").string(); }
+  static const Folder& one() {
+    static const Folder folder;
+    return folder;
   }
 };
 

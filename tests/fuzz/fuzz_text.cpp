@@ -1,4 +1,5 @@
-// Arbitrary text after one letter that chooses the parser: c = labels (CSV), p = pairs, n = list of names.
+// Arbitrary text after one letter that chooses the parser: c = labels (CSV), p = pairs, n = list of names, t
+// = table (CSV).
 #include "advface/dataset.h"
 #include "advface/text_file.h"
 #include "fuzz.h"
@@ -16,6 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         break;
       case 'n':
         advf::parse_name_list(text, "fuzz");
+        break;
+      case 't':
+        advf::parse_table(text, "fuzz");
         break;
       default:
         break;
