@@ -371,7 +371,15 @@ void write_batch_norm_eval(GraphWriter& g, const Record& r, const std::string& o
   g.add(node.real("epsilon", attr<ScalarAttrs>(r).a).output(out));
 }
 
+// LpNormalization has no least norm of its own: one that is more than a guard against zero is written out.
 void write_l2_normalise(GraphWriter& g, const Record& r, const std::string& out) {
+  constexpr double kGuard = 1e-12;
+  if (const double least = attr<ScalarAttrs>(r).a; least > kGuard) {
+    const std::string norm = g.fresh("norm"), divisor = g.fresh("norm");
+    g.add(NodeWriter("ReduceL2").input(g(r.in[0])).ints("axes", {1}).integer("keepdims", 1).output(norm));
+    g.add(NodeWriter("Clip").input(norm).input(g.scalar(least)).output(divisor));
+    return g.add(NodeWriter("Div").input(g(r.in[0])).input(divisor).output(out));
+  }
   g.add(NodeWriter("LpNormalization").input(g(r.in[0])).integer("axis", 1).integer("p", 2).output(out));
 }
 
