@@ -168,18 +168,18 @@ Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
   });
 }
 
-struct GivenFeatures {
+struct ProtectedSet {
   std::string name, file;
   FeatureRows rows;
 };
 
 // The files of --protected, as far as they can be judged before the features of the images are there.
-std::vector<GivenFeatures> open_protected(const ReconstructionOptions& o, const FaceSource& faces,
-                                          const Shape& row, FeatureDomain domain) {
-  std::vector<GivenFeatures> list;
+std::vector<ProtectedSet> open_protected(const ReconstructionOptions& o, const FaceSource& faces,
+                                         const Shape& row, FeatureDomain domain) {
+  std::vector<ProtectedSet> list;
   for (const std::string& text : o.protected_files) {
     const size_t split = text.find('=');
-    GivenFeatures given{text.substr(0, split), text.substr(split + 1), {}};
+    ProtectedSet given{text.substr(0, split), text.substr(split + 1), {}};
     given.rows = FeatureRows::open(given.file);
     check(given.rows.row() == row && given.rows.count() <= faces.size(), given.file, " has shape ",
           given.rows.shape(), ", but ", o.faces.images, " has ", faces.size(), " images with features of ",
@@ -192,7 +192,7 @@ std::vector<GivenFeatures> open_protected(const ReconstructionOptions& o, const 
 
 // protection: null where nothing is protected here.
 std::vector<NamedFeatures> feature_sets(const ReconstructionOptions& o, Protection* protection,
-                                        const std::vector<GivenFeatures>& given, FaceSource& faces,
+                                        const std::vector<ProtectedSet>& given, FaceSource& faces,
                                         const FeatureRows& raw, const TestSet& test, const FeatureSet& set,
                                         const Recogniser& recogniser, const std::string& cut) {
   std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0}};
@@ -209,7 +209,7 @@ std::vector<NamedFeatures> feature_sets(const ReconstructionOptions& o, Protecti
                          protected_rows(*protection, raw, test.rows, photographs, memory), 1, "", epsilon});
     }
   }
-  for (const GivenFeatures& g : given) {
+  for (const ProtectedSet& g : given) {
     check(g.rows.shape() == set.features.shape(), g.file, " has shape ", g.rows.shape(),
           ", but the images have features of ", set.features.shape());
     guarded.push_back({g.name, g.rows.selected(test.rows), 1, "", {}});
