@@ -42,16 +42,10 @@ void Adapter::check_never_saw(const std::vector<std::string>& identities) const 
   advf::check_never_saw(info_, source_, identities);
 }
 
-void Adapter::check_trained_on(const std::string& protection, const Metadata& protected_by) const {
-  check(protection == info_.trained_on, "the adapter ", source_, " was trained on features \"",
-        info_.trained_on, "\", but these are \"", protection, "\"");
-  for (const auto& [kind, fingerprint] : protected_by) {
-    const auto found = info_.protected_by.find(kind);
-    const std::string known = found == info_.protected_by.end() ? "(unknown)" : found->second;
-    check(known == fingerprint, "the adapter ", source_, " was trained on features protected by the ", kind,
-          " ", known, ", but these are by ", fingerprint, "; take that ", kind,
-          ", or train the adapter again");
-  }
+void Adapter::check_trained_on(const ProtectionId& protection) const {
+  check(info_.protection.is_like(protection), "the adapter ", source_, " was trained on other features (",
+        info_.protection.describe(), ") than these (", protection.describe(),
+        "): ", info_.protection.difference(protection), "; take what it was trained with, or train it again");
 }
 
 }  // namespace advf

@@ -31,9 +31,8 @@ class Adapter : public Module {
   void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
                   const std::string& what) const;
   void check_never_saw(const std::vector<std::string>& identities) const;
-  // Throws an Error naming both sides unless it was trained on features protected like that, by networks with
-  // these fingerprints.
-  void check_trained_on(const std::string& protection, const Metadata& protected_by) const;
+  // Throws an Error that names the difference unless it was trained on features protected alike.
+  void check_trained_on(const ProtectionId& protection) const;
 
  private:
   AdapterInfo info_;

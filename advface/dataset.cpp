@@ -56,6 +56,7 @@ Labels parse_labels(std::string_view text, const std::string& file) {
           "\" is not a relative path");
     check(seen.insert(fields[0]).second, file, ":", number, ": ", fields[0], " stands twice");
     check(!fields[1].empty(), file, ":", number, ": no identity");
+    check(is_utf8(fields[1]), file, ":", number, ": the identity is not UTF-8; save the file as UTF-8");
     out.files.emplace_back(fields[0]);
     out.identities.emplace_back(fields[1]);
     for (size_t i = 2; i < fields.size(); ++i) {
@@ -99,7 +100,7 @@ Labels select(const Labels& labels, const std::vector<std::string>& files) {
   return out;
 }
 
-int64_t person_key(std::string_view identity) { return int64_t(fnv1a(trimmed(identity))); }
+int64_t person_key(std::string_view identity) { return int64_t(fnv1a(single_spaced(identity))); }
 
 Split split_by_identity(const Labels& labels, uint64_t seed, const SplitShares& shares) {
   check(shares.train >= 0 && shares.validation >= 0 && shares.test >= 0 &&

@@ -35,8 +35,8 @@ Labels labels_from_folders(const std::vector<std::string>& files);
 // The labels of these files, in their order. Throws Error naming the first file without a label.
 Labels select(const Labels& labels, const std::vector<std::string>& files);
 
-// A person as a number: a hash of the identity alone, without blanks around it, the same in every file and
-// program.
+// A person as a number: a hash of the identity alone, whatever blanks stand around it or between its words,
+// the same in every file and program.
 int64_t person_key(std::string_view identity);
 
 // Indices into the labels, ascending.

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "advface/noise.h"
 #include "autograd/tape.h"
 #include "tensor/ops.h"
+#include "tensor/rng.h"
 
 namespace advf {
 namespace {
@@ -42,6 +44,30 @@ void Decoder::check_fits(const Shape& row, const std::string& fingerprint, const
 
 void Decoder::check_never_saw(const std::vector<std::string>& identities) const {
   advf::check_never_saw(info_, source_, identities);
+}
+
+void Decoder::check_sees() {
+  const NoTapeScope off;
+  const bool was_training = training();
+  train(false);
+  const Shape& feature = info_.spec.feature;
+  const Philox rng{0x5ee5, 0};
+  const auto mean = statistics_.feature_mean.to_vector<float>(),
+             deviation = statistics_.feature_std.to_vector<float>();
+  const size_t inner = size_t(feature.numel(1, feature.rank()));
+  std::vector<float> values;
+  for (size_t i = 0; i < 2 * mean.size() * inner; ++i) {
+    const size_t c = i / inner % mean.size();
+    values.push_back(mean[c] + deviation[c] * float(rng.normal(i)));
+  }
+  Shape shape{2};
+  for (const int64_t d : feature) shape.push_back(d);
+  const auto images = forward(into_domain(info_.domain, Tensor::from(values, shape))).to_vector<float>();
+  train(was_training);
+  const auto half = images.begin() + std::ptrdiff_t(images.size() / 2);
+  check(
+      !std::equal(images.begin(), half, half), source_,
+      ": makes the same image of different features, so nothing can be protected against it; train it again");
 }
 
 Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) {

@@ -39,6 +39,10 @@ class Decoder : public Module {
   Statistics& statistics() { return statistics_; }
   const Statistics& statistics() const { return statistics_; }
 
+  // Throws an Error that names the file where it makes the very same image of different features: whoever
+  // protects against it, protects against nothing.
+  void check_sees();
+
   // Evaluation mode, off the tape, `batch` rows at a time.
   Tensor reconstruct(const Tensor& features, int64_t batch = 64);
 

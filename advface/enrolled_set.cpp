@@ -1,10 +1,12 @@
 #include "advface/enrolled_set.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -245,6 +247,53 @@ void EnrolledSet::commit() {
   write_header(committed_ + added_);
   array_->sync();
   done_ = true;
+}
+
+namespace {
+
+constexpr const char* kRecogniser = "recogniser";
+constexpr const char* kCut = "cut";
+// Beside these stand the fingerprints of networks and the settings.
+constexpr std::array kNetworks = {"shadow", "generator"};
+
+}  // namespace
+
+Metadata made_by(const FeatureInfo& info) {
+  check(info.protection.known() && info.protection.applied.size() == 1,
+        "a set holds what was protected once, not features that are ", info.protection.describe());
+  const AppliedProtection& protection = info.protection.applied[0];
+  Metadata m = protection.networks;
+  m[kRecogniser] = info.recogniser;
+  m[kCut] = info.cut;
+  for (const auto& [key, text] : protection.settings) {
+    const json value = json::parse(text);
+    m[key] = value.is_string() ? value.get<std::string>() : text;
+  }
+  return m;
+}
+
+FeatureInfo info_of_set(const std::string& path) {
+  const std::string index = npy_index_path(path);
+  std::ifstream file(index, std::ios::binary);
+  std::string start(kMaxLine, '\0');
+  start.resize(
+      size_t(std::max<std::streamsize>(0, file.read(start.data(), std::streamsize(kMaxLine)).gcount())));
+  const Head head = parse_head(start, index);
+  FeatureInfo info;
+  AppliedProtection protection{"advface", {}, {}};
+  for (const auto& [key, text] : head.made_by) {
+    if (key == kRecogniser)
+      info.recogniser = text;
+    else if (key == kCut)
+      info.cut = text;
+    else if (std::find(kNetworks.begin(), kNetworks.end(), key) != kNetworks.end())
+      protection.networks[key] = text;
+    else
+      protection.settings[key] = json::accept(text) ? text : json(text).dump();
+  }
+  protection.settings = to_metadata(settings_from(protection.settings, index));
+  info.protection.applied.push_back(std::move(protection));
+  return info;
 }
 
 EnrolledRows read_enrolled_set(const std::string& path) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "advface/feature_file.h"
 #include "nn/state_dict.h"
 #include "tensor/io/append_file.h"
 #include "tensor/tensor.h"
@@ -62,6 +63,11 @@ struct EnrolledRows {
   Metadata made_by;
   std::vector<Record> records;  // those that the array counts
 };
+// What all records have in common, as the set keeps it; and what it says of its features. Sets hold what was
+// protected by one protection.
+Metadata made_by(const FeatureInfo& info);
+FeatureInfo info_of_set(const std::string& path);  // reads the head of the index of SET.npy
+
 // Reads array and index and compares each row with its checksum. Throws Error naming the first row that is
 // not what was enrolled, and wherever array and index do not fit each other.
 EnrolledRows read_enrolled_set(const std::string& path);

@@ -1,5 +1,7 @@
 #include "advface/features.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
@@ -15,7 +17,7 @@ namespace fs = std::filesystem;
 std::string cache_key(const Recogniser& recogniser, const std::string& cut, const FaceSource& faces,
                       const std::optional<FaceBox>& box) {
   // Counts up whenever the same picture and the same card come to give other features.
-  constexpr int kVersion = 3;
+  constexpr int kVersion = 4;
   std::ostringstream text;
   text.precision(17);  // two numbers that differ are two texts
   const auto& card = recogniser.card();
@@ -46,22 +48,43 @@ std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optiona
 
 namespace {
 
-// What the recogniser makes of a picture may be no number: an all-black picture divided by its own contrast.
-// Such a picture is as broken as one that cannot be read.
-std::pair<std::vector<int64_t>, Tensor> finite_rows(const std::vector<int64_t>& pictures,
+// Why a row is no feature; empty where it is one. An embedding that is all but zero has no direction, and one
+// beyond what can be normalised keeps a wrong norm.
+std::string fault_of(std::span<const float> row, FeatureDomain domain) {
+  if (!std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); }))
+    return "its feature is not finite";
+  if (domain != FeatureDomain::sphere || is_unit_norm(norm(row))) return "";
+  return "its embedding has no direction that can be told";
+}
+
+// What the recogniser makes of a picture may be no feature: an all-black picture divided by its own contrast.
+// Such a picture is as broken as one that cannot be read. Where it is so for every picture, they are not at
+// fault.
+std::pair<std::vector<int64_t>, Tensor> usable_rows(const std::vector<int64_t>& pictures,
                                                     const Tensor& features, const Recogniser& recogniser,
-                                                    FaceSource& faces, const ExtractOptions& options) {
+                                                    FeatureDomain domain, FaceSource& faces,
+                                                    const ExtractOptions& options) {
   const Tensor host = features.on_host();
+  const size_t d = size_t(host.numel()) / pictures.size();
   std::vector<int64_t> good, rows;
+  std::vector<BrokenFace> broken;
+  std::string fault;
   for (size_t i = 0; i < pictures.size(); ++i) {
-    if (count_not_finite(host.slice_batch(int64_t(i), int64_t(i) + 1)) == 0) {
+    const std::string here = fault_of({host.data<float>() + i * d, d}, domain);
+    if (here.empty()) {
       good.push_back(pictures[i]);
       rows.push_back(int64_t(i));
       continue;
     }
-    const BrokenFace face{pictures[i], (fs::path(faces.folder()) / faces.name(pictures[i])).string() +
-                                           ": its feature is not finite; " + recogniser.card().model +
-                                           " cannot take this picture"};
+    fault = here;
+    broken.push_back({pictures[i], (fs::path(faces.folder()) / faces.name(pictures[i])).string() + ": " +
+                                       here + "; " + recogniser.card().model + " cannot take this picture"});
+  }
+  check(!good.empty() || pictures.size() < 2, recogniser.card().path, ": of each of ", pictures.size(),
+        " pictures, ", faces.name(pictures.empty() ? 0 : pictures[0]), " the first, ", fault,
+        "; the network ", recogniser.card().model,
+        " is broken, or the card's \"mean\" and \"scale\" are not its own");
+  for (const BrokenFace& face : broken) {
     if (options.broken) options.broken(face);
     faces.count_broken(std::span(&face, 1));
   }
@@ -87,8 +110,8 @@ void for_each_feature_batch(
       for (const BrokenFace& face : batch.broken) options.broken(face);
     if (!batch.good.empty()) {
       const auto [good, features] =
-          finite_rows(batch.good, recogniser.features(recogniser.preprocess(batch.images), cut), recogniser,
-                      faces, options);
+          usable_rows(batch.good, recogniser.features(recogniser.preprocess(batch.images), cut), recogniser,
+                      recogniser.domain(cut), faces, options);
       if (!good.empty()) take(good, features);
     }
     if (options.progress && !options.progress(end)) throw Interrupted();

@@ -46,7 +46,7 @@ Metadata settings_metadata(const ProtectSettings& s) {
           {"bn", name_of(s.batch_norm)},       {"ensemble", name_of(s.ensemble)}};
 }
 
-ProtectSettings settings_from(const Metadata& metadata, const std::string& source) {
+ProtectSettings trained_settings(const Metadata& metadata, const std::string& source) {
   ProtectSettings s;
   s.method = Method::generator;
   s.epsilon = metadata_number(metadata, "epsilon", source);
@@ -70,7 +70,7 @@ Generator::Generator(const GeneratorInfo& info, uint64_t seed) : info_(info), ne
 std::unique_ptr<Generator> Generator::load(const std::string& path) {
   NetworkFile file = load_network(path, kFormat, "a generator made by advface-train");
   const GeneratorInfo info{std::move(file.provenance), FeatureNetSpec::from_metadata(file.metadata, path),
-                           settings_from(file.metadata, path)};
+                           trained_settings(file.metadata, path)};
   auto generator = std::make_unique<Generator>(info, 0);
   load_state_dict(*generator, file.tensors, path);
   generator->source_ = path;

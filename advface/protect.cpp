@@ -36,18 +36,26 @@ void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDom
                   [&] { return "record " + std::to_string(records[i]); });
 }
 
-// An ascent whose loss is no number, or is 0 at every step, has found nothing: the noise would be the random
-// start, and the record would count as protected.
-void check_ascent(const ProtectReport& report, double epsilon) {
+// An ascent whose loss is no number, or the same at every step, has found nothing: the noise would be the
+// random start, and the record would count as protected. So would one whose noise is nothing.
+void check_ascent(const ProtectReport& report, const ProtectSettings& settings, double length) {
   for (const float loss : report.losses)
     check(std::isfinite(loss), "record ", report.record, ": the loss is ", loss,
           "; a network that protects is broken: train it again");
-  check(
-      epsilon == 0 || std::any_of(report.losses.begin(), report.losses.end(), [](float l) { return l != 0; }),
-      "record ", report.record,
-      ": the loss is 0 at every step, so the noise protects nothing; either the "
-      "shadow makes one image of everything and must be trained again, or epsilon ",
-      epsilon, " is too small");
+  if (settings.epsilon == 0) return;
+  const auto [least, most] = std::minmax_element(report.losses.begin(), report.losses.end());
+  check(*most != 0 && (*least != *most || settings.method == Method::generator), "record ", report.record,
+        ": the loss is ", *most,
+        " at every step, so the noise protects nothing; either the shadow makes one image "
+        "of everything and must be trained again, or epsilon ",
+        settings.epsilon, " (or the step size) is too small");
+  constexpr double kNothing = 5e-7;  // of the feature's length: rounding
+  check(report.noise_l2 > kNothing * length, "record ", report.record, ": its noise is nothing (norm ",
+        report.noise_l2, "), so it is not protected; ",
+        settings.method == Method::generator
+            ? "the generator's training has failed: train it again, with a smaller --lr"
+        : settings.keep_recognition ? "the bound on recognition leaves no room: lower it"
+                                    : "epsilon is too small");
 }
 
 double cosine(const float* a, const float* b, int64_t n) {
@@ -331,7 +339,10 @@ Protector::Protector(const ProtectModels& models, const ProtectSettings& setting
     : models_(models), settings_(settings), stop_(std::move(stop)) {
   settings.check_valid();
   models_.check_fit(settings);
-  for (Decoder* shadow : models_.shadows) shadow->train(false);
+  for (Decoder* shadow : models_.shadows) {
+    shadow->train(false);
+    if (settings.epsilon > 0) shadow->check_sees();
+  }
 }
 Protector::~Protector() = default;
 
@@ -423,9 +434,9 @@ void Protector::report(const Batch& b, std::vector<ProtectReport>& reports) cons
     report.losses.push_back(b.after_values[i]);
     report.loss_before = double(report.losses.front());
     report.loss_after = double(report.losses.back());
-    check_ascent(report, settings_.epsilon);
     report.kept = b.kept[i];
     report.recognition = b.recognition[i];
+    check_ascent(report, settings_, norm({&b.z[i * d], d}));
     reports.push_back(report);
   }
 }

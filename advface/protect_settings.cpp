@@ -110,9 +110,11 @@ std::string ProtectSettings::summary() const {
   say(out, "norm", norm, usual.norm);
   say(out, "bn", batch_norm, usual.batch_norm);
   say(out, "ensemble", ensemble, usual.ensemble);
-  const ProtectSettings by_method{.method = method};
+  ProtectSettings by_method{.epsilon = epsilon, .method = method};
   if (effective_steps() != by_method.effective_steps()) out << ", steps " << effective_steps();
-  if (step_size != 0) out << ", step size " << step_size;
+  by_method.steps = effective_steps();
+  if (effective_step_size() != by_method.effective_step_size())
+    out << ", step size " << effective_step_size();
   if (keep_recognition) out << ", keep " << *keep_recognition;
   return out.str();
 }

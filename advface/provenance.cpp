@@ -9,7 +9,17 @@
 namespace advf {
 namespace {
 constexpr const char* kPeople = "people";
-const std::string kProtectedBy = "protected_by.";
+constexpr const char* kProtection = "protection";
+
+// Files of older versions have a text for people instead.
+ProtectionId protection_of(const Metadata& metadata, const std::string& path) {
+  if (const auto found = metadata.find(kProtection); found != metadata.end())
+    return ProtectionId::from_json(found->second, path);
+  const std::string& text = metadata_text(metadata, "trained_on", path);
+  if (text == "raw") return {};
+  return {{},
+          path + " is of an older version, which wrote no more than that it was trained on \"" + text + "\""};
+}
 }  // namespace
 
 void check_takes(const Provenance& from, const Shape& feature, const std::string& network, const Shape& row,
@@ -33,8 +43,7 @@ void check_never_saw(const Provenance& from, const std::string& source,
 void save_network(const std::string& path, Module& network, const Provenance& from, Metadata description) {
   description["cut"] = from.cut;
   description["recogniser"] = from.recogniser;
-  description["trained_on"] = from.trained_on;
-  for (const auto& [kind, fingerprint] : from.protected_by) description[kProtectedBy + kind] = fingerprint;
+  description[kProtection] = from.protection.to_json();
   description["domain"] = name_of(from.domain);
   description["split_seed"] = std::to_string(from.split_seed);
   TensorMap tensors = state_dict(network);
@@ -50,9 +59,7 @@ NetworkFile load_network(const std::string& path, const std::string& format, con
   Provenance from;
   from.cut = metadata_text(file.metadata, "cut", path);
   from.recogniser = metadata_text(file.metadata, "recogniser", path);
-  from.trained_on = metadata_text(file.metadata, "trained_on", path);
-  for (const auto& [key, fingerprint] : file.metadata)
-    if (key.starts_with(kProtectedBy)) from.protected_by[key.substr(kProtectedBy.size())] = fingerprint;
+  from.protection = protection_of(file.metadata, path);
   from.domain = domain_from(metadata_text(file.metadata, "domain", path), path);
   from.split_seed = uint64_t(metadata_int(file.metadata, "split_seed", 0, INT64_MAX, path));
   const Tensor people = file.tensors[kPeople];

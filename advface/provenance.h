@@ -7,16 +7,16 @@
 #include <vector>
 
 #include "advface/feature_domain.h"
+#include "advface/protection_id.h"
 #include "nn/module.h"
 #include "nn/state_dict.h"
 
 namespace advf {
 
 struct Provenance {
-  std::string cut;         // name of the recogniser's tensor
-  std::string recogniser;  // fingerprint of the recogniser's model file
-  std::string trained_on;  // "raw", how the features were protected, or what their file was called
-  Metadata protected_by;   // and fingerprints of the files that did: "shadow" and, with one, "generator"
+  std::string cut;          // name of the recogniser's tensor
+  std::string recogniser;   // fingerprint of the recogniser's model file
+  ProtectionId protection;  // of the features that it was trained on
   FeatureDomain domain = FeatureDomain::real;
   uint64_t split_seed = 0;      // of the split by identity: who was trained on, and who must be tested on
   std::vector<int64_t> people;  // trained on, as person_key(), ascending; a tensor of the file

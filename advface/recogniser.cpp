@@ -324,7 +324,8 @@ void Recogniser::check_norms(const Tensor& embeddings) const {
   const std::vector<float> values = embeddings.to_vector<float>();
   for (size_t i = 0; i < values.size(); i += d) {
     const double length = norm(std::span(values).subspan(i, d));
-    check(!std::isfinite(length) || is_unit_norm(length), card_.path,
+    // What is all but zero is a matter of the picture: it has no direction.
+    check(!std::isfinite(length) || length < 1e-6 || is_unit_norm(length), card_.path,
           ": \"embedding.unit_norm\" says that the network's output has norm 1, but ", card_.model,
           " gave one of norm ", length, "; set \"normalise\": true and \"unit_norm\": false");
   }
@@ -343,9 +344,15 @@ Tensor Recogniser::embed_from(const Tensor& feature, const std::string& cut) con
         feature.shape());
   if (cut == card_.embedding.name) return feature;
   const Tensor y = run(cut, feature, card_.embedding.name);
-  if (!current_recorder() && !MetaScope::active())
+  if (!current_recorder() && !MetaScope::active()) {
     check(count_not_finite(y) == 0, card_.model, ": an embedding is not finite, from features at '", cut,
           "' that are");
+    const size_t d = size_t(card_.embedding.dimension);
+    const auto values = y.dtype() == DType::f32 ? y.to_vector<float>() : std::vector<float>();
+    for (size_t i = 0; i < values.size(); i += d)
+      check(is_unit_norm(norm(std::span(values).subspan(i, d))), card_.model,
+            ": an embedding has no direction, from features at '", cut, "' that are");
+  }
   return y;
 }
 

@@ -47,6 +47,38 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+std::string single_spaced(std::string_view text) {
+  std::string out;
+  for (text = trimmed(text); !text.empty();) {
+    if (const size_t blank = blank_bytes(text, false)) {
+      text = without_blanks_before(text);
+      out += ' ';
+    } else {
+      out += text.front();
+      text.remove_prefix(1);
+    }
+  }
+  return out;
+}
+
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t k) { return k < text.size() ? uint32_t(uint8_t(text[k])) : 0u; };
+    const uint32_t first = byte(i);
+    const size_t n = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
+    if (n == 0) return false;
+    uint32_t code = n == 1 ? first : first & (0x7fu >> n);
+    for (size_t k = 1; k < n; ++k) {
+      if (byte(i + k) >> 6 != 2) return false;
+      code = code << 6 | (byte(i + k) & 0x3f);
+    }
+    constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};  // no longer than need be, no surrogates
+    if (code < kLeast[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+    i += n;
+  }
+  return true;
+}
+
 void check_utf8(std::string_view text, const std::string& file) {
   check(!text.starts_with("\xff\xfe") && !text.starts_with("\xfe\xff") &&
             text.find('\0') == std::string_view::npos,

@@ -11,6 +11,9 @@ namespace advf {
 std::string_view trimmed(std::string_view text);
 // Throws Error naming the file where the text is UTF-16 or holds zero bytes.
 void check_utf8(std::string_view text, const std::string& file);
+// The same, and runs of blanks inside, of any kind, are one space.
+std::string single_spaced(std::string_view text);
+bool is_utf8(std::string_view text);
 // Lines, trimmed, ended by LF, CRLF or CR, behind a byte order mark or not. Blank lines at the end do not
 // count; an empty text has no lines. Throws as check_utf8() does.
 std::vector<std::string_view> split_lines(std::string_view text, const std::string& file);

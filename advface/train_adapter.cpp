@@ -60,7 +60,13 @@ double AdapterTrainer::unaided() const {
 }
 
 std::pair<double, double> AdapterTrainer::validate() {
-  const double cosine = mean_cosine([this](const Tensor& z) { return adapter_.forward(z); });
+  const double cosine = mean_cosine([this](const Tensor& z) {
+    const Tensor read = adapter_.forward(z);
+    check_rows(read, adapter_.info().domain,
+               "training diverged (use a smaller --lr): of what the adapter gives in epoch " +
+                   std::to_string(history().size() + 1));
+    return read;
+  });
   return {1 - cosine, cosine};
 }
 

@@ -33,7 +33,10 @@ GeneratorTrainer::GeneratorTrainer(Generator& generator, const ProtectModels& sh
   shadows_.generator = &generator;
   shadows_.check_fit(generator.info().settings);
   check(!data.validation.empty(), "there are no validation images; use more people");
-  for (Decoder* shadow : shadows_.shadows) shadow->train(false);
+  for (Decoder* shadow : shadows_.shadows) {
+    shadow->train(false);
+    shadow->check_sees();
+  }
   const Decoder::Statistics& statistics = shadows_.shadows[0]->statistics();
   generator.net().set_input(statistics.feature_mean, statistics.feature_std);
   unit_ = random_objective();
@@ -69,16 +72,20 @@ Tensor GeneratorTrainer::loss(const std::vector<int64_t>& rows) {
 
 std::pair<double, double> GeneratorTrainer::validate() {
   const FeatureDomain domain = generator_.info().domain;
-  double ours = 0, random = 0;
+  double ours = 0, random = 0, noise = 0, length = 0;
   for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
     const auto rows = part_of(data_.validation, begin, begin + kBatch);
     const Tensor z = data_.features.batch(rows);
     const Tensor d = in_feature_units(generator_.space(), generator_.forward(z));
     ours += sum_all(objective_at(z, rows, d)).item();
+    noise += sum_all(abs(d)).item();
+    length += sum_all(abs(z)).item();
     const Tensor moved = into_domain(domain, add(z, d));
     const Tensor chance = equal_norm_noise(z, moved, domain == FeatureDomain::sphere, seed_, begin);
     random += sum_all(objective_at(z, rows, sub(into_domain(domain, chance), z))).item();
   }
+  check(noise > 1e-6 * length, "training diverged: the generator gives no noise any more, in epoch ",
+        history().size() + 1, "; use a smaller --lr");
   return {-ours / double(data_.validation.size()) / unit_, ours / std::max(random, 1e-30)};
 }
 

@@ -110,6 +110,10 @@ std::pair<double, double> RecogniserTrainer::validate() {
     scores.push_back({dot, p.genuine, p.fold});
     (p.genuine ? genuine : impostor) += dot;
   }
+  const auto [least, most] = std::minmax_element(
+      scores.begin(), scores.end(), [](const auto& a, const auto& b) { return a.score < b.score; });
+  check(most->score - least->score > 1e-5, "training diverged: all pictures have one embedding in epoch ",
+        history().size() + 1, "; use a smaller --lr");
   // There are no classes for new people: the loss is how much closer strangers are than photographs of one
   // person.
   return {2 * (impostor - genuine) / double(pairs_.size()), fold_accuracy(scores).mean};

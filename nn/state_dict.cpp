@@ -1,5 +1,6 @@
 #include "nn/state_dict.h"
 
+#include <algorithm>
 #include <set>
 
 #include "tensor/backend.h"
@@ -27,6 +28,10 @@ void check_finite(const std::string& name, const Tensor& tensor, const std::stri
   const int64_t bad = count_not_finite(tensor);
   check(bad == 0, source, ": ", bad, " of ", tensor.numel(), " values of the tensor ", name,
         " are not finite; the file is damaged, or its training diverged: train again");
+  if (!name.ends_with("running_var")) return;
+  const auto values = tensor.to(DType::f64).to_vector<double>();
+  check(std::all_of(values.begin(), values.end(), [](double v) { return v >= 0; }), source, ": the tensor ",
+        name, " holds variances that are negative; the file is damaged: train again");
 }
 
 TensorMap to_map(const std::vector<Named>& targets) {

@@ -63,7 +63,6 @@ inline std::unique_ptr<Decoder> toy_decoder(const Recogniser& r, const std::stri
   info.spec = {name, r.feature_shape(cut), size, 32};
   info.cut = cut;
   info.recogniser = r.fingerprint();
-  info.trained_on = "raw";
   info.domain = cut == "e"   ? FeatureDomain::sphere
                 : cut == "c" ? FeatureDomain::real
                              : FeatureDomain::non_negative;

@@ -275,6 +275,41 @@ BOOST_AUTO_TEST_CASE(a_picture_without_a_feature_is_broken) {
       (lines_of(read_bytes(dir / "z.npy.txt")) == std::vector<std::string>{"0.ppm", "1.ppm", "3.ppm"}));
   BOOST_TEST(load_npy(dir / "z.npy").dim(0) == 3);
   BOOST_TEST(read_json(dir / "z.json")["broken"] == 1);
+
+  // An embedding of zero, which cannot be normalised.
+  write_bytes(dir / "net.onnx", OnnxBuilder()
+                                    .input("x", {1, 3, 4, 4})
+                                    .output("e")
+                                    .floats("w", {48, 16}, std::vector<float>(768, 0.1f))
+                                    .node("Flatten", {"x"}, {"f"})
+                                    .node("MatMul", {"f", "w"}, {"e"})
+                                    .bytes());
+  refuse(dir.path().string(), "extract", call, 1, {"1 of 4", "2.ppm", "no direction"}, Late::yes);
+  succeed("extract", call + Args{"--max-broken", "0.5"});
+  BOOST_TEST(load_npy(dir / "z.npy").dim(0) == 3);
+  // Where no picture has a feature the network or its card is at fault, not a picture.
+  for (int i = 0; i < 4; ++i)
+    write_bytes(dir / ("images/" + std::to_string(i) + ".ppm"), "P6 4 4 255\n" + std::string(48, '\0'));
+  refuse(dir.path().string(), "extract", call + Args{"--max-broken", "1"}, 1,
+         {"net.json", "each of 4 pictures"}, Late::yes);
+}
+
+// A training that has gone astray is no success, whatever its loss says; neither is a protection without
+// noise.
+BOOST_AUTO_TEST_CASE(trainings_that_diverge) {
+  const TempDir dir;
+  const std::string out = dir / "out", folder = dir.path().string();
+  const Args set = Args{"--out", out, "--batch", "16", "--epochs", "2"} + world().images();
+  const Args nets = set + world().recogniser() + world().shadow();
+  refuse(folder, "train", Args{"generator", "--lr", "100"} + nets, 1, {"diverged", "--lr"}, Late::yes);
+  refuse(folder, "train", Args{"adapter", "--lr", "1e30", "--steps", "1"} + nets, 1, {"diverged", "--lr"},
+         Late::yes);
+  refuse(folder, "train", Args{"recogniser", "--lr", "1e4"} + set + ToyWorld::tiny_recogniser(), 1,
+         {"diverged", "--lr"}, Late::yes);
+  refuse(folder, "protect", protect_call(out, world().at("z.npy")) + Args{"--step-size", "1e-30"}, 1,
+         {"record 0", "at every step"}, Late::yes);
+  refuse(folder, "protect", protect_call(out, world().at("z.npy")) + Args{"--epsilon", "0"}, 2,
+         {"--epsilon 0"});
 }
 
 // What the command line, the names of the files and their heads tell is told before any picture is read: then

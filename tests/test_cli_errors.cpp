@@ -176,6 +176,43 @@ BOOST_AUTO_TEST_CASE(wrong_calls) {
 }
 
 // Every option that names a file to read, with a name that does not exist and with a folder.
+// Two results that would go to one file, and a result that would replace what is read.
+BOOST_AUTO_TEST_CASE(outputs_that_meet_each_other_or_an_input) {
+  const TempDir dir;
+  const std::string a = dir / "a.npy", set = dir / "set.npy";
+  for (const char* name : {"rec.json", "rec.onnx", "shadow.safetensors", "z.npy"})
+    write_bytes(dir / name, read_bytes(world().at(name)));
+  write_bytes(dir / "labels.csv", "file,identity\n");
+  const Args images = world().images(), card{"--recogniser", dir / "rec.json"};
+  const Args shadow{"--shadow", dir / "shadow.safetensors"}, in{"--in", dir / "z.npy"};
+  const Args train = Args{"shadow"} + images + card;
+  const Args attack = Args{"reconstruction", "--attacker", dir / "shadow.safetensors"} + images + card;
+  refuse_all(
+      dir,
+      {{"extract", images + card + Args{"--out", a, "--json", a}, {"--out", "--json", "both write"}},
+       {"extract", images + card + Args{"--out", a, "--json", a + ".txt"}, {"a.npy.txt"}},
+       {"extract", images + card + Args{"--out", a, "--json", a + ".json"}, {"a.npy.json"}},
+       {"extract", images + card + Args{"--out", a, "--list-out", dir / "./a.npy"}, {"--list-out"}},
+       {"extract", images + card + Args{"--out", dir / "rec.onnx"}, {"rec.onnx", "--recogniser reads"}},
+       {"protect", shadow + in + Args{"--append", set, "--report", set + ".index"}, {"set.npy.index"}},
+       {"protect", shadow + in + Args{"--append", set, "--json", set}, {"--append", "--json"}},
+       {"protect", shadow + in + Args{"--out", a, "--report", a}, {"--report"}},
+       {"protect", shadow + in + Args{"--out", dir / "shadow.safetensors"}, {"--shadow reads"}},
+       {"protect", shadow + in + Args{"--out", a, "--json", dir / "z.npy"}, {"--json", "would replace"}},
+       {"train", train + Args{"--out", a, "--samples", a}, {"--samples"}},
+       {"train", train + Args{"--out", a, "--json", a + ".curve.png"}, {"curve.png"}},
+       {"train",
+        train + Args{"--out", dir / "labels.csv", "--labels", dir / "labels.csv"},
+        {"--labels reads"}},
+       {"train", Args{"recogniser", "--out", dir / "x.onnx"} + images, {"x.onnx", "both write"}},
+       {"evaluate", attack + Args{"--sheet", a, "--json", a}, {"--sheet"}},
+       {"evaluate", attack + Args{"--scores", a, "--sheet", a}, {"--scores"}}},
+      2);
+  // What is no file may stand twice, and features may be replaced by what becomes of them.
+  succeed("extract", images + card + Args{"--out", a, "--json", "/dev/null", "--list-out", "/dev/null"});
+  succeed("protect", shadow + in + Args{"--steps", "1", "--out", dir / "z.npy"});
+}
+
 BOOST_AUTO_TEST_CASE(files_that_do_not_exist_and_folders) {
   const TempDir dir;
   const std::string out = dir / "out", missing = dir / "missing", folder = dir.path().string();

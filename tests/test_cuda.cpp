@@ -90,7 +90,6 @@ DecoderInfo info_of(const std::string& name) {
   info.spec = {name, {kDim}, int(kSize), kWidth};
   info.cut = "embedding";
   info.recogniser = "0123456789abcdef";
-  info.trained_on = "raw";
   info.domain = FeatureDomain::sphere;
   return info;
 }

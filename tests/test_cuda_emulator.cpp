@@ -292,7 +292,6 @@ DecoderInfo toy_info() {
   info.spec = {"deconv", {12}, 32, 16};
   info.cut = "embedding";
   info.recogniser = "0123456789abcdef";
-  info.trained_on = "raw";
   info.domain = FeatureDomain::sphere;
   return info;
 }

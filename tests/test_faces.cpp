@@ -231,6 +231,13 @@ BOOST_AUTO_TEST_CASE(labels_are_strict) {
   bad("file,identity\n\"a.jpg\"b,1\n", "behind a closing quote");
   bad("file,identity\na\"b.jpg,1\n", "middle of a field");
   bad("\xff\xfe" + std::string("f\0i\0", 4), "UTF-16");
+  for (const char* name : {"M\xfcller", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe4\xb8"})
+    bad(std::string("file,identity\na.jpg,") + name + "x\n", ":2: the identity is not UTF-8");
+  BOOST_TEST(parse_labels("file,identity\na.jpg,M\xc3\xbcller \xf0\x9f\x98\x80\n", "l.csv").size() == 1);
+  // Blanks of any kind and number between the words of a name do not make another person.
+  for (const char* name : {"Anna  M", " Anna \t M ", "Anna\xc2\xa0M", "Anna\xe2\x80\x89 M"})
+    BOOST_TEST(person_key(name) == person_key("Anna M"), name);
+  BOOST_TEST(person_key("AnnaM") != person_key("Anna M"));
 
   // Read as the plain text is: byte order mark, CRLF, CR, blank last lines, blanks around fields, quotes.
   const Labels plain = parse_labels("file,identity,Male\na/1.jpg,Ann,0\nb.jpg,Bob,1\n", "l.csv");

@@ -27,7 +27,6 @@ Provenance toy_provenance(const Recogniser& r, const std::string& cut) {
   Provenance from;
   from.cut = cut;
   from.recogniser = r.fingerprint();
-  from.trained_on = "raw";
   from.domain = toy_decoder(r, cut)->info().domain;
   from.people = {-3, person_key("anna"), INT64_MAX};
   std::sort(from.people.begin(), from.people.end());
@@ -408,27 +407,26 @@ BOOST_AUTO_TEST_CASE(an_adapter_file_keeps_everything_and_refuses_the_rest) {
   const std::string path = dir / "a.safetensors";
   const Scene scene("p");
   AdapterInfo info{toy_provenance(scene.recogniser, "p"), toy_spec(scene.recogniser.feature_shape("p"))};
-  info.trained_on = "protected, epsilon 0.5";
-  info.protected_by = {{"shadow", "0123"}, {"generator", "4567"}};
+  const auto by = [](double epsilon, uint64_t seed, const Metadata& networks) {
+    return ProtectionId{{advface_protection({.epsilon = epsilon, .seed = seed}, networks)}, {}};
+  };
+  const Metadata networks{{"shadow", "0123"}, {"generator", "4567"}};
+  info.protection = by(0.5, 1, networks);
   Adapter made(info, 1);
   for (const Named& n : made.parameters()) *n.tensor = affine(*n.tensor, 1, 0.01);
   made.save(path);
   const auto loaded = Adapter::load(path);
   BOOST_TEST(same_bits(made.forward(scene.features), loaded->forward(scene.features)));
-  BOOST_TEST((loaded->info().trained_on == info.trained_on && loaded->info().people == info.people));
-  loaded->check_trained_on("protected, epsilon 0.5", info.protected_by);
-  refused([&] { loaded->check_trained_on("protected, epsilon 0.4", info.protected_by); },
-          {path, "epsilon 0.5", "epsilon 0.4"});
-  refused(
-      [&] {
-        loaded->check_trained_on("protected, epsilon 0.5", {{"shadow", "0124"}});
-      },
-      {path, "shadow", "0123", "0124"});
-  refused(
-      [&] {
-        loaded->check_trained_on("protected, epsilon 0.5", {{"generator", "4568"}});
-      },
-      {path, "generator", "4567", "4568"});
+  BOOST_TEST((loaded->info().protection == info.protection && loaded->info().people == info.people));
+  loaded->check_trained_on(by(0.5, 7, networks));  // another random start
+  refused([&] { loaded->check_trained_on(by(0.4, 1, networks)); }, {path, "epsilon is 0.5, not 0.4"});
+  for (const char* part : {"shadow", "generator"}) {
+    Metadata other = networks;
+    other[part] = "9999";
+    refused([&] { loaded->check_trained_on(by(0.5, 1, other)); }, {path, part, networks.at(part), "9999"});
+  }
+  refused([&] { loaded->check_trained_on({}); }, {path, "raw"});
+  refused([&] { loaded->check_trained_on({{}, "nobody knows"}); }, {path, "nobody knows"});
   refused([&] { loaded->check_never_saw({"anna"}); }, {path, "anna"});
   refused([&] { loaded->check_fits({12}, "", "", "z.npy"); }, {path, "z.npy", "[12]", "[8,7,7]"});
   refused([&] { loaded->check_fits({8, 7, 7}, "abc", "", "rec.json"); }, {path, "rec.json", "abc"});

@@ -547,8 +547,8 @@ BOOST_AUTO_TEST_CASE(export_of_every_op) {
         BOOST_TEST(relative_error(load(bytes).run({{"image", in[0]}}, {"y"})[0], y[0]) < 1e-6);
       }
     }
-    // Those that export_and_back has: all operands of concat are of the batch, and the samples of broadcast_to
-    // repeat the batch.
+    // Those that export_and_back has: all operands of concat are of the batch, and the samples of
+    // broadcast_to repeat the batch.
     BOOST_TEST((written > 0 || op == &op_concat || op == &op_broadcast_to), op->name << ": none was written");
   }
 }

@@ -328,6 +328,30 @@ BOOST_AUTO_TEST_CASE(graphs_that_mix_rows_run_one_image_at_a_time) {
                     b.node("ReduceMax", {"all"}, {"top"}, {{"axes", {0}}}).node("Add", {"t", "top"}, {"u"});
                   }),
       "ReduceMax 'top'");
+  // What two images do not show by their numbers: a branch that is closed for these, a share too small, rows
+  // that take three images to change places.
+  check_slow(with_tokens(0,
+                         [](OnnxBuilder& b) {
+                           b.node("ReduceMax", {"t"}, {"top"}, {{"axes", {0}}}).floats("far", {}, {1e3f});
+                           b.node("Sub", {"top", "far"}, {"over"}).node("Relu", {"over"}, {"gate"});
+                           b.node("Add", {"t", "gate"}, {"u"});
+                         }),
+             "ReduceMax 'top'");
+  check_slow(
+      with_tokens(0,
+                  [](OnnxBuilder& b) {
+                    b.node("ReduceMean", {"t"}, {"mean"}, {{"axes", {0}}}).floats("little", {}, {1e-5f});
+                    b.node("Mul", {"mean", "little"}, {"m"}).node("Add", {"t", "m"}, {"u"});
+                  }),
+      "ReduceMean 'mean'");
+  check_slow(with_tokens(0,
+                         [](OnnxBuilder& b) {
+                           b.ints("0", {0}).ints("2", {2}).ints("end", {1 << 30});
+                           b.node("Slice", {"t", "2", "end", "0"}, {"tail"});
+                           b.node("Slice", {"t", "0", "2", "0"}, {"head"});
+                           b.node("Concat", {"tail", "head"}, {"u"}, {}, {{"axis", 0}});
+                         }),
+             "Slice 'tail'");
   // Shapes that hold for a batch of one: heads of an attention written as numbers.
   check_slow(
       with_tokens(

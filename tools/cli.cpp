@@ -1,12 +1,16 @@
 #include "tools/cli.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <new>
 #include <sstream>
 
+#include "advface/feature_file.h"
 #include "cuda/cuda_backend.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
@@ -62,6 +66,10 @@ std::string json_text(const nlohmann::json& value, int indent) {
 }
 
 namespace {
+
+constexpr const char* kOutputs[] = {"--out",   "--append", "--json",    "--report",
+                                    "--sheet", "--scores", "--samples", "--list-out"};
+
 // What was wrong with the call; CLI11 does not name a verb that it does not know.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
   const std::vector<std::string> rest = app.remaining();
@@ -73,6 +81,82 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
   return "no verb \"" + rest[0] + "\"; there are: " + verbs;
 }
 }  // namespace
+
+namespace {
+
+// A file that a call writes: by an option, or beside what an option names.
+struct Written {
+  std::string option, path;
+};
+
+// Where two names lead to one file; empty for what is no file (a pipe, a device), which may be named twice.
+std::string canonical(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  if (path.empty() || (fs::exists(path, none) && !fs::is_regular_file(path, none))) return "";
+  return fs::weakly_canonical(fs::absolute(path, none), none).string();
+}
+
+std::vector<Written> written_by(const CLI::App& app) {
+  std::vector<Written> list;
+  const auto given = [&](const std::string& name) {
+    const CLI::Option* option = app.get_option_no_throw(name);
+    return option && option->count() > 0 ? option->as<std::string>() : std::string();
+  };
+  for (const char* name : kOutputs)
+    if (const std::string path = given(name); !path.empty()) list.push_back({name, path});
+  const auto beside = [&](const char* option, const std::string& path) { list.push_back({option, path}); };
+  if (const std::string out = given("--out"); !out.empty()) {
+    if (app.get_option_no_throw("--resume"))
+      beside("--out", out + ".checkpoint"), beside("--out", out + ".curve.png");
+    if (app.get_option_no_throw("--samples") && given("--samples").empty()) beside("--out", out + ".png");
+    if (app.get_option_no_throw("--list-out") && given("--list-out").empty()) beside("--out", out + ".txt");
+    if (app.get_option_no_throw("--list-out") || app.get_option_no_throw("--append"))
+      beside("--out", feature_info_path(out));
+    if (app.get_option_no_throw("--architecture"))
+      beside("--out", std::filesystem::path(out).replace_extension(".onnx").string());
+  }
+  if (const std::string set = given("--append"); !set.empty()) beside("--append", set + ".index");
+  return list;
+}
+
+// The files that an option reads, as it is given: also behind NAME=, and the network beside a card.
+std::vector<std::string> read_by(const CLI::Option& option) {
+  std::vector<std::string> list;
+  for (const std::string& value : option.results()) {
+    std::error_code none;
+    const std::string path = value.substr(value.find('=') + 1);
+    if (!std::filesystem::is_regular_file(path, none)) continue;
+    list.push_back(path);
+    if (option.get_name() == "--recogniser")
+      list.push_back(std::filesystem::path(path).replace_extension(".onnx").string());
+  }
+  return list;
+}
+
+}  // namespace
+
+void check_outputs(const CLI::App& app) {
+  std::map<std::string, std::string> writer;  // file -> option
+  for (const Written& w : written_by(app)) {
+    const std::string file = canonical(w.path);
+    if (file.empty()) continue;
+    const auto [other, fresh] = writer.emplace(file, w.option);
+    check(fresh, other->second, " and ", w.option, " would both write ", w.path, "; name another file");
+  }
+  const bool protects = app.get_option_no_throw("--append") != nullptr;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (std::find(std::begin(kOutputs), std::end(kOutputs), name) != std::end(kOutputs)) continue;
+    for (const std::string& path : read_by(*option)) {
+      const auto at = writer.find(canonical(path));
+      if (at == writer.end()) continue;
+      // What comes of it may take its place.
+      if (at->second == "--out" && (name == "--from" || (name == "--in" && protects))) continue;
+      fail(at->second, " would replace ", path, ", which ", name, " reads; name another file");
+    }
+  }
+}
 
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   app.set_version_flag("--version", "0.1.0");
@@ -91,6 +175,10 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     return 2;
   }
   try {
+    as_usage([&] {
+      check_outputs(app);
+      for (const CLI::App* verb : app.get_subcommands()) check_outputs(*verb);
+    });
     const int code = body();
     // A full disk behind a redirection shows only when the buffers are written.
     check(bool(std::cout.flush()) && std::fflush(stdout) == 0, "the standard output cannot be written");

@@ -37,6 +37,9 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 void as_usage(const std::function<void()>& judge);
 // For options of type double; refuses NaN, which CLI::Range lets through.
 CLI::Validator number_in(double low, double high);
+// Throws where two options name one file to be written, or one that is read: the later would replace the
+// earlier.
+void check_outputs(const CLI::App& app);
 // Throws where a result could not be written in the end, before hours of work. Empty paths are skipped.
 void check_writable(std::initializer_list<std::string> paths);
 

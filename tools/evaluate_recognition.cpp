@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "advface/adapter.h"
+#include "advface/feature_file.h"
 #include "advface/metrics.h"
 #include "tools/evaluate.h"
 #include "tools/progress.h"
@@ -36,13 +37,17 @@ Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, con
   constexpr int64_t kBatch = 64;
   return collect_rows(features.count(), kBatch, [&](int64_t begin, int64_t end) {
     const Tensor rows = features.batch(begin, end);
-    return recogniser.embed_from(adapter ? adapter->forward(rows) : rows, cut);
+    if (!adapter) return recogniser.embed_from(rows, cut);
+    const Tensor read = adapter->forward(rows);
+    check_rows(read, adapter->info().domain, "what the adapter gives, whose training has failed");
+    return recogniser.embed_from(read, cut);
   });
 }
 
 // Protected features from a file, and whose they are.
 struct GivenFeatures {
   FeatureRows rows;
+  ProtectionId protection;
   std::unordered_map<std::string, int64_t> row_of;
 
   // In the order of these files, all of which it must have.
@@ -57,15 +62,19 @@ struct GivenFeatures {
   }
 };
 
-GivenFeatures open_protected(const RecognitionOptions& o, const Shape& like, FeatureDomain domain) {
-  GivenFeatures given{FeatureRows::open(o.protected_file), {}};
+GivenFeatures open_protected(const RecognitionOptions& o, const Recogniser& recogniser,
+                             const std::string& cut) {
+  FeatureFile file = open_feature_file(o.protected_file);
+  check_comes_from(file.info, o.protected_file, recogniser.fingerprint(), cut, o.faces.recogniser);
+  const Shape& like = recogniser.feature_shape(cut);
+  GivenFeatures given{std::move(file.rows), std::move(file.info.protection), {}};
   const FeatureRows& rows = given.rows;
   const FaceSource listed = FaceSource::open(o.faces.images, o.protected_list);
   check(rows.count() == listed.size(), o.protected_file, " has shape ", rows.shape(), ", but ",
         o.protected_list, " names ", listed.size(), " files");
   check(rows.row() == like, o.protected_file, ": rows of shape ", rows.row(), " for features of shape ",
         like);
-  check_rows(rows, domain, o.protected_file);
+  check_rows(rows, recogniser.domain(cut), o.protected_file);
   for (int64_t i = 0; i < listed.size(); ++i) given.row_of[listed.name(i)] = i;
   return given;
 }
@@ -119,8 +128,7 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
   if (!o.adapter.empty()) {
     adapter = Adapter::load(o.adapter);
     adapter->check_fits(row, recogniser.fingerprint(), cut, o.faces.recogniser);
-    // What a file of protected features was protected with, only its owner knows.
-    if (protection) adapter->check_trained_on(protection->description(), protection->networks());
+    if (protection) adapter->check_trained_on(protection->id());
   }
   if (protection || adapter) {
     const std::vector<std::string> people = o.faces.labels_of(names).identities;
@@ -136,9 +144,18 @@ Embeddings embed_pairs(RecognitionOptions& o, const Recogniser& recogniser, Pair
             name, ", which the pairs need");
   }
   GivenFeatures given;
-  if (!o.protected_file.empty()) given = open_protected(o, row, recogniser.domain(cut));
+  if (!o.protected_file.empty()) given = open_protected(o, recogniser, cut);
+  // Of a file that nobody described only its owner knows how it was protected.
+  if (adapter && !o.protected_file.empty() && given.protection.known())
+    adapter->check_trained_on(given.protection);
   FaceSource faces(o.faces.images, names);
+  faces.set_max_broken_share(1);  // of the few that are looked at here
+  for (size_t i = 0; i < names.size() && !o.protected_file.empty(); ++i)
+    check(given.row_of.contains(names[i]) ||
+              faces.load(int64_t(i), int64_t(i) + 1, std::nullopt, 1).good.empty(),
+          o.protected_list, " does not name ", names[i], ", which the pairs need");
   faces.set_max_broken_share(o.faces.max_broken);
+  if (!given.protection.known()) std::cerr << given.protection.unknown << "\n";
   const FeatureSet set = extract(o.faces, recogniser, cut, faces);
   check(!set.indices.empty(), o.faces.images, ": no image could be read");
   Embeddings e;

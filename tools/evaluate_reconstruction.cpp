@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 
+#include "advface/feature_file.h"
 #include "advface/reconstruction.h"
 #include "advface/text_file.h"
 #include "nn/loss.h"
@@ -28,6 +29,7 @@ struct NamedFeatures {
   double cosine = 1;                 // mean, to the raw features
   std::string kind = "raw";          // "none" beside it: an attacker without a feature
   std::optional<double> epsilon;     // where it was protected here
+  ProtectionId protection;           // of kind protected
   const Subject* subject = nullptr;  // whose they are, where not all under test have one
 };
 // The images under test: rows of the feature set, with the people on them.
@@ -50,8 +52,11 @@ std::vector<NamedDecoder> load_attackers(const ReconstructionOptions& o, const R
           ", the first attacker with ", first.split_seed, "; their test people differ");
     check(first.spec.image_size == info.spec.image_size, path, ": makes images of ", info.spec.image_size,
           " pixels, the first attacker of ", first.spec.image_size);
-    list.push_back(
-        {split == std::string::npos ? decoder->info().spec.name : text.substr(0, split), std::move(decoder)});
+    const std::string name = split == std::string::npos ? decoder->info().spec.name : text.substr(0, split);
+    for (const NamedDecoder& other : list)
+      check(other.name != name, "two attackers are called ", name,
+            "; give them names: --attacker NAME=", path);
+    list.push_back({name, std::move(decoder)});
   }
   return list;
 }
@@ -78,6 +83,11 @@ TestSet choose(const ReconstructionOptions& o, const std::vector<std::string>& f
   check(!test.rows.empty(), o.faces.images, ": there is no image to test on",
         o.part == "all" ? "" : "; use more people, or another --part");
   for (int64_t r : test.rows) test.identities.push_back(labels.identities[size_t(r)]);
+  const auto first = test.person[size_t(test.rows[0])];
+  check(std::any_of(test.rows.begin(), test.rows.end(),
+                    [&](int64_t r) { return test.person[size_t(r)] != first; }),
+        o.faces.images, ": all ", test.rows.size(),
+        " images to test on show one person, but an interval needs two or more");
   return test;
 }
 
@@ -171,23 +181,38 @@ Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
 struct ProtectedSet {
   std::string name, file;
   FeatureRows rows;
+  ProtectionId protection;
 };
 
 // The files of --protected, as far as they can be judged before the features of the images are there.
 std::vector<ProtectedSet> open_protected(const ReconstructionOptions& o, const FaceSource& faces,
-                                         const Shape& row, FeatureDomain domain) {
+                                         const Recogniser& recogniser, const std::string& cut) {
   std::vector<ProtectedSet> list;
   for (const std::string& text : o.protected_files) {
     const size_t split = text.find('=');
-    ProtectedSet given{text.substr(0, split), text.substr(split + 1), {}};
-    given.rows = FeatureRows::open(given.file);
-    check(given.rows.row() == row && given.rows.count() <= faces.size(), given.file, " has shape ",
-          given.rows.shape(), ", but ", o.faces.images, " has ", faces.size(), " images with features of ",
-          row);
-    check_rows(given.rows, domain, given.file);
+    ProtectedSet given{text.substr(0, split), text.substr(split + 1), {}, {}};
+    FeatureFile file = open_feature_file(given.file);
+    check_comes_from(file.info, given.file, recogniser.fingerprint(), cut, o.faces.recogniser);
+    given.protection = file.info.protection;
+    given.rows = std::move(file.rows);
+    const Shape& row = recogniser.feature_shape(cut);
+    const int64_t broken = int64_t(o.faces.max_broken * double(faces.size()));  // may have no row
+    check(given.rows.row() == row && given.rows.count() <= faces.size() &&
+              given.rows.count() >= faces.size() - broken,
+          given.file, " has shape ", given.rows.shape(), ", but ", o.faces.images, " has ", faces.size(),
+          " images with features of ", row);
+    for (const ProtectedSet& other : list)
+      check(other.name != given.name, "--protected names ", given.name, " twice");
+    check_rows(given.rows, recogniser.domain(cut), given.file);
     list.push_back(std::move(given));
   }
   return list;
+}
+
+// Of features that were protected once.
+std::optional<double> epsilon_of(const ProtectionId& protection) {
+  if (!protection.known() || protection.applied.size() != 1) return {};
+  return settings_from(protection.applied[0].settings, protection.applied[0].name).epsilon;
 }
 
 // protection: null where nothing is protected here.
@@ -195,7 +220,7 @@ std::vector<NamedFeatures> feature_sets(const ReconstructionOptions& o, Protecti
                                         const std::vector<ProtectedSet>& given, FaceSource& faces,
                                         const FeatureRows& raw, const TestSet& test, const FeatureSet& set,
                                         const Recogniser& recogniser, const std::string& cut) {
-  std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0}};
+  std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0, {}}};
   std::vector<NamedFeatures> guarded;
   const int64_t memory = o.faces.memory_mib << 20;
   if (protection) {
@@ -206,34 +231,63 @@ std::vector<NamedFeatures> feature_sets(const ReconstructionOptions& o, Protecti
     for (double epsilon : o.epsilons) {
       protection->set_epsilon(epsilon);
       guarded.push_back({protection->settings().summary(),
-                         protected_rows(*protection, raw, test.rows, photographs, memory), 1, "", epsilon});
+                         protected_rows(*protection, raw, test.rows, photographs, memory), 1, "", epsilon,
+                         protection->id()});
     }
   }
   for (const ProtectedSet& g : given) {
     check(g.rows.shape() == set.features.shape(), g.file, " has shape ", g.rows.shape(),
           ", but the images have features of ", set.features.shape());
-    guarded.push_back({g.name, g.rows.selected(test.rows), 1, "", {}});
+    guarded.push_back({g.name, g.rows.selected(test.rows), 1, "", epsilon_of(g.protection), g.protection});
   }
   for (const NamedFeatures& g : guarded) {
     const FeatureRows noise = noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.common.seed, memory);
-    sets.push_back({"protected, " + g.name, g.rows, mean_cosine(g.rows, raw), "protected", g.epsilon});
-    sets.push_back({"noise, " + g.name, noise, mean_cosine(noise, raw), "noise", g.epsilon});
+    sets.push_back(
+        {"protected, " + g.name, g.rows, mean_cosine(g.rows, raw), "protected", g.epsilon, g.protection});
+    sets.push_back({"noise, " + g.name, noise, mean_cosine(noise, raw), "noise", g.epsilon, {}});
   }
   return sets;
 }
 
-// An attacker trained on protected features meets those of its own epsilon; one trained on raw features meets
-// all.
-bool meets(const Decoder& attacker, const NamedFeatures& features) {
-  const std::string& trained_on = attacker.info().trained_on;
-  return !trained_on.starts_with("protected, epsilon ") || trained_on == features.name;
+// Why an attacker does not meet these features; nothing where it does. One trained on protected features
+// meets those that were protected alike; one trained on raw features, or on features of which nothing is
+// known, meets all.
+std::optional<std::string> left_out(const Decoder& attacker, const NamedFeatures& features) {
+  const ProtectionId& trained_on = attacker.info().protection;
+  if (!trained_on.known() || trained_on.is_raw()) return {};
+  if (features.kind != "protected") return "it was trained on features that are " + trained_on.describe();
+  if (trained_on.is_like(features.protection)) return {};
+  return "it was trained on others: " + trained_on.difference(features.protection);
+}
+
+// Every pair that is left out, with its reason, for the result; and told, an attacker a line.
+nlohmann::json left_out_json(const std::vector<NamedDecoder>& attackers,
+                             const std::vector<NamedFeatures>& sets) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const NamedDecoder& attacker : attackers) {
+    if (const std::string& why = attacker.decoder->info().protection.unknown; !why.empty())
+      std::cerr << attacker.name << ": " << why << "; it meets all features\n";
+    size_t met = 0;
+    std::string reasons;
+    for (const NamedFeatures& features : sets) {
+      const auto why = left_out(*attacker.decoder, features);
+      met += !why;
+      if (!why) continue;
+      list.push_back({{"attacker", attacker.name}, {"features", features.name}, {"reason", *why}});
+      if (features.kind == "protected") reasons += "; not \"" + features.name + "\": " + *why;
+    }
+    if (met < sets.size())
+      std::cerr << attacker.name << " meets " << met << " of " << sets.size() << " sets of features"
+                << reasons << "\n";
+  }
+  return list;
 }
 
 // As it is and moment-matched; and the mean face.
 int64_t rows_to_score(const std::vector<NamedDecoder>& attackers, const std::vector<NamedFeatures>& sets) {
   int64_t rows = 1;
   for (const NamedDecoder& attacker : attackers)
-    for (const NamedFeatures& features : sets) rows += meets(*attacker.decoder, features) ? 2 : 0;
+    for (const NamedFeatures& features : sets) rows += left_out(*attacker.decoder, features) ? 0 : 2;
   return rows;
 }
 
@@ -243,6 +297,7 @@ void check_options(const ReconstructionOptions& o) {
       ProtectSettings settings = o.protect.settings;
       settings.epsilon = epsilon;
       settings.check_valid();
+      check(epsilon > 0, "--epsilons holds 0, which protects nothing");
     }
     for (const std::string& text : o.protected_files)
       check(text.find('=') != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
@@ -280,6 +335,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   if (o.protect.asked()) {
     o.protect.settings.seed = o.common.seed;
     protection.emplace(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
+    for (double epsilon : o.epsilons) protection->set_epsilon(epsilon);
   }
   const auto choose_unseen = [&](const std::vector<std::string>& files) {
     TestSet test = choose(o, files, first.info().split_seed);
@@ -291,8 +347,10 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   };
 
   FaceSource faces = o.faces.open_images();
-  const auto given = open_protected(o, faces, recogniser.feature_shape(cut), recogniser.domain(cut));
+  const auto given = open_protected(o, faces, recogniser, cut);
   choose_unseen(faces.names());  // told before the work; broken images then drop out
+  for (const ProtectedSet& g : given)
+    if (!g.protection.known()) std::cerr << g.protection.unknown << "\n";
   const FeatureSet set = extract(o.faces, recogniser, cut, faces);
   std::vector<std::string> files;
   for (int64_t i : set.indices) files.push_back(faces.name(i));
@@ -324,8 +382,9 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     const FeatureRows means =
         identity_only(set.features, rows_of, test.person, recogniser.domain(cut), o.faces.memory_mib << 20);
     sets.push_back(
-        {"identity only", means, mean_cosine(means, raw.selected(known.images)), "identity", {}, &known});
+        {"identity only", means, mean_cosine(means, raw.selected(known.images)), "identity", {}, {}, &known});
   }
+  const nlohmann::json pairs_left_out = left_out_json(attackers, sets);
   const ChannelMoments target = channel_moments(first.statistics().mean_face);
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(all.faces, all.people);
@@ -346,10 +405,10 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     scores.add(row, subject);
     progress.advance(1);
   };
-  add_row("mean face", {"none", {}, 0, "none", {}}, false, mean_faces(first, all.faces.shape()));
+  add_row("mean face", {"none", {}, 0, "none", {}, {}}, false, mean_faces(first, all.faces.shape()));
   for (NamedDecoder& attacker : attackers)
     for (const NamedFeatures& features : sets) {
-      if (!meets(*attacker.decoder, features)) continue;
+      if (left_out(*attacker.decoder, features)) continue;
       const Tensor made = reconstruct(*attacker.decoder, features.rows);
       const Tensor matched = match_moments(made, target);
       add_row(attacker.name, features, false, made);
@@ -366,7 +425,10 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
                            {"fmr", o.fmr},
                            {"recogniser", o.faces.recogniser},
                            {"cut", cut},
+                           {"left_out", pairs_left_out},
                            {"attackers", verdicts(rows)}};
+  for (const NamedFeatures& features : sets)
+    if (features.kind == "protected") result["protections"][features.name] = to_json(features.protection);
   for (const Judge& j : all.judges)
     result["judges"][j.name] = {{"threshold", j.threshold},
                                 {"fingerprint", j.recogniser->fingerprint()},

@@ -1,6 +1,7 @@
 // advface-extract: images -> features (.npy, streamed) and the list of the files that they belong to.
 #include <iostream>
 
+#include "advface/feature_file.h"
 #include "tensor/io/npy.h"
 #include "tools/face_options.h"
 #include "tools/progress.h"
@@ -43,7 +44,9 @@ int extract_file(Options& o) {
   check(writer.rows() > 0, o.faces.images, ": no image could be read");
   const int64_t rows = writer.rows(), broken = faces.size() - rows;
   list.commit();
+  remove_feature_info(o.out);
   writer.commit();
+  write_feature_info(o.out, {recogniser.fingerprint(), cut, {}});
   o.common.write_json({{"images", rows},
                        {"broken", broken},
                        {"passed_over", passed_over_json(faces.passed_over())},

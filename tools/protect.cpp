@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "advface/enrolled_set.h"
+#include "advface/feature_file.h"
 #include "tensor/backend.h"
 #include "tensor/io/npy.h"
 #include "tools/face_options.h"
@@ -42,9 +43,10 @@ nlohmann::json to_json(const ProtectReport& r, bool bounded) {
 struct Input {
   std::string what;  // names it in messages
   FeatureRows features;
-  std::string cut;  // where it is known
+  FeatureInfo info;  // of features of a file; of photographs the recogniser and the cut
   std::optional<FaceSource> faces;
   std::vector<std::string> names;  // of photographs; rows of a file are called by it and their number
+  std::string note;                // to be told once nothing else is wrong
 
   std::vector<std::string> names_of(int64_t begin, int64_t end) const {
     if (!names.empty()) return {names.begin() + begin, names.begin() + end};
@@ -55,7 +57,14 @@ struct Input {
 };
 
 Input read_features(const Options& o) {
-  Input input{o.in, FeatureRows::open(o.in), "", {}, {}};
+  FeatureFile file = open_feature_file(o.in);
+  Input input{o.in, std::move(file.rows), std::move(file.info), {}, {}, {}};
+  ProtectionId& before = input.info.protection;
+  if (!before.known())
+    input.note = before.unknown + "; they are taken for raw ones";
+  else if (!before.is_raw())
+    input.note = o.in + ": its features are protected already (" + before.describe() + "), and now once more";
+  if (!before.known()) before = {};
   if (o.protect.settings.objective != Objective::original) return input;
   input.faces.emplace(o.faces.open_images());
   check(input.faces->size() == input.features.count(), o.faces.list, " names ", input.faces->size(),
@@ -65,7 +74,12 @@ Input read_features(const Options& o) {
 
 // The photographs of --image, before their features are there.
 Input list_photographs(const Options& o, const Recogniser& recogniser) {
-  Input input{o.faces.recogniser, {}, o.faces.cut_of(recogniser), FaceSource("", o.photographs), o.names};
+  Input input{o.faces.recogniser,
+              {},
+              {recogniser.fingerprint(), o.faces.cut_of(recogniser), {}},
+              FaceSource("", o.photographs),
+              o.names,
+              {}};
   if (input.names.empty()) input.names = o.photographs;
   input.faces->set_max_broken_share(1);
   return input;
@@ -76,7 +90,7 @@ void extract_photographs(const Options& o, const Recogniser& recogniser, Input& 
   ExtractOptions options;
   options.broken = [](const BrokenFace& face) { fail(face.why, "; nothing was written"); };
   options.progress = [](int64_t) { return !interrupted(); };
-  input.features = extract_features(recogniser, input.cut, *input.faces,
+  input.features = extract_features(recogniser, input.info.cut, *input.faces,
                                     crop_for(recogniser, o.faces.eye_centres()), "", options)
                        .features;
 }
@@ -119,14 +133,14 @@ void check_options(const Options& o) {
 // Where protected features go: to a new file, or behind the rows of a set.
 class Output {
  public:
-  Output(const Options& o, const Shape& row, const Protection& protection) {
+  Output(const Options& o, const Shape& row, FeatureInfo info) : path_(o.out), info_(std::move(info)) {
     if (o.append.empty()) {
       check(!std::filesystem::exists(npy_index_path(o.out)), o.out, ": is a set that grows by --append (",
             npy_index_path(o.out), " lies beside it); choose another file, or remove both");
       file_.emplace(o.out, DType::f32, row);
       return;
     }
-    set_.emplace(o.append, row, made_by(protection), [&o, told = false]() mutable {
+    set_.emplace(o.append, row, made_by(info_), [&o, told = false]() mutable {
       if (!told) std::cerr << "waiting for another program that adds to " << o.append << "\n";
       told = true;
       return !interrupted();
@@ -137,20 +151,16 @@ class Output {
   void append(const Tensor& rows, const std::vector<std::string>& names) {
     set_ ? set_->append(rows, names) : file_->append_rows(rows);
   }
-  void commit() { set_ ? set_->commit() : file_->commit(); }
-
- private:
-  // What all records of a set must have in common.
-  static Metadata made_by(const Protection& protection) {
-    Metadata m = protection.networks();
-    m["recogniser"] = protection.info().recogniser;
-    m["cut"] = protection.info().cut;
-    const nlohmann::json settings = settings_json(protection.settings());
-    for (const auto& [key, value] : settings.items())
-      m[key] = value.is_string() ? value.get<std::string>() : json_text(value);
-    return m;
+  void commit() {
+    if (set_) return set_->commit();
+    remove_feature_info(path_);
+    file_->commit();
+    write_feature_info(path_, info_);
   }
 
+ private:
+  std::string path_;
+  FeatureInfo info_;
   std::optional<NpyWriter> file_;
   std::optional<EnrolledSet> set_;
   int64_t first_ = 0;
@@ -194,8 +204,9 @@ int protect_file(Options& o) {
   const Recogniser* known = recogniser ? &*recogniser : nullptr;
   const bool images = o.in.empty();
   Input input = images ? list_photographs(o, *recogniser) : read_features(o);
-  const Shape row = images ? recogniser->feature_shape(input.cut) : input.features.row();
-  Protection protection(o.protect, known, row, input.what, input.cut);
+  const Shape row = images ? recogniser->feature_shape(input.info.cut) : input.features.row();
+  Protection protection(o.protect, known, row, input.what, input.info.cut);
+  check_comes_from(input.info, input.what, protection.info().recogniser, protection.info().cut, "the shadow");
   if (images) extract_photographs(o, *recogniser, input);
   const FeatureRows& features = input.features;
   const int64_t rows = features.count();
@@ -206,7 +217,10 @@ int protect_file(Options& o) {
   // A bad row at the end of a large file is told before the work.
   if (!images) check_rows(features, protection.info().domain, o.in);
 
-  Output output(o, row, protection);
+  FeatureInfo made{protection.info().recogniser, protection.info().cut, input.info.protection};
+  made.protection.applied.push_back(protection.id().applied[0]);
+  Output output(o, row, made);
+  if (!input.note.empty()) std::cerr << input.note << "\n";
   const int64_t first = output.first();
   std::unique_ptr<AtomicFile> report = o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report);
   protection.recalibrate(rows, [&](int64_t begin, int64_t end) { return features.batch(begin, end); });
@@ -227,7 +241,7 @@ int protect_file(Options& o) {
     } catch (const Interrupted&) {
       throw;
     } catch (const Error& e) {
-      fail(input.what, ": ", e.what(), "; nothing was written");
+      fail(input.names.size() == 1 ? input.names[0] : input.what, ": ", e.what(), "; nothing was written");
     }
     output.append(chunk.features, input.names_of(begin, end));
     for (const ProtectReport& r : chunk.reports) {
@@ -244,6 +258,7 @@ int protect_file(Options& o) {
   nlohmann::json result = settings_json(settings);
   result.update({{"records", rows},
                  {"shadows", o.protect.shadows},
+                 {"protection", advf::tools::to_json(made.protection)},
                  {"mean_noise_l2", totals.mean(totals.sum.noise_l2)},
                  {"mean_cosine", totals.mean(totals.sum.cosine)},
                  {"mean_loss_before", totals.mean(totals.sum.loss_before)},

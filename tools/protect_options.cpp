@@ -71,6 +71,7 @@ void ProtectOptions::add_to(CLI::App& app, const std::string& group, bool requir
 void ProtectOptions::check_valid() const {
   as_usage([&] {
     settings.check_valid();
+    check(settings.epsilon > 0, "--epsilon 0 protects nothing");
     check((settings.method == Method::generator) == !generator.empty(),
           "--method generator and --generator FILE go together");
     for (size_t i = 0; i < shadows.size(); ++i)
@@ -80,15 +81,18 @@ void ProtectOptions::check_valid() const {
 
 Protection::Protection(const ProtectOptions& options, const Recogniser* recogniser, const Shape& row,
                        const std::string& what, const std::string& cut)
-    : settings_(options.settings),
-      shadow_files_(options.shadows),
-      generator_file_(options.generator),
-      recogniser_(recogniser) {
+    : settings_(options.settings), recogniser_(recogniser) {
+  std::string prints;
   for (const std::string& path : options.shadows) {
     shadows_.push_back(Decoder::load(path));
     shadows_.back()->check_fits(row, "", cut, what);
+    prints += (prints.empty() ? "" : " ") + fingerprint(path);
   }
-  if (!options.generator.empty()) generator_ = Generator::load(options.generator);
+  networks_["shadow"] = prints;
+  if (!options.generator.empty()) {
+    generator_ = Generator::load(options.generator);
+    networks_["generator"] = fingerprint(options.generator);
+  }
   // What is missing on the command line is a usage error; what does not fit is a failure.
   const bool embedding = info().domain == FeatureDomain::sphere;
   as_usage([&] {
@@ -98,14 +102,9 @@ Protection::Protection(const ProtectOptions& options, const Recogniser* recognis
   models().check_fit(settings_);
 }
 
-Metadata Protection::networks() const {
-  Metadata networks;
-  for (const std::string& path : shadow_files_) {
-    std::string& list = networks["shadow"];
-    list += (list.empty() ? "" : " ") + fingerprint(path);
-  }
-  if (!generator_file_.empty()) networks["generator"] = fingerprint(generator_file_);
-  return networks;
+void Protection::set_epsilon(double epsilon) {
+  settings_.epsilon = epsilon;
+  models().check_fit(settings_);
 }
 
 ProtectModels Protection::models() const {
@@ -168,18 +167,11 @@ FeatureRows protected_rows(Protection& protection, const FeatureRows& features,
 }
 
 nlohmann::json settings_json(const ProtectSettings& settings) {
-  nlohmann::json json = {{"epsilon", settings.epsilon},
-                         {"steps", settings.effective_steps()},
-                         {"step_size", settings.effective_step_size()},
-                         {"seed", settings.seed},
-                         {"objective", name_of(settings.objective)},
-                         {"loss", name_of(settings.loss)},
-                         {"method", name_of(settings.method)},
-                         {"norm", name_of(settings.norm)},
-                         {"bn", name_of(settings.batch_norm)},
-                         {"ensemble", name_of(settings.ensemble)}};
-  if (settings.keep_recognition) json["keep_recognition"] = *settings.keep_recognition;
+  nlohmann::json json;
+  for (const auto& [key, text] : to_metadata(settings)) json[key] = nlohmann::json::parse(text);
   return json;
 }
+
+nlohmann::json to_json(const ProtectionId& id) { return nlohmann::json::parse(id.to_json()); }
 
 }  // namespace advf::tools

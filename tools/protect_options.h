@@ -10,6 +10,7 @@
 #include "advface/feature_rows.h"
 #include "advface/generator.h"
 #include "advface/protect.h"
+#include "advface/protection_id.h"
 #include "tools/cli.h"
 
 namespace advf::tools {
@@ -38,14 +39,11 @@ class Protection {
 
   const ProtectSettings& settings() const { return settings_; }
   const DecoderInfo& info() const { return shadows_[0]->info(); }
-  // As trained_on of what is trained on these features: "protected, epsilon 0.02".
-  std::string description() const { return "protected, " + settings_.summary(); }
-  // Fingerprints of the files that protect: "shadow" (of several, in order, with a space between) and, where
-  // there is one, "generator". Reads the files.
-  Metadata networks() const;
+  // Of raw features that it has protected.
+  ProtectionId id() const { return {{advface_protection(settings_, networks_)}, {}}; }
   bool needs_photographs() const { return settings_.objective == Objective::original; }
   ProtectModels models() const;
-  void set_epsilon(double epsilon) { settings_.epsilon = epsilon; }
+  void set_epsilon(double epsilon);  // throws Error where a generator was not trained for it
   // Throws Error, naming the network, where one was trained on any of these people.
   void check_never_saw(const std::vector<std::string>& identities) const;
   // With --bn recalibrated: the shadows' batch norm, on these features. Otherwise nothing.
@@ -53,8 +51,9 @@ class Protection {
 
  private:
   ProtectSettings settings_;
-  std::vector<std::string> shadow_files_;
-  std::string generator_file_;
+  // Fingerprints of the files: "shadow" (of several, in order, with a space between), and "generator" where
+  // there is one.
+  Metadata networks_;
   std::vector<std::unique_ptr<Decoder>> shadows_;
   std::unique_ptr<Generator> generator_;
   const Recogniser* recogniser_;
@@ -70,7 +69,8 @@ ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
 FeatureRows protected_rows(Protection& protection, const FeatureRows& features,
                            std::span<const int64_t> records, const ReadPhotographs& photographs,
                            int64_t memory_bytes);
-// The settings, for a program's --json.
+// For a program's --json.
 nlohmann::json settings_json(const ProtectSettings& settings);
+nlohmann::json to_json(const ProtectionId& id);
 
 }  // namespace advf::tools

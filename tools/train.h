@@ -71,7 +71,7 @@ int train_recogniser(RecogniserOptions& options);
 struct TrainingSet {
   FeatureSet set;                // of the training and the validation people
   std::vector<int64_t> records;  // row -> row of the whole set, by which a record's noise is keyed
-  Provenance provenance;         // trained_on: "raw", the file, or how protect_set() protected them
+  Provenance provenance;         // protection: none, what their file says, or that of protect_set()
   Split split;                   // of the set's rows
   size_t test_images = 0;        // left alone
 };

@@ -122,13 +122,14 @@ int train_decoder(DecoderOptions& o) {
   o.common.write_json({{"out", o.out},
                        {"decoder", o.decoder},
                        {"parameters", count_elements(decoder.parameters())},
-                       {"trained_on", job.info.trained_on},
+                       {"trained_on", job.info.protection.describe()},
+                       {"protection", to_json(job.info.protection)},
                        {"train_images", job.data.train.size()},
                        {"validation_images", job.data.validation.size()},
                        {"mean_face_ssim", mean_face},
                        {"history", history_json(trainer.history(), "ssim")}});
   std::cout << o.out << ": " << o.decoder << " trained on " << job.data.train.size() << " images ("
-            << job.info.trained_on << "), validation SSIM " << short_number(last.validation_score)
+            << job.info.protection.describe() << "), validation SSIM " << short_number(last.validation_score)
             << " (the mean face: " << short_number(mean_face) << "); samples in " << o.samples << "\n";
   if (last.validation_score < mean_face + kClose)
     std::cerr << "warning: the decoder is no better than the mean face, or hardly; it may give every feature "

@@ -124,10 +124,11 @@ int train_adapter(FeatureNetOptions& o) {
   const double unaided = trainer.unaided();
   run_and_save(o, trainer, "cosine", [&] { adapter.save(o.out); });
   nlohmann::json result = result_json(o, adapter, trainer, source.split, "cosine");
-  result["trained_on"] = info.trained_on;
+  result["trained_on"] = info.protection.describe();
   result["validation_cosine_unaided"] = unaided;
   o.common.write_json(result);
-  std::cout << o.out << ": adapter trained on " << source.split.train.size() << " images (" << info.trained_on
+  std::cout << o.out << ": adapter trained on " << source.split.train.size() << " images ("
+            << info.protection.describe()
             << "); the mean cosine of a protected embedding to the raw one, on other people, goes from "
             << short_number(unaided) << " to " << short_number(trainer.history().back().validation_score)
             << "\n";

@@ -8,6 +8,7 @@
 #include <set>
 #include <tuple>
 
+#include "advface/feature_file.h"
 #include "tensor/io/plot.h"
 #include "tools/progress.h"
 #include "tools/train.h"
@@ -17,13 +18,17 @@ namespace advf::tools {
 namespace {
 
 // A file of features has one row per line of --list, and nobody may guess which image is which.
-FeatureSet given_features(const std::string& path, const FaceOptions& options, const FaceSource& faces,
-                          FeatureDomain domain) {
+FeatureSet given_features(const std::string& path, const FaceOptions& options, const Recogniser& recogniser,
+                          const FaceSource& faces, ProtectionId& protection) {
+  FeatureFile file = open_feature_file(path);
+  const std::string cut = options.cut_of(recogniser);
+  check_comes_from(file.info, path, recogniser.fingerprint(), cut, options.recogniser);
+  protection = file.info.protection;
   FeatureSet set;
-  set.features = FeatureRows::open(path);
+  set.features = std::move(file.rows);
   check(set.features.count() == faces.size(), path, " has shape ", set.features.shape(), ", but ",
         options.list, " names ", faces.size(), " files");
-  check_rows(set.features, domain, path);
+  check_rows(set.features, recogniser.domain(cut), path);
   set.indices.resize(size_t(faces.size()));
   std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
   return set;
@@ -74,8 +79,10 @@ TrainingSet open_training_set(const FaceOptions& options, const std::string& fea
                               FaceSource& faces) {
   const std::string cut = options.cut_of(recogniser);
   TrainingSet result;
-  if (!features.empty()) result.set = given_features(features, options, faces, recogniser.domain(cut));
+  Provenance& from = result.provenance;
+  if (!features.empty()) result.set = given_features(features, options, recogniser, faces, from.protection);
   split_files(options, split, batch, faces.names());  // told before the work; broken images then drop out
+  if (!from.protection.known()) std::cerr << from.protection.unknown << "; this goes into the network\n";
   if (features.empty()) result.set = extract(options, recogniser, cut, faces);
   const Shape row = result.set.features.row();
   check(row == recogniser.feature_shape(cut), features, ": rows of shape ", row, ", but ", options.recogniser,
@@ -86,10 +93,8 @@ TrainingSet open_training_set(const FaceOptions& options, const std::string& fea
   std::tie(labels, result.split) = split_files(options, split, batch, files);
   std::set<int64_t> people;
   for (int64_t r : result.split.train) people.insert(person_key(labels.identities[size_t(r)]));
-  Provenance& from = result.provenance;
   from.cut = cut;
   from.recogniser = recogniser.fingerprint();
-  from.trained_on = features.empty() ? "raw" : features;
   from.domain = recogniser.domain(cut);
   from.split_seed = split.seed;
   from.people.assign(people.begin(), people.end());
@@ -104,8 +109,7 @@ void check_resumable(bool resume, const std::string& checkpoint) {
 
 FeatureRows protect_set(Protection& protection, const FaceOptions& options, const Recogniser& recogniser,
                         FaceSource& faces, TrainingSet& source) {
-  source.provenance.trained_on = protection.description();
-  source.provenance.protected_by = protection.networks();
+  source.provenance.protection = protection.id();
   const auto photographs =
       photographs_of(faces, source.set.indices, crop_for(recogniser, options.eye_centres()),
                      protection.info().spec.image_size);

@@ -106,7 +106,7 @@ void check_weight(const Node& node, size_t i, const Value& weight, Problems& pro
   int64_t negative = 0;
   for (const double v : weight.tensor.on_host().to(DType::f64).to_vector<double>())
     negative += v + double(epsilon) <= 0;
-  report(negative, " variances that are negative");
+  report(negative, " variances that are negative or, with its epsilon, 0");
 }
 
 int checked_axis(int64_t axis, int rank) {

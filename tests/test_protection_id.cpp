@@ -1,0 +1,177 @@
+// How features were protected, as a value: what is equal, what is alike, what a file may say; and the
+// description that lies beside a file of features.
+#define BOOST_TEST_MODULE protection_id
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+
+#include "advface/enrolled_set.h"
+#include "advface/feature_file.h"
+#include "file_test_util.h"
+#include "tensor/io/npy.h"
+#include "test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+const Metadata kNetworks{{"shadow", "0123456789abcdef"}};
+
+ProtectionId by(const ProtectSettings& settings, const Metadata& networks = kNetworks) {
+  return {{advface_protection(settings, networks)}, {}};
+}
+
+// Every setting away from its default, one at a time and together.
+std::vector<ProtectSettings> all_kinds() {
+  std::vector<ProtectSettings> list{{}};
+  const auto add = [&](auto change) {
+    ProtectSettings s;
+    change(s);
+    list.push_back(s);
+  };
+  add([](auto& s) { s.epsilon = 0.1; });
+  add([](auto& s) { s.steps = 7; });
+  add([](auto& s) { s.step_size = 0.3; });
+  for (const auto& c : choices<Objective>()) add([&](auto& s) { s.objective = c.value; });
+  for (const auto& c : choices<Loss>()) add([&](auto& s) { s.loss = c.value; });
+  for (const auto& c : choices<Method>()) add([&](auto& s) { s.method = c.value; });
+  for (const auto& c : choices<Norm>()) add([&](auto& s) { s.norm = c.value; });
+  for (const auto& c : choices<BatchNormMode>()) add([&](auto& s) { s.batch_norm = c.value; });
+  for (const auto& c : choices<Ensemble>()) add([&](auto& s) { s.ensemble = c.value; });
+  add([](auto& s) { s.keep_recognition = 0.75; });
+  add([](auto& s) { s.seed = UINT64_MAX; });
+  return list;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_file_gives_back_the_value) {
+  std::vector<ProtectionId> ids{{}, {{}, "nobody wrote it \"down\""}};
+  for (const ProtectSettings& s : all_kinds()) ids.push_back(by(s));
+  ids.push_back(by({.epsilon = 0.5}, {{"shadow", "01 02"}, {"generator", "03"}}));
+  ids.push_back({{ids[3].applied[0], ids[4].applied[0]}, {}});
+  for (const ProtectionId& id : ids) {
+    const ProtectionId back = ProtectionId::from_json(id.to_json(), "f");
+    BOOST_TEST((back == id), id.to_json());
+    BOOST_TEST(back.to_json() == id.to_json());
+    BOOST_TEST(back.describe() == id.describe());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(settings_that_do_the_same_are_equal) {
+  BOOST_TEST((by({.epsilon = 0.02}) == by({.epsilon = 0.02, .steps = 10, .step_size = 2.5 * 0.02 / 10})));
+  BOOST_TEST((by({.method = Method::fgsm}) == by({.steps = 1, .method = Method::fgsm})));
+  BOOST_TEST(by({.steps = 10, .step_size = 0.005}).describe() == "protected, epsilon 0.02");
+  BOOST_TEST(by({.steps = 7, .step_size = 0.005}).describe() ==
+             "protected, epsilon 0.02, steps 7, step size 0.005");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_alike_and_what_is_not) {
+  const auto list = all_kinds();
+  const ProtectionId usual = by(list[0]);
+  for (const ProtectSettings& s : list) {
+    const ProtectionId other = by(s);
+    ProtectSettings same_seed = s;
+    same_seed.seed = list[0].seed;
+    BOOST_TEST(usual.is_like(other) == (by(same_seed) == usual), other.to_json());
+    BOOST_TEST(usual.is_like(other) == usual.difference(other).empty());
+  }
+  BOOST_TEST(usual.difference(by({.epsilon = 0.04, .step_size = 0.005})) == "epsilon is 0.02, not 0.04");
+  BOOST_TEST(usual.difference(by({}, {{"shadow", "ff"}})) == "the shadow is 0123456789abcdef, not ff");
+  BOOST_TEST(by({.keep_recognition = 0.9}).difference(usual) == "keep_recognition is 0.9, not not set");
+  const ProtectionId raw, unknown{{}, "nobody knows"};
+  BOOST_TEST(raw.is_like(raw));
+  BOOST_TEST(!raw.is_like(usual));
+  BOOST_TEST(!unknown.is_like(unknown));
+  BOOST_TEST((raw.is_raw() && !unknown.is_raw() && !usual.is_raw()));
+  BOOST_TEST(usual.difference(raw) == "protected, epsilon 0.02 is not raw");
+  BOOST_TEST(raw.difference(unknown) == "nobody knows");
+}
+
+BOOST_AUTO_TEST_CASE(texts_that_are_no_protection) {
+  const std::string good = by({}).to_json();
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    const size_t at = text.find(from);
+    BOOST_REQUIRE(at != std::string::npos);
+    return text.replace(at, from.size(), to);
+  };
+  const std::pair<std::string, const char*> bad[] = {
+      {"", "list"},
+      {"{}", "list"},
+      {"3", "list"},
+      {"[3]", "list"},
+      {R"({"unknown": 3})", "unknown"},
+      {R"({"unknown": ""})", "unknown"},
+      {good.substr(0, good.size() / 2), "list"},
+      {changed("advface", "magic"), "magic"},
+      {changed(R"("pgd")", R"("sgd")"), "sgd"},
+      {changed(R"("epsilon":0.02)", R"("epsilon":"0.02")"), "epsilon"},
+      {changed(R"("epsilon":0.02)", R"("epsilon":-1)"), "epsilon"},
+      {changed(R"("epsilon":0.02,)", ""), "epsilon"},
+      {changed(R"("epsilon":0.02,)", R"("epsilon":0.02,"extra":1,)"), "extra"},
+      {changed(R"("steps":10)", R"("steps":1.5)"), "steps"},
+      {changed(R"("steps":10)", R"("steps":1e300)"), "steps"},
+      {changed(R"("seed":1)", R"("seed":-1)"), "seed"},
+      {changed(R"("0123456789abcdef")", "7"), "shadow"}};
+  for (const auto& [text, word] : bad)
+    refused([&] { ProtectionId::from_json(text, "bad.json"); }, {"bad.json", word});
+  survive(
+      good, [](const std::string& text) { ProtectionId::from_json(text, "damaged"); }, 300);
+}
+
+BOOST_AUTO_TEST_CASE(a_description_lies_beside_its_features) {
+  const TempDir dir;
+  const std::string path = dir / "z.npy";
+  const FeatureInfo info{"r", "c", by({.epsilon = 0.3})};
+  save_npy(path, randn({5, 4}, 1, DType::f32));
+  BOOST_TEST(open_feature_file(path).info.protection.unknown.find("z.npy.json") != std::string::npos);
+  write_feature_info(path, info);
+  const FeatureFile file = open_feature_file(path);
+  BOOST_TEST(
+      (file.info.recogniser == "r" && file.info.cut == "c" && file.info.protection == info.protection));
+  BOOST_TEST(file.rows.count() == 5);
+  check_comes_from(file.info, path, "r", "c", "the card");
+  refused([&] { check_comes_from(file.info, path, "other", "c", "the card"); },
+          {path, "r", "other", "the card"});
+  refused([&] { check_comes_from(file.info, path, "r", "p", "the card"); }, {path, "c", "p", "the card"});
+
+  // Of other rows: as many, or more.
+  const std::string description = read_bytes(path + ".json");
+  for (const int64_t rows : {5, 6}) {
+    save_npy(path, randn({rows, 4}, 2, DType::f32));
+    refused([&] { open_feature_file(path); }, {path + ".json", "other features"});
+  }
+  save_npy(path, randn({5, 4}, 1, DType::f32));
+  survive(
+      description,
+      [&](const std::string& text) {
+        write_bytes(path + ".json", text);
+        open_feature_file(path);
+      },
+      100);
+  remove_feature_info(path);
+  BOOST_TEST(!open_feature_file(path).info.protection.known());
+  // Nothing lies beside what is no file.
+  write_feature_info("/dev/null", info);
+  BOOST_TEST(!std::filesystem::exists("/dev/null.json"));
+}
+
+BOOST_AUTO_TEST_CASE(a_set_knows_how_it_was_protected) {
+  const TempDir dir;
+  const std::string path = dir / "set.npy";
+  for (const ProtectSettings& s : all_kinds()) {
+    const FeatureInfo info{"r", "c", by(s, {{"shadow", "01 02"}, {"generator", "03"}})};
+    {
+      EnrolledSet set(path, {4}, made_by(info));
+      set.append(randn({2, 4}, 1, DType::f32), std::vector<std::string>{"a", "b"});
+      set.commit();
+    }
+    const FeatureInfo back = open_feature_file(path).info;
+    BOOST_TEST((back.recogniser == "r" && back.cut == "c" && back.protection == info.protection),
+               made_by(info).size());
+    std::filesystem::remove(path);
+    std::filesystem::remove(path + ".index");
+  }
+  refused([] { made_by({"r", "c", {}}); }, {"raw"});
+}
