@@ -141,7 +141,10 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
   const Shape& row = recogniser.feature_shape(cut);
   std::optional<NpyWriter> cache;
   if (!cache_dir.empty()) {
-    fs::create_directories(cache_dir);
+    std::error_code error;
+    fs::create_directories(cache_dir, error);
+    check(fs::is_directory(cache_dir), "--cache ", cache_dir, ": is no folder and cannot be made one: ",
+          error ? error.message() : "a file has this name");
     cache.emplace(rows_file, DType::f32, row);
   }
   FeatureSpool spool(row, options.memory_bytes);

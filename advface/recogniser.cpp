@@ -194,6 +194,19 @@ void Recogniser::check_declared_input() const {
         " takes images with their channels first; leave the key out");
 }
 
+// Where the file leaves all sizes open, a wrong layout shows in the first node that it does not fit.
+std::vector<OnnxModel::Traced> Recogniser::traced_one_image() const {
+  const std::vector<int64_t>& dims = model_.inputs()[0].dims;
+  const bool told = dims.size() == 4 && (dims[1] > 0 || dims[3] > 0);
+  try {
+    return model_.trace({{card_.input.name, input_shape(1)}}, {card_.embedding.name});
+  } catch (const Error& e) {
+    if (told) throw;
+    fail(e.what(), "; it was fed ", input_shape(1), ", as ", card_.path,
+         " has it: is \"input\" right, its size and its \"layout\" (NCHW or NHWC)?");
+  }
+}
+
 Recogniser::Recogniser(RecogniserCard card, OnnxModel model)
     : card_(std::move(card)), model_(std::move(model)) {
   check_declared_input();
@@ -203,8 +216,7 @@ Recogniser::Recogniser(RecogniserCard card, OnnxModel model)
   const std::string& embedding = card_.embedding.name;
   check(model_.has_value(embedding), card_.path, ": \"embedding.name\": ", card_.model, " has no tensor \"",
         embedding, "\"");
-  const Shape input = input_shape(1);
-  const auto traced = model_.trace({{card_.input.name, input}}, {embedding});
+  const auto traced = traced_one_image();
   check(!traced.empty() && traced.back().name == embedding && traced.back().shape.rank() >= 2 &&
             traced.back().shape.numel() == card_.embedding.dimension && traced.back().shape[0] == 1,
         card_.path, ": \"embedding.dimension\" is ", card_.embedding.dimension, "; \"", embedding, "\" of ",

@@ -103,6 +103,7 @@ class Recogniser {
 
  private:
   Recogniser(RecogniserCard card, OnnxModel model);
+  std::vector<OnnxModel::Traced> traced_one_image() const;
   void check_declared_input() const;
   void check_input(const Tensor& x) const;
   void settle_rows();

@@ -331,8 +331,28 @@ BOOST_AUTO_TEST_CASE(quantised_networks_are_told_the_way_out) {
   b.input("x", {1, 2}).output("y").constant("q", {4}, 3, q, 4).constant("p", {4}, 3, q, 4);
   b.node("DequantizeLinear", {"q", "s"}, {"w"}).node("QLinearConv", {"x"}, {"y"});
   b.node("MatMulIntegerToFloat", {"x"}, {"m"}).node("DynamicQuantizeMatMul", {"x"}, {"d"});
-  refuse(b, {"'q' (and 1 more) holds whole numbers of a quantised network", "it is quantised (4 nodes",
-             "float32 or float16"});
+  // Two tensors and four nodes are one line.
+  refuse(b, {"'q' (and 5 more) is quantised", "float32 or float16"});
+}
+
+// One line a kind, not a line a tensor.
+BOOST_AUTO_TEST_CASE(weights_that_are_not_finite_make_one_line) {
+  OnnxBuilder b;
+  b.input("x", {1, 2}).output("y");
+  std::string last = "x";
+  for (const char* name : {"a", "b", "c"}) {
+    b.floats(std::string("w") + name, {2, 2}, {INFINITY, 0, 0, 1}).node("MatMul", {last, std::string("w") + name}, {name});
+    last = name;
+  }
+  b.floats("nan", {2}, {NAN, 1}).node("Add", {"c", "nan"}, {"y"});
+  try {
+    load(b.bytes());
+    BOOST_ERROR("accepted");
+  } catch (const Error& e) {
+    const std::string text = e.what();
+    BOOST_TEST(std::count(text.begin(), text.end(), '\n') == 2, text);
+    BOOST_TEST(text.find("'wa' (and 2 more) holds values that are not finite") != std::string::npos, text);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(cycles_and_shapes_that_do_not_fit) {

@@ -481,7 +481,7 @@ BOOST_AUTO_TEST_CASE(weights_that_are_no_numbers) {
     return with_end(b, "r", v);
   };
   BOOST_CHECK_NO_THROW(load(network(values(42, 2), 0)));
-  refused([&] { load(network(bad, 1)); }, {"net.onnx", "'v'", "1 values that are not numbers"});
+  refused([&] { load(network(bad, 1)); }, {"net.onnx", "'v'", "values that are not numbers"});
   refused([&] { load(network(values(42, 2), -0.5f)); },
           {"net.onnx", "BatchNormalization 'n'", "'var'", "negative"});
   refused([&] { load(network(values(42, 2), INFINITY)); },

@@ -195,9 +195,7 @@ bool is_quantised(int64_t type) { return (type >= 2 && type <= 5) || type >= 17;
 // Throws Error where the tensor contradicts itself or is of a kind that is not read.
 Constant judge_tensor(TensorFields& t, ExternalData& external) {
   Constant out{.name = t.name, .shape = {}, .floats = {}, .ints = {}};
-  check(!is_quantised(t.type),
-        "holds whole numbers of a quantised network, which is not read; export it in "
-        "float32 or float16");
+  check(!is_quantised(t.type), kIsQuantised);
   check(!t.segmented, "is stored in segments, which is not supported");
   check(raw_size(t.type) > 0, "has element type ", t.type,
         "; bool, int32, int64 and the float types are read");
@@ -219,8 +217,8 @@ Constant judge_tensor(TensorFields& t, ExternalData& external) {
     check(held == expected, "has shape ", out.shape, " but holds ", held, " values");
   }
   // Infinities are limits and masks; what is not a number comes of a training or an export that failed.
-  const auto bad = std::count_if(out.floats.begin(), out.floats.end(), [](float v) { return std::isnan(v); });
-  check(bad == 0, "holds ", bad, " values that are not numbers; export the network again");
+  check(std::none_of(out.floats.begin(), out.floats.end(), [](float v) { return std::isnan(v); }),
+        "holds values that are not numbers; export the network again");
   return out;
 }
 
@@ -393,6 +391,7 @@ Node read_node(std::string_view bytes, ExternalData& external, Problems& problem
     bound(node.attributes, kMaxAttributes, "attributes of one node");
   }
   for (const std::string& what : bad) problems.add_of(node.str() + ":", what);
+  node.damaged = !bad.empty();
   return node;
 }
 

@@ -41,6 +41,7 @@ struct Node {
   std::string name, op_type, domain;
   std::vector<std::string> inputs, outputs;  // "" = an optional one that is absent
   std::vector<Attribute> attributes;
+  bool damaged = false;  // an attribute is missing, for a problem that is listed
 
   // "Conv 'layer1/conv'" for messages; unnamed nodes are told by their first output.
   std::string str() const;

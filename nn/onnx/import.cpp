@@ -76,7 +76,7 @@ const OpRow* find_row(const std::string& op_type) {
 
 Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& problems) {
   const OpRow* row = node.domain.empty() || node.domain == "ai.onnx" ? find_row(node.op_type) : nullptr;
-  if (!row) return {};
+  if (!row || node.damaged) return {};
   NodeReader reader(node, opset, dtype, problems);
   if (node.inputs.size() < row->min_inputs || node.inputs.size() > row->max_inputs)
     reader.problem("has ", node.inputs.size(), " inputs");
@@ -93,20 +93,17 @@ Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& proble
 
 void check_weight(const Node& node, size_t i, const Value& weight, Problems& problems) {
   if (!weight.tensor.has_storage()) return;
-  const auto report = [&](int64_t count, const char* what) {
-    if (count > 0)
-      problems.add(node.str(), ": its input '", node.inputs[i], "' holds ", count, what,
-                   "; export the network again");
+  const auto report = [&](bool bad, const std::string& what) {
+    if (bad) problems.add_of(node.str() + ": its input '" + node.inputs[i] + "'", what + "; export the network again");
   };
-  report(count_not_finite(weight.tensor), " values that are not finite");
+  if (count_not_finite(weight.tensor) > 0) return report(true, "holds values that are not finite");
   if (node.op_type != "BatchNormalization" || i != 4) return;
   float epsilon = 1e-5f;
   for (const Attribute& a : node.attributes)
     if (a.name == "epsilon") epsilon = a.real;
-  int64_t negative = 0;
-  for (const double v : weight.tensor.on_host().to(DType::f64).to_vector<double>())
-    negative += v + double(epsilon) <= 0;
-  report(negative, " variances that are negative or, with its epsilon, 0");
+  const auto values = weight.tensor.on_host().to(DType::f64).to_vector<double>();
+  report(std::any_of(values.begin(), values.end(), [&](double v) { return v + double(epsilon) <= 0; }),
+         "holds variances that are negative or, with its epsilon, 0");
 }
 
 int checked_axis(int64_t axis, int rank) {

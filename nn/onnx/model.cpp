@@ -262,7 +262,6 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
     constants.emplace(add_name(c.name), to_value(c, dtype));
   }
   std::map<std::string, std::pair<int64_t, std::string>> unsupported;  // how many, and the first
-  std::pair<int64_t, std::string> quantised;                           // nodes, of any such op, likewise
   std::set<int> broken;                                                // values that a bad node would make
   int64_t budget = file_bytes + (int64_t(1) << 20);
   for (const onnx::Node& node : graph.nodes) {
@@ -277,10 +276,10 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
       for (size_t i = 0; row->weighted && i < step.in.size(); ++i)
         if (const auto weight = constants.find(step.in[i]); weight != constants.end())
           onnx::check_weight(node, i, weight->second, problems);
+    } else if (quantises(node.op_type)) {
+      problems.add_of(node.op_type + " '" + step.label + "'", kIsQuantised);
     } else {
-      auto& [count, first] = quantises(node.op_type)
-                                 ? quantised
-                                 : unsupported[standard ? node.op_type : node.domain + "." + node.op_type];
+      auto& [count, first] = unsupported[standard ? node.op_type : node.domain + "." + node.op_type];
       if (count++ == 0) first = step.label;
     }
     const auto is_broken = [&](int i) { return broken.contains(i); };
@@ -308,9 +307,6 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
   };
   for (const auto& [op, nodes] : unsupported)
     problems.add("op ", op, " is not supported (", seen(nodes), ")");
-  if (quantised.first > 0)
-    problems.add("it is quantised (", seen(quantised),
-                 "), which is not read; export it in float32 or float16");
 }
 
 // Where the file fixes all sizes but the batch: every value's shape, for so many images, and the whole
