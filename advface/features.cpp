@@ -143,8 +143,8 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
   if (!cache_dir.empty()) {
     std::error_code error;
     fs::create_directories(cache_dir, error);
-    check(fs::is_directory(cache_dir), "--cache ", cache_dir, ": is no folder and cannot be made one: ",
-          error ? error.message() : "a file has this name");
+    check(fs::is_directory(cache_dir), "--cache ", cache_dir,
+          ": is no folder and cannot be made one: ", error ? error.message() : "a file has this name");
     cache.emplace(rows_file, DType::f32, row);
   }
   FeatureSpool spool(row, options.memory_bytes);

@@ -341,7 +341,8 @@ BOOST_AUTO_TEST_CASE(weights_that_are_not_finite_make_one_line) {
   b.input("x", {1, 2}).output("y");
   std::string last = "x";
   for (const char* name : {"a", "b", "c"}) {
-    b.floats(std::string("w") + name, {2, 2}, {INFINITY, 0, 0, 1}).node("MatMul", {last, std::string("w") + name}, {name});
+    b.floats(std::string("w") + name, {2, 2}, {INFINITY, 0, 0, 1})
+        .node("MatMul", {last, std::string("w") + name}, {name});
     last = name;
   }
   b.floats("nan", {2}, {NAN, 1}).node("Add", {"c", "nan"}, {"y"});

@@ -114,8 +114,8 @@ BOOST_AUTO_TEST_CASE(texts_that_are_no_protection) {
       {changed(R"("steps":10)", R"("steps":1e300)"), "steps"},
       {changed(R"("seed":1)", R"("seed":-1)"), "seed"},
       {changed(R"("0123456789abcdef")", "7"), "shadow"}};
-  for (const auto& [text, word] : bad)
-    refused([&] { ProtectionId::from_json(text, "bad.json"); }, {"bad.json", word});
+  for (const auto& wrong : bad)
+    refused([&] { ProtectionId::from_json(wrong.first, "bad.json"); }, {"bad.json", wrong.second});
   survive(
       good, [](const std::string& text) { ProtectionId::from_json(text, "damaged"); }, 300);
 }

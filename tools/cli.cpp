@@ -16,6 +16,7 @@
 #include "tensor/check.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/parallel.h"
+#include "tools/progress.h"
 
 namespace advf::tools {
 namespace {
@@ -183,6 +184,9 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     // A full disk behind a redirection shows only when the buffers are written.
     check(bool(std::cout.flush()) && std::fflush(stdout) == 0, "the standard output cannot be written");
     return code;
+  } catch (const WrongCall& e) {
+    std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
+    return 2;
   } catch (const CLI::ParseError& e) {  // found wrong after parsing
     std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
     return 2;
@@ -197,11 +201,21 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
   return 1;
 }
 
+Context console() {
+  Context context;
+  context.stop = interrupted;
+  context.progress = [](const std::string& what, int64_t total, const std::string& unit) {
+    return std::make_unique<Progress>(what, total, unit);
+  };
+  context.note = [](const std::string& line) { std::cerr << line << "\n"; };
+  return context;
+}
+
 void as_usage(const std::function<void()>& judge) {
   try {
     judge();
   } catch (const Error& e) {
-    throw CLI::ValidationError(e.what());
+    throw WrongCall(e.what());
   }
 }
 

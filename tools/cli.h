@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "advface/context.h"
+
 namespace advf::tools {
 
 // Options that every program has.
@@ -33,7 +35,10 @@ std::string json_text(const nlohmann::json& value, int indent = -1);
 // after a successful parse and returns the exit code.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
-// For options that only the library can judge: an Error of `judge` becomes a usage error (exit code 2).
+// The context of a program: an interrupt stops its work, progress and notes go to stderr.
+Context console();
+
+// For options that only the library can judge: an Error of `judge` becomes a WrongCall (exit code 2).
 void as_usage(const std::function<void()>& judge);
 // For options of type double; refuses NaN, which CLI::Range lets through.
 CLI::Validator number_in(double low, double high);

@@ -13,7 +13,7 @@ namespace advf::tools {
 int evaluate_pairs(PairsOptions& o) {
   o.common.activate();
   check_writable({o.out});
-  const FaceSource faces = o.faces.open_images();
+  const FaceSource faces = o.faces.open_images(console());
   const Labels labels = o.faces.labels_of(faces.names());
   const Split split = split_by_identity(labels, o.split_seed);
   std::vector<int64_t> rows = o.part == "validation" ? split.validation : split.test;

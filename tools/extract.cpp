@@ -26,16 +26,17 @@ int extract_file(Options& o) {
   install_interrupt_handler();
   const auto eyes = o.faces.eye_centres();
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
-  FaceSource faces = o.faces.open_images();
+  FaceSource faces = o.faces.open_images(console());
   const std::string cut = o.faces.cut_of(recogniser);
   const Shape row = recogniser.feature_shape(cut);
   if (o.list_out.empty()) o.list_out = o.out + ".txt";
 
   NpyWriter writer(o.out, DType::f32, row);
   AtomicFile list(o.list_out);
+  const Context context = console();
   Progress progress("extract", faces.size(), "images");
   for_each_feature_batch(recogniser, cut, faces, crop_for(recogniser, eyes),
-                         extract_options(o.faces, progress),
+                         extract_options(o.faces, progress, context),
                          [&](const std::vector<int64_t>& indices, const Tensor& features) {
                            writer.append_rows(features);
                            for (int64_t i : indices) list.write(faces.name(i) + "\n");

@@ -1,9 +1,5 @@
 #include "tools/face_options.h"
 
-#include <iostream>
-
-#include "tools/progress.h"
-
 namespace advf::tools {
 
 void FaceOptions::add_features_to(CLI::App& app) {
@@ -38,51 +34,6 @@ void FaceOptions::add_images_to(CLI::App& app) {
 void FaceOptions::add_labels_to(CLI::App& app) {
   app.add_option("--labels", labels,
                  "CSV with the columns file,identity; without it a person is the folder an image lies in");
-}
-
-std::optional<Eyes> FaceOptions::eye_centres() const {
-  if (eyes.empty()) return std::nullopt;
-  const Eyes centres{eyes[0], eyes[1], eyes[2], eyes[3]};
-  as_usage([&] { face_box(centres); });
-  return centres;
-}
-
-FaceSource FaceOptions::open_images() const {
-  FaceSource faces = FaceSource::open(images, list);
-  faces.set_max_broken_share(max_broken);
-  for (const std::string& file : faces.passed_over().unusable) std::cerr << "passed over: " << file << "\n";
-  if (const std::string others = faces.passed_over().summary(); !others.empty())
-    std::cerr << images << ": " << others << "\n";
-  return faces;
-}
-
-Labels FaceOptions::labels_of(const std::vector<std::string>& files) const {
-  return labels.empty() ? labels_from_folders(files) : select(load_labels(labels), files);
-}
-
-ExtractOptions extract_options(const FaceOptions& options, Progress& progress) {
-  ExtractOptions result;
-  result.batch = options.extract_batch;
-  result.memory_bytes = options.memory_mib << 20;
-  result.progress = [&progress, before = int64_t(0)](int64_t done) mutable {
-    progress.advance(done - before);
-    before = done;
-    return !interrupted();
-  };
-  result.broken = [](const BrokenFace& face) { std::cerr << "left out: " << face.why << "\n"; };
-  return result;
-}
-
-FeatureSet extract(const FaceOptions& options, const Recogniser& recogniser, const std::string& cut,
-                   FaceSource& faces) {
-  Progress progress("features", faces.size(), "images");
-  FeatureSet set = extract_features(recogniser, cut, faces, crop_for(recogniser, options.eye_centres()),
-                                    options.cache, extract_options(options, progress));
-  progress.finish();
-  if (int64_t(set.indices.size()) < faces.size())
-    std::cerr << faces.size() - int64_t(set.indices.size()) << " of " << faces.size()
-              << " images could not be read and are left out\n";
-  return set;
 }
 
 }  // namespace advf::tools

@@ -5,20 +5,21 @@
 #include <cstdint>
 #include <string>
 
+#include "advface/context.h"
+
 namespace advf::tools {
 
 std::string short_number(double value);      // four significant digits
 std::string short_duration(double seconds);  // "1:05", "2:03:09"
 
-class Progress {
+class Progress : public ProgressLine {
  public:
   // total: units of work, e.g. 9000 "images"
   Progress(std::string what, int64_t total, std::string unit);
-  ~Progress();  // an error in the middle of the work starts on a line of its own
+  ~Progress() override;  // an error in the middle of the work starts on a line of its own
   Progress(const Progress&) = delete;
-  // `detail` stands at the end of the line, e.g. "loss 0.0932".
-  void advance(int64_t units, const std::string& detail = "");
-  void finish();  // ends the line
+  void advance(int64_t units, const std::string& detail = "") override;
+  void finish() override;  // ends the line
   double seconds() const;
 
  private:

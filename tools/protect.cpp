@@ -66,7 +66,7 @@ Input read_features(const Options& o) {
     input.note = o.in + ": its features are protected already (" + before.describe() + "), and now once more";
   if (!before.known()) before = {};
   if (o.protect.settings.objective != Objective::original) return input;
-  input.faces.emplace(o.faces.open_images());
+  input.faces.emplace(o.faces.open_images(console()));
   check(input.faces->size() == input.features.count(), o.faces.list, " names ", input.faces->size(),
         " files, but ", o.in, " has ", input.features.count(), " rows");
   return input;
@@ -205,7 +205,7 @@ int protect_file(Options& o) {
   const bool images = o.in.empty();
   Input input = images ? list_photographs(o, *recogniser) : read_features(o);
   const Shape row = images ? recogniser->feature_shape(input.info.cut) : input.features.row();
-  Protection protection(o.protect, known, row, input.what, input.info.cut);
+  Protection protection(o.protect, o.protect.settings, known, row, input.what, input.info.cut);
   check_comes_from(input.info, input.what, protection.info().recogniser, protection.info().cut, "the shadow");
   if (images) extract_photographs(o, *recogniser, input);
   const FeatureRows& features = input.features;

@@ -1,74 +1,22 @@
-// Protecting on the command line: which shadows, how; and doing it to a whole set.
+// Protecting on the command line: which shadows, and how.
 #pragma once
-#include <functional>
-#include <memory>
-#include <span>
-#include <string>
-#include <vector>
-
-#include "advface/faces.h"
-#include "advface/feature_rows.h"
-#include "advface/generator.h"
-#include "advface/protect.h"
-#include "advface/protection_id.h"
+#include "advface/protection.h"
 #include "tools/cli.h"
 
 namespace advf::tools {
 
 // The protection on the command line: --shadow and all that can be chosen about it. One set for every program
 // that protects.
-struct ProtectOptions {
-  std::vector<std::string> shadows;
-  std::string generator;  // for --method generator
+struct ProtectOptions : ProtectionFiles {
   ProtectSettings settings;
 
   // required: the program does nothing else; otherwise nothing is protected without a shadow, and the other
   // options need one.
   void add_to(CLI::App& app, const std::string& group, bool required = false);
   bool asked() const { return !shadows.empty(); }
-  void check_valid() const;  // a usage error names the option
+  void check_valid() const;  // WrongCall names the option
 };
 
-// The networks that protect, loaded once.
-class Protection {
- public:
-  // Shadows of these features. Throws Error, naming both sides, where they do not fit each other, the
-  // features, their cut (empty: not known) or the recogniser (null: not given). `what` names the features.
-  Protection(const ProtectOptions& options, const Recogniser* recogniser, const Shape& row,
-             const std::string& what, const std::string& cut = {});
-
-  const ProtectSettings& settings() const { return settings_; }
-  const DecoderInfo& info() const { return shadows_[0]->info(); }
-  // Of raw features that it has protected.
-  ProtectionId id() const { return {{advface_protection(settings_, networks_)}, {}}; }
-  bool needs_photographs() const { return settings_.objective == Objective::original; }
-  ProtectModels models() const;
-  void set_epsilon(double epsilon);  // throws Error where a generator was not trained for it
-  // Throws Error, naming the network, where one was trained on any of these people.
-  void check_never_saw(const std::vector<std::string>& identities) const;
-  // With --bn recalibrated: the shadows' batch norm, on these features. Otherwise nothing.
-  void recalibrate(int64_t rows, const std::function<Tensor(int64_t begin, int64_t end)>& read);
-
- private:
-  ProtectSettings settings_;
-  // Fingerprints of the files: "shadow" (of several, in order, with a space between), and "generator" where
-  // there is one.
-  Metadata networks_;
-  std::vector<std::unique_ptr<Decoder>> shadows_;
-  std::unique_ptr<Generator> generator_;
-  const Recogniser* recogniser_;
-};
-
-// Photographs [begin, end) of a set, as (n,3,S,S) in [0,1].
-using ReadPhotographs = std::function<Tensor(int64_t begin, int64_t end)>;
-// These images of the source, read when asked for.
-ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
-                               const std::optional<FaceBox>& box, int size);
-// All rows, with a progress line; row r is record records[r], or r where no records are given. The shadows
-// are recalibrated on these features where the settings ask for that. Up to memory_bytes stay in memory.
-FeatureRows protected_rows(Protection& protection, const FeatureRows& features,
-                           std::span<const int64_t> records, const ReadPhotographs& photographs,
-                           int64_t memory_bytes);
 // For a program's --json.
 nlohmann::json settings_json(const ProtectSettings& settings);
 nlohmann::json to_json(const ProtectionId& id);

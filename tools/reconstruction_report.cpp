@@ -55,14 +55,7 @@ void print_beside_identity(const nlohmann::json& rows) {
 
 }  // namespace
 
-Subject Subject::only(const std::vector<int64_t>& chosen) const {
-  Subject s{picked(images, chosen), picked(files, chosen),         picked(identities, chosen),
-            picked(people, chosen), FeatureRows(faces).at(chosen), {}};
-  for (const Judge& judge : judges) s.judges.push_back(judge.only(chosen));
-  return s;
-}
-
-nlohmann::json to_json(const Row& row, const Subject& subject, uint64_t seed) {
+nlohmann::json to_json(const ReconstructionRow& row, const Subject& subject, uint64_t seed) {
   const std::vector<int64_t>&people = subject.people, &others = subject.with_another_photo();
   const std::vector<int64_t> their_people = picked(people, others);
   nlohmann::json json = {{"attacker", row.attacker},
@@ -149,7 +142,7 @@ ScoreFile::ScoreFile(const std::string& path, const std::vector<Judge>& judges) 
   file_->write("\n");
 }
 
-void ScoreFile::add(const Row& row, const Subject& subject) {
+void ScoreFile::add(const ReconstructionRow& row, const Subject& subject) {
   if (!file_) return;
   for (size_t i = 0; i < subject.files.size(); ++i) {
     std::ostringstream line;

@@ -2,18 +2,16 @@
 #pragma once
 #include <functional>
 
-#include "advface/provenance.h"
 #include "advface/train_decoder.h"
 #include "advface/train_recogniser.h"
+#include "advface/training_set.h"
 #include "tools/cli.h"
 #include "tools/face_options.h"
 #include "tools/protect_options.h"
 
 namespace advf::tools {
 
-struct SplitOptions {
-  uint64_t seed = 1;
-  int64_t limit = 0;  // images to train on; 0: all
+struct SplitOptions : SplitSettings {
   void add_to(CLI::App& app);
 };
 
@@ -67,22 +65,6 @@ struct RecogniserOptions {
 CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& options);
 int train_recogniser(RecogniserOptions& options);
 
-// A set to train on, split by person: whom a network is trained on goes into its file.
-struct TrainingSet {
-  FeatureSet set;                // of the training and the validation people
-  std::vector<int64_t> records;  // row -> row of the whole set, by which a record's noise is keyed
-  Provenance provenance;         // protection: none, what their file says, or that of protect_set()
-  Split split;                   // of the set's rows
-  size_t test_images = 0;        // left alone
-};
-// features: a file of them, one row for each line of --list; empty: they are extracted. Before that, throws
-// Error where the names and labels tell that there are not the people, or not the images of one batch.
-TrainingSet open_training_set(const FaceOptions& options, const std::string& features,
-                              const SplitOptions& split, int64_t batch, const Recogniser& recogniser,
-                              FaceSource& faces);
-// The set's features, protected, which its provenance then says.
-FeatureRows protect_set(Protection& protection, const FaceOptions& options, const Recogniser& recogniser,
-                        FaceSource& faces, TrainingSet& source);
 // Throws Error where --resume has nothing to go on from.
 void check_resumable(bool resume, const std::string& checkpoint);
 void print_split(const TrainingSet& source);

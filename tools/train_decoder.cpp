@@ -25,9 +25,10 @@ constexpr double kClose = 0.02;
 Job prepare(const DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces,
             Protection* protection) {
   Job job;
-  job.source = open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces);
-  job.data.features =
-      protection ? protect_set(*protection, o.faces, recogniser, faces, job.source) : job.source.set.features;
+  job.source =
+      open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces, console());
+  job.data.features = protection ? protect_set(*protection, o.faces, recogniser, faces, job.source, console())
+                                 : job.source.set.features;
   static_cast<Provenance&>(job.info) = job.source.provenance;
   job.info.spec = {o.decoder, job.data.features.row(), o.image_size};
   job.data.train = job.source.split.train;
@@ -92,13 +93,14 @@ int train_decoder(DecoderOptions& o) {
   check_writable({o.out, o.samples});
   check_resumable(o.resume, checkpoint);
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
-  FaceSource faces = o.faces.open_images();
+  FaceSource faces = o.faces.open_images(console());
   const std::string cut = o.faces.cut_of(recogniser);
   const DecoderSpec spec{o.decoder, recogniser.feature_shape(cut), o.image_size};
   as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
   const std::unique_ptr<Decoder> from = load_from(o, spec, recogniser);
   std::optional<Protection> protection;
-  if (o.protect.asked()) protection.emplace(o.protect, &recogniser, spec.feature, o.faces.recogniser, cut);
+  if (o.protect.asked())
+    protection.emplace(o.protect, o.protect.settings, &recogniser, spec.feature, o.faces.recogniser, cut);
   Job job = prepare(o, recogniser, faces, protection ? &*protection : nullptr);
 
   std::cerr << "reading faces\n";

@@ -78,10 +78,11 @@ int train_generator(FeatureNetOptions& o) {
   const Shape row = recogniser.feature_shape(o.faces.cut_of(recogniser));
   info.spec = spec_of(o, row);
   // The shadows are loaded as for an ascent, which needs no generator.
-  Protection protection(o.protect, &recogniser, row, o.faces.recogniser, o.faces.cut_of(recogniser));
-  FaceSource faces = o.faces.open_images();
+  Protection protection(o.protect, o.protect.settings, &recogniser, row, o.faces.recogniser,
+                        o.faces.cut_of(recogniser));
+  FaceSource faces = o.faces.open_images(console());
   const TrainingSet source =
-      open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces);
+      open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces, console());
   static_cast<Provenance&>(info) = source.provenance;
   DecoderData data{source.set.features, {}, source.split.train, source.split.validation};
   std::optional<FaceCache> photographs;
@@ -112,10 +113,13 @@ int train_adapter(FeatureNetOptions& o) {
   AdapterInfo info;
   const std::string cut = o.faces.cut_of(recogniser);
   info.spec = spec_of(o, recogniser.feature_shape(cut));
-  Protection protection(o.protect, &recogniser, recogniser.feature_shape(cut), o.faces.recogniser, cut);
-  FaceSource faces = o.faces.open_images();
-  TrainingSet source = open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces);
-  const AdapterData data{source.set.features, protect_set(protection, o.faces, recogniser, faces, source),
+  Protection protection(o.protect, o.protect.settings, &recogniser, recogniser.feature_shape(cut),
+                        o.faces.recogniser, cut);
+  FaceSource faces = o.faces.open_images(console());
+  TrainingSet source =
+      open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces, console());
+  const AdapterData data{source.set.features,
+                         protect_set(protection, o.faces, recogniser, faces, source, console()),
                          source.split.train, source.split.validation};
   static_cast<Provenance&>(info) = source.provenance;
   print_split(source);

@@ -47,7 +47,7 @@ int train_recogniser(RecogniserOptions& o) {
   check_writable({o.out});
   const std::string checkpoint = o.out + ".checkpoint";
   check_resumable(o.resume, checkpoint);
-  FaceSource faces = o.faces.open_images();
+  FaceSource faces = o.faces.open_images(console());
   std::optional<FaceBox> box;
   if (eyes) box = face_box(*eyes, "arcface112", 0);
   split_files(o, faces.names());  // told before the work; broken images then drop out

@@ -94,7 +94,9 @@ Emit compile_node(const Node& node, int64_t opset, DType dtype, Problems& proble
 void check_weight(const Node& node, size_t i, const Value& weight, Problems& problems) {
   if (!weight.tensor.has_storage()) return;
   const auto report = [&](bool bad, const std::string& what) {
-    if (bad) problems.add_of(node.str() + ": its input '" + node.inputs[i] + "'", what + "; export the network again");
+    if (bad)
+      problems.add_of(node.str() + ": its input '" + node.inputs[i] + "'",
+                      what + "; export the network again");
   };
   if (count_not_finite(weight.tensor) > 0) return report(true, "holds values that are not finite");
   if (node.op_type != "BatchNormalization" || i != 4) return;

@@ -277,7 +277,7 @@ void OnnxModel::State::compile(const onnx::Graph& graph, int64_t file_bytes, Pro
         if (const auto weight = constants.find(step.in[i]); weight != constants.end())
           onnx::check_weight(node, i, weight->second, problems);
     } else if (quantises(node.op_type)) {
-      problems.add_of(node.op_type + " '" + step.label + "'", kIsQuantised);
+      problems.add_of(node.op_type + " '" + step.label + "'", onnx::kIsQuantised);
     } else {
       auto& [count, first] = unsupported[standard ? node.op_type : node.domain + "." + node.op_type];
       if (count++ == 0) first = step.label;

@@ -10,7 +10,8 @@
 namespace advf::onnx {
 
 // Of tensors and nodes alike, so that it makes one line.
-inline constexpr const char* kIsQuantised = "is quantised, which is not read; export it in float32 or float16";
+inline constexpr const char* kIsQuantised =
+    "is quantised, which is not read; export it in float32 or float16";
 
 class Problems {
  public:

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fails where an include goes against  tools -> advface -> nn -> autograd -> tensor <- cuda  (tools also start the
-# CUDA backend; tests may see all), and names it. With --self-test it first shows that it can fail.
+# CUDA backend; tests may see all), or where advface/ prints, and names it. With --self-test it first shows that it can fail.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -15,6 +15,11 @@ check_tree() {
       allowed["nn"]       = " tensor autograd nn "
       allowed["advface"]  = " tensor autograd nn advface "
       allowed["tools"]    = " tensor autograd nn advface tools cuda "
+    }
+    # The method says what it has to say to a context (advface/context.h); programs print.
+    FILENAME ~ /^advface\// && !/^[ \t]*\/\// && /std::(cout|cerr|clog)|(^|[^a-z_])f?printf\(|CLI::/ {
+      printf "%s:%d: prints, or knows the command line\n", FILENAME, FNR
+      bad = 1
     }
     /^[ \t]*#[ \t]*include[ \t]*["<]/ {
       split($0, part, /["<>]/)
@@ -41,8 +46,9 @@ self_test() {
   printf '  #  include "nn/module.h"\n' >"$tree/tensor/ops/up.cpp"
   printf '#include <tools/cli.h>\n' >"$tree/advface/up.h"
   printf '#include "../tensor/shape.h"\n' >"$tree/nn/relative.h"
+  printf '// std::cerr\nsnprintf(a);\nstd::cerr << 1;\n' >"$tree/advface/prints.cpp"
   check_tree "$tree" >"$tree/report" && rc=1
-  [[ $(wc -l <"$tree/report") == 3 ]] && grep -q '^tensor/ops/up.cpp:1: tensor/ must not include "nn/module.h"' \
+  [[ $(wc -l <"$tree/report") == 4 ]] && grep -q '^advface/prints.cpp:3:' "$tree/report" && grep -q '^tensor/ops/up.cpp:1: tensor/ must not include "nn/module.h"' \
     "$tree/report" && grep -q '^advface/up.h:1:' "$tree/report" && grep -q '^nn/relative.h:1:' "$tree/report" || rc=1
   [[ $rc == 0 ]] || { echo "self-test: a planted violation was not found; the report was:"; cat "$tree/report"; }
   return $rc

@@ -1,0 +1,459 @@
+#include "advface/audit/reconstruction_audit.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "advface/decoder.h"
+#include "advface/feature_file.h"
+#include "advface/text_file.h"
+#include "nn/loss.h"
+#include "tensor/ops.h"
+
+namespace advf {
+namespace {
+
+constexpr int64_t kBlock = 64;  // features in memory at once
+
+struct NamedDecoder {
+  std::string name;
+  std::unique_ptr<Decoder> decoder;
+};
+struct NamedFeatures {
+  std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
+  FeatureRows rows;
+  double cosine = 1;                 // mean, to the raw features
+  std::string kind = "raw";          // "none" beside it: an attacker without a feature
+  std::optional<double> epsilon;     // where it was protected here
+  ProtectionId protection;           // of kind protected
+  const Subject* subject = nullptr;  // whose they are, where not all under test have one
+};
+// The images under test: rows of the feature set, with the people on them.
+struct TestSet {
+  std::vector<int64_t> rows, others;    // others: the rows that are not under test
+  std::vector<int64_t> person;          // of every row of the feature set
+  std::vector<std::string> identities;  // of those under test, as the labels call them
+};
+
+std::vector<NamedDecoder> load_attackers(const ReconstructionSettings& o, const Recogniser& recogniser,
+                                         const std::string& cut) {
+  std::vector<NamedDecoder> list;
+  for (const std::string& text : o.attackers) {
+    const size_t split = text.find('=');
+    const std::string path = split == std::string::npos ? text : text.substr(split + 1);
+    auto decoder = Decoder::load(path);
+    decoder->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+    const DecoderInfo &info = decoder->info(), &first = list.empty() ? info : list[0].decoder->info();
+    check(first.split_seed == info.split_seed, path, ": trained with --split-seed ", info.split_seed,
+          ", the first attacker with ", first.split_seed, "; their test people differ");
+    check(first.spec.image_size == info.spec.image_size, path, ": makes images of ", info.spec.image_size,
+          " pixels, the first attacker of ", first.spec.image_size);
+    const std::string name = split == std::string::npos ? decoder->info().spec.name : text.substr(0, split);
+    for (const NamedDecoder& other : list)
+      check(other.name != name, "two attackers are called ", name,
+            "; give them names: --attacker NAME=", path);
+    list.push_back({name, std::move(decoder)});
+  }
+  return list;
+}
+
+// Throws Error where there is nobody to test on.
+TestSet choose(const ReconstructionSettings& o, const std::vector<std::string>& files, uint64_t split_seed) {
+  const Labels labels = o.faces.labels_of(files);
+  TestSet test;
+  std::map<std::string, int64_t> numbers;
+  for (const std::string& name : labels.identities)
+    test.person.push_back(numbers.try_emplace(name, int64_t(numbers.size())).first->second);
+  if (o.part == "all") {
+    test.rows.resize(files.size());
+    std::iota(test.rows.begin(), test.rows.end(), int64_t(0));
+  } else {
+    const Split split = split_by_identity(labels, split_seed);
+    const bool validation = o.part == "validation";
+    const std::vector<int64_t>& rest = validation ? split.test : split.validation;
+    test.rows = validation ? split.validation : split.test;
+    test.others = split.train;
+    test.others.insert(test.others.end(), rest.begin(), rest.end());
+  }
+  if (o.limit > 0 && o.limit < int64_t(test.rows.size())) test.rows.resize(size_t(o.limit));
+  check(!test.rows.empty(), o.faces.images, ": there is no image to test on",
+        o.part == "all" ? "" : "; use more people, or another --part");
+  for (int64_t r : test.rows) test.identities.push_back(labels.identities[size_t(r)]);
+  const auto first = test.person[size_t(test.rows[0])];
+  check(std::any_of(test.rows.begin(), test.rows.end(),
+                    [&](int64_t r) { return test.person[size_t(r)] != first; }),
+        o.faces.images, ": all ", test.rows.size(),
+        " images to test on show one person, but an interval needs two or more");
+  return test;
+}
+
+// A judge before it has seen a face.
+struct JudgeSource {
+  std::string name;
+  const Recogniser* recogniser;
+  std::optional<double> threshold;  // of --thresholds
+};
+
+// From the result of an earlier run, which must have measured the same thing.
+std::optional<double> earlier_threshold(const ReconstructionSettings& o, const std::string& name,
+                                        const Recogniser& recogniser) {
+  if (o.thresholds.empty()) return std::nullopt;
+  const std::string text = read_text(o.thresholds);
+  check_utf8(text, o.thresholds);
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto judges = json.is_object() ? json.value("judges", nlohmann::json()) : nlohmann::json();
+  const auto judge = judges.is_object() ? judges.value(name, nlohmann::json()) : nlohmann::json();
+  check(judge.is_object() && judge.value("threshold", nlohmann::json()).is_number() &&
+            judge.value("fingerprint", nlohmann::json()).is_string() &&
+            json.value("fmr", nlohmann::json()).is_number(),
+        o.thresholds, ": no threshold of the judge \"", name,
+        "\" with \"fingerprint\" and \"fmr\"; give the ", "result of an earlier run");
+  const std::string fingerprint = judge["fingerprint"];
+  check(fingerprint == recogniser.fingerprint(), o.thresholds, ": the threshold of the judge \"", name,
+        "\" is of the recogniser ", fingerprint, ", but ", recogniser.card().path, " is ",
+        recogniser.fingerprint());
+  const double fmr = json["fmr"];
+  check(fmr == o.fmr, o.thresholds, ": its thresholds are for a false match rate of ", fmr, ", not ", o.fmr,
+        "; give --fmr ", fmr, " or leave --thresholds out");
+  return judge["threshold"].get<double>();
+}
+
+// The embeddings of all rows by one judge, and its threshold from pairs of people outside the test.
+Judge make_judge(const ReconstructionSettings& o, const JudgeSource& source, FaceSource& faces,
+                 const FeatureSet& set, const TestSet& test, const Context& context) {
+  const Recogniser& recogniser = *source.recogniser;
+  const FeatureSet all = extract(o.faces, recogniser, recogniser.card().embedding.name, faces, context);
+  check(all.indices == set.indices, "some images became unreadable; run again");
+  Judge judge{source.name, &recogniser, 0, all.features.at(test.rows), {}, {}};
+  if (source.threshold) {
+    judge.threshold = *source.threshold;
+  } else {
+    std::vector<int64_t> people;
+    for (int64_t r : test.others) people.push_back(test.person[size_t(r)]);
+    judge.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
+  }
+  // Type II replay: against the person's next photograph, if there is another.
+  std::map<int64_t, std::vector<int64_t>> photos;
+  for (size_t r = 0; r < test.person.size(); ++r) photos[test.person[r]].push_back(int64_t(r));
+  std::vector<int64_t> others;
+  for (size_t i = 0; i < test.rows.size(); ++i) {
+    const auto& mine = photos[test.person[size_t(test.rows[i])]];
+    if (mine.size() < 2) continue;
+    const auto at = std::find(mine.begin(), mine.end(), test.rows[i]);
+    judge.other_of.push_back(int64_t(i));
+    others.push_back(std::next(at) == mine.end() ? mine.front() : *std::next(at));
+  }
+  if (!others.empty()) judge.other = all.features.at(others);
+  return judge;
+}
+
+double mean_cosine(const FeatureRows& a, const FeatureRows& b) {
+  double sum = 0;
+  for (int64_t begin = 0; begin < a.count(); begin += kBlock) {
+    const int64_t end = std::min(a.count(), begin + kBlock);
+    const Shape flat{end - begin, a.row().numel()};
+    for (double c : cosine_rows(a.range(begin, end).view(flat), b.range(begin, end).view(flat))) sum += c;
+  }
+  return sum / double(a.count());
+}
+
+FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guarded, FeatureDomain domain,
+                                uint64_t seed, int64_t memory_bytes) {
+  FeatureSpool spool(raw.row(), memory_bytes);
+  for (int64_t begin = 0; begin < raw.count(); begin += kBlock) {
+    const int64_t end = std::min(raw.count(), begin + kBlock);
+    spool.append(equal_norm_noise(raw.range(begin, end), guarded.range(begin, end),
+                                  domain == FeatureDomain::sphere, seed, begin));
+  }
+  return spool.finish();
+}
+
+Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
+  return collect_rows(features.count(), kBlock, [&](int64_t begin, int64_t end) {
+    return attacker.reconstruct(features.batch(begin, end));
+  });
+}
+
+struct ProtectedSet {
+  std::string name, file;
+  FeatureRows rows;
+  ProtectionId protection;
+};
+
+// The files of --protected, as far as they can be judged before the features of the images are there.
+std::vector<ProtectedSet> open_protected(const ReconstructionSettings& o, const FaceSource& faces,
+                                         const Recogniser& recogniser, const std::string& cut) {
+  std::vector<ProtectedSet> list;
+  for (const std::string& text : o.protected_files) {
+    const size_t split = text.find('=');
+    ProtectedSet given{text.substr(0, split), text.substr(split + 1), {}, {}};
+    FeatureFile file = open_feature_file(given.file);
+    check_comes_from(file.info, given.file, recogniser.fingerprint(), cut, o.faces.recogniser);
+    given.protection = file.info.protection;
+    given.rows = std::move(file.rows);
+    const Shape& row = recogniser.feature_shape(cut);
+    const int64_t broken = int64_t(o.faces.max_broken * double(faces.size()));  // may have no row
+    check(given.rows.row() == row && given.rows.count() <= faces.size() &&
+              given.rows.count() >= faces.size() - broken,
+          given.file, " has shape ", given.rows.shape(), ", but ", o.faces.images, " has ", faces.size(),
+          " images with features of ", row);
+    for (const ProtectedSet& other : list)
+      check(other.name != given.name, "--protected names ", given.name, " twice");
+    check_rows(given.rows, recogniser.domain(cut), given.file);
+    list.push_back(std::move(given));
+  }
+  return list;
+}
+
+// Of features that were protected once.
+std::optional<double> epsilon_of(const ProtectionId& protection) {
+  if (!protection.known() || protection.applied.size() != 1) return {};
+  return settings_from(protection.applied[0].settings, protection.applied[0].name).epsilon;
+}
+
+// protection: null where nothing is protected here.
+std::vector<NamedFeatures> feature_sets(const ReconstructionSettings& o, Protection* protection,
+                                        const std::vector<ProtectedSet>& given, FaceSource& faces,
+                                        const FeatureRows& raw, const TestSet& test, const FeatureSet& set,
+                                        const Recogniser& recogniser, const std::string& cut,
+                                        const Context& context) {
+  std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0, {}}};
+  std::vector<NamedFeatures> guarded;
+  const int64_t memory = o.faces.memory_mib << 20;
+  if (protection) {
+    std::vector<int64_t> images;
+    for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
+    const auto photographs = photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection->info().spec.image_size);
+    for (double epsilon : o.epsilons) {
+      protection->set_epsilon(epsilon);
+      guarded.push_back({protection->settings().summary(),
+                         protected_rows(*protection, raw, test.rows, photographs, memory, context), 1, "",
+                         epsilon, protection->id()});
+    }
+  }
+  for (const ProtectedSet& g : given) {
+    check(g.rows.shape() == set.features.shape(), g.file, " has shape ", g.rows.shape(),
+          ", but the images have features of ", set.features.shape());
+    guarded.push_back({g.name, g.rows.selected(test.rows), 1, "", epsilon_of(g.protection), g.protection});
+  }
+  for (const NamedFeatures& g : guarded) {
+    const FeatureRows noise = noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, memory);
+    sets.push_back(
+        {"protected, " + g.name, g.rows, mean_cosine(g.rows, raw), "protected", g.epsilon, g.protection});
+    sets.push_back({"noise, " + g.name, noise, mean_cosine(noise, raw), "noise", g.epsilon, {}});
+  }
+  return sets;
+}
+
+// Why an attacker does not meet these features; nothing where it does. One trained on protected features
+// meets those that were protected alike; one trained on raw features, or on features of which nothing is
+// known, meets all.
+std::optional<std::string> reason_left_out(const Decoder& attacker, const NamedFeatures& features) {
+  const ProtectionId& trained_on = attacker.info().protection;
+  if (!trained_on.known() || trained_on.is_raw()) return {};
+  if (features.kind != "protected") return "it was trained on features that are " + trained_on.describe();
+  if (trained_on.is_like(features.protection)) return {};
+  return "it was trained on others: " + trained_on.difference(features.protection);
+}
+
+// Every pair that is left out, with its reason; and told, an attacker a line.
+std::vector<LeftOut> pairs_left_out(const std::vector<NamedDecoder>& attackers,
+                                    const std::vector<NamedFeatures>& sets, const Context& context) {
+  std::vector<LeftOut> list;
+  for (const NamedDecoder& attacker : attackers) {
+    if (const std::string& why = attacker.decoder->info().protection.unknown; !why.empty())
+      context.tell(attacker.name + ": " + why + "; it meets all features");
+    size_t met = 0;
+    std::string reasons;
+    for (const NamedFeatures& features : sets) {
+      const auto why = reason_left_out(*attacker.decoder, features);
+      met += !why;
+      if (!why) continue;
+      list.push_back({attacker.name, features.name, *why});
+      if (features.kind == "protected") reasons += "; not \"" + features.name + "\": " + *why;
+    }
+    if (met < sets.size())
+      context.tell(attacker.name + " meets " + std::to_string(met) + " of " + std::to_string(sets.size()) +
+                   " sets of features" + reasons);
+  }
+  return list;
+}
+
+// As it is and moment-matched; and the mean face.
+int64_t rows_to_score(const std::vector<NamedDecoder>& attackers, const std::vector<NamedFeatures>& sets) {
+  int64_t rows = 1;
+  for (const NamedDecoder& attacker : attackers)
+    for (const NamedFeatures& features : sets) rows += reason_left_out(*attacker.decoder, features) ? 0 : 2;
+  return rows;
+}
+
+// The picture of what an attacker knows who has no feature, once per image under test.
+Tensor mean_faces(const Decoder& attacker, const Shape& images) {
+  const Tensor& face = attacker.statistics().mean_face;
+  return broadcast_to(reshape(face, {1, face.dim(0), face.dim(1), face.dim(2)}), images);
+}
+
+std::optional<Recogniser> load_second(const std::string& card) {
+  if (card.empty()) return {};
+  return Recogniser::load(card);
+}
+
+template <class T>
+std::vector<T> picked(const std::vector<T>& list, const std::vector<int64_t>& chosen) {
+  std::vector<T> out;
+  for (int64_t i : chosen) out.push_back(list[size_t(i)]);
+  return out;
+}
+
+}  // namespace
+
+Subject Subject::only(const std::vector<int64_t>& chosen) const {
+  Subject s{picked(images, chosen), picked(files, chosen),         picked(identities, chosen),
+            picked(people, chosen), FeatureRows(faces).at(chosen), {}};
+  for (const Judge& judge : judges) s.judges.push_back(judge.only(chosen));
+  return s;
+}
+
+struct ReconstructionAudit::State {
+  State(const ReconstructionSettings& settings, const Context& context);
+  void prepare();
+  void take_subject(const std::vector<int64_t>& images);
+
+  ReconstructionSettings o;
+  const Context& context;
+  Recogniser recogniser;
+  std::optional<Recogniser> second;
+  std::string cut;
+  std::vector<NamedDecoder> attackers;
+  std::vector<JudgeSource> judges;
+  std::optional<Protection> protection;
+  FaceSource faces;
+  std::vector<ProtectedSet> given;
+
+  // After prepare().
+  FeatureSet set;
+  TestSet test;
+  Subject all, known;  // known: by other photographs
+  std::vector<NamedFeatures> sets;
+  std::vector<LeftOut> left_out;
+
+  const Decoder& first() const { return *attackers[0].decoder; }
+  // The images under test among these files, whose people no network has seen.
+  TestSet choose_unseen(const std::vector<std::string>& files) const;
+};
+
+ReconstructionAudit::State::State(const ReconstructionSettings& settings, const Context& with)
+    : o(settings),
+      context(with),
+      recogniser(Recogniser::load(o.faces.recogniser)),
+      second(load_second(o.second_recogniser)),
+      cut(o.faces.cut_of(recogniser)),
+      attackers(load_attackers(o, recogniser, cut)),
+      faces(o.faces.open_images(context)) {
+  if (o.epsilons.empty()) o.epsilons = {o.protection.epsilon};
+  judges.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
+  if (second) judges.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
+  if (!o.protected_by.shadows.empty()) {
+    protection.emplace(o.protected_by, o.protection, &recogniser, recogniser.feature_shape(cut),
+                       o.faces.recogniser, cut);
+    for (double epsilon : o.epsilons) protection->set_epsilon(epsilon);
+  }
+  given = open_protected(o, faces, recogniser, cut);
+  choose_unseen(faces.names());  // told before the work; broken images then drop out
+  for (const ProtectedSet& g : given)
+    if (!g.protection.known()) context.tell(g.protection.unknown);
+}
+
+TestSet ReconstructionAudit::State::choose_unseen(const std::vector<std::string>& files) const {
+  TestSet chosen = choose(o, files, first().info().split_seed);
+  for (const NamedDecoder& attacker : attackers) attacker.decoder->check_never_saw(chosen.identities);
+  if (protection) protection->check_never_saw(chosen.identities);
+  check(!chosen.others.empty() || !o.thresholds.empty(),
+        "there are no people outside the test to set a threshold on; use --thresholds");
+  return chosen;
+}
+
+void ReconstructionAudit::State::take_subject(const std::vector<int64_t>& images) {
+  const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()),
+                        first().info().spec.image_size);
+  check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
+  all.images.resize(images.size());
+  std::iota(all.images.begin(), all.images.end(), int64_t(0));
+  for (int64_t i : images) all.files.push_back(faces.name(i));
+  all.identities = test.identities;
+  for (int64_t r : test.rows) all.people.push_back(test.person[size_t(r)]);
+  all.faces = collect_rows(cache.count(), kBlock,
+                           [&](int64_t begin, int64_t end) { return cache.batch(begin, end); });
+  for (const JudgeSource& judge : judges)
+    all.judges.push_back(make_judge(o, judge, faces, set, test, context));
+}
+
+void ReconstructionAudit::State::prepare() {
+  set = extract(o.faces, recogniser, cut, faces, context);
+  std::vector<std::string> files;
+  for (int64_t i : set.indices) files.push_back(faces.name(i));
+  test = choose_unseen(files);
+  std::vector<int64_t> images;
+  for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
+  take_subject(images);
+
+  const FeatureRows raw = set.features.selected(test.rows);
+  sets = feature_sets(o, protection ? &*protection : nullptr, given, faces, raw, test, set, recogniser, cut,
+                      context);
+  if (!all.with_another_photo().empty()) {
+    known = all.only(all.with_another_photo());
+    std::vector<int64_t> rows_of;
+    for (int64_t i : known.images) rows_of.push_back(test.rows[size_t(i)]);
+    const FeatureRows means =
+        identity_only(set.features, rows_of, test.person, recogniser.domain(cut), o.faces.memory_mib << 20);
+    sets.push_back(
+        {"identity only", means, mean_cosine(means, raw.selected(known.images)), "identity", {}, {}, &known});
+  }
+  left_out = pairs_left_out(attackers, sets, context);
+}
+
+ReconstructionAudit::ReconstructionAudit(const ReconstructionSettings& settings, const Context& context)
+    : state_(std::make_unique<State>(settings, context)) {}
+ReconstructionAudit::~ReconstructionAudit() = default;
+
+void ReconstructionAudit::prepare() { state_->prepare(); }
+const Subject& ReconstructionAudit::subject() const { return state_->all; }
+const std::string& ReconstructionAudit::cut() const { return state_->cut; }
+const std::vector<LeftOut>& ReconstructionAudit::left_out() const { return state_->left_out; }
+
+std::vector<std::pair<std::string, ProtectionId>> ReconstructionAudit::protections() const {
+  std::vector<std::pair<std::string, ProtectionId>> list;
+  for (const NamedFeatures& features : state_->sets)
+    if (features.kind == "protected") list.emplace_back(features.name, features.protection);
+  return list;
+}
+
+void ReconstructionAudit::run(
+    const std::function<void(const ReconstructionRow&, const Subject&, const Tensor& images)>& take) {
+  State& s = *state_;
+  const auto progress =
+      s.context.begin("score", rows_to_score(s.attackers, s.sets), "sets of reconstructions");
+  const auto score = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
+                         const Tensor& made) {
+    s.context.check_stop();
+    const Subject& subject = features.subject ? *features.subject : s.all;
+    take({attacker, features.name, matched, features.cosine, features.kind, features.epsilon,
+          score_reconstructions(made, subject.faces, subject.judges)},
+         subject, made);
+    progress->advance(1);
+  };
+  const ChannelMoments target = channel_moments(s.first().statistics().mean_face);
+  score("mean face", {"none", {}, 0, "none", {}, {}}, false, mean_faces(s.first(), s.all.faces.shape()));
+  for (const NamedDecoder& attacker : s.attackers)
+    for (const NamedFeatures& features : s.sets) {
+      if (reason_left_out(*attacker.decoder, features)) continue;
+      const Tensor made = reconstruct(*attacker.decoder, features.rows);
+      score(attacker.name, features, false, made);
+      score(attacker.name, features, true, match_moments(made, target));
+    }
+  progress->finish();
+}
+
+}  // namespace advf

@@ -1,0 +1,85 @@
+// The audit of reconstruction: every attacker on raw features, on features protected at each strength, on
+// noise of equal norm, and on the person's other photographs; each reconstruction scored as it is and
+// moment-matched; beside them the mean face (docs/method.md defines the numbers).
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advface/face_set.h"
+#include "advface/protection.h"
+#include "advface/reconstruction.h"
+
+namespace advf {
+
+struct ReconstructionSettings {
+  FaceSettings faces;
+  ProtectionFiles protected_by;  // no shadow: nothing is protected here
+  ProtectSettings protection;
+  std::vector<double> epsilons;              // instead of that of `protection`, each a set of features
+  std::vector<std::string> attackers;        // [NAME=]FILE
+  std::vector<std::string> protected_files;  // NAME=FILE: features of all images
+  std::string second_recogniser;             // the card of one that the defence never saw; none
+  std::string thresholds;                    // result of an earlier run; none
+  std::string part = "test";                 // or validation, of the attackers' split; or all
+  int64_t limit = 0;                         // of images; 0: all
+  double fmr = 1e-3;                         // false match rate at which replay thresholds are set
+  uint64_t seed = 1;                         // of the noise of equal norm
+};
+
+// The images that a row is about: all under test, or some of them.
+struct Subject {
+  std::vector<int64_t> images;          // which of those under test
+  std::vector<std::string> files;       // and of each: its name,
+  std::vector<std::string> identities;  // the person on it as the labels call him,
+  std::vector<int64_t> people;          // and as a number
+  Tensor faces;                         // (n,3,S,S), in host memory
+  std::vector<Judge> judges;
+
+  Subject only(const std::vector<int64_t>& chosen) const;
+  // Those whose person has another photograph in the set.
+  const std::vector<int64_t>& with_another_photo() const { return judges[0].other_of; }
+};
+
+// What one attacker makes of one set of features.
+struct ReconstructionRow {
+  std::string attacker, features;
+  bool matched = false;       // brightness and contrast are those of the mean face
+  double feature_cosine = 1;  // mean, to the raw features
+  std::string kind;           // raw, protected, noise, identity or none
+  std::optional<double> epsilon;
+  ReconstructionScores scores;
+};
+
+// A pair that has no row.
+struct LeftOut {
+  std::string attacker, features, reason;
+};
+
+class ReconstructionAudit {
+ public:
+  // Loads the networks, lists the images and judges all that can be judged before one is read: throws Error
+  // naming what does not fit. The context must outlive the audit.
+  ReconstructionAudit(const ReconstructionSettings& settings, const Context& context);
+  ~ReconstructionAudit();
+
+  // Computes the features of all images, raw and protected.
+  void prepare();
+
+  // After prepare().
+  const Subject& subject() const;  // all images under test
+  const std::string& cut() const;
+  const std::vector<LeftOut>& left_out() const;
+  std::vector<std::pair<std::string, ProtectionId>> protections()
+      const;  // of the protected features, by their name
+  // take(row, the images it is about, what was made of them) for every row; the mean face comes first.
+  void run(const std::function<void(const ReconstructionRow&, const Subject&, const Tensor& images)>& take);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace advf

@@ -1,0 +1,38 @@
+// The audit of recognition: the LFW protocol on a list of pairs, with the gallery, the probe or both
+// protected, as they are and behind an adapter. The first image of a pair is the gallery's, the second the
+// probe's.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advface/face_set.h"
+#include "advface/metrics.h"
+#include "advface/protection.h"
+
+namespace advf {
+
+struct VerificationSettings {
+  FaceSettings faces;
+  ProtectionFiles protected_by;  // no shadow: nothing is protected here
+  ProtectSettings protection;
+  std::string pairs;  // file of load_pairs()
+  std::string protected_file,
+      protected_list;            // protected features instead, and the files that they belong to; none
+  std::string adapter;           // protected features go through it as well; none
+  std::string side = "gallery";  // which is protected: gallery, probe or both
+};
+
+// Of the pairs whose images were read: cosines of embeddings.
+struct VerificationScores {
+  std::vector<ScoredPair> scores;
+  std::optional<std::vector<ScoredPair>> adapted;  // behind the adapter, where there is one
+  bool guarded = false;                            // whether a side was protected
+  size_t left_out = 0;                             // pairs with an image that could not be read
+  std::string cut;
+};
+
+// Throws Error, before a picture is read where that can be told, for what does not fit together.
+VerificationScores verify_pairs(const VerificationSettings& settings, const Context& context);
+
+}  // namespace advf

@@ -1,0 +1,154 @@
+// Two threads side by side, each with its own backend and its own context: neither sees the other's progress,
+// notes or stop, and the results are those of each alone, bit for bit. ThreadSanitizer runs this suite as
+// well.
+#define BOOST_TEST_MODULE contexts
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <map>
+#include <thread>
+
+#include "advface/face_set.h"
+#include "advface/protection.h"
+#include "file_test_util.h"
+#include "method_test_util.h"
+#include "tensor/io/image.h"
+#include "tensor/parallel.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+constexpr int kPhotographs = 6;
+
+// What one thread works on: its files. Networks are loaded by each thread for itself.
+struct Files {
+  TempDir dir;
+  Files() {
+    write_bytes(dir / "toy.json", kToyCard);
+    write_bytes(dir / "toy.onnx", toy_model());
+    write_bytes(dir / "faces/readme.txt", "no picture");
+    const Recogniser r = Recogniser::load(dir / "toy.json");
+    for (const char* cut : {"e", "p"}) toy_decoder(r, cut)->save(dir / (std::string(cut) + ".safetensors"));
+    const Tensor faces = toy_images(kPhotographs, 3);
+    for (int64_t i = 0; i < kPhotographs; ++i) {
+      constexpr int kSide = kToySize;
+      Image image(kSide, kSide, 3);
+      const auto v = faces.slice_batch(i, i + 1).to_vector<float>();
+      const size_t plane = size_t(kToySize * kToySize);
+      for (size_t k = 0; k < image.pixels.size(); ++k)
+        image.pixels[k] = uint8_t(v[k % 3 * plane + k / 3] * 255);
+      write_png(dir / ("faces/" + std::to_string(i) + ".png"), image);
+    }
+  }
+};
+
+// What a context heard.
+struct Heard {
+  std::map<std::string, int64_t> units;  // of each line of progress, summed
+  std::vector<std::string> notes;
+};
+
+class Line : public ProgressLine {
+ public:
+  explicit Line(int64_t& units) : units_(units) {}
+  void advance(int64_t n, const std::string&) override { units_ += n; }
+  void finish() override {}
+
+ private:
+  int64_t& units_;
+};
+
+Context listening(Heard& heard) {
+  Context context;
+  context.progress = [&heard](const std::string& what, int64_t, const std::string&) {
+    return std::make_unique<Line>(heard.units[what]);
+  };
+  context.note = [&heard](const std::string& line) { heard.notes.push_back(line); };
+  return context;
+}
+
+// Photographs to features to protected features, on one backend.
+Tensor work(const Files& files, const char* device, const std::string& cut, const Context& context) {
+  const BackendScope scope(backend(device));
+  FaceSettings faces;
+  faces.recogniser = files.dir / "toy.json";
+  faces.images = files.dir / "faces";
+  faces.extract_batch = 4;
+  const Recogniser recogniser = Recogniser::load(faces.recogniser);
+  FaceSource source = faces.open_images(context);
+  const FeatureSet set = extract(faces, recogniser, cut, source, context);
+  Protection protection({{files.dir / (cut + ".safetensors")}, {}}, {.epsilon = 0.3, .steps = 3}, &recogniser,
+                        recogniser.feature_shape(cut), "the features", cut);
+  const FeatureRows rows = protected_rows(protection, set.features, {}, {}, int64_t(1) << 20, context);
+  return rows.range(0, rows.count());
+}
+
+struct Job {
+  const char* device;
+  std::string cut;
+};
+const Job kJobs[] = {{"cpu", "p"}, {"reference", "e"}, {"cpu", "e"}};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(each_thread_has_its_own_context_and_device) {
+  const Files files;
+  std::vector<Tensor> alone;
+  for (const Job& job : kJobs) alone.push_back(work(files, job.device, job.cut, {}));
+  std::vector<Tensor> made(std::size(kJobs));
+  std::vector<Heard> heard(std::size(kJobs));
+  std::vector<std::string> errors(std::size(kJobs));
+  std::vector<std::thread> threads;
+  for (size_t j = 0; j < std::size(kJobs); ++j)
+    threads.emplace_back([&, j] {
+      try {
+        for (int round = 0; round < 3; ++round) {
+          heard[j] = {};
+          made[j] = work(files, kJobs[j].device, kJobs[j].cut, listening(heard[j]));
+        }
+      } catch (const std::exception& e) {
+        errors[j] = e.what();
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  for (size_t j = 0; j < std::size(kJobs); ++j) {
+    BOOST_TEST_CONTEXT(kJobs[j].device << " " << kJobs[j].cut) {
+      BOOST_TEST(errors[j] == "");
+      BOOST_REQUIRE(made[j].defined());
+      BOOST_TEST(same_bits(made[j], alone[j]));
+      BOOST_TEST((heard[j].units ==
+                  std::map<std::string, int64_t>{{"features", kPhotographs}, {"protect", kPhotographs}}));
+      BOOST_TEST(heard[j].notes.size() == 1u);  // the file that is no picture
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_is_stopped_and_the_other_goes_on) {
+  const Files files;
+  const Tensor alone = work(files, "cpu", "p", {});
+  std::atomic<bool> stop = false;
+  std::atomic<int> interrupted = 0, finished = 0;
+  Context stopped;
+  stopped.stop = [&] { return stop.load(); };
+  std::thread endless([&] {
+    try {
+      for (;;) {
+        work(files, "cpu", "e", stopped);
+        ++finished;
+      }
+    } catch (const Interrupted&) {
+      ++interrupted;
+    }
+  });
+  Tensor made;
+  std::thread other([&] {
+    made = work(files, "cpu", "p", {});
+    stop = true;
+    made = work(files, "cpu", "p", {});
+  });
+  other.join();
+  endless.join();
+  BOOST_TEST(interrupted == 1);
+  BOOST_TEST(same_bits(made, alone));
+}
