@@ -27,12 +27,6 @@ constexpr size_t kMaxName = 4096;
 constexpr uint64_t kMaxLine = 1 << 20;  // far beyond what is written; a longer line is damage
 constexpr uint64_t kTail = 64 << 10;    // of the index, looked at first
 
-Shape with_rows(int64_t n, const Shape& row) {
-  Shape shape{n};
-  for (int64_t d : row) shape.push_back(d);
-  return shape;
-}
-
 std::string line_of(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }

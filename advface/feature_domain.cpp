@@ -27,10 +27,15 @@ FeatureDomain domain_from(const std::string& name, const std::string& source) {
   fail(source, ": the domain \"", name, "\" is none of real, sphere, non-negative");
 }
 
-double norm(std::span<const float> feature) {
-  double squares = 0;
-  for (const float v : feature) squares += double(v) * double(v);
-  return std::sqrt(squares);
+double dot(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t k = 0; k < a.size(); ++k) sum += double(a[k]) * double(b[k]);
+  return sum;
+}
+double norm(std::span<const float> feature) { return std::sqrt(dot(feature, feature)); }
+double cosine(std::span<const float> a, std::span<const float> b) {
+  const double squares = dot(a, a) * dot(b, b);
+  return squares > 0 ? dot(a, b) / std::sqrt(squares) : 0;
 }
 
 void check_feature(std::span<const float> feature, FeatureDomain domain,

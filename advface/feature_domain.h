@@ -24,6 +24,8 @@ void check_feature(std::span<const float> feature, FeatureDomain domain,
                    const std::function<std::string()>& name);
 // The part of it about norms.
 double norm(std::span<const float> feature);
+double dot(std::span<const float> a, std::span<const float> b);
+double cosine(std::span<const float> a, std::span<const float> b);  // 0 where one of them is zero
 constexpr bool is_unit_norm(double norm) { return norm > 1 - 1e-3 && norm < 1 + 1e-3; }
 
 }  // namespace advf

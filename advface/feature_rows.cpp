@@ -17,13 +17,6 @@
 namespace advf {
 namespace {
 
-Shape with_rows(int64_t n, const Shape& row) {
-  Shape shape{n};
-  for (int64_t d : row) shape.push_back(d);
-  return shape;
-}
-Shape row_of(const Shape& shape) { return Shape(std::span(shape.begin() + 1, size_t(shape.rank() - 1))); }
-
 Tensor host_rows(int64_t n, const Shape& row) {
   const BackendScope host(host_backend());
   return Tensor::empty(with_rows(n, row));

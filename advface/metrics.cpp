@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "advface/feature_domain.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/parallel.h"
@@ -177,12 +178,6 @@ struct UnitRows {
   const float* row(int64_t i) const { return values.data() + i * stride; }
 };
 
-double norm_of(const float* v, int64_t n) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += double(v[i]) * double(v[i]);
-  return std::sqrt(sum);
-}
-
 void check_matrix(const Tensor& t, const char* name) {
   check(t.shape().rank() == 2 && t.dtype() == DType::f32, name, " must be (N, D) f32, not ", t.shape());
 }
@@ -195,14 +190,15 @@ UnitRows unit_rows(const Tensor& t) {
   const Tensor host = t.on_host();
   const float* from = host.data<float>();
   for (int64_t i = 0; i < n; ++i) {
-    const double norm = norm_of(from + i * d, d);
-    check(std::isfinite(norm) && norm > 0, "embedding ", i, " has norm ", norm);
-    for (int64_t j = 0; j < d; ++j) out.values[size_t(i * out.stride + j)] = float(from[i * d + j] / norm);
+    const double length = norm({from + i * d, size_t(d)});
+    check(std::isfinite(length) && length > 0, "embedding ", i, " has norm ", length);
+    for (int64_t j = 0; j < d; ++j) out.values[size_t(i * out.stride + j)] = float(from[i * d + j] / length);
   }
   return out;
 }
 
-float dot(const float* a, const float* b, int64_t n) {
+// In f32 and lanes, for the search over all pairs.
+float dot_of_padded(const float* a, const float* b, int64_t n) {
   float lane[kLanes] = {};
   for (int64_t i = 0; i < n; i += kLanes)
     for (int64_t l = 0; l < kLanes; ++l) lane[l] += a[i + l] * b[i + l];
@@ -235,7 +231,7 @@ FmrThreshold cross_identity_threshold(const Tensor& embeddings, std::span<const 
       for (int64_t i = block * kBlock; i < std::min(rows.rows, (block + 1) * kBlock); ++i)
         for (int64_t j = other * kBlock; j < std::min(i, (other + 1) * kBlock); ++j) {
           if (identity[size_t(i)] == identity[size_t(j)]) continue;
-          const double score = double(dot(rows.row(i), rows.row(j), rows.stride));
+          const double score = double(dot_of_padded(rows.row(i), rows.row(j), rows.stride));
           if (score >= limit) found.push_back(score);
         }
       std::lock_guard lock(mutex);
@@ -347,12 +343,10 @@ std::vector<double> cosine_rows(const Tensor& a, const Tensor& b) {
   const Tensor host_a = a.on_host(), host_b = b.on_host();
   std::vector<double> out(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i) {
-    const float *x = host_a.data<float>() + i * d, *y = host_b.data<float>() + i * d;
-    double product = 0;
-    for (int64_t j = 0; j < d; ++j) product += double(x[j]) * double(y[j]);
-    const double norms = norm_of(x, d) * norm_of(y, d);
+    const std::span x(host_a.data<float>() + i * d, size_t(d)), y(host_b.data<float>() + i * d, size_t(d));
+    const double norms = norm(x) * norm(y);
     check(std::isfinite(norms) && norms > 0, "row ", i, " has no direction: its norm is zero or not finite");
-    out[size_t(i)] = product / norms;
+    out[size_t(i)] = dot(x, y) / norms;
   }
   return out;
 }

@@ -6,10 +6,7 @@
 #include <numeric>
 #include <optional>
 
-#include "advface/generator.h"
-#include "advface/noise.h"
-#include "autograd/plan.h"
-#include "nn/freeze.h"
+#include "advface/ascent_plans.h"
 #include "nn/layers.h"
 #include "tensor/ops.h"
 
@@ -26,7 +23,6 @@ constexpr int kStepsAtOnce = 16;
 constexpr int kHalvings = 8;
 // Rows that statistics of batch norm are averaged over.
 constexpr int64_t kCalibrationBatch = 64;
-constexpr double kLeastDeviation = 1e-12;  // of a channel that is always zero: no noise to speak of
 
 // Features that are not finite, or lie outside their domain, have no meaning to protect.
 void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDomain domain) {
@@ -58,17 +54,6 @@ void check_ascent(const ProtectReport& report, const ProtectSettings& settings, 
                                     : "epsilon is too small");
 }
 
-double cosine(const float* a, const float* b, int64_t n) {
-  double dot = 0, aa = 0, bb = 0;
-  for (int64_t k = 0; k < n; ++k) {
-    const double x = double(a[k]), y = double(b[k]);
-    dot += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  return aa > 0 && bb > 0 ? dot / std::sqrt(aa * bb) : 0;
-}
-
 ProtectReport report_of(int64_t record, const float* z, const float* adv, int64_t d) {
   ProtectReport report;
   report.record = record;
@@ -79,196 +64,11 @@ ProtectReport report_of(int64_t record, const float* z, const float* adv, int64_
     report.noise_linf = std::max(report.noise_linf, std::abs(r));
   }
   report.noise_l2 = std::sqrt(noise);
-  report.cosine = cosine(z, adv, d);
+  report.cosine = cosine({z, size_t(d)}, {adv, size_t(d)});
   return report;
 }
 
-Shape with_rows(int64_t rows, const Shape& row) {
-  Shape shape{rows};
-  for (int64_t d : row) shape.push_back(d);
-  return shape;
-}
-
-NoiseSpace space_of(const ProtectModels& models, const ProtectSettings& settings) {
-  if (models.generator) return models.generator->space();
-  const Shape& feature = models.info().spec.feature;
-  NoiseSpace space{models.info().domain, settings.norm, settings.radius(feature), {}};
-  if (feature.rank() == 3) {
-    std::vector<float> deviations = models.shadows[0]->statistics().feature_std.to_vector<float>();
-    for (float& v : deviations) v = std::max(v, float(kLeastDeviation));
-    space.scale = Tensor::from(deviations, {1, feature[0], 1, 1});
-  }
-  return space;
-}
-
-// Evaluation mode, or training mode for as long as a plan is traced.
-class TracingMode {
- public:
-  TracingMode(const ProtectModels& models, BatchNormMode mode) : models_(models) {
-    for (Decoder* shadow : models_.shadows) shadow->train(mode == BatchNormMode::batch);
-  }
-  ~TracingMode() {
-    for (Decoder* shadow : models_.shadows) shadow->train(false);
-  }
-  TracingMode(const TracingMode&) = delete;
-
- private:
-  const ProtectModels& models_;
-};
-
 }  // namespace
-
-// Of one batch size.
-struct Protector::Plans {
-  PlanState prepare;  // z, start, photograph -> the point inside the ball; the targets
-  PlanState step;    // z, targets, point, memory, trace, its position -> the next u, the trace of losses. All
-                     // but z and the targets go round. A generator's only step goes to its noise, wherever u
-                     // is
-  PlanState finish;  // z, targets, u, factors -> z_adv, losses, the embedding
-
-  Plans(const ProtectModels& models, const ProtectSettings& settings, int64_t batch)
-      : Plans(Tracer{models, settings, batch}) {}
-
-  size_t first_of_step() const { return 1 + target_count; }  // input number of the point, and of u
-
-  size_t point_size;          // tensors: u; with a fused step also x = P(z + d)
-  size_t target_count;        // tensors
-  std::vector<Tensor> first;  // values of the memory, the trace, its position
-
- private:
-  using Targets = std::vector<ObjectiveFunction::Target>;
-  struct Tracer {
-    const ProtectModels& models;
-    const ProtectSettings& settings;
-    int64_t batch;
-    NoiseSpace space = space_of(models, settings);
-    ObjectiveFunction objective{models, settings};
-    UpdateRule rule{settings, models.info().spec.feature};
-    Shape features = with_rows(batch, models.info().spec.feature);
-    TracingMode mode{models, settings.batch_norm};
-    // On a device a step, its projection and the way to the next feature are one launch.
-    bool fused = !current_backend().is_host() && !models.generator && rule.has_fused_step() &&
-                 objective.anchored_at_z();
-
-    // As plan inputs and outputs. The anchor is left out where it is z.
-    std::vector<Tensor> flat(const Targets& targets) const {
-      std::vector<Tensor> list;
-      for (const auto& t : targets) {
-        if (!objective.anchored_at_z()) list.push_back(t.anchor);
-        list.push_back(t.reference);
-      }
-      return list;
-    }
-    // Fresh inputs that stand for targets of these shapes.
-    Targets inputs(const Targets& like, const Tensor& z) const {
-      Targets list;
-      for (const auto& t : like)
-        list.push_back({objective.anchored_at_z() ? z : Tensor::meta(t.anchor.shape()),
-                        Tensor::meta(t.reference.shape())});
-      return list;
-    }
-    // What goes round beside the point.
-    std::vector<Tensor> first_values() const {
-      std::vector<Tensor> list = rule.memory(features);
-      list.push_back(Tensor::zeros({batch, settings.effective_steps()}));
-      list.push_back(Tensor::zeros({batch}));
-      return list;
-    }
-    Targets target_shapes = {};
-    std::shared_ptr<const Plan> prepare();
-    std::shared_ptr<const Plan> step() const;
-    std::shared_ptr<const Plan> finish() const;
-  };
-  explicit Plans(Tracer tracer)
-      : prepare(tracer.prepare()),
-        step(tracer.step()),
-        finish(tracer.finish()),
-        point_size(tracer.fused ? 2 : 1),
-        target_count(tracer.flat(tracer.target_shapes).size()),
-        first(tracer.first_values()) {}
-};
-
-std::shared_ptr<const Plan> Protector::Plans::Tracer::prepare() {
-  Tape tape(Tape::Keep::everything);
-  const int64_t size = models.info().spec.image_size;
-  const Tensor z = Tensor::meta(features), start = Tensor::meta(features),
-               photograph = Tensor::meta({batch, 3, size, size});
-  std::vector<Tensor> out;
-  {
-    const MetaScope meta;
-    const TapeScope scope(tape);
-    out.push_back(project(space, z, start));
-    if (fused) out.push_back(objective.feature(z, in_feature_units(space, out[0])));
-    target_shapes = objective.targets(z, photograph);
-  }
-  for (const Tensor& t : flat(target_shapes)) out.push_back(t);
-  const Tensor in[] = {z, start, photograph};
-  return compile(fold_batch_norm(tape, out), in, out);
-}
-
-std::shared_ptr<const Plan> Protector::Plans::Tracer::step() const {
-  Tape tape(Tape::Keep::everything);
-  const Tensor z = Tensor::meta(features), u = Tensor::meta(features), x = Tensor::meta(features);
-  const Targets targets = inputs(target_shapes, z);
-  std::vector<Tensor> kept;
-  for (const Tensor& t : first_values()) kept.push_back(Tensor::meta(t.shape()));
-  const Tensor position = kept.back(), trace = kept[kept.size() - 2];
-  kept.resize(kept.size() - 2);  // the memory
-  std::vector<Tensor> in{z}, out;
-  std::vector<Carry> round;
-  {
-    const MetaScope meta;
-    const TapeScope scope(tape);
-    const Tensor losses =
-        fused ? objective.loss_at(targets, x) : objective.loss(targets, in_feature_units(space, u));
-    tape = fold_batch_norm(tape, std::span(&losses, 1));
-    // A sum, not a mean: a record's noise must not depend on its neighbours.
-    const auto gradient = [&](const Tensor& at) { return backward(tape, sum_all(losses), {at}, true)[0]; };
-    UpdateRule::Step next;
-    if (models.generator) {
-      next.u = models.generator->forward(z);
-    } else if (fused) {
-      UpdateRule::FusedStep step = rule.fused_step(space, z, u, gradient(x), kept);
-      round.push_back({x, step.x});
-      next = {step.u, std::move(step.memory)};
-    } else {
-      next = rule.step(space, z, u, gradient(u), kept);
-    }
-    round.push_back({u, next.u});
-    for (size_t m = 0; m < kept.size(); ++m) round.push_back({kept[m], next.memory[m]});
-    const TraceStep noted = trace_step(trace, position, losses);
-    round.push_back({trace, noted.trace});
-    round.push_back({position, noted.position});
-    out = {next.u, noted.trace};
-  }
-  for (const Tensor& t : flat(targets)) in.push_back(t);
-  in.push_back(u);
-  if (fused) in.push_back(x);
-  in.insert(in.end(), kept.begin(), kept.end());
-  in.push_back(trace);
-  in.push_back(position);
-  return compile(tape, in, out, round);
-}
-
-std::shared_ptr<const Plan> Protector::Plans::Tracer::finish() const {
-  Tape tape(Tape::Keep::everything);
-  Shape factors = features;
-  for (int a = 1; a < factors.rank(); ++a) factors.set(a, 1);
-  const Tensor z = Tensor::meta(features), u = Tensor::meta(features), factor = Tensor::meta(factors);
-  const Targets targets = inputs(target_shapes, z);
-  std::vector<Tensor> in{z}, out;
-  {
-    const MetaScope meta;
-    const TapeScope scope(tape);
-    const Tensor d = in_feature_units(space, mul(u, factor));
-    out = {into_domain(space.domain, add(z, d)), objective.loss(targets, d)};
-    if (settings.keep_recognition) out.push_back(objective.embedding(out[0]));
-  }
-  for (const Tensor& t : flat(targets)) in.push_back(t);
-  in.push_back(u);
-  in.push_back(factor);
-  return compile(fold_batch_norm(tape, out), in, out);
-}
 
 // A batch on its way: what the backend needs, what it will leave there, and, once read, the numbers of the
 // report.
@@ -286,14 +86,14 @@ namespace {
 // whose whole noise is within the bound keeps it.
 class BackOff {
  public:
-  BackOff(PlanState& finish, size_t factor_input, const ProtectSettings& settings, int64_t n)
-      : finish_(finish), input_(factor_input), least_(settings.keep_recognition), factors_(size_t(n), 1) {}
+  BackOff(NamedPlan& finish, const ProtectSettings& settings, int64_t n)
+      : finish_(finish), least_(settings.keep_recognition), factors_(size_t(n), 1) {}
 
   // Leaves the plan run with the factors found.
   void search() {
     if (!least_) return run(factors_);
     run(std::vector<float>(factors_.size(), 0));
-    plain_ = finish_.get(2).to_vector<float>();
+    plain_ = finish_.get("embedding").to_vector<float>();
     run(factors_);
     std::vector<float> low(factors_.size(), 0), high = factors_;
     bool open = false;
@@ -314,21 +114,19 @@ class BackOff {
   std::vector<double> factors() const { return {factors_.begin(), factors_.end()}; }
   double recognition(size_t i) const {
     if (!least_) return 0;
-    const int64_t d = int64_t(plain_.size() / factors_.size());
-    return cosine(plain_.data() + int64_t(i) * d, now_.data() + int64_t(i) * d, d);
+    const size_t d = plain_.size() / factors_.size();
+    return cosine(std::span(plain_).subspan(i * d, d), std::span(now_).subspan(i * d, d));
   }
 
  private:
   bool holds(size_t i) const { return recognition(i) >= *least_; }
   void run(const std::vector<float>& factors) {
-    Shape shape = finish_.plan().inputs()[input_].shape;
-    finish_.set(input_, Tensor::from(factors, shape));
+    finish_.set("factor", Tensor::from(factors, finish_.input_shape("factor")));
     finish_.run();
-    if (least_) now_ = finish_.get(2).to_vector<float>();
+    if (least_) now_ = finish_.get("embedding").to_vector<float>();
   }
 
-  PlanState& finish_;
-  size_t input_;
+  NamedPlan& finish_;
   std::optional<double> least_;
   std::vector<float> factors_, plain_, now_;  // embeddings without noise, and as last run
 };
@@ -346,9 +144,9 @@ Protector::Protector(const ProtectModels& models, const ProtectSettings& setting
 }
 Protector::~Protector() = default;
 
-Protector::Plans& Protector::plans_for(int64_t batch) {
-  std::unique_ptr<Plans>& slot = plans_[batch];
-  if (!slot) slot = std::make_unique<Plans>(models_, settings_, batch);
+AscentPlans& Protector::plans_for(int64_t batch) {
+  std::unique_ptr<AscentPlans>& slot = plans_[batch];
+  if (!slot) slot = std::make_unique<AscentPlans>(models_, settings_, batch);
   return *slot;
 }
 
@@ -389,31 +187,32 @@ Protector::Batch Protector::prepare(const Tensor& rows, const Tensor& photograph
 
 // Only enqueues, where the backend is a device; but a bound on recognition looks at embeddings as it goes.
 void Protector::launch(Batch& b) {
-  Plans& plans = plans_for(b.features.dim(0));
-  PlanState &prepare = plans.prepare, &step = plans.step, &finish = plans.finish;
-  prepare.set(0, b.features);
-  prepare.set(1, b.start);
-  if (b.photographs.defined()) prepare.set(2, b.photographs);
+  AscentPlans& plans = plans_for(b.features.dim(0));
+  NamedPlan &prepare = plans.prepare, &step = plans.step, &finish = plans.finish;
+  prepare.set("z", b.features);
+  prepare.set("start", b.start);
+  if (b.photographs.defined()) prepare.set("photograph", b.photographs);
   prepare.run();
 
-  for (PlanState* state : {&step, &finish}) {
-    state->set(0, b.features);
-    for (size_t t = 0; t < plans.target_count; ++t) state->set(1 + t, prepare.get(plans.point_size + t));
+  step.set("z", b.features);
+  finish.set("z", b.features);
+  for (const std::string& name : prepare.outputs()) {  // the point, and the targets
+    const Tensor value = prepare.get(name);
+    step.set(name, value);
+    if (name.starts_with("target.")) finish.set(name, value);
   }
-  const size_t noise = plans.first_of_step();
-  for (size_t p = 0; p < plans.point_size; ++p) step.set(noise + p, prepare.get(p));
-  for (size_t f = 0; f < plans.first.size(); ++f) step.set(noise + plans.point_size + f, plans.first[f]);
+  for (const auto& [name, value] : plans.first) step.set(name, value);
   for (int done = 0; done < settings_.effective_steps(); done += kStepsAtOnce) {
     if (stop_ && stop_()) throw Interrupted();
     step.run(std::min(kStepsAtOnce, settings_.effective_steps() - done));
   }
-  b.trace = step.get(1);
+  b.trace = step.get("trace");
 
-  finish.set(noise, step.get(0));
-  BackOff back_off(finish, noise + 1, settings_, b.features.dim(0));
+  finish.set("u", step.get("u"));
+  BackOff back_off(finish, settings_, b.features.dim(0));
   back_off.search();
-  b.adversarial = finish.get(0);
-  b.after = finish.get(1);
+  b.adversarial = finish.get("z_adv");
+  b.after = finish.get("losses");
   b.kept = back_off.factors();
   for (size_t i = 0; i < b.records.size(); ++i) b.recognition.push_back(back_off.recognition(i));
 }

@@ -30,6 +30,8 @@ struct Protected {
   std::vector<ProtectReport> reports;
 };
 
+struct AscentPlans;
+
 // Protects features with one choice of models and settings. The networks are put into evaluation mode (but
 // for BatchNormMode::batch), frozen and compiled into plans that run the ascent without allocating; their
 // weights must not change while the Protector lives. Memory does not depend on how many rows a call brings.
@@ -54,9 +56,8 @@ class Protector {
   Protected protect(const Tensor& features, int64_t first_record, const Tensor& photographs = {});
 
  private:
-  struct Plans;
   struct Batch;
-  Plans& plans_for(int64_t batch);
+  AscentPlans& plans_for(int64_t batch);
   int64_t largest_batch();
   int64_t next_batch(int64_t rest);
   bool depends_on_batch() const { return settings_.batch_norm == BatchNormMode::batch; }
@@ -71,7 +72,7 @@ class Protector {
   std::function<bool()> stop_;
   // By the number of rows, made when first needed. Rows are taken 2^k at a time, the largest batch first, so
   // that any number of rows needs a few plans only.
-  std::map<int64_t, std::unique_ptr<Plans>> plans_;
+  std::map<int64_t, std::unique_ptr<AscentPlans>> plans_;
   int64_t largest_batch_ = 0;  // 0: not known yet; falls where a device has too little memory
 };
 

@@ -96,14 +96,6 @@ class CardReader {
   std::vector<const char*> read_;
 };
 
-Shape without_batch(const Shape& s) { return Shape(std::span(s.begin() + 1, size_t(s.rank() - 1))); }
-
-Shape with_batch(int64_t n, const Shape& s) {
-  Shape out{n};
-  for (const int64_t d : s) out.push_back(d);
-  return out;
-}
-
 }  // namespace
 
 RecogniserCard parse_card(const std::string& text, const std::string& path) {
@@ -230,7 +222,7 @@ Recogniser::Recogniser(RecogniserCard card, OnnxModel model)
     if (next == cuts.end() || t.name != *next) continue;
     ++next;
     if (t.shape.rank() >= 2 && t.shape[0] == 1)
-      cut_points_.push_back({t.name, t.op_type, without_batch(t.shape), macs});
+      cut_points_.push_back({t.name, t.op_type, row_of(t.shape), macs});
   }
   cut_points_.back().shape = {card_.embedding.dimension};
   settle_rows();
@@ -351,7 +343,7 @@ Tensor Recogniser::features(const Tensor& network_input, const std::string& cut)
 
 Tensor Recogniser::embed_from(const Tensor& feature, const std::string& cut) const {
   const Shape& per_image = feature_shape(cut);
-  check(feature.shape().rank() > 0 && feature.shape() == with_batch(feature.dim(0), per_image), card_.path,
+  check(feature.shape().rank() > 0 && feature.shape() == with_rows(feature.dim(0), per_image), card_.path,
         ": features at '", cut, "' have shape ", per_image, " per image; the tensor given has shape ",
         feature.shape());
   if (cut == card_.embedding.name) return feature;

@@ -11,12 +11,6 @@
 namespace advf {
 namespace {
 
-Shape with_rows(int64_t n, const Shape& shape) {
-  Shape s = shape;
-  s.set(0, n);
-  return s;
-}
-
 std::shared_ptr<const Plan> compile_rows(const RowPlans::Function& f, const ValueInfo& input) {
   Tape tape(Tape::Keep::everything);
   const Tensor x = Tensor::meta(input.shape, input.dtype);
@@ -70,7 +64,8 @@ Tensor RowPlans::run(const std::string& name, const Function& f, const Tensor& x
     batch = next_batch(n - begin);
     const int64_t rows = std::min(batch, n - begin);
     Tensor part = x.slice_batch(begin, begin + rows);
-    if (rows < batch) part = concat({part, Tensor::zeros(with_rows(batch - rows, x.shape()), x.dtype())}, 0);
+    if (rows < batch)
+      part = concat({part, Tensor::zeros(with_rows(batch - rows, row_of(x.shape())), x.dtype())}, 0);
     PlanState& state = state_for(name, f, {part.shape(), part.dtype()});
     state.set(0, part);
     state.run();

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "advface/feature_domain.h"
 #include "autograd/tape.h"
 #include "nn/onnx/export.h"
 #include "tensor/backend.h"
@@ -105,10 +106,10 @@ std::pair<double, double> RecogniserTrainer::validate() {
   std::vector<ScoredPair> scores;
   double genuine = 0, impostor = 0;
   for (const RowPair& p : pairs_) {
-    double dot = 0;
-    for (size_t k = 0; k < dim; ++k) dot += double(values[p.a * dim + k]) * double(values[p.b * dim + k]);
-    scores.push_back({dot, p.genuine, p.fold});
-    (p.genuine ? genuine : impostor) += dot;
+    const std::span all(values);
+    const double product = dot(all.subspan(p.a * dim, dim), all.subspan(p.b * dim, dim));
+    scores.push_back({product, p.genuine, p.fold});
+    (p.genuine ? genuine : impostor) += product;
   }
   const auto [least, most] = std::minmax_element(
       scores.begin(), scores.end(), [](const auto& a, const auto& b) { return a.score < b.score; });

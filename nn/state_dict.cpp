@@ -29,7 +29,7 @@ void check_finite(const std::string& name, const Tensor& tensor, const std::stri
   check(bad == 0, source, ": ", bad, " of ", tensor.numel(), " values of the tensor ", name,
         " are not finite; the file is damaged, or its training diverged: train again");
   if (!name.ends_with("running_var")) return;
-  const auto values = tensor.to(DType::f64).to_vector<double>();
+  const auto values = tensor.on_host().to(DType::f64).to_vector<double>();
   check(std::all_of(values.begin(), values.end(), [](double v) { return v >= 0; }), source, ": the tensor ",
         name, " holds variances that are negative; the file is damaged: train again");
 }

@@ -66,4 +66,14 @@ class Shape {
 
 inline std::ostream& operator<<(std::ostream& out, const Shape& s) { return out << s.str(); }
 
+// (n, row...), and the row of such a shape.
+inline Shape with_rows(int64_t n, const Shape& row) {
+  Shape shape{n};
+  for (const int64_t d : row) shape.push_back(d);
+  return shape;
+}
+inline Shape row_of(const Shape& shape) {
+  return Shape(std::span(shape.begin() + 1, size_t(shape.rank() - 1)));
+}
+
 }  // namespace advf

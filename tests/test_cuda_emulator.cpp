@@ -413,8 +413,8 @@ BOOST_AUTO_TEST_CASE(too_little_memory_halves_the_batch) {
   const auto halved = protector.protect(features, 0).features.to_vector<float>();
   BOOST_TEST((halved == expected));
   // Not even one.
-  emulator::machine().memory = emulator::memory_in_use() + 1000;
   Protector none(shadow, settings);
+  emulator::machine().memory = emulator::memory_in_use() + 1000;
   const std::string why = error_of([&] { none.protect(features, 0); });
   BOOST_TEST(why.find("out of memory") != std::string::npos, why);
   BOOST_TEST(why.find("MiB were asked for") != std::string::npos, why);

@@ -175,12 +175,10 @@ Embeddings embed_pairs(const VerificationSettings& o, const Recogniser& recognis
   return e;
 }
 
-double dot(const Tensor& a, int64_t i, const Tensor& b, int64_t j) {
-  const int64_t d = a.dim(1);
-  const float *x = a.data<float>() + i * d, *y = b.data<float>() + j * d;
-  double sum = 0;
-  for (int64_t k = 0; k < d; ++k) sum += double(x[k]) * double(y[k]);
-  return sum;  // embed_from gives unit vectors
+// Of row i of a matrix.
+std::span<const float> row(const Tensor& rows, int64_t i) {
+  const size_t d = size_t(rows.dim(1));
+  return {rows.data<float>() + size_t(i) * d, d};
 }
 
 // Pairs whose images were read, scored.
@@ -190,7 +188,7 @@ std::vector<ScoredPair> score(const PairList& pairs, const Embeddings& e, const 
   for (const Pair& p : pairs.pairs) {
     const auto a = e.row.find(p.a), b = e.row.find(p.b);
     if (a != e.row.end() && b != e.row.end())
-      scores.push_back({dot(gallery, a->second, probe, b->second), p.genuine, p.fold});
+      scores.push_back({dot(row(gallery, a->second), row(probe, b->second)), p.genuine, p.fold});
   }
   return scores;
 }
