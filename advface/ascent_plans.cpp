@@ -73,14 +73,11 @@ struct AscentPlans::Tracer {
     return list;
   }
   // What goes round beside the point.
-  std::vector<std::pair<std::string, Tensor>> first_values() const {
-    NamedTensors memory;
-    memory.add_all("memory", rule.memory(features));
-    std::vector<std::pair<std::string, Tensor>> list;
-    for (size_t m = 0; m < memory.names().size(); ++m)
-      list.emplace_back(memory.names()[m], memory.tensors()[m]);
-    list.emplace_back("trace", Tensor::zeros({batch, settings.effective_steps()}));
-    list.emplace_back("position", Tensor::zeros({batch}));
+  NamedTensors first_values() const {
+    NamedTensors list;
+    list.add_all("memory", rule.memory(features));
+    list.add("trace", Tensor::zeros({batch, settings.effective_steps()}));
+    list.add("position", Tensor::zeros({batch}));
     return list;
   }
   Targets target_shapes = {};

@@ -1,9 +1,5 @@
 // The ascent of one batch size, compiled: where it begins, one step, and what comes of it.
 #pragma once
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "advface/noise.h"
 #include "advface/protect.h"
 #include "autograd/named_plan.h"
@@ -23,8 +19,7 @@ struct AscentPlans {
   NamedPlan step;
   // z, target.*, u, factor -> z_adv, losses, embedding (under a bound on recognition)
   NamedPlan finish;
-  std::vector<std::pair<std::string, Tensor>>
-      first;  // values of what goes round beside the point, by its name
+  NamedTensors first;  // values of what goes round beside the point
 
  private:
   struct Tracer;

@@ -60,14 +60,18 @@ void Decoder::check_sees() {
     const size_t c = i / inner % mean.size();
     values.push_back(mean[c] + deviation[c] * float(rng.normal(i)));
   }
-  Shape shape{2};
-  for (const int64_t d : feature) shape.push_back(d);
-  const auto images = forward(into_domain(info_.domain, Tensor::from(values, shape))).to_vector<float>();
+  const Tensor features = into_domain(info_.domain, Tensor::from(values, with_rows(2, feature)));
+  const auto images = forward(features).to_vector<float>();
   train(was_training);
   const auto half = images.begin() + std::ptrdiff_t(images.size() / 2);
   check(
       !std::equal(images.begin(), half, half), source_,
       ": makes the same image of different features, so nothing can be protected against it; train it again");
+}
+
+Tensor Decoder::mean_faces(int64_t n) const {
+  const Tensor& face = statistics_.mean_face;
+  return broadcast_to(reshape(face, with_rows(1, face.shape())), with_rows(n, face.shape()));
 }
 
 Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) {

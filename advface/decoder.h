@@ -38,6 +38,7 @@ class Decoder : public Module {
   };
   Statistics& statistics() { return statistics_; }
   const Statistics& statistics() const { return statistics_; }
+  Tensor mean_faces(int64_t n) const;  // (n,3,S,S)
 
   // Throws an Error that names the file where it makes the very same image of different features: whoever
   // protects against it, protects against nothing.

@@ -7,7 +7,6 @@
 #include "advface/enrolled_set.h"
 #include "advface/text_file.h"
 #include "tensor/io/atomic_file.h"
-#include "tensor/io/npy.h"
 
 namespace advf {
 namespace {
@@ -64,7 +63,11 @@ void write_feature_info(const std::string& path, const FeatureInfo& info) {
   file.commit();
 }
 
-void remove_feature_info(const std::string& path) { std::remove(feature_info_path(path).c_str()); }
+void FeatureFileWriter::commit() {
+  std::remove(feature_info_path(path_).c_str());
+  array_.commit();
+  write_feature_info(path_, info_);
+}
 
 void check_comes_from(const FeatureInfo& info, const std::string& file, const std::string& recogniser,
                       const std::string& cut, const std::string& what) {

@@ -3,9 +3,11 @@
 // guess.
 #pragma once
 #include <string>
+#include <utility>
 
 #include "advface/feature_rows.h"
 #include "advface/protection_id.h"
+#include "tensor/io/npy.h"
 
 namespace advf {
 
@@ -29,8 +31,22 @@ FeatureFile open_feature_file(const std::string& path);
 
 // Writes FILE.npy.json for the rows that lie in FILE.npy. Nothing where that is no regular file (a pipe).
 void write_feature_info(const std::string& path, const FeatureInfo& info);
-// To be called before a file of features is replaced: a description of other rows must not lie beside it.
-void remove_feature_info(const std::string& path);
+
+// A file of features in the making, streamed, with what is known of them. Both appear with commit(); at no
+// moment does the description of other rows lie beside an array.
+class FeatureFileWriter {
+ public:
+  FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info)
+      : path_(path), info_(std::move(info)), array_(path, DType::f32, row) {}
+  void append_rows(const Tensor& rows) { array_.append_rows(rows); }
+  int64_t rows() const { return array_.rows(); }
+  void commit();
+
+ private:
+  std::string path_;
+  FeatureInfo info_;
+  NpyWriter array_;
+};
 
 // The features come from this recogniser's cut, as far as the file knows; else throws Error naming both.
 void check_comes_from(const FeatureInfo& info, const std::string& file, const std::string& recogniser,

@@ -201,7 +201,8 @@ void Protector::launch(Batch& b) {
     step.set(name, value);
     if (name.starts_with("target.")) finish.set(name, value);
   }
-  for (const auto& [name, value] : plans.first) step.set(name, value);
+  for (size_t i = 0; i < plans.first.names().size(); ++i)
+    step.set(plans.first.names()[i], plans.first.tensors()[i]);
   for (int done = 0; done < settings_.effective_steps(); done += kStepsAtOnce) {
     if (stop_ && stop_()) throw Interrupted();
     step.run(std::min(kStepsAtOnce, settings_.effective_steps() - done));

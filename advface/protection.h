@@ -33,8 +33,8 @@ class Protection {
 
   const ProtectSettings& settings() const { return settings_; }
   const DecoderInfo& info() const { return shadows_[0]->info(); }
-  // Of raw features that it has protected.
-  ProtectionId id() const { return {{advface_protection(settings_, networks_)}, {}}; }
+  AppliedProtection applied() const { return advface_protection(settings_, networks_); }
+  ProtectionId id() const { return {{applied()}, {}}; }  // of raw features that it has protected
   bool needs_photographs() const { return settings_.objective == Objective::original; }
   ProtectModels models() const;
   void set_epsilon(double epsilon);  // throws Error where a generator was not trained for it

@@ -2,7 +2,6 @@
 
 #include "nn/loss.h"
 #include "tensor/hash.h"
-#include "tensor/ops.h"
 
 namespace advf {
 namespace {
@@ -67,12 +66,8 @@ std::pair<double, double> DecoderTrainer::validate() {
 }
 
 double DecoderTrainer::mean_face_score() const {
-  const Tensor& face = decoder_.statistics().mean_face;
-  const auto each = [&](const std::vector<int64_t>& rows) {
-    return broadcast_to(face.view({1, face.dim(0), face.dim(1), face.dim(2)}),
-                        {int64_t(rows.size()), face.dim(0), face.dim(1), face.dim(2)});
-  };
-  return judge(each).second;
+  return judge([&](const std::vector<int64_t>& rows) { return decoder_.mean_faces(int64_t(rows.size())); })
+      .second;
 }
 
 }  // namespace advf

@@ -1,17 +1,18 @@
 // A plan whose inputs and outputs go by name, for one thread.
 #pragma once
+#include <algorithm>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "autograd/plan.h"
 
 namespace advf {
 
-// What goes in or comes out, in order; no name stands twice.
+// What goes in or comes out, in order; no name may stand twice.
 class NamedTensors {
  public:
   void add(const std::string& name, const Tensor& tensor) {
+    check(std::find(names_.begin(), names_.end(), name) == names_.end(), "two tensors are called ", name);
     names_.push_back(name);
     tensors_.push_back(tensor);
   }

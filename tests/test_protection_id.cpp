@@ -150,8 +150,20 @@ BOOST_AUTO_TEST_CASE(a_description_lies_beside_its_features) {
         open_feature_file(path);
       },
       100);
-  remove_feature_info(path);
+  std::filesystem::remove(path + ".json");
   BOOST_TEST(!open_feature_file(path).info.protection.known());
+  // As the programs write them: both are new, or neither is.
+  const Tensor rows = randn({5, 4}, 3, DType::f32);
+  {
+    FeatureFileWriter abandoned(path, {4}, info);
+    abandoned.append_rows(rows);
+  }
+  BOOST_TEST(!open_feature_file(path).info.protection.known());
+  FeatureFileWriter writer(path, {4}, info);
+  writer.append_rows(rows);
+  writer.commit();
+  BOOST_TEST((open_feature_file(path).info.protection == info.protection));
+  BOOST_TEST(relative_error(open_feature_file(path).rows.range(0, 5), rows) == 0);
   // Nothing lies beside what is no file.
   write_feature_info("/dev/null", info);
   BOOST_TEST(!std::filesystem::exists("/dev/null.json"));

@@ -67,7 +67,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   audit.run([&](const ReconstructionRow& row, const Subject& subject, const Tensor& images) {
     rows.push_back(to_json(row, subject, o.common.seed));
     scores.add(row, subject);
-    // The sheet shows all people under test, the mean face and what is matched beyond raw features aside.
+    // On the sheet stand reconstructions of everybody under test; those of raw features only as they are.
     const bool whole = &subject == &all && row.kind != "none";
     if (whole && !(row.matched && row.features == "raw"))
       sheet.add(row.attacker + " " + row.features + (row.matched ? " matched" : ""), images);

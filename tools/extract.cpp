@@ -2,7 +2,6 @@
 #include <iostream>
 
 #include "advface/feature_file.h"
-#include "tensor/io/npy.h"
 #include "tools/face_options.h"
 #include "tools/progress.h"
 
@@ -26,14 +25,14 @@ int extract_file(Options& o) {
   install_interrupt_handler();
   const auto eyes = o.faces.eye_centres();
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
-  FaceSource faces = o.faces.open_images(console());
+  const Context context = console();
+  FaceSource faces = o.faces.open_images(context);
   const std::string cut = o.faces.cut_of(recogniser);
   const Shape row = recogniser.feature_shape(cut);
   if (o.list_out.empty()) o.list_out = o.out + ".txt";
 
-  NpyWriter writer(o.out, DType::f32, row);
+  FeatureFileWriter writer(o.out, row, {recogniser.fingerprint(), cut, {}});
   AtomicFile list(o.list_out);
-  const Context context = console();
   Progress progress("extract", faces.size(), "images");
   for_each_feature_batch(recogniser, cut, faces, crop_for(recogniser, eyes),
                          extract_options(o.faces, progress, context),
@@ -45,9 +44,7 @@ int extract_file(Options& o) {
   check(writer.rows() > 0, o.faces.images, ": no image could be read");
   const int64_t rows = writer.rows(), broken = faces.size() - rows;
   list.commit();
-  remove_feature_info(o.out);
   writer.commit();
-  write_feature_info(o.out, {recogniser.fingerprint(), cut, {}});
   o.common.write_json({{"images", rows},
                        {"broken", broken},
                        {"passed_over", passed_over_json(faces.passed_over())},

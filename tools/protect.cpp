@@ -133,14 +133,14 @@ void check_options(const Options& o) {
 // Where protected features go: to a new file, or behind the rows of a set.
 class Output {
  public:
-  Output(const Options& o, const Shape& row, FeatureInfo info) : path_(o.out), info_(std::move(info)) {
+  Output(const Options& o, const Shape& row, const FeatureInfo& info) {
     if (o.append.empty()) {
       check(!std::filesystem::exists(npy_index_path(o.out)), o.out, ": is a set that grows by --append (",
             npy_index_path(o.out), " lies beside it); choose another file, or remove both");
-      file_.emplace(o.out, DType::f32, row);
+      file_.emplace(o.out, row, info);
       return;
     }
-    set_.emplace(o.append, row, made_by(info_), [&o, told = false]() mutable {
+    set_.emplace(o.append, row, made_by(info), [&o, told = false]() mutable {
       if (!told) std::cerr << "waiting for another program that adds to " << o.append << "\n";
       told = true;
       return !interrupted();
@@ -151,17 +151,10 @@ class Output {
   void append(const Tensor& rows, const std::vector<std::string>& names) {
     set_ ? set_->append(rows, names) : file_->append_rows(rows);
   }
-  void commit() {
-    if (set_) return set_->commit();
-    remove_feature_info(path_);
-    file_->commit();
-    write_feature_info(path_, info_);
-  }
+  void commit() { set_ ? set_->commit() : file_->commit(); }
 
  private:
-  std::string path_;
-  FeatureInfo info_;
-  std::optional<NpyWriter> file_;
+  std::optional<FeatureFileWriter> file_;
   std::optional<EnrolledSet> set_;
   int64_t first_ = 0;
 };
@@ -218,7 +211,7 @@ int protect_file(Options& o) {
   if (!images) check_rows(features, protection.info().domain, o.in);
 
   FeatureInfo made{protection.info().recogniser, protection.info().cut, input.info.protection};
-  made.protection.applied.push_back(protection.id().applied[0]);
+  made.protection.applied.push_back(protection.applied());
   Output output(o, row, made);
   if (!input.note.empty()) std::cerr << input.note << "\n";
   const int64_t first = output.first();

@@ -10,13 +10,6 @@ namespace {
 
 constexpr int64_t kSheetRows = 8;
 
-template <class T>
-std::vector<T> picked(const std::vector<T>& list, const std::vector<int64_t>& chosen) {
-  std::vector<T> out;
-  for (int64_t i : chosen) out.push_back(list[size_t(i)]);
-  return out;
-}
-
 nlohmann::json interval(const std::vector<double>& values, const std::vector<int64_t>& people,
                         uint64_t seed) {
   if (values.empty()) return nullptr;

@@ -9,7 +9,6 @@
 #include "advface/feature_file.h"
 #include "advface/text_file.h"
 #include "nn/loss.h"
-#include "tensor/ops.h"
 
 namespace advf {
 namespace {
@@ -281,30 +280,9 @@ std::vector<LeftOut> pairs_left_out(const std::vector<NamedDecoder>& attackers,
   return list;
 }
 
-// As it is and moment-matched; and the mean face.
-int64_t rows_to_score(const std::vector<NamedDecoder>& attackers, const std::vector<NamedFeatures>& sets) {
-  int64_t rows = 1;
-  for (const NamedDecoder& attacker : attackers)
-    for (const NamedFeatures& features : sets) rows += reason_left_out(*attacker.decoder, features) ? 0 : 2;
-  return rows;
-}
-
-// The picture of what an attacker knows who has no feature, once per image under test.
-Tensor mean_faces(const Decoder& attacker, const Shape& images) {
-  const Tensor& face = attacker.statistics().mean_face;
-  return broadcast_to(reshape(face, {1, face.dim(0), face.dim(1), face.dim(2)}), images);
-}
-
 std::optional<Recogniser> load_second(const std::string& card) {
   if (card.empty()) return {};
   return Recogniser::load(card);
-}
-
-template <class T>
-std::vector<T> picked(const std::vector<T>& list, const std::vector<int64_t>& chosen) {
-  std::vector<T> out;
-  for (int64_t i : chosen) out.push_back(list[size_t(i)]);
-  return out;
 }
 
 }  // namespace
@@ -433,8 +411,9 @@ std::vector<std::pair<std::string, ProtectionId>> ReconstructionAudit::protectio
 void ReconstructionAudit::run(
     const std::function<void(const ReconstructionRow&, const Subject&, const Tensor& images)>& take) {
   State& s = *state_;
-  const auto progress =
-      s.context.begin("score", rows_to_score(s.attackers, s.sets), "sets of reconstructions");
+  // Each pair as it is and moment-matched; and the mean face.
+  const size_t pairs = s.attackers.size() * s.sets.size() - s.left_out.size();
+  const auto progress = s.context.begin("score", int64_t(2 * pairs + 1), "sets of reconstructions");
   const auto score = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                          const Tensor& made) {
     s.context.check_stop();
@@ -445,7 +424,7 @@ void ReconstructionAudit::run(
     progress->advance(1);
   };
   const ChannelMoments target = channel_moments(s.first().statistics().mean_face);
-  score("mean face", {"none", {}, 0, "none", {}, {}}, false, mean_faces(s.first(), s.all.faces.shape()));
+  score("mean face", {"none", {}, 0, "none", {}, {}}, false, s.first().mean_faces(s.all.faces.dim(0)));
   for (const NamedDecoder& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
       if (reason_left_out(*attacker.decoder, features)) continue;

@@ -29,6 +29,14 @@ struct ReconstructionSettings {
   uint64_t seed = 1;                         // of the noise of equal norm
 };
 
+// These of a list, in this order.
+template <class T>
+std::vector<T> picked(const std::vector<T>& list, const std::vector<int64_t>& chosen) {
+  std::vector<T> out;
+  for (int64_t i : chosen) out.push_back(list[size_t(i)]);
+  return out;
+}
+
 // The images that a row is about: all under test, or some of them.
 struct Subject {
   std::vector<int64_t> images;          // which of those under test

@@ -101,7 +101,7 @@ int axis_behind(const OpDef& op, const Attrs& attrs, size_t operand, const Shape
     const int kept = operand == 0 ? (transposed ? 1 : 0) : (transposed ? 0 : 1);  // in the product
     return axis - first == kept ? first + int(operand) : kMixed;
   }
-  if (op.fused || op.macs) return operand == 0 && axis == 0 ? 0 : kUnknown;  // convolutions
+  if (op.macs) return operand == 0 && axis == 0 ? 0 : kUnknown;  // convolutions
   if (&op == &op_max_pool2d || &op == &op_avg_pool2d || &op == &op_resize2d) return axis < 2 ? axis : kMixed;
   return kUnknown;
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Fails where an include goes against  tools -> advface -> nn -> autograd -> tensor <- cuda  (tools also start the
-# CUDA backend; tests may see all), or where advface/ prints, and names it. With --self-test it first shows that it can fail.
+# CUDA backend; tests may see all), or where anything below tools/ prints, and names it. With --self-test it first shows that it can fail.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -17,7 +17,7 @@ check_tree() {
       allowed["tools"]    = " tensor autograd nn advface tools cuda "
     }
     # The method says what it has to say to a context (advface/context.h); programs print.
-    FILENAME ~ /^advface\// && !/^[ \t]*\/\// && /std::(cout|cerr|clog)|(^|[^a-z_])f?printf\(|CLI::/ {
+    FILENAME ~ /^(tensor|autograd|nn|advface)\// && !/^[ \t]*\/\// && /std::(cout|cerr|clog)|(^|[^a-z_])f?printf\(|CLI::/ {
       printf "%s:%d: prints, or knows the command line\n", FILENAME, FNR
       bad = 1
     }
