@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "advface/decoder.h"
-#include "advface/recogniser.h"
+#include "advface/core/recogniser.h"
+#include "advface/networks/decoder.h"
 #include "onnx_test_util.h"
 #include "tensor/ops.h"
 #include "test_util.h"

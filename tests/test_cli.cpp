@@ -3,7 +3,7 @@
 #define BOOST_TEST_MODULE cli
 #include <set>
 
-#include "advface/dataset.h"
+#include "advface/core/dataset.h"
 #include "cli_test_util.h"
 #include "nn/state_dict.h"
 #include "tensor/io/npy.h"

@@ -1,6 +1,6 @@
 // Enrolment through the programs: a photograph or features, protected and added to a set that grows.
 #define BOOST_TEST_MODULE cli_enrol
-#include "advface/enrolled_set.h"
+#include "advface/store/enrolled_set.h"
 #include "cli_test_util.h"
 #include "method_test_util.h"
 #include "tensor/io/image.h"

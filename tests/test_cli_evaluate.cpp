@@ -6,8 +6,8 @@
 #include <set>
 #include <sstream>
 
-#include "advface/dataset.h"
-#include "advface/feature_rows.h"
+#include "advface/core/dataset.h"
+#include "advface/core/feature_rows.h"
 #include "cli_test_util.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <set>
 
-#include "advface/decoder.h"
+#include "advface/networks/decoder.h"
 #include "cli_test_util.h"
 #include "method_test_util.h"
 #include "tensor/io/npy.h"

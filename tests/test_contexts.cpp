@@ -7,8 +7,8 @@
 #include <map>
 #include <thread>
 
-#include "advface/face_set.h"
-#include "advface/protection.h"
+#include "advface/core/face_set.h"
+#include "advface/protections/protection.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
 #include "tensor/io/image.h"

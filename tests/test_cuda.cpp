@@ -6,9 +6,9 @@
 #include <cmath>
 #include <functional>
 
-#include "advface/decoder.h"
-#include "advface/protect.h"
-#include "advface/recogniser.h"
+#include "advface/core/recogniser.h"
+#include "advface/networks/decoder.h"
+#include "advface/protections/ascent/ascent.h"
 #include "autograd/plan.h"
 #include "devices.h"
 #include "nn/freeze.h"

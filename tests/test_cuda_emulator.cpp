@@ -8,7 +8,7 @@
 #include <boost/test/unit_test.hpp>
 #include <numeric>
 
-#include "advface/protect.h"
+#include "advface/protections/ascent/ascent.h"
 #include "autograd/plan.h"
 #include "cuda/context.h"
 #include "cuda/cuda_backend.h"

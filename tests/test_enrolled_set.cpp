@@ -9,7 +9,7 @@
 #include <csignal>
 #include <thread>
 
-#include "advface/enrolled_set.h"
+#include "advface/store/enrolled_set.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
 #include "tensor/io/npy.h"

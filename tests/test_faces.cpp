@@ -7,9 +7,9 @@
 #include <map>
 #include <set>
 
-#include "advface/dataset.h"
-#include "advface/faces.h"
-#include "advface/text_file.h"
+#include "advface/core/dataset.h"
+#include "advface/core/faces.h"
+#include "advface/core/text_file.h"
 #include "file_test_util.h"
 #include "tensor/parallel.h"
 #include "test_util.h"

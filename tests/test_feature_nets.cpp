@@ -3,11 +3,11 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
-#include "advface/dataset.h"
-#include "advface/protect.h"
-#include "advface/reconstruction.h"
-#include "advface/train_adapter.h"
-#include "advface/train_generator.h"
+#include "advface/audit/reconstruction_scores.h"
+#include "advface/core/dataset.h"
+#include "advface/networks/train_adapter.h"
+#include "advface/networks/train_generator.h"
+#include "advface/protections/ascent/ascent.h"
 #include "autograd/gradcheck.h"
 #include "file_test_util.h"
 #include "method_test_util.h"

@@ -5,10 +5,10 @@
 #include <cstring>
 #include <filesystem>
 
-#include "advface/augment.h"
-#include "advface/decoder.h"
-#include "advface/protect.h"
-#include "advface/train_decoder.h"
+#include "advface/networks/augment.h"
+#include "advface/networks/decoder.h"
+#include "advface/networks/train_decoder.h"
+#include "advface/protections/ascent/ascent.h"
 #include "autograd/tape.h"
 #include "file_test_util.h"
 #include "nn/loss.h"

@@ -4,8 +4,8 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
-#include "advface/noise.h"
-#include "advface/protect.h"
+#include "advface/protections/ascent/ascent.h"
+#include "advface/protections/ascent/noise_ball.h"
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
 #include "file_test_util.h"

@@ -4,7 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "advface/reconstruction.h"
+#include "advface/audit/reconstruction_scores.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
 

@@ -4,8 +4,8 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 
-#include "advface/enrolled_set.h"
-#include "advface/feature_file.h"
+#include "advface/core/feature_file.h"
+#include "advface/store/enrolled_set.h"
 #include "file_test_util.h"
 #include "tensor/io/npy.h"
 #include "test_util.h"

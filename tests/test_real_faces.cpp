@@ -6,8 +6,8 @@
 #include <iostream>
 #include <set>
 
-#include "advface/dataset.h"
-#include "advface/faces.h"
+#include "advface/core/dataset.h"
+#include "advface/core/faces.h"
 
 using namespace advf;
 

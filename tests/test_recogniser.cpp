@@ -7,9 +7,9 @@
 #include <functional>
 #include <iostream>
 
-#include "advface/faces.h"
-#include "advface/features.h"
-#include "advface/recogniser.h"
+#include "advface/core/faces.h"
+#include "advface/core/features.h"
+#include "advface/core/recogniser.h"
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
 #include "file_test_util.h"

@@ -10,8 +10,8 @@
 #include <fstream>
 #include <set>
 
-#include "advface/dataset.h"
-#include "advface/synthetic_faces.h"
+#include "advface/core/dataset.h"
+#include "advface/synthetic/synthetic_faces.h"
 #include "tensor/check.h"
 #include "tensor/parallel.h"
 

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "advface/decoder.h"
-#include "advface/feature_file.h"
-#include "advface/text_file.h"
+#include "advface/core/feature_file.h"
+#include "advface/core/text_file.h"
+#include "advface/networks/decoder.h"
 #include "nn/loss.h"
 
 namespace advf {

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "advface/face_set.h"
-#include "advface/protection.h"
-#include "advface/reconstruction.h"
+#include "advface/audit/reconstruction_scores.h"
+#include "advface/core/face_set.h"
+#include "advface/protections/protection.h"
 
 namespace advf {
 

@@ -5,8 +5,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "advface/adapter.h"
-#include "advface/feature_file.h"
+#include "advface/core/feature_file.h"
+#include "advface/networks/adapter.h"
 
 namespace advf {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "advface/face_set.h"
-#include "advface/metrics.h"
-#include "advface/protection.h"
+#include "advface/audit/metrics.h"
+#include "advface/core/face_set.h"
+#include "advface/protections/protection.h"
 
 namespace advf {
 

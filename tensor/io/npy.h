@@ -28,9 +28,9 @@ NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size,
 NpyHeader parse_growing_npy_header(std::span<const std::byte> start, uint64_t file_size,
                                    const std::string& name);
 
-// A set that grows in place (advface/enrolled_set.h) has an index of this name beside it. Its header counts
-// the rows that are there; bytes after them belong to an append that is under way or was broken off. The
-// functions below that take a path read such a file as its header says, and any other to its exact size.
+// A set that grows in place (advface/store/enrolled_set.h) has an index of this name beside it. Its header
+// counts the rows that are there; bytes after them belong to an append that is under way or was broken off.
+// The functions below that take a path read such a file as its header says, and any other to its exact size.
 inline std::string npy_index_path(const std::string& path) { return path + ".index"; }
 
 // The header as it is written here: version 1, always of this length, so that the number of rows can be

@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "advface/recogniser.h"
+#include "advface/core/recogniser.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {

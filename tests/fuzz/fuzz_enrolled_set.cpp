@@ -3,7 +3,7 @@
 #include <fstream>
 #include <string>
 
-#include "advface/enrolled_set.h"
+#include "advface/store/enrolled_set.h"
 #include "fuzz.h"
 #include "tensor/io/npy.h"
 

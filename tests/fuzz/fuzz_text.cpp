@@ -1,7 +1,7 @@
 // Arbitrary text after one letter that chooses the parser: c = labels (CSV), p = pairs, n = list of names, t
 // = table (CSV).
-#include "advface/dataset.h"
-#include "advface/text_file.h"
+#include "advface/core/dataset.h"
+#include "advface/core/text_file.h"
 #include "fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

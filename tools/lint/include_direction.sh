@@ -16,7 +16,7 @@ check_tree() {
       allowed["advface"]  = " tensor autograd nn advface "
       allowed["tools"]    = " tensor autograd nn advface tools cuda "
     }
-    # The method says what it has to say to a context (advface/context.h); programs print.
+    # The method says what it has to say to a context (advface/core/context.h); programs print.
     FILENAME ~ /^(tensor|autograd|nn|advface)\// && !/^[ \t]*\/\// && /std::(cout|cerr|clog)|(^|[^a-z_])f?printf\(|CLI::/ {
       printf "%s:%d: prints, or knows the command line\n", FILENAME, FNR
       bad = 1
@@ -44,7 +44,7 @@ self_test() {
   printf '#include <vector>\n#include "tensor/shape.h"\n' >"$tree/nn/good.h"
   check_tree "$tree" >/dev/null || { echo "self-test: a good tree was refused"; return 1; }
   printf '  #  include "nn/module.h"\n' >"$tree/tensor/ops/up.cpp"
-  printf '#include <tools/cli.h>\n' >"$tree/advface/up.h"
+  printf '#include <tools/options/cli.h>\n' >"$tree/advface/up.h"
   printf '#include "../tensor/shape.h"\n' >"$tree/nn/relative.h"
   printf '// std::cerr\nsnprintf(a);\nstd::cerr << 1;\n' >"$tree/advface/prints.cpp"
   check_tree "$tree" >"$tree/report" && rc=1

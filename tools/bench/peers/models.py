@@ -1,5 +1,5 @@
 """The workloads of advface-bench in PyTorch, with random weights. Each maker returns a function that does one run.
-What a run is stands in tools/bench_workloads.h; `compile_` is torch.compile or the identity."""
+What a run is stands in tools/bench/bench_workloads.h; `compile_` is torch.compile or the identity."""
 
 import torch
 import torch.nn.functional as F

@@ -1,0 +1,43 @@
+// The photographs that a call works on: where they lie, how faces are cut out of them, who is on them, and
+// the features that a recogniser makes of them.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advface/core/context.h"
+#include "advface/core/dataset.h"
+#include "advface/core/faces.h"
+#include "advface/core/features.h"
+#include "advface/core/recogniser.h"
+
+namespace advf {
+
+struct FaceSettings {
+  std::string recogniser;  // its card
+  std::string images, list,
+      labels;               // folder; list of its files, or all; who is on them, or else their folders' names
+  std::string cut, cache;   // the card's default; none
+  std::vector<float> eyes;  // centres x1, y1, x2, y2 in pixels; none: the whole image
+  double max_broken = 0.01;  // share of unreadable images that is borne
+  int64_t extract_batch = 32;
+  int64_t memory_mib = 1024;  // of features; more go to a temporary file
+
+  std::optional<Eyes> eye_centres() const;  // throws WrongCall where they cannot be a face's
+  // Tells of what is passed over.
+  FaceSource open_images(const Context& context) const;
+  // Of these files. Throws Error naming the first without a label.
+  Labels labels_of(const std::vector<std::string>& files) const;
+  std::string cut_of(const Recogniser& recogniser) const {
+    return cut.empty() ? recogniser.card().default_cut : cut;
+  }
+};
+
+// Shows progress on the line, ends where the context says so, and tells the names of broken images.
+ExtractOptions extract_options(const FaceSettings& settings, ProgressLine& progress, const Context& context);
+
+// The features of all images, from the cache where there is one.
+FeatureSet extract(const FaceSettings& settings, const Recogniser& recogniser, const std::string& cut,
+                   FaceSource& faces, const Context& context);
+
+}  // namespace advf

@@ -1,0 +1,80 @@
+#include "advface/core/feature_file.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "advface/core/text_file.h"
+#include "advface/store/enrolled_set.h"
+#include "tensor/io/atomic_file.h"
+
+namespace advf {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr const char* kFormat = "advface-features-1";
+
+FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const std::string& array) {
+  const std::string text = read_text(path);
+  check_utf8(text, path);
+  const json root = json::parse(text, nullptr, false);
+  check(root.is_object() && root.value("format", json()) == kFormat &&
+            root.value("rows", json()).is_string() && root.value("recogniser", json()).is_string() &&
+            root.value("cut", json()).is_string() && root.contains("protection"),
+        path, ": does not describe a file of features (no \"format\": \"", kFormat,
+        "\" and what belongs to it)");
+  check(root["rows"] == rows.fingerprint(), path, ": describes other features than those of ", array,
+        "; put the file back that belongs to it, or remove ", path);
+  return {root["recogniser"], root["cut"], ProtectionId::from_json(root["protection"].dump(), path)};
+}
+
+}  // namespace
+
+std::string feature_info_path(const std::string& path) {
+  return path + (path.ends_with(".npy") ? ".json" : ".npy.json");
+}
+
+FeatureFile open_feature_file(const std::string& path) {
+  FeatureFile file{FeatureRows::open(path), {}};
+  const std::string description = feature_info_path(path);
+  std::error_code none;
+  if (fs::exists(npy_index_path(path), none))
+    file.info = info_of_set(path);
+  else if (fs::exists(description, none))
+    file.info = read_info(description, file.rows, path);
+  else
+    file.info.protection.unknown = path + " has no " + fs::path(description).filename().string() +
+                                   " beside it, which would say how its features were made";
+  return file;
+}
+
+void write_feature_info(const std::string& path, const FeatureInfo& info) {
+  std::error_code none;
+  if (!fs::is_regular_file(path, none)) return;
+  const json root = {{"format", kFormat},
+                     {"rows", FeatureRows::open(path).fingerprint()},
+                     {"recogniser", info.recogniser},
+                     {"cut", info.cut},
+                     {"protection", json::parse(info.protection.to_json())}};
+  AtomicFile file(feature_info_path(path));
+  file.write(root.dump(1) + "\n");
+  file.commit();
+}
+
+void FeatureFileWriter::commit() {
+  std::remove(feature_info_path(path_).c_str());
+  array_.commit();
+  write_feature_info(path_, info_);
+}
+
+void check_comes_from(const FeatureInfo& info, const std::string& file, const std::string& recogniser,
+                      const std::string& cut, const std::string& what) {
+  check(info.recogniser.empty() || info.recogniser == recogniser, file, " comes from recogniser ",
+        info.recogniser, ", but ", what, " is ", recogniser);
+  check(info.cut.empty() || info.cut == cut, file, " is cut at ", info.cut, ", but ", what, " is asked for ",
+        cut);
+}
+
+}  // namespace advf

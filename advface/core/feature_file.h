@@ -1,0 +1,55 @@
+// What is known of a file of features: whose they are, where they were cut, how they were protected. It
+// stands in FILE.npy.json beside FILE.npy, or in the index of a set that grows, so that no program has to
+// guess.
+#pragma once
+#include <string>
+#include <utility>
+
+#include "advface/core/feature_rows.h"
+#include "advface/protections/protection_id.h"
+#include "tensor/io/npy.h"
+
+namespace advf {
+
+struct FeatureInfo {
+  std::string recogniser, cut;  // fingerprint, and name of the tensor; empty where they are not known
+  ProtectionId protection;
+};
+
+struct FeatureFile {
+  FeatureRows rows;
+  FeatureInfo info;
+};
+
+// FILE.npy.json, also for a FILE without an ending.
+std::string feature_info_path(const std::string& path);
+
+// Opens FILE.npy with what lies beside it: FILE.npy.json, or the index of a set. Where nothing does,
+// info.protection says that it is unknown. Throws Error naming the file for a description that is damaged, or
+// of other rows.
+FeatureFile open_feature_file(const std::string& path);
+
+// Writes FILE.npy.json for the rows that lie in FILE.npy. Nothing where that is no regular file (a pipe).
+void write_feature_info(const std::string& path, const FeatureInfo& info);
+
+// A file of features in the making, streamed, with what is known of them. Both appear with commit(); at no
+// moment does the description of other rows lie beside an array.
+class FeatureFileWriter {
+ public:
+  FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info)
+      : path_(path), info_(std::move(info)), array_(path, DType::f32, row) {}
+  void append_rows(const Tensor& rows) { array_.append_rows(rows); }
+  int64_t rows() const { return array_.rows(); }
+  void commit();
+
+ private:
+  std::string path_;
+  FeatureInfo info_;
+  NpyWriter array_;
+};
+
+// The features come from this recogniser's cut, as far as the file knows; else throws Error naming both.
+void check_comes_from(const FeatureInfo& info, const std::string& file, const std::string& recogniser,
+                      const std::string& cut, const std::string& what);
+
+}  // namespace advf

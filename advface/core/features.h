@@ -1,0 +1,48 @@
+// From faces to features: the recogniser's F over a set of images, batch by batch, with an optional cache on
+// disk.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advface/core/faces.h"
+#include "advface/core/feature_rows.h"
+#include "advface/core/recogniser.h"
+
+namespace advf {
+
+struct ExtractOptions {
+  int64_t batch = 32;
+  int64_t memory_bytes = int64_t(1) << 30;  // features beyond go to a temporary file
+  // Called after every batch with the number of images done so far, of the source's size. Returning false
+  // ends the work with Interrupted.
+  std::function<bool(int64_t done)> progress;
+  // Called for every image that cannot be read or has no finite feature.
+  std::function<void(const BrokenFace&)> broken;
+};
+
+// Where the recogniser wants its faces cut out, given the eyes; without eyes the whole image.
+std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes);
+
+// Calls take(indices of the readable images, their features) for the images of the source in order.
+void for_each_feature_batch(
+    const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
+    const std::optional<FaceBox>& box, const ExtractOptions& options,
+    const std::function<void(const std::vector<int64_t>& indices, const Tensor& features)>& take);
+
+// The features of a whole set. Row r belongs to image indices[r] of the source: broken ones are
+// left out.
+struct FeatureSet {
+  std::vector<int64_t> indices;
+  FeatureRows features;
+};
+
+// cache_dir: where features are kept between programs, under a name made from the recogniser's fingerprint,
+// the cut, the crop and the files' names, sizes and times; empty = no cache. A damaged cache file is an error
+// that names it.
+FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
+                            const std::optional<FaceBox>& box, const std::string& cache_dir,
+                            const ExtractOptions& options);
+
+}  // namespace advf

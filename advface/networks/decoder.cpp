@@ -1,0 +1,90 @@
+#include "advface/networks/decoder.h"
+
+#include <algorithm>
+
+#include "advface/protections/ascent/noise_ball.h"
+#include "autograd/tape.h"
+#include "tensor/ops.h"
+#include "tensor/rng.h"
+
+namespace advf {
+namespace {
+constexpr const char* kFormat = "advface-decoder-1";
+}
+
+Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(make_decoder(info.spec, seed)) {
+  const int64_t channels = info.spec.feature[0], size = info.spec.image_size;
+  statistics_ = {Tensor::zeros({channels}), Tensor::full({channels}, 1), Tensor::full({3, size, size}, 0.5)};
+  register_child("net", *net_);
+  register_buffer("statistics.feature_mean", statistics_.feature_mean);
+  register_buffer("statistics.feature_std", statistics_.feature_std);
+  register_buffer("statistics.mean_face", statistics_.mean_face);
+}
+
+std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
+  NetworkFile file = load_network(path, kFormat, "a decoder made by advface-train");
+  const DecoderInfo info{std::move(file.provenance), DecoderSpec::from_metadata(file.metadata, path)};
+  auto decoder = std::make_unique<Decoder>(info, 0);
+  load_state_dict(*decoder, file.tensors, path);
+  decoder->source_ = path;
+  decoder->train(false);
+  return decoder;
+}
+
+void Decoder::save(const std::string& path) {
+  Metadata description = info_.spec.to_metadata();
+  description["format"] = kFormat;
+  save_network(path, *this, info_, std::move(description));
+}
+
+void Decoder::check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
+                         const std::string& what) const {
+  check_takes(info_, info_.spec.feature, "the decoder " + source_, row, fingerprint, cut, what);
+}
+
+void Decoder::check_never_saw(const std::vector<std::string>& identities) const {
+  advf::check_never_saw(info_, source_, identities);
+}
+
+void Decoder::check_sees() {
+  const NoTapeScope off;
+  const bool was_training = training();
+  train(false);
+  const Shape& feature = info_.spec.feature;
+  const Philox rng{0x5ee5, 0};
+  const auto mean = statistics_.feature_mean.to_vector<float>(),
+             deviation = statistics_.feature_std.to_vector<float>();
+  const size_t inner = size_t(feature.numel(1, feature.rank()));
+  std::vector<float> values;
+  for (size_t i = 0; i < 2 * mean.size() * inner; ++i) {
+    const size_t c = i / inner % mean.size();
+    values.push_back(mean[c] + deviation[c] * float(rng.normal(i)));
+  }
+  const Tensor features = into_domain(info_.domain, Tensor::from(values, with_rows(2, feature)));
+  const auto images = forward(features).to_vector<float>();
+  train(was_training);
+  const auto half = images.begin() + std::ptrdiff_t(images.size() / 2);
+  check(
+      !std::equal(images.begin(), half, half), source_,
+      ": makes the same image of different features, so nothing can be protected against it; train it again");
+}
+
+Tensor Decoder::mean_faces(int64_t n) const {
+  const Tensor& face = statistics_.mean_face;
+  return broadcast_to(reshape(face, with_rows(1, face.shape())), with_rows(n, face.shape()));
+}
+
+Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) {
+  NoTapeScope off;
+  const bool was_training = training();
+  train(false);
+  const int64_t n = features.dim(0), size = info_.spec.image_size;
+  std::vector<Tensor> parts;
+  for (int64_t begin = 0; begin < n; begin += batch)
+    parts.push_back(forward(features.slice_batch(begin, std::min(n, begin + batch))));
+  train(was_training);
+  if (parts.empty()) return Tensor::empty({0, 3, size, size});
+  return parts.size() == 1 ? parts[0] : concat(parts, 0);
+}
+
+}  // namespace advf

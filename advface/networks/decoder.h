@@ -1,0 +1,57 @@
+// A trained decoder (feature -> image) with everything that must fit it: which recogniser's features it
+// takes, cut where, from which domain; the statistics of the features and faces it was trained on. The
+// server's shadow model and every attacker are decoders; they differ only in what they were trained on.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "advface/core/provenance.h"
+#include "nn/module.h"
+#include "nn/nets/decoders.h"
+
+namespace advf {
+
+struct DecoderInfo : Provenance {
+  DecoderSpec spec;
+};
+
+// forward: (N, feature...) -> (N,3,S,S) in (0,1).
+class Decoder : public Module {
+ public:
+  Decoder(const DecoderInfo& info, uint64_t seed);
+  static std::unique_ptr<Decoder> load(const std::string& path);  // in evaluation mode
+  void save(const std::string& path);
+
+  Tensor forward(const Tensor& features) override { return net_->forward(features); }
+  const DecoderInfo& info() const { return info_; }
+
+  // As check_takes() and check_never_saw() of provenance.h have it.
+  void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
+                  const std::string& what) const;
+  void check_never_saw(const std::vector<std::string>& identities) const;
+
+  // Of the training features, per element of a vector or per channel of a map: (D) or (C). The mean of the
+  // training faces (3,S,S) is what an attacker knows who has no feature at all.
+  struct Statistics {
+    Tensor feature_mean, feature_std, mean_face;
+  };
+  Statistics& statistics() { return statistics_; }
+  const Statistics& statistics() const { return statistics_; }
+  Tensor mean_faces(int64_t n) const;  // (n,3,S,S)
+
+  // Throws an Error that names the file where it makes the very same image of different features: whoever
+  // protects against it, protects against nothing.
+  void check_sees();
+
+  // Evaluation mode, off the tape, `batch` rows at a time.
+  Tensor reconstruct(const Tensor& features, int64_t batch = 64);
+
+ private:
+  DecoderInfo info_;
+  std::string source_ = "decoder";
+  std::unique_ptr<Module> net_;
+  Statistics statistics_;
+};
+
+}  // namespace advf

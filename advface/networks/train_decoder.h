@@ -1,0 +1,41 @@
+// Training a decoder: minimise the mean absolute difference between S(z) and the face x that z was made from
+// (L1, on public faces). The shadow model and the attackers are trained by this one class; their score is
+// SSIM.
+#pragma once
+#include <functional>
+
+#include "advface/core/feature_rows.h"
+#include "advface/networks/decoder.h"
+#include "advface/networks/trainer.h"
+
+namespace advf {
+
+// What to train on. Row i of `features` belongs to face i; `face(indices)` gives (n,3,S,S) in [0,1].
+struct DecoderData {
+  FeatureRows features;
+  std::function<Tensor(const std::vector<int64_t>&)> face;
+  std::vector<int64_t> train, validation;  // rows; no person in both
+};
+
+class DecoderTrainer : public Trainer {
+ public:
+  // Sets the decoder's statistics from the training rows. `decoder` and `data` must outlive the trainer.
+  DecoderTrainer(Decoder& decoder, const DecoderData& data, const TrainSettings& settings);
+
+  // The score of the mean face of the training images, for every validation image alike: what a decoder has
+  // that learned nothing of its features.
+  double mean_face_score() const;
+
+ private:
+  Tensor loss(const std::vector<int64_t>& rows) override;
+  std::pair<double, double> validate() override;
+  // Mean L1 and SSIM of what `images` gives for the validation rows.
+  std::pair<double, double> judge(
+      const std::function<Tensor(const std::vector<int64_t>& rows)>& images) const;
+  void set_statistics();
+
+  Decoder& decoder_;
+  const DecoderData& data_;
+};
+
+}  // namespace advf

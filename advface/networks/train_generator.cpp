@@ -1,0 +1,92 @@
+#include "advface/networks/train_generator.h"
+
+#include <algorithm>
+
+#include "advface/audit/reconstruction_scores.h"
+#include "autograd/tape.h"
+#include "tensor/hash.h"
+#include "tensor/ops.h"
+
+namespace advf {
+namespace {
+
+constexpr int64_t kBatch = 64;  // of validation
+
+std::string describe(const Generator& generator, const ProtectModels& shadows, const DecoderData& data) {
+  std::string text = data.features.shape().str() + " " + data.features.fingerprint() + " " +
+                     hex(fnv1a(std::as_bytes(std::span(data.validation)))) + ", " +
+                     generator.info().settings.summary();
+  for (Decoder* shadow : shadows.shadows) text += ", shadow " + fingerprint(*shadow);
+  return text;
+}
+
+}  // namespace
+
+GeneratorTrainer::GeneratorTrainer(Generator& generator, const ProtectModels& shadows,
+                                   const DecoderData& data, const TrainSettings& settings)
+    : Trainer({{"generator", &generator}}, data.train, settings, {}, describe(generator, shadows, data)),
+      generator_(generator),
+      data_(data),
+      shadows_(shadows),
+      objective_(shadows_, generator.info().settings),
+      seed_(settings.seed) {
+  shadows_.generator = &generator;
+  shadows_.check_fit(generator.info().settings);
+  check(!data.validation.empty(), "there are no validation images; use more people");
+  for (Decoder* shadow : shadows_.shadows) {
+    shadow->train(false);
+    shadow->check_sees();
+  }
+  const Decoder::Statistics& statistics = shadows_.shadows[0]->statistics();
+  generator.net().set_input(statistics.feature_mean, statistics.feature_std);
+  unit_ = random_objective();
+  check(unit_ > 0, "random noise of epsilon ", generator.info().settings.epsilon,
+        " does not change the shadow's images; there is nothing to learn");
+}
+
+// The mean over the first training rows, at where the other methods start.
+double GeneratorTrainer::random_objective() const {
+  const auto rows = part_of(data_.train, 0, kBatch);
+  const Tensor z = data_.features.batch(rows);
+  const NoiseSpace space = generator_.space();
+  const Tensor u = project(space, z, random_start(space, z.shape(), rows, seed_));
+  return mean_all(objective_at(z, rows, in_feature_units(space, u))).item();
+}
+
+Tensor GeneratorTrainer::objective_at(const Tensor& z, const std::vector<int64_t>& rows,
+                                      const Tensor& d) const {
+  std::vector<ObjectiveFunction::Target> targets;
+  {
+    const NoTapeScope fixed;
+    const bool original = generator_.info().settings.objective == Objective::original;
+    targets = objective_.targets(z, original ? data_.face(rows) : Tensor());
+  }
+  return objective_.loss(targets, d);
+}
+
+Tensor GeneratorTrainer::loss(const std::vector<int64_t>& rows) {
+  const Tensor z = data_.features.batch(rows);
+  const Tensor d = in_feature_units(generator_.space(), generator_.forward(z));
+  return affine(mean_all(objective_at(z, rows, d)), -1 / unit_, 0);
+}
+
+std::pair<double, double> GeneratorTrainer::validate() {
+  const FeatureDomain domain = generator_.info().domain;
+  double ours = 0, random = 0, noise = 0, length = 0;
+  for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
+    const auto rows = part_of(data_.validation, begin, begin + kBatch);
+    const Tensor z = data_.features.batch(rows);
+    const Tensor d = in_feature_units(generator_.space(), generator_.forward(z));
+    ours += sum_all(objective_at(z, rows, d)).item();
+    noise += sum_all(abs(d)).item();
+    length += sum_all(abs(z)).item();
+    const Tensor moved = into_domain(domain, add(z, d));
+    const Tensor chance = equal_norm_noise(z, moved, domain == FeatureDomain::sphere, seed_, begin);
+    random += sum_all(objective_at(z, rows, sub(into_domain(domain, chance), z))).item();
+  }
+  check(noise > 1e-6 * length, "training diverged: the generator gives no noise any more, in epoch ",
+        history().size() + 1, "; use a smaller --lr");
+  return {-ours / double(data_.validation.size()) / unit_, ours / std::max(random, 1e-30)};
+}
+
+}  // namespace advf

@@ -1,0 +1,163 @@
+#include "advface/networks/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <sstream>
+
+#include "autograd/tape.h"
+#include "nn/nets/net_metadata.h"
+#include "nn/schedule.h"
+#include "nn/state_dict.h"
+#include "tensor/hash.h"
+#include "tensor/io/safetensors.h"
+#include "tensor/rng.h"
+
+namespace advf {
+namespace {
+
+std::vector<Named> prefixed(const std::vector<std::pair<std::string, Module*>>& modules, bool with_buffers) {
+  std::vector<Named> all;
+  for (const auto& [name, module] : modules)
+    for (const Named& n : with_buffers ? module->state() : module->parameters())
+      all.push_back({name + "." + n.name, n.tensor});
+  return all;
+}
+
+constexpr const char* kOptimizer = "optimizer.";
+
+}  // namespace
+
+void TrainSettings::check_valid() const {
+  check(epochs >= 1 && epochs <= 100000, "the number of epochs must lie between 1 and 100000, not ", epochs);
+  check(batch >= 2 && batch <= 65536, "the batch must lie between 2 and 65536 (batch norm needs two), not ",
+        batch);
+  check(std::isfinite(learning_rate) && learning_rate > 0, "the learning rate must be positive, not ",
+        learning_rate);
+}
+
+std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_t stream) {
+  const Philox rng{seed, stream};
+  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[rng.below(i, i)]);
+  return items;
+}
+
+std::vector<int64_t> part_of(const std::vector<int64_t>& items, int64_t begin, int64_t end) {
+  return {items.begin() + begin, items.begin() + std::min<int64_t>(end, int64_t(items.size()))};
+}
+
+Trainer::Trainer(std::vector<std::pair<std::string, Module*>> modules, std::vector<int64_t> rows,
+                 const TrainSettings& settings, const AdamOptions& adam, std::string data)
+    : modules_(std::move(modules)),
+      rows_(std::move(rows)),
+      settings_(settings),
+      data_(std::move(data)),
+      optimizer_(prefixed(modules_, false), adam) {
+  settings.check_valid();
+  check(int64_t(rows_.size()) >= settings.batch, "there are ", rows_.size(),
+        " training images, fewer than one batch of ", settings.batch);
+  batches_ = int64_t(rows_.size()) / settings.batch;
+  order_ = shuffled(rows_, settings_.seed, 0);
+}
+
+void Trainer::train_mode(bool on) {
+  for (auto& [name, module] : modules_) module->train(on);
+}
+
+double Trainer::step() {
+  check(!done(), "training is complete");
+  const auto start = std::chrono::steady_clock::now();
+  train_mode(true);
+  Tape tape;
+  Tensor value;
+  {
+    TapeScope scope(tape);
+    value = loss(part_of(order_, next_batch_ * settings_.batch, (next_batch_ + 1) * settings_.batch));
+  }
+  const double number = value.item();
+  check(std::isfinite(number), "training diverged: the loss is ", number, " in epoch ", epoch_ + 1,
+        ", after ", steps_done(), " steps; use a smaller --lr");
+  const OneCycle schedule{.peak = settings_.learning_rate, .steps = batches_ * settings_.epochs};
+  optimizer_.step(backward(tape, value, values(optimizer_.parameters())), schedule.at(steps_done()));
+  loss_sum_ += number;
+  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (++next_batch_ == batches_) {
+    train_mode(false);
+    check_weights();
+    const auto [validation_loss, score] = validate();
+    check(std::isfinite(validation_loss), "training diverged: the validation loss is ", validation_loss,
+          " in epoch ", epoch_ + 1, "; use a smaller --lr");
+    history_.push_back({++epoch_, loss_sum_ / double(batches_), validation_loss, score, seconds_});
+    loss_sum_ = seconds_ = 0;
+    next_batch_ = 0;
+    order_ = shuffled(rows_, settings_.seed, uint64_t(epoch_));
+  }
+  return number;
+}
+
+std::string Trainer::run_name() const {
+  std::ostringstream text;
+  text << "epochs " << settings_.epochs << ", batch " << settings_.batch << ", lr " << settings_.learning_rate
+       << ", seed " << settings_.seed << ", data " << data_ << ", rows "
+       << hex(fnv1a(std::as_bytes(std::span(rows_))));
+  return text.str();
+}
+
+void Trainer::check_weights() const {
+  for (const Named& n : prefixed(modules_, true))
+    check_finite(n.name, *n.tensor, "epoch " + std::to_string(epoch_ + 1) + " of the training");
+}
+
+void Trainer::save_checkpoint(const std::string& path) {
+  check_weights();
+  TensorMap all = to_map(prefixed(modules_, true));
+  for (const auto& [name, tensor] : optimizer_.state()) all[kOptimizer + name] = tensor;
+  std::vector<double> past;
+  for (const EpochResult& e : history_)
+    past.insert(past.end(), {e.train_loss, e.validation_loss, e.validation_score, e.seconds});
+  all["history"] = Tensor::from(past, {int64_t(history_.size()), 4});
+  all["position"] =
+      Tensor::from(std::vector<double>{double(epoch_), double(next_batch_), loss_sum_, seconds_}, {4});
+  save_safetensors(path, all, {{"format", "advface-checkpoint-1"}, {"run", run_name()}});
+}
+
+void Trainer::load_checkpoint(const std::string& path) {
+  TensorFile file = load_safetensors(path);
+  const auto format = file.metadata.find("format");
+  check(format != file.metadata.end() && format->second == "advface-checkpoint-1", path,
+        ": not a checkpoint");
+  check(metadata_text(file.metadata, "run", path) == run_name(), path, ": the checkpoint is of another run (",
+        file.metadata["run"], "), this one has ", run_name(),
+        "; use the same settings and data, or no --resume");
+  Tensor past = file.tensors["history"], position = file.tensors["position"];
+  check(past.defined() && past.dtype() == DType::f64 && past.shape().rank() == 2 && past.dim(1) == 4 &&
+            position.defined() && position.dtype() == DType::f64 && position.shape() == Shape{4},
+        path, ": the checkpoint has no position; it is damaged");
+  past = past.on_host();
+  const std::vector<double> at = position.to_vector<double>();
+  check(at[0] >= 0 && at[0] <= settings_.epochs && at[1] >= 0 && at[1] < double(batches_) &&
+            past.dim(0) == int64_t(at[0]),
+        path, ": the checkpoint's position ", at[0], ", ", at[1], " lies outside this run");
+  TensorMap weights, optimizer;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name == "history" || name == "position") continue;
+    if (name.starts_with(kOptimizer))
+      optimizer[name.substr(std::strlen(kOptimizer))] = tensor;
+    else
+      weights[name] = tensor;
+  }
+  load_named(prefixed(modules_, true), weights, path);
+  optimizer_.load_state(optimizer, path);
+  epoch_ = int(at[0]);
+  next_batch_ = int64_t(at[1]);
+  loss_sum_ = at[2];
+  seconds_ = at[3];
+  history_.clear();
+  for (int64_t e = 0; e < past.dim(0); ++e) {
+    const double* row = past.data<double>() + e * 4;
+    history_.push_back({int(e) + 1, row[0], row[1], row[2], row[3]});
+  }
+  order_ = shuffled(rows_, settings_.seed, uint64_t(epoch_));
+}
+
+}  // namespace advf

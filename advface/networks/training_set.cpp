@@ -1,0 +1,110 @@
+#include "advface/networks/training_set.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+#include <tuple>
+
+#include "advface/core/feature_file.h"
+
+namespace advf {
+
+namespace {
+
+// A file of features has one row per line of --list, and nobody may guess which image is which.
+FeatureSet given_features(const std::string& path, const FaceSettings& options, const Recogniser& recogniser,
+                          const FaceSource& faces, ProtectionId& protection) {
+  FeatureFile file = open_feature_file(path);
+  const std::string cut = options.cut_of(recogniser);
+  check_comes_from(file.info, path, recogniser.fingerprint(), cut, options.recogniser);
+  protection = file.info.protection;
+  FeatureSet set;
+  set.features = std::move(file.rows);
+  check(set.features.count() == faces.size(), path, " has shape ", set.features.shape(), ", but ",
+        options.list, " names ", faces.size(), " files");
+  check_rows(set.features, recogniser.domain(cut), path);
+  set.indices.resize(size_t(faces.size()));
+  std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
+  return set;
+}
+
+// The first `limit` images to train on, and validation people in proportion.
+void cut_short(Split& split, int64_t limit) {
+  if (limit == 0 || limit >= int64_t(split.train.size())) return;
+  const double share = double(limit) / double(split.train.size());
+  split.train.resize(size_t(limit));
+  split.validation.resize(size_t(std::ceil(share * double(split.validation.size()))));
+}
+
+// Who is on these files, and the split. Throws Error where it leaves nothing to train or to validate on.
+std::pair<Labels, Split> split_files(const FaceSettings& options, const SplitSettings& split, int64_t batch,
+                                     const std::vector<std::string>& files) {
+  std::pair<Labels, Split> result{options.labels_of(files), {}};
+  Split& parts = result.second;
+  parts = split_by_identity(result.first, split.seed);
+  cut_short(parts, split.limit);
+  check(int64_t(parts.train.size()) >= batch, options.images, ": the split by person leaves ",
+        parts.train.size(), " images to train on, fewer than one batch of ", batch,
+        "; use more people, or a smaller --batch");
+  check(!parts.validation.empty(), options.images,
+        ": the split by person leaves nobody to validate on; use more people, or another --split-seed");
+  return result;
+}
+
+// Keeps the rows of the split's training and validation people, in order: nobody else is protected or read.
+void keep_used(TrainingSet& s) {
+  s.records = s.split.train;
+  s.records.insert(s.records.end(), s.split.validation.begin(), s.split.validation.end());
+  std::sort(s.records.begin(), s.records.end());
+  for (std::vector<int64_t>* part : {&s.split.train, &s.split.validation})
+    for (int64_t& row : *part)
+      row = std::lower_bound(s.records.begin(), s.records.end(), row) - s.records.begin();
+  std::vector<int64_t> indices;
+  for (int64_t row : s.records) indices.push_back(s.set.indices[size_t(row)]);
+  s.set = {std::move(indices), s.set.features.selected(s.records)};
+  s.test_images = s.split.test.size();
+  s.split.test.clear();
+}
+
+}  // namespace
+
+TrainingSet open_training_set(const FaceSettings& options, const std::string& features,
+                              const SplitSettings& split, int64_t batch, const Recogniser& recogniser,
+                              FaceSource& faces, const Context& context) {
+  const std::string cut = options.cut_of(recogniser);
+  TrainingSet result;
+  Provenance& from = result.provenance;
+  if (!features.empty()) result.set = given_features(features, options, recogniser, faces, from.protection);
+  split_files(options, split, batch, faces.names());  // told before the work; broken images then drop out
+  if (!from.protection.known()) context.tell(from.protection.unknown + "; this goes into the network");
+  if (features.empty()) result.set = extract(options, recogniser, cut, faces, context);
+  const Shape row = result.set.features.row();
+  check(row == recogniser.feature_shape(cut), features, ": rows of shape ", row, ", but ", options.recogniser,
+        " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
+  std::vector<std::string> files;
+  for (int64_t i : result.set.indices) files.push_back(faces.name(i));
+  Labels labels;
+  std::tie(labels, result.split) = split_files(options, split, batch, files);
+  std::set<int64_t> people;
+  for (int64_t r : result.split.train) people.insert(person_key(labels.identities[size_t(r)]));
+  from.cut = cut;
+  from.recogniser = recogniser.fingerprint();
+  from.domain = recogniser.domain(cut);
+  from.split_seed = split.seed;
+  from.people.assign(people.begin(), people.end());
+  keep_used(result);
+  return result;
+}
+
+FeatureRows protect_set(Protection& protection, const FaceSettings& options, const Recogniser& recogniser,
+                        FaceSource& faces, TrainingSet& source, const Context& context) {
+  source.provenance.protection = protection.id();
+  const auto photographs =
+      photographs_of(faces, source.set.indices, crop_for(recogniser, options.eye_centres()),
+                     protection.info().spec.image_size);
+  return protected_rows(protection, source.set.features, source.records, photographs,
+                        options.memory_mib << 20, context);
+}
+
+}  // namespace advf

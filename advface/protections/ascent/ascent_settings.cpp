@@ -1,0 +1,122 @@
+#include "advface/protections/ascent/ascent_settings.h"
+
+#include <cmath>
+#include <sstream>
+
+namespace advf {
+
+// clang-format off
+template <> const std::vector<Choice<Objective>>& choices<Objective>() {
+  static const std::vector<Choice<Objective>> list = {{Objective::direct, "direct"},
+                                                      {Objective::shadow_pair, "shadow-pair"},
+                                                      {Objective::cycle, "cycle"},
+                                                      {Objective::original, "original"}};
+  return list;
+}
+template <> const std::vector<Choice<Loss>>& choices<Loss>() {
+  static const std::vector<Choice<Loss>> list = {
+      {Loss::pixel, "pixel"}, {Loss::structure, "structure"}, {Loss::identity, "identity"}};
+  return list;
+}
+template <> const std::vector<Choice<Method>>& choices<Method>() {
+  static const std::vector<Choice<Method>> list = {{Method::pgd, "pgd"},
+                                                   {Method::fgsm, "fgsm"},
+                                                   {Method::bim, "bim"},
+                                                   {Method::mi_fgsm, "mi-fgsm"},
+                                                   {Method::adam, "adam"},
+                                                   {Method::generator, "generator"}};
+  return list;
+}
+template <> const std::vector<Choice<Norm>>& choices<Norm>() {
+  static const std::vector<Choice<Norm>> list = {{Norm::linf, "linf"}, {Norm::l2, "l2"}};
+  return list;
+}
+template <> const std::vector<Choice<BatchNormMode>>& choices<BatchNormMode>() {
+  static const std::vector<Choice<BatchNormMode>> list = {{BatchNormMode::running, "running"},
+                                                          {BatchNormMode::batch, "batch"},
+                                                          {BatchNormMode::recalibrated, "recalibrated"}};
+  return list;
+}
+template <> const std::vector<Choice<Ensemble>>& choices<Ensemble>() {
+  static const std::vector<Choice<Ensemble>> list = {{Ensemble::mean, "mean"},
+                                                     {Ensemble::hardest, "hardest"}};
+  return list;
+}
+// clang-format on
+
+int ProtectSettings::effective_steps() const {
+  return steps.value_or(method == Method::fgsm || method == Method::generator ? 1 : 10);
+}
+
+double ProtectSettings::effective_step_size() const {
+  if (step_size > 0) return step_size;
+  switch (method) {
+    case Method::fgsm:
+      return epsilon;
+    case Method::bim:
+    case Method::mi_fgsm:
+      return epsilon / effective_steps();
+    case Method::pgd:
+    case Method::adam:
+      return 2.5 * epsilon / effective_steps();
+    case Method::generator:
+      break;
+  }
+  return 0;
+}
+
+double ProtectSettings::unit(const Shape& feature) const {
+  return norm == Norm::l2 && feature.rank() == 3 ? std::sqrt(double(feature.numel())) : 1;
+}
+
+bool ProtectSettings::needs_recogniser(bool feature_is_embedding) const {
+  return objective == Objective::shadow_pair || objective == Objective::cycle || loss == Loss::identity ||
+         (keep_recognition && !feature_is_embedding);
+}
+
+void ProtectSettings::check_valid() const {
+  check(std::isfinite(epsilon) && epsilon >= 0, "epsilon must be a number of at least 0, not ", epsilon);
+  const int t = effective_steps();
+  check(t >= 1 && t <= 100000, "the number of steps must lie between 1 and 100000, not ", t);
+  check(std::isfinite(step_size) && step_size >= 0, "the step size must be positive (0 = chosen), not ",
+        step_size);
+  check(method != Method::fgsm || (t == 1 && step_size == 0),
+        "fgsm is one step of length epsilon; it takes neither steps (", t, ") nor a step size (", step_size,
+        ")");
+  check(method != Method::generator || (t == 1 && step_size == 0),
+        "a generator emits the noise in one pass; it takes neither steps (", t, ") nor a step size (",
+        step_size, ")");
+  check(method != Method::generator || batch_norm != BatchNormMode::batch,
+        "a generator's noise is each record's own; it does not go with batch norm by the batch");
+  check(!keep_recognition || (*keep_recognition >= 0 && *keep_recognition <= 1),
+        "the cosine to keep must lie between 0 and 1, not ", keep_recognition.value_or(0));
+}
+
+namespace {
+template <class E>
+void say(std::ostream& out, const char* what, E value, E usual) {
+  if (value != usual) out << ", " << what << ' ' << name_of(value);
+}
+}  // namespace
+
+std::string ProtectSettings::summary() const {
+  const ProtectSettings usual;
+  std::ostringstream out;
+  out.precision(4);
+  out << "epsilon " << epsilon;
+  say(out, "objective", objective, usual.objective);
+  say(out, "loss", loss, usual.loss);
+  say(out, "method", method, usual.method);
+  say(out, "norm", norm, usual.norm);
+  say(out, "bn", batch_norm, usual.batch_norm);
+  say(out, "ensemble", ensemble, usual.ensemble);
+  ProtectSettings by_method{.epsilon = epsilon, .method = method};
+  if (effective_steps() != by_method.effective_steps()) out << ", steps " << effective_steps();
+  by_method.steps = effective_steps();
+  if (effective_step_size() != by_method.effective_step_size())
+    out << ", step size " << effective_step_size();
+  if (keep_recognition) out << ", keep " << *keep_recognition;
+  return out.str();
+}
+
+}  // namespace advf

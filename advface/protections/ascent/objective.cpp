@@ -1,0 +1,126 @@
+#include "advface/protections/ascent/objective.h"
+
+#include "advface/networks/generator.h"
+#include "advface/protections/ascent/noise_ball.h"
+#include "tensor/ops.h"
+
+namespace advf {
+namespace {
+
+// Added to a channel's variance, so that an image of one colour has no structure rather than an infinite one.
+constexpr double kVarianceFloor = 1e-4;
+
+// Per image and channel: mean 0 and deviation 1. Brightness and contrast, which an attacker can put back, are
+// gone.
+Tensor normalised(const Tensor& image) {
+  const Tensor centred = sub(image, mean(image, {2, 3}));
+  const Tensor variance = mean(mul(centred, centred), {2, 3});
+  return mul(centred, power(affine(variance, 1, kVarianceFloor), -0.5));
+}
+
+Tensor of_size(const Tensor& image, int64_t size) {
+  return image.dim(2) == size && image.dim(3) == size ? image : resize2d(image, {.size = {size, size}});
+}
+
+// min(a, b), with the gradient of the smaller.
+Tensor smaller(const Tensor& a, const Tensor& b) { return sub(a, relu(sub(a, b))); }
+
+}  // namespace
+
+void ProtectModels::check_fit(const ProtectSettings& settings) const {
+  check(!shadows.empty(), "protection needs a shadow");
+  for (const Decoder* shadow : shadows) {
+    shadow->check_fits(info().spec.feature, info().recogniser, info().cut, "the first shadow");
+    check(shadow->info().domain == info().domain,
+          "the shadows' features have different domains: ", name_of(info().domain), " and ",
+          name_of(shadow->info().domain));
+  }
+  if (recogniser)
+    for (const Decoder* shadow : shadows)
+      shadow->check_fits(recogniser->feature_shape(info().cut), recogniser->fingerprint(), info().cut,
+                         recogniser->card().path);
+  check((settings.method == Method::generator) == (generator != nullptr), "method ", name_of(settings.method),
+        generator ? " takes no generator" : " needs a generator");
+  if (generator) {
+    for (const Decoder* shadow : shadows) generator->check_fits(shadow->info(), shadow->info().spec.feature);
+    generator->check_trained_for(settings);
+  }
+  check(recogniser || !settings.needs_recogniser(info().domain == FeatureDomain::sphere), "objective ",
+        name_of(settings.objective), ", loss ", name_of(settings.loss),
+        settings.keep_recognition ? " and a bound on recognition" : "",
+        " need the recogniser; name its card with --recogniser");
+}
+
+Tensor ObjectiveFunction::features_of(const Tensor& image) const {
+  return models_.recogniser->features(models_.recogniser->preprocess(image), models_.info().cut);
+}
+
+Tensor ObjectiveFunction::embedding(const Tensor& feature) const {
+  if (models_.info().domain == FeatureDomain::sphere) return feature;  // the cut is the embedding
+  return models_.recogniser->embed_from(feature, models_.info().cut);
+}
+
+Tensor ObjectiveFunction::appearance(const Tensor& image) const {
+  switch (settings_.loss) {
+    case Loss::structure:
+      return normalised(image);
+    case Loss::identity:
+      return models_.recogniser->embed(models_.recogniser->preprocess(image));
+    case Loss::pixel:
+      break;
+  }
+  return image;
+}
+
+Tensor ObjectiveFunction::distance(const Tensor& a, const Tensor& b) const {
+  if (settings_.loss == Loss::identity) return affine(reduce_sum(mul(a, b), {1}, false), -1, 1);
+  return mean(power(sub(a, b), 2), {1, 2, 3}, false);
+}
+
+Tensor ObjectiveFunction::combined(const std::vector<Tensor>& losses) const {
+  Tensor all = losses[0];
+  const bool hardest = settings_.ensemble == Ensemble::hardest;
+  for (size_t i = 1; i < losses.size(); ++i) all = hardest ? smaller(all, losses[i]) : add(all, losses[i]);
+  return hardest || losses.size() == 1 ? all : affine(all, 1 / double(losses.size()), 0);
+}
+
+std::vector<ObjectiveFunction::Target> ObjectiveFunction::targets(const Tensor& z,
+                                                                  const Tensor& photograph) const {
+  std::vector<Target> list;
+  for (Decoder* shadow : models_.shadows) {
+    const bool original = settings_.objective == Objective::original;
+    const Tensor seen = original ? of_size(photograph, shadow->info().spec.image_size) : shadow->forward(z);
+    list.push_back({anchored_at_z() ? z : features_of(seen), appearance(seen)});
+  }
+  return list;
+}
+
+Tensor ObjectiveFunction::feature(const Tensor& anchor, const Tensor& d) const {
+  const FeatureDomain domain = models_.info().domain;
+  const Tensor moved = add(anchor, d);
+  // The projection keeps z + d non-negative; a ReLU would only stop the gradient of values that are at zero.
+  const bool inside = domain == FeatureDomain::non_negative && anchored_at_z();
+  return inside ? moved : into_domain(domain, moved);
+}
+
+Tensor ObjectiveFunction::image(size_t shadow, const Tensor& x) const {
+  Decoder& s = *models_.shadows[shadow];
+  const Tensor seen = s.forward(x);
+  return settings_.objective == Objective::cycle ? s.forward(features_of(seen)) : seen;
+}
+
+Tensor ObjectiveFunction::loss(const std::vector<Target>& targets, const Tensor& d) const {
+  std::vector<Tensor> losses;
+  for (size_t s = 0; s < targets.size(); ++s)
+    losses.push_back(distance(appearance(image(s, feature(targets[s].anchor, d))), targets[s].reference));
+  return combined(losses);
+}
+
+Tensor ObjectiveFunction::loss_at(const std::vector<Target>& targets, const Tensor& x) const {
+  std::vector<Tensor> losses;
+  for (size_t s = 0; s < targets.size(); ++s)
+    losses.push_back(distance(appearance(image(s, x)), targets[s].reference));
+  return combined(losses);
+}
+
+}  // namespace advf

@@ -1,0 +1,68 @@
+// What the protection maximises, as pieces of a tape: targets that stay fixed while the noise moves, the
+// image that an attacker would see, and how far the two are apart. Any batch, f32 or f64; nothing here knows
+// how the noise is found. Each value of the loss depends on its own record alone (but for
+// BatchNormMode::batch).
+#pragma once
+#include <string>
+#include <vector>
+
+#include "advface/core/recogniser.h"
+#include "advface/networks/decoder.h"
+#include "advface/protections/ascent/ascent_settings.h"
+
+namespace advf {
+
+class Generator;
+
+// The networks: shadows in place of the unknown attacker, and the recogniser where F or H is run.
+struct ProtectModels {
+  ProtectModels(Decoder& shadow, const Recogniser* r = nullptr) : shadows{&shadow}, recogniser(r) {}
+  ProtectModels(std::vector<Decoder*> several, const Recogniser* r)
+      : shadows(std::move(several)), recogniser(r) {}
+
+  std::vector<Decoder*> shadows;  // of one recogniser, cut and feature
+  const Recogniser* recogniser;
+  Generator* generator = nullptr;  // of the noise, for Method::generator
+
+  const DecoderInfo& info() const { return shadows[0]->info(); }
+  // Throws Error, naming both sides, for shadows that do not fit each other or the recogniser, and where the
+  // settings need a recogniser or a generator and there is none.
+  void check_fit(const ProtectSettings& settings) const;
+};
+
+class ObjectiveFunction {
+ public:
+  ObjectiveFunction(const ProtectModels& models, const ProtectSettings& settings)
+      : models_(models), settings_(settings) {}
+
+  // Of one shadow, fixed during the ascent. `anchor` is the feature that the noise is added to in the loss,
+  // `reference` what the loss makes of the image to get away from.
+  struct Target {
+    Tensor anchor, reference;
+  };
+  // photograph (n,3,h,w) in [0,1]: for Objective::original only.
+  std::vector<Target> targets(const Tensor& z, const Tensor& photograph) const;
+  // The anchor is z itself, for every shadow.
+  bool anchored_at_z() const { return settings_.objective != Objective::shadow_pair; }
+
+  // (n): the loss of each record, with noise d in feature units, over the ensemble.
+  Tensor loss(const std::vector<Target>& targets, const Tensor& d) const;
+  // Where the anchor is z, the noise enters at one place alone, the feature x = P(z + d):
+  // loss(targets, d) = loss_at(targets, feature(z, d)).
+  Tensor feature(const Tensor& z, const Tensor& d) const;
+  Tensor loss_at(const std::vector<Target>& targets, const Tensor& x) const;
+  // H: the embedding (n, dimension) of a feature.
+  Tensor embedding(const Tensor& feature) const;
+
+ private:
+  Tensor image(size_t shadow, const Tensor& x) const;
+  Tensor features_of(const Tensor& image) const;  // F, of a decoder's image
+  Tensor appearance(const Tensor& image) const;
+  Tensor distance(const Tensor& a, const Tensor& b) const;
+  Tensor combined(const std::vector<Tensor>& losses) const;
+
+  const ProtectModels& models_;
+  const ProtectSettings& settings_;
+};
+
+}  // namespace advf

@@ -1,0 +1,78 @@
+// advface-extract: images -> features (.npy, streamed) and the list of the files that they belong to.
+#include <iostream>
+
+#include "advface/core/feature_file.h"
+#include "tools/options/face_options.h"
+#include "tools/options/progress.h"
+
+using namespace advf;
+using namespace advf::tools;
+
+namespace {
+
+struct Options {
+  Common common;
+  FaceOptions faces;
+  std::string out, list_out;
+};
+
+nlohmann::json passed_over_json(const PassedOver& files) {
+  return {{"files", files.count()}, {"by_ending", files.by_ending}, {"unusable", files.unusable}};
+}
+
+int extract_file(Options& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  const auto eyes = o.faces.eye_centres();
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  const Context context = console();
+  FaceSource faces = o.faces.open_images(context);
+  const std::string cut = o.faces.cut_of(recogniser);
+  const Shape row = recogniser.feature_shape(cut);
+  if (o.list_out.empty()) o.list_out = o.out + ".txt";
+
+  FeatureFileWriter writer(o.out, row, {recogniser.fingerprint(), cut, {}});
+  AtomicFile list(o.list_out);
+  Progress progress("extract", faces.size(), "images");
+  for_each_feature_batch(recogniser, cut, faces, crop_for(recogniser, eyes),
+                         extract_options(o.faces, progress, context),
+                         [&](const std::vector<int64_t>& indices, const Tensor& features) {
+                           writer.append_rows(features);
+                           for (int64_t i : indices) list.write(faces.name(i) + "\n");
+                         });
+  progress.finish();
+  check(writer.rows() > 0, o.faces.images, ": no image could be read");
+  const int64_t rows = writer.rows(), broken = faces.size() - rows;
+  list.commit();
+  writer.commit();
+  o.common.write_json({{"images", rows},
+                       {"broken", broken},
+                       {"passed_over", passed_over_json(faces.passed_over())},
+                       {"cut", cut},
+                       {"feature_shape", std::vector<int64_t>(row.begin(), row.end())},
+                       {"recogniser", recogniser.fingerprint()},
+                       {"seconds", progress.seconds()},
+                       {"images_per_second", double(rows) / std::max(progress.seconds(), 1e-9)}});
+  std::cout << rows << " features of shape " << row << " -> " << o.out << ", their files -> " << o.list_out;
+  if (broken > 0) std::cout << "; " << broken << " images could not be read";
+  std::cout << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Computes the features of photographs with a recogniser.", "advface-extract");
+  app.footer(
+      "Example:\n  advface-extract --recogniser facenet.json --images faces --eyes 34.5,55.5,54,55.5 --out "
+      "features.npy");
+  Options o;
+  o.faces.add_features_to(app);
+  app.add_option("--out", o.out, "where the features go (.npy); appears only when complete")->required();
+  app.add_option("--list-out", o.list_out, "where the list of files goes (default: OUT.txt)");
+  app.add_option("--batch", o.faces.extract_batch, "images at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(1), int64_t(4096)));
+  o.common.add_to(app);
+  return run(app, argc, argv, [&] { return extract_file(o); });
+}

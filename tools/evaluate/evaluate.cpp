@@ -1,0 +1,33 @@
+// advface-evaluate: what recognition pays for protection, and what reconstruction still gets.
+#include "tools/evaluate/evaluate.h"
+
+using namespace advf::tools;
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures recognition and reconstruction on raw and on protected features, and draws results.",
+               "advface-evaluate");
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  advface-evaluate recognition --recogniser facenet.json --images lfw/images --pairs lfw/pairs.txt "
+      "\\\n"
+      "    --eyes 71,79.5,114,79.5 --shadow shadow.safetensors --epsilon 0.02 --side gallery --json "
+      "lfw.json\n"
+      "  advface-evaluate reconstruction --recogniser facenet.json --images celeba/images --labels "
+      "celeba/labels.csv \\\n"
+      "    --eyes 34.5,55.5,54,55.5 --attacker resup=attacker.safetensors --shadow shadow.safetensors \\\n"
+      "    --epsilons 0.02,0.04 --sheet sheet.png --json reconstruction.json");
+  RecognitionOptions recognition;
+  ReconstructionOptions reconstruction;
+  PairsOptions pairs;
+  auto* recognition_app = add_recognition_verb(app, recognition);
+  auto* reconstruction_app = add_reconstruction_verb(app, reconstruction);
+  add_pairs_verb(app, pairs);
+  PlotOptions plot;
+  auto* plot_app = add_plot_verb(app, plot);
+  return run(app, argc, argv, [&] {
+    if (*plot_app) return evaluate_plot(plot);
+    if (*recognition_app) return evaluate_recognition(recognition);
+    return *reconstruction_app ? evaluate_reconstruction(reconstruction) : evaluate_pairs(pairs);
+  });
+}

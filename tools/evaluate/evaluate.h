@@ -1,0 +1,52 @@
+// The verbs of advface-evaluate.
+#pragma once
+#include "tensor/io/plot.h"
+#include "tools/options/cli.h"
+#include "tools/options/face_options.h"
+#include "tools/options/protection_options.h"
+
+namespace advf::tools {
+
+struct RecognitionOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectOptions protect;
+  std::string pairs, protected_file, protected_list, adapter, side = "gallery";
+};
+CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& options);
+int evaluate_recognition(RecognitionOptions& options);
+
+struct PairsOptions {
+  Common common;
+  FaceOptions faces;
+  std::string part = "test", out;
+  int folds = 10;
+  int64_t most = 3000;
+  uint64_t split_seed = 1;
+};
+CLI::App* add_pairs_verb(CLI::App& app, PairsOptions& options);
+int evaluate_pairs(PairsOptions& options);
+
+struct ReconstructionOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectOptions protect;
+  std::vector<double> epsilons;
+  std::vector<std::string> attackers, protected_files;
+  std::string judge, thresholds, sheet, scores, part = "test";
+  int64_t limit = 0;
+  double fmr = 1e-3;
+};
+CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
+int evaluate_reconstruction(ReconstructionOptions& options);
+
+struct PlotOptions {
+  Common common;
+  std::vector<std::string> series;
+  std::string out, title, x_label, y_label;
+  PlotLayout layout;
+};
+CLI::App* add_plot_verb(CLI::App& app, PlotOptions& options);
+int evaluate_plot(PlotOptions& options);
+
+}  // namespace advf::tools

@@ -1,0 +1,106 @@
+// advface-evaluate recognition: the audit of recognition, as JSON and a line.
+#include <cstdio>
+
+#include "advface/audit/verification_audit.h"
+#include "tools/evaluate/evaluate.h"
+
+namespace advf::tools {
+namespace {
+
+nlohmann::json operating_point(const std::vector<ScoredPair>& scores, double far) {
+  const OperatingPoint p = tar_at_far(scores, far);
+  return {{"tar", p.tar()}, {"far", p.far()}, {"threshold", p.threshold}};
+}
+
+nlohmann::json measure(const std::vector<ScoredPair>& scores) {
+  const FoldAccuracy accuracy = fold_accuracy(scores);
+  const nlohmann::json points = {{"1e-2", operating_point(scores, 1e-2)},
+                                 {"1e-3", operating_point(scores, 1e-3)}};
+  return {{"accuracy", {{"mean", accuracy.mean}, {"std", accuracy.deviation}}},
+          {"tar_at_far", {{"1e-2", points["1e-2"]["tar"]}, {"1e-3", points["1e-3"]["tar"]}}},
+          {"operating_points", points},
+          {"eer", equal_error_rate(scores)}};
+}
+
+void print(const nlohmann::json& m, size_t pairs, const std::string& side) {
+  const nlohmann::json &accuracy = m["accuracy"], &tar = m["tar_at_far"];
+  std::printf(
+      "accuracy %.4f +- %.4f   TAR@FAR 1e-2 %.4f   1e-3 %.4f   EER %.4f   (%zu pairs, protected: %s)\n",
+      accuracy["mean"].get<double>(), accuracy["std"].get<double>(), tar["1e-2"].get<double>(),
+      tar["1e-3"].get<double>(), m["eer"].get<double>(), pairs, side.c_str());
+}
+
+void check_options(const RecognitionOptions& o) {
+  o.protect.check_valid();
+  o.faces.eye_centres();  // judged before the work
+  as_usage([&] {
+    check(o.adapter.empty() || o.protect.asked() || !o.protected_file.empty(),
+          "--adapter reads protected features: give --shadow or --protected");
+  });
+}
+
+VerificationSettings settings_of(const RecognitionOptions& o) {
+  VerificationSettings s{o.faces,          o.protect,        o.protect.settings, o.pairs,
+                         o.protected_file, o.protected_list, o.adapter,          o.side};
+  s.protection.seed = o.common.seed;
+  return s;
+}
+
+}  // namespace
+
+int evaluate_recognition(RecognitionOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  check_options(o);
+  const VerificationSettings settings = settings_of(o);
+  const VerificationScores v = verify_pairs(settings, console());
+  const std::string side = v.guarded ? o.side : "none";
+  nlohmann::json result = measure(v.scores);
+  result.update({{"pairs", v.scores.size()},
+                 {"pairs_left_out", v.left_out},
+                 {"protected", side},
+                 {"recogniser", o.faces.recogniser},
+                 {"cut", v.cut}});
+  if (v.guarded && o.protect.asked()) {
+    result["epsilon"] = settings.protection.epsilon;
+    result["protection"] = settings_json(settings.protection);
+  }
+  if (v.adapted) {
+    result["offline"] = measure(*v.adapted);
+    result["offline"]["adapter"] = o.adapter;
+  }
+  o.common.write_json(result);
+  print(result, v.scores.size(), side);
+  if (v.adapted) print(result["offline"], v.scores.size(), side + ", offline: behind " + o.adapter);
+  if (v.left_out > 0) std::printf("%zu pairs left out because an image could not be read\n", v.left_out);
+  return 0;
+}
+
+CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& o) {
+  CLI::App* sub =
+      app.add_subcommand("recognition", "verification accuracy on a list of pairs (LFW protocol)");
+  o.faces.add_to(*sub);
+  o.faces.add_labels_to(*sub);
+  sub->add_option("--pairs", o.pairs, "pairs: LFW's pairs.txt, or CSV (a,b,genuine,fold)")->required();
+  o.protect.add_to(*sub, "Protection");
+  CLI::Option* file =
+      sub->add_option("--protected", o.protected_file, "protected features from this file (.npy) instead")
+          ->excludes(sub->get_option("--shadow"))
+          ->group("Protection");
+  CLI::Option* list = sub->add_option("--protected-list", o.protected_list,
+                                      "the files that the rows of --protected belong to")
+                          ->needs(file)
+                          ->group("Protection");
+  file->needs(list);
+  sub->add_option("--adapter", o.adapter,
+                  "also measure offline mode: protected features go through this adapter first")
+      ->group("Protection");
+  sub->add_option("--side", o.side, "which side of a pair is protected: gallery, probe or both")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"gallery", "probe", "both"}))
+      ->group("Protection");
+  o.common.add_to(*sub);
+  return sub;
+}
+
+}  // namespace advf::tools

@@ -1,0 +1,124 @@
+// advface-evaluate reconstruction: the audit of reconstruction, as JSON, a table, a contact sheet and the
+// scores of single images.
+#include <cstdio>
+
+#include "advface/audit/reconstruction_audit.h"
+#include "tools/evaluate/evaluate.h"
+#include "tools/evaluate/reconstruction_report.h"
+
+namespace advf::tools {
+namespace {
+
+void check_options(const ReconstructionOptions& o) {
+  as_usage([&] {
+    for (double epsilon : o.epsilons) {
+      ProtectSettings settings = o.protect.settings;
+      settings.epsilon = epsilon;
+      settings.check_valid();
+      check(epsilon > 0, "--epsilons holds 0, which protects nothing");
+    }
+    for (const std::string& text : o.protected_files)
+      check(text.find('=') != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
+  });
+  o.protect.check_valid();
+  o.faces.eye_centres();
+  check_writable({o.sheet, o.scores});
+}
+
+ReconstructionSettings settings_of(const ReconstructionOptions& o) {
+  ReconstructionSettings s{o.faces,    o.protect,    o.protect.settings,
+                           o.epsilons, o.attackers,  o.protected_files,
+                           o.judge,    o.thresholds, o.part,
+                           o.limit,    o.fmr,        o.common.seed};
+  s.protection.seed = o.common.seed;
+  return s;
+}
+
+// All but the rows.
+nlohmann::json result_json(const ReconstructionOptions& o, const ReconstructionAudit& audit) {
+  nlohmann::json result = {
+      {"images", audit.subject().images.size()}, {"part", o.part},     {"fmr", o.fmr},
+      {"recogniser", o.faces.recogniser},        {"cut", audit.cut()}, {"left_out", nlohmann::json::array()}};
+  for (const LeftOut& pair : audit.left_out())
+    result["left_out"].push_back(
+        {{"attacker", pair.attacker}, {"features", pair.features}, {"reason", pair.reason}});
+  for (const auto& [name, protection] : audit.protections())
+    result["protections"][name] = to_json(protection);
+  for (const Judge& j : audit.subject().judges)
+    result["judges"][j.name] = {{"threshold", j.threshold},
+                                {"fingerprint", j.recogniser->fingerprint()},
+                                {"images_with_another_photo", j.other_of.size()}};
+  return result;
+}
+
+}  // namespace
+
+int evaluate_reconstruction(ReconstructionOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  check_options(o);
+  const Context context = console();
+  ReconstructionAudit audit(settings_of(o), context);
+  audit.prepare();
+  const Subject& all = audit.subject();
+  nlohmann::json rows = nlohmann::json::array();
+  Sheet sheet(all.faces, all.people);
+  ScoreFile scores(o.scores, all.judges);
+  audit.run([&](const ReconstructionRow& row, const Subject& subject, const Tensor& images) {
+    rows.push_back(to_json(row, subject, o.common.seed));
+    scores.add(row, subject);
+    // On the sheet stand reconstructions of everybody under test; those of raw features only as they are.
+    const bool whole = &subject == &all && row.kind != "none";
+    if (whole && !(row.matched && row.features == "raw"))
+      sheet.add(row.attacker + " " + row.features + (row.matched ? " matched" : ""), images);
+  });
+
+  nlohmann::json result = result_json(o, audit);
+  result["rows"] = rows;
+  result["attackers"] = verdicts(rows);
+  scores.commit();
+  if (!o.sheet.empty()) {
+    sheet.write(o.sheet);
+    result["sheet"] = o.sheet;
+  }
+  o.common.write_json(result);
+  print_table(rows, result["attackers"], all.judges);
+  if (!o.sheet.empty()) std::printf("contact sheet: %s\n", o.sheet.c_str());
+  return 0;
+}
+
+CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
+  CLI::App* sub =
+      app.add_subcommand("reconstruction", "what attackers reconstruct from raw and protected features");
+  o.faces.add_to(*sub);
+  o.faces.add_labels_to(*sub);
+  sub->add_option("--attacker", o.attackers,
+                  "decoder of an attacker, [NAME=]FILE; may be given several times")
+      ->required();
+  sub->add_option("--second-recogniser", o.judge, "card of a recogniser that the defence never saw");
+  sub->add_option("--part", o.part,
+                  "score the test people of the split, its validation people, or all images")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"test", "validation", "all"}));
+  sub->add_option("--limit", o.limit, "score at most this many images; 0 = all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--fmr", o.fmr, "false match rate at which replay thresholds are set")
+      ->capture_default_str()
+      ->check(number_in(0, 0.5));
+  sub->add_option("--scores", o.scores, "scores of every single image (.tsv)");
+  sub->add_option("--thresholds", o.thresholds, "take replay thresholds from an earlier result (.json)");
+  sub->add_option("--sheet", o.sheet, "contact sheet of originals and reconstructions (.png)");
+  o.protect.add_to(*sub, "Protection");
+  sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
+      ->delimiter(',')
+      ->needs(sub->get_option("--shadow"))
+      ->excludes(sub->get_option("--epsilon"))
+      ->group("Protection");
+  sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")
+      ->group("Protection");
+  o.common.add_to(*sub);
+  return sub;
+}
+
+}  // namespace advf::tools

@@ -1,0 +1,150 @@
+#include "tools/evaluate/reconstruction_report.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+#include <sstream>
+
+namespace advf::tools {
+namespace {
+
+constexpr int64_t kSheetRows = 8;
+
+nlohmann::json interval(const std::vector<double>& values, const std::vector<int64_t>& people,
+                        uint64_t seed) {
+  if (values.empty()) return nullptr;
+  const Interval i = bootstrap_mean(values, people, seed);
+  return {{"mean", i.mean}, {"low", i.low}, {"high", i.high}};
+}
+
+std::string cell(const nlohmann::json& value, const char* format) {
+  if (!value.is_object()) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, format, value["mean"].get<double>());
+  return text;
+}
+
+bool as_is(const nlohmann::json& row) { return !row["moment_matched"].get<bool>(); }
+
+// All attackers on the images on which what identity alone reveals can be told, a line each.
+void print_beside_identity(const nlohmann::json& rows) {
+  if (std::none_of(rows.begin(), rows.end(), [](const auto& r) { return r["kind"] == "identity"; })) return;
+  std::printf("SSIM on the %s images of people with another photograph",
+              rows[0]["with_another_photo"]["images"].dump().c_str());
+  std::string attacker;
+  for (const auto& r : rows) {
+    if (!as_is(r)) continue;
+    if (r["attacker"] != attacker) {
+      attacker = r["attacker"];
+      std::printf("\n%-12s", attacker.c_str());
+    } else {
+      std::printf(" |");
+    }
+    std::printf(" %s %s", r["features"].get<std::string>().c_str(),
+                cell(r["with_another_photo"]["ssim"], "%.3f").c_str());
+  }
+  std::printf("\n");
+}
+
+}  // namespace
+
+nlohmann::json to_json(const ReconstructionRow& row, const Subject& subject, uint64_t seed) {
+  const std::vector<int64_t>&people = subject.people, &others = subject.with_another_photo();
+  const std::vector<int64_t> their_people = picked(people, others);
+  nlohmann::json json = {{"attacker", row.attacker},
+                         {"features", row.features},
+                         {"kind", row.kind},
+                         {"moment_matched", row.matched},
+                         {"feature_cosine", row.feature_cosine},
+                         {"ssim", interval(row.scores.ssim, people, seed)},
+                         {"psnr", interval(row.scores.psnr, people, seed)},
+                         {"mse", interval(row.scores.mse, people, seed)}};
+  json["epsilon"] = row.epsilon ? nlohmann::json(*row.epsilon) : nlohmann::json();
+  json["with_another_photo"] = {{"images", others.size()},
+                                {"ssim", interval(picked(row.scores.ssim, others), their_people, seed)}};
+  for (size_t j = 0; j < subject.judges.size(); ++j) {
+    const Identity& identity = row.scores.judges[j];
+    const std::string& judge = subject.judges[j].name;
+    json["cosine"][judge] = interval(identity.cosine, people, seed);
+    json["replay_rate"][judge] = {{"same_photo", interval(identity.replay_same, people, seed)},
+                                  {"other_photo", interval(identity.replay_other, their_people, seed)}};
+    json["with_another_photo"]["cosine"][judge] =
+        interval(picked(identity.cosine, others), their_people, seed);
+  }
+  return json;
+}
+
+nlohmann::json verdicts(const nlohmann::json& rows) {
+  nlohmann::json list = nlohmann::json::array();
+  double mean_face = 0;
+  for (const auto& r : rows)
+    if (r["attacker"] == "mean face" && as_is(r)) mean_face = r["ssim"]["mean"];
+  for (const auto& r : rows) {
+    if (r["features"] != "raw" || !as_is(r)) continue;
+    const bool counts = r["ssim"]["low"].get<double>() > mean_face;
+    list.push_back({{"attacker", r["attacker"]},
+                    {"ssim_above_mean_face", r["ssim"]["mean"].get<double>() - mean_face},
+                    {"counts", counts}});
+  }
+  return list;
+}
+
+void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
+                 const std::vector<Judge>& judges) {
+  std::printf("%-12s %-28s %-8s %6s %6s %7s", "attacker", "features", "scored", "SSIM", "PSNR", "MSE");
+  for (const Judge& j : judges) std::printf(" | %s: cosine, replay same, other", j.name.c_str());
+  std::printf("\n");
+  for (const auto& r : rows) {
+    std::printf("%-12s %-28s %-8s %6s %6s %7s", r["attacker"].get<std::string>().c_str(),
+                r["features"].get<std::string>().c_str(), as_is(r) ? "as is" : "matched",
+                cell(r["ssim"], "%.3f").c_str(), cell(r["psnr"], "%.2f").c_str(),
+                cell(r["mse"], "%.4f").c_str());
+    for (const Judge& j : judges)
+      std::printf(" | %6s %6s %6s", cell(r["cosine"][j.name], "%.3f").c_str(),
+                  cell(r["replay_rate"][j.name]["same_photo"], "%.3f").c_str(),
+                  cell(r["replay_rate"][j.name]["other_photo"], "%.3f").c_str());
+    std::printf("\n");
+  }
+  print_beside_identity(rows);
+  for (const auto& v : verdicts)
+    if (!v["counts"].get<bool>())
+      std::printf("no conclusion from %s: on raw features it does not beat the mean face\n",
+                  v["attacker"].get<std::string>().c_str());
+}
+
+Sheet::Sheet(const Tensor& originals, const std::vector<int64_t>& people) {
+  std::set<int64_t> seen;
+  for (size_t i = 0; i < people.size() && int64_t(samples_.size()) < kSheetRows; ++i)
+    if (seen.insert(people[i]).second) samples_.push_back(int64_t(i));
+  rows_.resize(samples_.size());
+  add("original", originals);
+}
+
+void Sheet::add(const std::string& label, const Tensor& images) {
+  labels_.columns.push_back(label);
+  const Shape one{images.dim(1), images.dim(2), images.dim(3)};
+  for (size_t i = 0; i < samples_.size(); ++i)
+    rows_[i].push_back(images.slice_batch(samples_[i], samples_[i] + 1).view(one));
+}
+
+ScoreFile::ScoreFile(const std::string& path, const std::vector<Judge>& judges) {
+  if (path.empty()) return;
+  file_.emplace(path);
+  file_->write("attacker\tfeatures\tmoment_matched\timage\tperson\tssim\tpsnr");
+  for (const Judge& j : judges) file_->write("\tcosine_" + j.name);
+  file_->write("\n");
+}
+
+void ScoreFile::add(const ReconstructionRow& row, const Subject& subject) {
+  if (!file_) return;
+  for (size_t i = 0; i < subject.files.size(); ++i) {
+    std::ostringstream line;
+    line.precision(7);
+    line << row.attacker << '\t' << row.features << '\t' << row.matched << '\t' << subject.files[i] << '\t'
+         << subject.identities[i] << '\t' << row.scores.ssim[i] << '\t' << row.scores.psnr[i];
+    for (const Identity& judge : row.scores.judges) line << '\t' << judge.cosine[i];
+    file_->write(line.str() + "\n");
+  }
+}
+
+}  // namespace advf::tools

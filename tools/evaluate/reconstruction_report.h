@@ -1,0 +1,51 @@
+// What advface-evaluate reconstruction says of its rows: JSON and a table, scores of single images, a contact
+// sheet.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "advface/audit/reconstruction_audit.h"
+#include "tensor/io/atomic_file.h"
+#include "tensor/io/grid.h"
+#include "tools/options/cli.h"
+
+namespace advf::tools {
+
+// With bootstrap intervals over people. `with_another_photo` says how the row does on the images on which
+// what identity alone reveals can be told.
+nlohmann::json to_json(const ReconstructionRow& row, const Subject& subject, uint64_t seed);
+// What keeps an attacker's rows from meaning anything: it does no better than the mean face.
+nlohmann::json verdicts(const nlohmann::json& rows);
+// rows and verdicts are those above; then all attackers beside what identity alone reveals.
+void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
+                 const std::vector<Judge>& judges);
+
+class Sheet {
+ public:
+  // One row per person, of the first few.
+  Sheet(const Tensor& originals, const std::vector<int64_t>& people);
+  void add(const std::string& label, const Tensor& images);
+  void write(const std::string& path) const { write_png(path, make_grid(rows_, labels_)); }
+
+ private:
+  std::vector<int64_t> samples_;
+  std::vector<std::vector<Tensor>> rows_;
+  GridLabels labels_;
+};
+
+// Scores of single images, tab-separated, for paired comparisons of two settings on the same images. An empty
+// path: nothing.
+class ScoreFile {
+ public:
+  ScoreFile(const std::string& path, const std::vector<Judge>& judges);
+  void add(const ReconstructionRow& row, const Subject& subject);
+  void commit() {
+    if (file_) file_->commit();
+  }
+
+ private:
+  std::optional<AtomicFile> file_;
+};
+
+}  // namespace advf::tools

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Remakes the tables of docs/results.md from real photographs: recognition on LFW, reconstruction on held-out CelebA
+# people and on LFW. Everything that takes long is kept in OUT, and a second run goes on where the first stopped.
+set -euo pipefail
+usage() {
+  cat <<'TEXT'
+usage: tools/experiments/tables.sh --shared DIR --out DIR [--bin DIR]
+  --shared DIR  a folder with data/celeba, data/lfw (images, labels.csv, pairs.txt) and models/ (cards with ONNX files)
+  --out DIR     where features, decoders and results are kept
+  --bin DIR     the programs (default: build/release/bin)
+TEXT
+}
+shared= out= bin="$(cd "$(dirname "$0")/../.." && pwd)/build/release/bin"
+while [ $# -gt 0 ]; do
+  case $1 in
+    --shared) shared=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --bin) bin=$2; shift 2 ;;
+    --help) usage; exit 0 ;;
+    *) echo "tables.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
+  esac
+done
+[ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
+mkdir -p "$out"
+
+facenet=$shared/models/facenet_casia_160.json
+mobile=$shared/models/mobilefacenet_112.json
+celeba=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes 34.5,55.5,54,55.5
+        --cache "$out/cache")
+lfw=(--images "$shared/data/lfw/images" --eyes 71,79.5,114,79.5 --cache "$out/cache")
+epsilons=(0.02 0.04)
+
+# train VERB OUT options...: unless OUT exists; goes on from a checkpoint.
+train() {
+  local verb=$1 file=$2; shift 2
+  [ -f "$file" ] && return
+  local resume=()
+  [ -f "$file.checkpoint" ] && resume=(--resume)
+  "$bin/advface-train" "$verb" --recogniser "$facenet" --cut embedding "${celeba[@]}" --out "$file" --json "$file.json" \
+    ${resume[@]+"${resume[@]}"} "$@"
+}
+# evaluate OUT.json options...
+evaluate() {
+  local file=$1; shift
+  [ -f "$file" ] && return
+  "$bin/advface-evaluate" "$@" --json "$file" | tee "${file%.json}.txt"
+}
+
+train shadow "$out/shadow.safetensors" --decoder deconv --epochs 12
+train attacker "$out/transfer.safetensors" --decoder resup --epochs 8
+for e in "${epsilons[@]}"; do
+  train attacker "$out/adaptive_$e.safetensors" --decoder resup --epochs 8 --shadow "$out/shadow.safetensors" --epsilon "$e"
+done
+
+evaluate "$out/lfw_facenet.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
+  --pairs "$shared/data/lfw/pairs.txt"
+evaluate "$out/lfw_mobile.json" recognition --recogniser "$mobile" "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt"
+# Protected once per epsilon, matched three ways.
+[ -f "$out/lfw.npy" ] || "$bin/advface-extract" --recogniser "$facenet" --cut embedding --images "$shared/data/lfw/images" \
+  --eyes 71,79.5,114,79.5 --out "$out/lfw.npy"
+for e in "${epsilons[@]}"; do
+  [ -f "$out/lfw_$e.npy" ] || "$bin/advface-protect" --shadow "$out/shadow.safetensors" --in "$out/lfw.npy" \
+    --out "$out/lfw_$e.npy" --epsilon "$e" --report "$out/lfw_$e.jsonl"
+  for side in gallery probe both; do
+    evaluate "$out/lfw_facenet_${e}_$side.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
+      --pairs "$shared/data/lfw/pairs.txt" --protected "$out/lfw_$e.npy" --protected-list "$out/lfw.npy.txt" --side "$side"
+  done
+done
+
+attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out/transfer.safetensors")
+for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive=$out/adaptive_$e.safetensors"); done
+common=(--recogniser "$facenet" --cut embedding --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
+        --epsilons "$(IFS=,; echo "${epsilons[*]}")")
+evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit 512 --sheet "$out/celeba.png"
+evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \
+  --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
+
+for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw; do
+  for text in "$out/$file".txt "$out/$file"_*.txt; do
+    [ -f "$text" ] && printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
+  done
+done | tee "$out/tables.txt"

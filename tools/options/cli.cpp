@@ -1,0 +1,251 @@
+#include "tools/options/cli.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <new>
+#include <sstream>
+
+#include "advface/core/feature_file.h"
+#include "cuda/cuda_backend.h"
+#include "tensor/backend.h"
+#include "tensor/check.h"
+#include "tensor/io/atomic_file.h"
+#include "tensor/parallel.h"
+#include "tools/options/progress.h"
+
+namespace advf::tools {
+namespace {
+volatile std::sig_atomic_t signalled = 0;
+void on_signal(int signal) {
+  if (signalled) std::_Exit(128 + signal);  // the second Ctrl-C means it
+  signalled = 1;
+}
+}  // namespace
+
+void Common::add_to(CLI::App& app) {
+  app.add_option("--device", device, "where to compute: cpu, reference or cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "reference", "cuda"}));
+  app.add_option("--precision", precision,
+                 "of frozen networks (protection, inference): f32 or bf16, which needs --device cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--seed", seed, "seed of everything random")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", threads, "CPU threads; 0 = all of the machine")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--json", json, "also write the result to this file");
+}
+
+void Common::activate() const {
+  register_cuda_backend();
+  set_num_threads(threads);
+  // Kept for the whole run of the program.
+  if (precision != "f32" && device != "cuda")
+    throw CLI::ValidationError("--precision " + precision + " needs --device cuda");
+  static BackendScope scope(backend(precision == "f32" ? device : device + "-" + precision));
+  check_writable({json});
+}
+
+void Common::write_json(const nlohmann::json& result) const {
+  if (json.empty()) return;
+  AtomicFile file(json);
+  file.write(json_text(result, 2) + "\n");
+  file.commit();
+}
+
+std::string json_text(const nlohmann::json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+namespace {
+
+constexpr const char* kOutputs[] = {"--out",   "--append", "--json",    "--report",
+                                    "--sheet", "--scores", "--samples", "--list-out"};
+
+// What was wrong with the call; CLI11 does not name a verb that it does not know.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
+  const std::vector<std::string> rest = app.remaining();
+  if (app.get_require_subcommand_min() == 0 || !app.get_subcommands().empty() || rest.empty())
+    return e.what();
+  std::string verbs;
+  for (const CLI::App* verb : app.get_subcommands({}))
+    verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+  return "no verb \"" + rest[0] + "\"; there are: " + verbs;
+}
+}  // namespace
+
+namespace {
+
+// A file that a call writes: by an option, or beside what an option names.
+struct Written {
+  std::string option, path;
+};
+
+// Where two names lead to one file; empty for what is no file (a pipe, a device), which may be named twice.
+std::string canonical(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  if (path.empty() || (fs::exists(path, none) && !fs::is_regular_file(path, none))) return "";
+  return fs::weakly_canonical(fs::absolute(path, none), none).string();
+}
+
+std::vector<Written> written_by(const CLI::App& app) {
+  std::vector<Written> list;
+  const auto given = [&](const std::string& name) {
+    const CLI::Option* option = app.get_option_no_throw(name);
+    return option && option->count() > 0 ? option->as<std::string>() : std::string();
+  };
+  for (const char* name : kOutputs)
+    if (const std::string path = given(name); !path.empty()) list.push_back({name, path});
+  const auto beside = [&](const char* option, const std::string& path) { list.push_back({option, path}); };
+  if (const std::string out = given("--out"); !out.empty()) {
+    if (app.get_option_no_throw("--resume"))
+      beside("--out", out + ".checkpoint"), beside("--out", out + ".curve.png");
+    if (app.get_option_no_throw("--samples") && given("--samples").empty()) beside("--out", out + ".png");
+    if (app.get_option_no_throw("--list-out") && given("--list-out").empty()) beside("--out", out + ".txt");
+    if (app.get_option_no_throw("--list-out") || app.get_option_no_throw("--append"))
+      beside("--out", feature_info_path(out));
+    if (app.get_option_no_throw("--architecture"))
+      beside("--out", std::filesystem::path(out).replace_extension(".onnx").string());
+  }
+  if (const std::string set = given("--append"); !set.empty()) beside("--append", set + ".index");
+  return list;
+}
+
+// The files that an option reads, as it is given: also behind NAME=, and the network beside a card.
+std::vector<std::string> read_by(const CLI::Option& option) {
+  std::vector<std::string> list;
+  for (const std::string& value : option.results()) {
+    std::error_code none;
+    const std::string path = value.substr(value.find('=') + 1);
+    if (!std::filesystem::is_regular_file(path, none)) continue;
+    list.push_back(path);
+    if (option.get_name() == "--recogniser")
+      list.push_back(std::filesystem::path(path).replace_extension(".onnx").string());
+  }
+  return list;
+}
+
+}  // namespace
+
+void check_outputs(const CLI::App& app) {
+  std::map<std::string, std::string> writer;  // file -> option
+  for (const Written& w : written_by(app)) {
+    const std::string file = canonical(w.path);
+    if (file.empty()) continue;
+    const auto [other, fresh] = writer.emplace(file, w.option);
+    check(fresh, other->second, " and ", w.option, " would both write ", w.path, "; name another file");
+  }
+  const bool protects = app.get_option_no_throw("--append") != nullptr;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (std::find(std::begin(kOutputs), std::end(kOutputs), name) != std::end(kOutputs)) continue;
+    for (const std::string& path : read_by(*option)) {
+      const auto at = writer.find(canonical(path));
+      if (at == writer.end()) continue;
+      // What comes of it may take its place.
+      if (at->second == "--out" && (name == "--from" || (name == "--in" && protects))) continue;
+      fail(at->second, " would replace ", path, ", which ", name, " reads; name another file");
+    }
+  }
+}
+
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+  app.set_version_flag("--version", "0.1.0");
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is then a failed write, told and cleaned up
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    std::cerr << app.get_name() << ": " << usage_message(app, e) << " (see " << app.get_name()
+              << " --help)\n";
+    return 2;
+  }
+  try {
+    as_usage([&] {
+      check_outputs(app);
+      for (const CLI::App* verb : app.get_subcommands()) check_outputs(*verb);
+    });
+    const int code = body();
+    // A full disk behind a redirection shows only when the buffers are written.
+    check(bool(std::cout.flush()) && std::fflush(stdout) == 0, "the standard output cannot be written");
+    return code;
+  } catch (const WrongCall& e) {
+    std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
+    return 2;
+  } catch (const CLI::ParseError& e) {  // found wrong after parsing
+    std::cerr << app.get_name() << ": " << e.what() << " (see " << app.get_name() << " --help)\n";
+    return 2;
+  } catch (const Interrupted&) {
+    std::cerr << app.get_name() << ": interrupted\n";
+    return 130;
+  } catch (const std::bad_alloc&) {
+    std::cerr << app.get_name() << ": out of memory; a smaller --batch needs less\n";
+  } catch (const std::exception& e) {
+    std::cerr << app.get_name() << ": " << e.what() << '\n';
+  }
+  return 1;
+}
+
+Context console() {
+  Context context;
+  context.stop = interrupted;
+  context.progress = [](const std::string& what, int64_t total, const std::string& unit) {
+    return std::make_unique<Progress>(what, total, unit);
+  };
+  context.note = [](const std::string& line) { std::cerr << line << "\n"; };
+  return context;
+}
+
+void as_usage(const std::function<void()>& judge) {
+  try {
+    judge();
+  } catch (const Error& e) {
+    throw WrongCall(e.what());
+  }
+}
+
+CLI::Validator number_in(double low, double high) {
+  std::ostringstream range;
+  range << "[" << low << " - " << high << "]";
+  return {[low, high, name = range.str()](std::string& text) {
+            double value = 0;
+            const bool ok = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+            return ok ? std::string() : "Value " + text + " not in range " + name;
+          },
+          "FLOAT in " + range.str()};
+}
+
+void check_writable(std::initializer_list<std::string> paths) {
+  for (const std::string& path : paths)
+    if (!path.empty()) AtomicFile probe(path);
+}
+
+int64_t peak_memory_bytes() {
+  std::ifstream status("/proc/self/status");  // Linux; its VmHWM is in KiB
+  for (std::string word; status >> word;)
+    if (int64_t kib = 0; word == "VmHWM:" && status >> kib) return kib * 1024;
+  return 0;
+}
+
+void install_interrupt_handler() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+bool interrupted() { return signalled != 0; }
+
+}  // namespace advf::tools

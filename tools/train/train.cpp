@@ -1,0 +1,43 @@
+// advface-train: the shadow model, attackers, generators, adapters and recognisers.
+#include <iostream>
+
+#include "tools/train/train.h"
+
+using namespace advf::tools;
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains shadow models, attackers, generators of noise, adapters and small recognisers.",
+               "advface-train");
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  advface-train shadow --recogniser facenet.json --images celeba/images --labels celeba/labels.csv "
+      "\\\n"
+      "    --eyes 34.5,55.5,54,55.5 --decoder deconv --out shadow.safetensors\n"
+      "  advface-train attacker ... --decoder resup --shadow shadow.safetensors --epsilon 0.04 --out "
+      "adaptive.safetensors\n"
+      "  advface-train generator ... --shadow shadow.safetensors --epsilon 0.04 --out generator.safetensors\n"
+      "  advface-train adapter ... --shadow shadow.safetensors --epsilon 0.04 --out adapter.safetensors\n"
+      "  advface-train recogniser --images faces --out recogniser.json");
+  DecoderOptions shadow, attacker;
+  auto* shadow_app =
+      add_decoder_verb(app, "shadow", "trains the server's shadow model on raw features", shadow, false);
+  auto* attacker_app = add_decoder_verb(
+      app, "attacker", "trains an attacker: on raw features, or (adaptive) on protected ones", attacker,
+      true);
+  FeatureNetOptions generator, adapter;
+  auto* generator_app = add_generator_verb(app, generator);
+  auto* adapter_app = add_adapter_verb(app, adapter);
+  RecogniserOptions recogniser;
+  add_recogniser_verb(app, recogniser);
+  RecalibrateOptions recalibration;
+  auto* recalibrate_app = add_recalibrate_verb(app, recalibration);
+  return run(app, argc, argv, [&] {
+    if (*shadow_app) return train_decoder(shadow);
+    if (*attacker_app) return train_decoder(attacker);
+    if (*generator_app) return train_generator(generator);
+    if (*adapter_app) return train_adapter(adapter);
+    if (*recalibrate_app) return recalibrate_decoder(recalibration);
+    return train_recogniser(recogniser);
+  });
+}

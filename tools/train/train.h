@@ -1,0 +1,83 @@
+// The verbs of advface-train.
+#pragma once
+#include <functional>
+
+#include "advface/networks/train_decoder.h"
+#include "advface/networks/train_recogniser.h"
+#include "advface/networks/training_set.h"
+#include "tools/options/cli.h"
+#include "tools/options/face_options.h"
+#include "tools/options/protection_options.h"
+
+namespace advf::tools {
+
+struct SplitOptions : SplitSettings {
+  void add_to(CLI::App& app);
+};
+
+struct DecoderOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectOptions protect;
+  TrainSettings settings;
+  std::string decoder, features, from, out, samples;
+  int image_size = 64;
+  SplitOptions split;
+  bool resume = false;
+};
+CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::string& help,
+                           DecoderOptions& options, bool may_protect);
+int train_decoder(DecoderOptions& options);
+
+// Networks from features to features: what both verbs take.
+struct FeatureNetOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectOptions protect;
+  TrainSettings settings{.epochs = 20, .learning_rate = 1e-3};
+  std::string features, out;
+  int width = 0, blocks = 2;  // width 0: as usual
+  SplitOptions split;
+  bool resume = false;
+};
+CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& options);
+int train_generator(FeatureNetOptions& options);
+CLI::App* add_adapter_verb(CLI::App& app, FeatureNetOptions& options);
+int train_adapter(FeatureNetOptions& options);
+
+struct RecalibrateOptions {
+  Common common;
+  std::string shadow, in, out;
+};
+CLI::App* add_recalibrate_verb(CLI::App& app, RecalibrateOptions& options);
+int recalibrate_decoder(RecalibrateOptions& options);
+
+struct RecogniserOptions {
+  Common common;
+  FaceOptions faces;
+  TrainSettings settings{.epochs = 20};
+  RecogniserSpec spec{.name = "mobilefacenet"};
+  RecogniserSettings recogniser;
+  std::string out;
+  uint64_t split_seed = 1;
+  bool resume = false;
+};
+CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& options);
+int train_recogniser(RecogniserOptions& options);
+
+// Throws Error where --resume has nothing to go on from.
+void check_resumable(bool resume, const std::string& checkpoint);
+void print_split(const TrainingSet& source);
+
+// Options of TrainSettings.
+void add_training_options(CLI::App& app, TrainSettings& settings);
+// Trains to the end, with a progress line per epoch, a checkpoint after each and one when the user interrupts
+// (then throws Interrupted). `score` names the validation score, e.g. "SSIM".
+void run_training(Trainer& trainer, const TrainSettings& settings, const std::string& checkpoint,
+                  const std::string& score, const std::function<void(const EpochResult&)>& after_epoch);
+// Removes the checkpoint, draws the training curve.
+void finish_training(const Trainer& trainer, const std::string& checkpoint, const std::string& curve,
+                     const std::string& score);
+nlohmann::json history_json(const std::vector<EpochResult>& history, const std::string& score);
+
+}  // namespace advf::tools

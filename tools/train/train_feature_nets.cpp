@@ -1,0 +1,161 @@
+// advface-train generator | adapter: networks from features to features. One emits the noise in one pass, the
+// other reads protected features for the recognition side.
+#include <iostream>
+
+#include "advface/networks/train_adapter.h"
+#include "advface/networks/train_generator.h"
+#include "tools/options/progress.h"
+#include "tools/train/train.h"
+
+namespace advf::tools {
+namespace {
+
+FeatureNetSpec spec_of(const FeatureNetOptions& o, const Shape& feature) {
+  FeatureNetSpec spec = FeatureNetSpec::usual(feature);
+  if (o.width != 0) spec.width = o.width;
+  spec.blocks = o.blocks;
+  as_usage([&] { spec.check_valid(); });
+  return spec;
+}
+
+std::string checkpoint_of(const FeatureNetOptions& o) { return o.out + ".checkpoint"; }
+
+void begin(FeatureNetOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  o.settings.seed = o.protect.settings.seed = o.common.seed;
+  as_usage([&] { o.settings.check_valid(); });
+  o.protect.check_valid();
+  o.faces.eye_centres();
+  check_writable({o.out});
+  check_resumable(o.resume, checkpoint_of(o));
+}
+
+// The whole training, or the rest of it from the checkpoint on.
+void run_and_save(FeatureNetOptions& o, Trainer& trainer, const std::string& score,
+                  const std::function<void()>& save) {
+  const std::string checkpoint = checkpoint_of(o);
+  if (o.resume) trainer.load_checkpoint(checkpoint);
+  run_training(trainer, o.settings, checkpoint, score, [](const EpochResult&) {});
+  save();
+  finish_training(trainer, checkpoint, o.out + ".curve.png", score);
+}
+
+nlohmann::json result_json(const FeatureNetOptions& o, Module& net, const Trainer& trainer,
+                           const Split& split, const std::string& score) {
+  return {{"out", o.out},
+          {"parameters", count_elements(net.parameters())},
+          {"train_images", split.train.size()},
+          {"validation_images", split.validation.size()},
+          {"protection", settings_json(o.protect.settings)},
+          {"history", history_json(trainer.history(), score)}};
+}
+
+void add_options(CLI::App& sub, FeatureNetOptions& o, const std::string& what) {
+  o.faces.add_to(sub);
+  o.faces.add_labels_to(sub);
+  o.protect.add_to(sub, "Protection", true);
+  sub.add_option("--width", o.width,
+                 "numbers, or channels, of a residual block; 0 = 512 for vectors, 32 for maps")
+      ->capture_default_str();
+  sub.add_option("--blocks", o.blocks, "residual blocks")->capture_default_str();
+  add_training_options(sub, o.settings);
+  o.split.add_to(sub);
+  sub.add_option("--out", o.out, "where the " + what + " goes (.safetensors)")->required();
+  sub.add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");
+  o.common.add_to(sub);
+}
+
+}  // namespace
+
+int train_generator(FeatureNetOptions& o) {
+  begin(o);
+  GeneratorInfo info;
+  info.settings = o.protect.settings;
+  info.settings.method = Method::generator;
+  as_usage([&] { info.settings.check_valid(); });
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  const Shape row = recogniser.feature_shape(o.faces.cut_of(recogniser));
+  info.spec = spec_of(o, row);
+  // The shadows are loaded as for an ascent, which needs no generator.
+  Protection protection(o.protect, o.protect.settings, &recogniser, row, o.faces.recogniser,
+                        o.faces.cut_of(recogniser));
+  FaceSource faces = o.faces.open_images(console());
+  const TrainingSet source =
+      open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces, console());
+  static_cast<Provenance&>(info) = source.provenance;
+  DecoderData data{source.set.features, {}, source.split.train, source.split.validation};
+  std::optional<FaceCache> photographs;
+  if (protection.needs_photographs()) {
+    photographs.emplace(faces, source.set.indices, crop_for(recogniser, o.faces.eye_centres()),
+                        protection.info().spec.image_size);
+    check(photographs->count() == data.features.count(), "some images became unreadable; run again");
+    data.face = [&](const std::vector<int64_t>& rows) { return photographs->batch(rows); };
+  }
+  print_split(source);
+  protection.recalibrate(data.features.count(),
+                         [&](int64_t first, int64_t last) { return data.features.batch(first, last); });
+  Generator generator(info, o.common.seed);
+  GeneratorTrainer trainer(generator, protection.models(), data, o.settings);
+  run_and_save(o, trainer, "gain", [&] { generator.save(o.out); });
+  o.protect.settings = info.settings;
+  o.common.write_json(result_json(o, generator, trainer, source.split, "gain"));
+  const EpochResult& last = trainer.history().back();
+  std::cout << o.out << ": generator for " << info.settings.summary() << ", trained on "
+            << source.split.train.size() << " images; on other people the objective is "
+            << short_number(last.validation_score) << " times that of random noise of equal norm\n";
+  return 0;
+}
+
+int train_adapter(FeatureNetOptions& o) {
+  begin(o);
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  AdapterInfo info;
+  const std::string cut = o.faces.cut_of(recogniser);
+  info.spec = spec_of(o, recogniser.feature_shape(cut));
+  Protection protection(o.protect, o.protect.settings, &recogniser, recogniser.feature_shape(cut),
+                        o.faces.recogniser, cut);
+  FaceSource faces = o.faces.open_images(console());
+  TrainingSet source =
+      open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces, console());
+  const AdapterData data{source.set.features,
+                         protect_set(protection, o.faces, recogniser, faces, source, console()),
+                         source.split.train, source.split.validation};
+  static_cast<Provenance&>(info) = source.provenance;
+  print_split(source);
+  Adapter adapter(info, o.common.seed);
+  AdapterTrainer trainer(adapter, recogniser, data, o.settings);
+  const double unaided = trainer.unaided();
+  run_and_save(o, trainer, "cosine", [&] { adapter.save(o.out); });
+  nlohmann::json result = result_json(o, adapter, trainer, source.split, "cosine");
+  result["trained_on"] = info.protection.describe();
+  result["validation_cosine_unaided"] = unaided;
+  o.common.write_json(result);
+  std::cout << o.out << ": adapter trained on " << source.split.train.size() << " images ("
+            << info.protection.describe()
+            << "); the mean cosine of a protected embedding to the raw one, on other people, goes from "
+            << short_number(unaided) << " to " << short_number(trainer.history().back().validation_score)
+            << "\n";
+  return 0;
+}
+
+CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& o) {
+  CLI::App* sub =
+      app.add_subcommand("generator", "trains a network that emits the noise of advface-protect in one pass");
+  add_options(*sub, o, "generator");
+  sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
+      ->needs(sub->get_option("--list"));
+  // It is what these choose among.
+  for (const char* name : {"--method", "--generator", "--steps", "--step-size", "--keep-recognition"})
+    sub->remove_option(sub->get_option(name));
+  return sub;
+}
+
+CLI::App* add_adapter_verb(CLI::App& app, FeatureNetOptions& o) {
+  CLI::App* sub =
+      app.add_subcommand("adapter", "trains the recognition side to read protected features (offline mode)");
+  add_options(*sub, o, "adapter");
+  return sub;
+}
+
+}  // namespace advf::tools
