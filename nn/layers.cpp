@@ -41,7 +41,7 @@ Linear::Linear(int64_t in, int64_t out, bool bias, Init init)
   if (bias) bias_ = Tensor::zeros({out});
   register_parameter("bias", bias_);
 }
-Tensor Linear::forward(const Tensor& x) { return linear(x, weight_, bias_); }
+Tensor Linear::forward(const Tensor& x) const { return linear(x, weight_, bias_); }
 void Linear::initialise_own(const Initialiser& init) {
   initialise_weight_and_bias(weight_, bias_, init_, init);
 }
@@ -54,7 +54,7 @@ Conv2d::Conv2d(int64_t in, int64_t out, const ConvOptions& options) : options_(o
   register_parameter("weight", weight_);
   register_parameter("bias", bias_);
 }
-Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight_, bias_, conv_attrs(options_)); }
+Tensor Conv2d::forward(const Tensor& x) const { return conv2d(x, weight_, bias_, conv_attrs(options_)); }
 void Conv2d::initialise_own(const Initialiser& init) {
   initialise_weight_and_bias(weight_, bias_, options_.init, init);
 }
@@ -66,7 +66,7 @@ ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, const ConvOptions& opt
   register_parameter("weight", weight_);
   register_parameter("bias", bias_);
 }
-Tensor ConvTranspose2d::forward(const Tensor& x) {
+Tensor ConvTranspose2d::forward(const Tensor& x) const {
   check(x.shape().rank() == 4, "ConvTranspose2d: the input must be (N,C,H,W), not ", x.shape());
   const ConvOptions& o = options_;
   ConvAttrs attrs = conv_attrs(o);
@@ -78,6 +78,13 @@ Tensor ConvTranspose2d::forward(const Tensor& x) {
 void ConvTranspose2d::initialise_own(const Initialiser& init) {
   initialise_weight_and_bias(weight_, bias_, options_.init, init);
 }
+
+namespace {
+thread_local bool by_the_batch = false;
+}
+
+BatchStatisticsScope::BatchStatisticsScope() : before_(std::exchange(by_the_batch, true)) {}
+BatchStatisticsScope::~BatchStatisticsScope() { by_the_batch = before_; }
 
 BatchNorm::BatchNorm(int64_t channels, double eps, double momentum)
     : weight_(Tensor::full({channels}, 1)),
@@ -94,17 +101,18 @@ BatchNorm::BatchNorm(int64_t channels, double eps, double momentum)
   register_buffer("num_batches_tracked", num_batches_tracked_);
 }
 
-Tensor BatchNorm::forward(const Tensor& x) {
-  if (!training()) return batch_norm_eval(x, weight_, bias_, running_mean_, running_var_, eps_);
+Tensor BatchNorm::forward(const Tensor& x) const {
+  if (!training() && !by_the_batch)
+    return batch_norm_eval(x, weight_, bias_, running_mean_, running_var_, eps_);
   check(x.shape().rank() >= 2, "BatchNorm: the input must be (N,C) or (N,C,H,W), not ", x.shape());
   const int64_t count = x.dim(1) > 0 ? x.numel() / x.dim(1) : 0;
   check(count > 1, "BatchNorm: training needs more than one value per channel; the input is ", x.shape());
   const BatchNormOut out = batch_norm_train(x, weight_, bias_, eps_);
-  if (track_ && !MetaScope::active()) update(out.mean, out.var, count);
+  if (training() && track_ && !MetaScope::active()) update(out.mean, out.var, count);
   return out.y;
 }
 
-void BatchNorm::update(const Tensor& mean, const Tensor& var, int64_t count) {
+void BatchNorm::update(const Tensor& mean, const Tensor& var, int64_t count) const {
   const NoTapeScope no_tape;
   const double step = average_ ? 1.0 / double(++averaged_) : momentum_;
   const double unbiased = double(count) / double(count - 1);
@@ -113,7 +121,7 @@ void BatchNorm::update(const Tensor& mean, const Tensor& var, int64_t count) {
   ++pending_;
 }
 
-void BatchNorm::settle() {
+void BatchNorm::settle() const {
   if (pending_ == 0) return;
   const int64_t total = num_batches_tracked_.to_vector<int64_t>()[0] + std::exchange(pending_, 0);
   const BackendScope here(num_batches_tracked_.backend());
@@ -158,20 +166,20 @@ void recalibrate_batch_norm(Module& model, int64_t batches, const std::function<
   model.train(false);
 }
 
-Tensor ReLU::forward(const Tensor& x) { return relu(x); }
-Tensor LeakyReLU::forward(const Tensor& x) { return leaky_relu(x, slope_); }
-Tensor Sigmoid::forward(const Tensor& x) { return sigmoid(x); }
-Tensor Flatten::forward(const Tensor& x) {
+Tensor ReLU::forward(const Tensor& x) const { return relu(x); }
+Tensor LeakyReLU::forward(const Tensor& x) const { return leaky_relu(x, slope_); }
+Tensor Sigmoid::forward(const Tensor& x) const { return sigmoid(x); }
+Tensor Flatten::forward(const Tensor& x) const {
   return reshape(x, {x.dim(0), x.shape().numel(1, x.shape().rank())});
 }
 
 PReLU::PReLU(int64_t channels) : weight_(Tensor::full({channels}, 0.25)) {
   register_parameter("weight", weight_);
 }
-Tensor PReLU::forward(const Tensor& x) { return prelu(x, weight_); }
+Tensor PReLU::forward(const Tensor& x) const { return prelu(x, weight_); }
 void PReLU::initialise_own(const Initialiser&) { assign(weight_, Tensor::full(weight_.shape(), 0.25)); }
 
-Tensor Sequential::forward(const Tensor& x) {
+Tensor Sequential::forward(const Tensor& x) const {
   Tensor y = x;
   for (const auto& layer : layers_) y = layer->forward(y);
   return y;

@@ -17,7 +17,7 @@ namespace advf {
 class Linear : public Module {
  public:
   Linear(int64_t in, int64_t out, bool bias = true, Init init = Init::pytorch);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 
  private:
   void initialise_own(const Initialiser& init) override;
@@ -37,7 +37,7 @@ struct ConvOptions {
 class Conv2d : public Module {
  public:
   Conv2d(int64_t in, int64_t out, const ConvOptions& options);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 
  private:
   void initialise_own(const Initialiser& init) override;
@@ -50,7 +50,7 @@ class Conv2d : public Module {
 class ConvTranspose2d : public Module {
  public:
   ConvTranspose2d(int64_t in, int64_t out, const ConvOptions& options);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 
  private:
   void initialise_own(const Initialiser& init) override;
@@ -65,7 +65,7 @@ class BatchNorm : public Module {
   explicit BatchNorm(int64_t channels, double eps = 1e-5, double momentum = 0.1);
   // In training mode normalises by the batch (more than one value per channel, or Error) and moves the
   // running statistics by `momentum` towards it, with the unbiased variance; the update is not on the tape.
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
   // false: training mode leaves the running statistics as they are.
   void track(bool on) { track_ = on; }
   // Running statistics start again as plain averages of all batches to come, until average(false).
@@ -73,14 +73,30 @@ class BatchNorm : public Module {
 
  private:
   void initialise_own(const Initialiser& init) override;
-  void settle() override;
-  void update(const Tensor& mean, const Tensor& var, int64_t count);
+  void settle() const override;
+  void update(const Tensor& mean, const Tensor& var, int64_t count) const;
   void reset_statistics();
-  Tensor weight_, bias_, running_mean_, running_var_, num_batches_tracked_;
+  Tensor weight_, bias_;
+  // What training mode remembers of the batches that it has seen; evaluation changes nothing.
+  mutable Tensor running_mean_, running_var_, num_batches_tracked_;
   double eps_, momentum_;
   bool track_ = true, average_ = false;
-  int64_t averaged_ = 0;  // batches in a plain average
-  int64_t pending_ = 0;   // batches not yet in num_batches_tracked_: spares a device a round trip per step
+  mutable int64_t averaged_ = 0;  // batches in a plain average
+  mutable int64_t pending_ =
+      0;  // batches not yet in num_batches_tracked_: spares a device a round trip per step
+};
+
+// While it lives, batch norm in evaluation mode normalises by the batch at hand, on this thread; running
+// statistics stay as they are.
+class BatchStatisticsScope {
+ public:
+  BatchStatisticsScope();
+  ~BatchStatisticsScope();
+  BatchStatisticsScope(const BatchStatisticsScope&) = delete;
+  BatchStatisticsScope& operator=(const BatchStatisticsScope&) = delete;
+
+ private:
+  bool before_;
 };
 
 // Estimates the running statistics of every batch norm of `model` again, as the average over `batches`, and
@@ -93,13 +109,13 @@ void recalibrate_batch_norm(Module& model, int64_t batches, const std::function<
 class ReLU : public Module {
  public:
   ReLU() = default;
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 };
 
 class LeakyReLU : public Module {
  public:
   explicit LeakyReLU(double slope = 0.01) : slope_(slope) {}
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 
  private:
   double slope_;
@@ -109,7 +125,7 @@ class LeakyReLU : public Module {
 class PReLU : public Module {
  public:
   explicit PReLU(int64_t channels = 1);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 
  private:
   void initialise_own(const Initialiser& init) override;
@@ -119,14 +135,14 @@ class PReLU : public Module {
 class Sigmoid : public Module {
  public:
   Sigmoid() = default;
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 };
 
 // (N, ...) -> (N, D)
 class Flatten : public Module {
  public:
   Flatten() = default;
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 };
 
 // Children "0", "1", ... one after the other.
@@ -142,7 +158,7 @@ class Sequential : public Module {
     return added;
   }
   size_t size() const { return layers_.size(); }
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 
  private:
   std::vector<std::unique_ptr<Module>> layers_;

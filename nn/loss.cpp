@@ -93,7 +93,7 @@ ArcFaceHead::ArcFaceHead(int64_t classes, int64_t dim, double scale, double marg
   register_parameter("weight", weight_);
 }
 
-Tensor ArcFaceHead::forward(const Tensor& embeddings) {
+Tensor ArcFaceHead::forward(const Tensor& embeddings) const {
   return matmul(l2_normalise(embeddings), l2_normalise(weight_), {}, {.transpose_b = true});
 }
 

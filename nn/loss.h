@@ -27,7 +27,7 @@ std::vector<double> psnr(const Tensor& a, const Tensor& b);
 class ArcFaceHead : public Module {
  public:
   ArcFaceHead(int64_t classes, int64_t dim, double scale = 64, double margin = 0.5);
-  Tensor forward(const Tensor& embeddings) override;            // (N, dim) -> cosines (N, classes)
+  Tensor forward(const Tensor& embeddings) const override;      // (N, dim) -> cosines (N, classes)
   Tensor loss(const Tensor& embeddings, const Tensor& labels);  // labels: i32 (N); shape []
 
  private:

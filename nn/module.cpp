@@ -14,7 +14,7 @@ void Module::train(bool on) {
   for (const Child& c : children_) c.module->train(on);
 }
 
-void Module::collect(const std::string& prefix, bool with_buffers, std::vector<Named>& out) {
+void Module::collect(const std::string& prefix, bool with_buffers, std::vector<Named>& out) const {
   settle();
   for (const Entry& e : own_)
     if (e.tensor->defined() && (e.trainable || with_buffers)) out.push_back({prefix + e.name, e.tensor});
@@ -30,6 +30,14 @@ std::vector<Named> Module::parameters() {
 std::vector<Named> Module::state() {
   std::vector<Named> out;
   collect("", true, out);
+  return out;
+}
+
+std::vector<std::pair<std::string, Tensor>> Module::values() const {
+  std::vector<Named> all;
+  collect("", true, all);
+  std::vector<std::pair<std::string, Tensor>> out;
+  for (const Named& n : all) out.emplace_back(n.name, *n.tensor);
   return out;
 }
 

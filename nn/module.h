@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensor/rng.h"
@@ -32,7 +33,7 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  virtual Tensor forward(const Tensor& x) = 0;
+  virtual Tensor forward(const Tensor& x) const = 0;
 
   // Training mode, of the whole tree: batch norm uses the batch's statistics and updates its running ones.
   void train(bool on = true);
@@ -40,7 +41,8 @@ class Module {
 
   std::vector<Named> parameters();  // what an optimiser changes, own tensors before those of the children
   std::vector<Named> state();       // parameters and buffers: what a weight file holds
-  std::vector<Module*> modules();   // this module and all below it, parents first
+  std::vector<std::pair<std::string, Tensor>> values() const;  // of the state, by name; the memory is shared
+  std::vector<Module*> modules();                              // this module and all below it, parents first
 
   // Conversions of all floating point tensors (counters keep their type), and of all tensors' memory.
   void to(DType dtype);
@@ -62,7 +64,7 @@ class Module {
 
   virtual void initialise_own(const Initialiser&) {}
   // Brings buffers up to date that forward() keeps in another form.
-  virtual void settle() {}
+  virtual void settle() const {}
 
  private:
   struct Entry {
@@ -74,7 +76,7 @@ class Module {
     std::string name;
     Module* module;
   };
-  void collect(const std::string& prefix, bool with_buffers, std::vector<Named>& out);
+  void collect(const std::string& prefix, bool with_buffers, std::vector<Named>& out) const;
   void initialise(const Initialiser& init);
 
   std::vector<Entry> own_;

@@ -43,9 +43,13 @@ TensorMap to_map(const std::vector<Named>& targets) {
   return out;
 }
 
-TensorMap state_dict(Module& module) { return to_map(module.state()); }
+TensorMap state_dict(const Module& module) {
+  TensorMap map;
+  for (const auto& [name, tensor] : module.values()) map[name] = tensor;
+  return map;
+}
 
-std::string fingerprint(Module& module) {
+std::string weights_hash(const Module& module) {
   uint64_t h = kFnvStart;
   for (const auto& [name, tensor] : state_dict(module)) {
     std::vector<std::byte> bytes(tensor.bytes());
@@ -85,7 +89,7 @@ void load_state_dict(Module& module, const TensorMap& tensors, const std::string
   load_named(module.state(), tensors, source);
 }
 
-void save_weights(Module& module, const std::string& path, const Metadata& metadata) {
+void save_weights(const Module& module, const std::string& path, const Metadata& metadata) {
   save_safetensors(path, state_dict(module), metadata);
 }
 

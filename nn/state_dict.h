@@ -13,11 +13,11 @@ using TensorMap = std::map<std::string, Tensor>;
 using Metadata = std::map<std::string, std::string>;
 
 // The values now. The tensors share memory with the module's: save before the next optimiser step.
-TensorMap state_dict(Module& module);
+TensorMap state_dict(const Module& module);
 TensorMap to_map(const std::vector<Named>& targets);
 
 // Tells weights apart: 16 hex digits (FNV-1a) of the names and values of the whole state.
-std::string fingerprint(Module& module);
+std::string weights_hash(const Module& module);
 
 // Throws Error naming the source and the tensor where a float of it is not finite. Others are not looked at.
 void check_finite(const std::string& name, const Tensor& tensor, const std::string& source);
@@ -29,7 +29,7 @@ void load_state_dict(Module& module, const TensorMap& tensors, const std::string
 void load_named(const std::vector<Named>& targets, const TensorMap& tensors, const std::string& source);
 
 // Files. load_weights returns the metadata.
-void save_weights(Module& module, const std::string& path, const Metadata& metadata = {});
+void save_weights(const Module& module, const std::string& path, const Metadata& metadata = {});
 Metadata load_weights(Module& module, const std::string& path);
 
 }  // namespace advf

@@ -39,6 +39,8 @@ Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);
 Tensor pad(const Tensor& x, const PadAttrs& attrs);
 Tensor permute(const Tensor& x, std::vector<int> order);
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
+// n times the same: (n, shape of one).
+Tensor repeat(const Tensor& one, int64_t n);
 // Sums over the axes (negative counts from the end). mean divides by the count: reduce_sum, affine.
 Tensor reduce_sum(const Tensor& x, const std::vector<int>& axes, bool keep_dims = true);
 Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keep_dims = true);

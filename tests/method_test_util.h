@@ -8,6 +8,7 @@
 #include "advface/core/recogniser.h"
 #include "advface/networks/decoder.h"
 #include "onnx_test_util.h"
+#include "protection_test_util.h"
 #include "tensor/ops.h"
 #include "test_util.h"
 

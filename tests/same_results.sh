@@ -107,7 +107,12 @@ for ensemble in mean hardest; do
   protects $ensemble "${usual[@]}" --shadow resup.st --ensemble $ensemble --steps 3
 done
 protects keep "${usual[@]}" --epsilon 0.5 --keep-recognition 0.9
-protects generator --in few.npy --shadow deconv.st --method generator --generator generator.st --epsilon 0.3
+# The generator became a protection of its own: the bytes stay, the call and the result's words do not.
+"$old/advface-protect" --in few.npy --shadow deconv.st --method generator --generator generator.st --epsilon 0.3 \
+  --out old.generator_noise.out >log 2>&1 ||
+  quietly "$old/advface-protect" --in few.npy --protect generator --generator generator.st --out old.generator_noise.out
+quietly "$new/advface-protect" --in few.npy --protect generator --generator generator.st --out new.generator_noise.out
+verdict "protect generator" cmp old.generator_noise.out new.generator_noise.out
 protects photograph --image "faces/images/$(head -n 1 list)" "${rec[@]}" --shadow deconv.st --steps 3
 protects batches "${usual[@]}" --batch 5 --threads 1
 

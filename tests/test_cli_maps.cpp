@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(networks_of_maps) {
   succeed("train", Args{"generator", "--epochs", "3", "--out", dir / "g", "--json", dir / "g.json"} + data +
                        net + ball);
   BOOST_TEST(read_json(dir / "g.json")["history"][2]["validation_gain"].get<double>() > 1);
-  const Args generated = ball + Args{"--method", "generator", "--generator", dir / "g"};
+  const Args generated{"--protect", "generator", "--generator", dir / "g"};
   const Args bound = Args{"--keep-recognition", "0.99"} + world().recogniser();
   succeed("protect", Args{"--in", world().at("maps.npy"), "--out", dir / "p", "--json", dir / "p.json"} +
                          generated + bound);
@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(networks_of_maps) {
   succeed("train", Args{"adapter", "--epochs", "4", "--out", dir / "a", "--json", dir / "a.json"} + data +
                        net + generated);
   const json a = read_json(dir / "a.json");
-  BOOST_TEST(a["trained_on"] == "protected, epsilon 0.5, method generator");
+  BOOST_TEST(a["trained_on"] == "protected, generator epsilon 0.5");
   BOOST_TEST(a["history"][3]["validation_cosine"].get<double>() >
              a["validation_cosine_unaided"].get<double>());
   succeed("evaluate",

@@ -8,7 +8,8 @@
 #include <thread>
 
 #include "advface/core/face_set.h"
-#include "advface/protections/protection.h"
+#include "advface/protections/ascent/advface_protection.h"
+#include "advface/protections/protection_chain.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
 #include "tensor/io/image.h"
@@ -78,8 +79,10 @@ Tensor work(const Files& files, const char* device, const std::string& cut, cons
   const Recogniser recogniser = Recogniser::load(faces.recogniser);
   FaceSource source = faces.open_images(context);
   const FeatureSet set = extract(faces, recogniser, cut, source, context);
-  Protection protection({{files.dir / (cut + ".safetensors")}, {}}, {.epsilon = 0.3, .steps = 3}, &recogniser,
-                        recogniser.feature_shape(cut), "the features", cut);
+  auto spec = std::make_shared<AdvFaceSpec>();
+  spec->ascent = {.epsilon = 0.3, .steps = 3};
+  spec->shadows = {files.dir / (cut + ".safetensors")};
+  ProtectionChain protection({spec}, input_of(recogniser, cut, "the features"));
   const FeatureRows rows = protected_rows(protection, set.features, {}, {}, int64_t(1) << 20, context);
   return rows.range(0, rows.count());
 }

@@ -163,12 +163,12 @@ BOOST_AUTO_TEST_CASE(a_replayed_plan_has_the_bits_of_its_steps) {
 BOOST_AUTO_TEST_CASE(protection_agrees_with_the_cpu) {
   if (!usable()) return;
   note_sample("protect");
-  ProtectSettings settings;
+  AscentSettings settings;
   settings.epsilon = 0.05;
   settings.steps = 4;
   const int64_t n = 11;
   Tensor features;
-  Protected expected;
+  ProtectedRows expected;
   {
     const BackendScope host(host_backend());
     features = l2_normalise(randn({n, kDim}, 5, DType::f32));
@@ -177,12 +177,12 @@ BOOST_AUTO_TEST_CASE(protection_agrees_with_the_cpu) {
   }
   const BackendScope device(cuda());
   Decoder shadow(info_of("deconv"), 2);
-  Protector protector(shadow, settings);
-  const Protected result = protector.protect(features.to(cuda()), 0);
+  Ascent protector(shadow, settings);
+  const ProtectedRows result = protector.protect(features.to(cuda()), 0);
   const auto z = features.to_vector<float>(), adv = result.features.to_vector<float>();
   BOOST_REQUIRE_EQUAL(result.reports.size(), size_t(n));
   for (size_t i = 0; i < size_t(n); ++i) {
-    const ProtectReport &a = result.reports[i], &b = expected.reports[i];
+    const RecordReport &a = result.reports[i], &b = expected.reports[i];
     BOOST_TEST(a.record == b.record);
     BOOST_TEST(a.loss_before == b.loss_before, boost::test_tools::tolerance(1e-3));
     // A sign step turns a rounding error into two steps, so the ends differ a little.
@@ -441,7 +441,7 @@ BOOST_AUTO_TEST_CASE(the_pgd_plan_in_bf16_is_close) {
 BOOST_AUTO_TEST_CASE(protection_in_bf16_is_as_strong) {
   if (!usable()) return;
   note_sample("protect bf16");
-  ProtectSettings settings;
+  AscentSettings settings;
   settings.epsilon = 0.05;
   settings.steps = 5;
   const int64_t n = 16;
@@ -455,8 +455,8 @@ BOOST_AUTO_TEST_CASE(protection_in_bf16_is_as_strong) {
   load_state_dict(judge, weights, "test");
   for (uint64_t i = 0; i < 20; ++i) judge.forward(l2_normalise(randn({32, kDim}, 90 + i, DType::f32)));
   weights = state_dict(judge);
-  const Protected f32 = protect(judge, features, 0, settings);
-  Protected half;
+  const ProtectedRows f32 = protect(judge, features, 0, settings);
+  ProtectedRows half;
   {
     const BackendScope device(backend("cuda-bf16"));
     Decoder shadow(info_of("deconv"), 2);

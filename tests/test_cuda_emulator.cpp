@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(a_step_of_the_ascent_is_one_launch) {
     return found == emulator::launches().end() ? 0 : found->second;
   };
   const auto launched = [&](int steps) {
-    ProtectSettings settings{.epsilon = 0.05, .steps = steps, .step_size = 0.01};
+    AscentSettings settings{.epsilon = 0.05, .steps = steps, .step_size = 0.01};
     settings.method = Method::mi_fgsm;
     const auto now = [&] {
       return std::array{
@@ -372,7 +372,7 @@ BOOST_AUTO_TEST_CASE(a_step_of_the_ascent_is_one_launch) {
           count("copy_kernel")};
     };
     auto before = now();
-    const Protected p = protect(shadow, features, 0, settings);
+    const ProtectedRows p = protect(shadow, features, 0, settings);
     BOOST_TEST(p.reports[0].losses.size() == size_t(steps) + 1);
     auto after = now();
     for (size_t k = 0; k < after.size(); ++k) after[k] -= before[k];
@@ -386,7 +386,7 @@ BOOST_AUTO_TEST_CASE(a_step_of_the_ascent_is_one_launch) {
 BOOST_AUTO_TEST_CASE(protection_is_the_same_in_any_order_of_streams) {
   register_cuda_backend();
   const BackendScope device(backend("cuda"));
-  ProtectSettings settings{.epsilon = 0.05, .steps = 3};
+  AscentSettings settings{.epsilon = 0.05, .steps = 3};
   Decoder shadow(toy_info(), 2);
   const Tensor features = toy_features(7);
   std::vector<float> first;
@@ -401,19 +401,19 @@ BOOST_AUTO_TEST_CASE(protection_is_the_same_in_any_order_of_streams) {
 BOOST_AUTO_TEST_CASE(too_little_memory_halves_the_batch) {
   register_cuda_backend();
   const BackendScope device(backend("cuda"));
-  ProtectSettings settings{.epsilon = 0.05, .steps = 2};
+  AscentSettings settings{.epsilon = 0.05, .steps = 2};
   Decoder shadow(toy_info(), 2);
   const Tensor features = toy_features(16);
   const auto expected = protect(shadow, features, 0, settings).features.to_vector<float>();
   cudaStreamSynchronize(stream());
   const MachineScope machine;
-  Protector protector(shadow, settings);
+  Ascent protector(shadow, settings);
   const size_t used = emulator::memory_in_use();
   emulator::machine().memory = used + (size_t(5) << 20);
   const auto halved = protector.protect(features, 0).features.to_vector<float>();
   BOOST_TEST((halved == expected));
   // Not even one.
-  Protector none(shadow, settings);
+  Ascent none(shadow, settings);
   emulator::machine().memory = emulator::memory_in_use() + 1000;
   const std::string why = error_of([&] { none.protect(features, 0); });
   BOOST_TEST(why.find("out of memory") != std::string::npos, why);

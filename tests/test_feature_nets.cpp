@@ -2,12 +2,15 @@
 #define BOOST_TEST_MODULE feature_nets
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <numeric>
 
 #include "advface/audit/reconstruction_scores.h"
 #include "advface/core/dataset.h"
 #include "advface/networks/train_adapter.h"
 #include "advface/networks/train_generator.h"
-#include "advface/protections/ascent/ascent.h"
+#include "advface/protections/generator_protection.h"
+#include "advface/protections/protection_chain.h"
+#include "advface/protections/random_noise.h"
 #include "autograd/gradcheck.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
@@ -21,7 +24,7 @@ namespace {
 
 constexpr int64_t kTrain = 96, kRows = 128;
 
-bool same_state(Module& a, Module& b) { return fingerprint(a) == fingerprint(b); }
+bool same_state(Module& a, Module& b) { return weights_hash(a) == weights_hash(b); }
 
 Provenance toy_provenance(const Recogniser& r, const std::string& cut) {
   Provenance from;
@@ -50,20 +53,22 @@ struct Scene {
     data.face = [this](const std::vector<int64_t>& rows) { return FeatureRows(photographs).at(rows); };
     for (int64_t i = 0; i < kRows; ++i) (i < kTrain ? data.train : data.validation).push_back(i);
   }
-  ProtectModels models(Generator* generator = nullptr) const {
-    ProtectModels m(*shadow, &recogniser);
-    m.generator = generator;
-    return m;
+  AscentNetworks models() const { return {*shadow, &recogniser}; }
+  // What the generator stores of these rows; they are records first, first + 1, ...
+  ProtectedRows generated(const Generator& generator, const Tensor& z, int64_t first,
+                          std::optional<double> keep = {}) const {
+    std::vector<int64_t> records(size_t(z.dim(0)));
+    std::iota(records.begin(), records.end(), first);
+    return GeneratorProtection(generator, keep, &recogniser).apply(z, records, {}, {});
   }
-  GeneratorInfo info(const ProtectSettings& s) const {
+  GeneratorInfo info(const AscentSettings& s) const {
     GeneratorInfo i;
     static_cast<Provenance&>(i) = toy_provenance(recogniser, cut);
     i.spec = toy_spec(recogniser.feature_shape(cut));
     i.settings = s;
-    i.settings.method = Method::generator;
     return i;
   }
-  std::unique_ptr<Generator> trained(const ProtectSettings& s) const {
+  std::unique_ptr<Generator> trained(const AscentSettings& s) const {
     auto generator = std::make_unique<Generator>(info(s), 1);
     GeneratorTrainer trainer(*generator, models(), data, settings);
     while (!trainer.done()) trainer.step();
@@ -74,9 +79,8 @@ struct Scene {
   Tensor others() const { return features.slice_batch(kTrain, kRows); }
 };
 
-ProtectSettings wanted(const std::string& cut, Norm norm = Norm::linf) {
-  ProtectSettings s{.epsilon = cut == "e" ? (norm == Norm::l2 ? 0.3 : 0.1) : 0.5, .seed = 3};
-  s.method = Method::generator;
+AscentSettings wanted(const std::string& cut, Norm norm = Norm::linf) {
+  AscentSettings s{.epsilon = cut == "e" ? (norm == Norm::l2 ? 0.3 : 0.1) : 0.5, .seed = 3};
   s.norm = norm;
   return s;
 }
@@ -110,18 +114,15 @@ BOOST_AUTO_TEST_CASE(a_generator_beats_random_noise_of_equal_norm) {
   for (const char* cut : {"e", "p", "c"})
     for (Norm norm : {Norm::linf, Norm::l2}) {
       const Scene scene(cut);
-      const ProtectSettings s = wanted(cut, norm);
+      const AscentSettings s = wanted(cut, norm);
       const auto generator = scene.trained(s);
       const Tensor z = scene.others();
-      const Protected p = protect(scene.models(generator.get()), z, kTrain, s);
+      const ProtectedRows p = scene.generated(*generator, z, kTrain);
       const Tensor chance =
           into_domain(generator->info().domain, equal_norm_noise(z, p.features, *cut == 'e', 9, kTrain));
       const double ours = image_distance(*scene.shadow, z, p.features),
                    theirs = image_distance(*scene.shadow, z, chance);
-      ProtectSettings ascent = s;
-      ascent.method = Method::pgd;
-      const double best =
-          image_distance(*scene.shadow, z, protect(scene.models(), z, kTrain, ascent).features);
+      const double best = image_distance(*scene.shadow, z, protect(scene.models(), z, kTrain, s).features);
       const std::string values = std::string(cut) + ", " + name_of(norm) + ": " +
                                  std::to_string(ours / theirs) + " times random noise, " +
                                  std::to_string(ours / best) + " times PGD";
@@ -172,19 +173,17 @@ BOOST_AUTO_TEST_CASE(generated_noise_depends_on_the_feature_alone) {
   for (const char* cut : {"e", "p"}) {
     Scene scene(cut);
     scene.settings.epochs = 1;
-    ProtectSettings s = wanted(cut);
+    AscentSettings s = wanted(cut);
     const auto generator = scene.trained(s);
     const Tensor z = scene.features.slice_batch(0, 13);
-    const ProtectModels models = scene.models(generator.get());
     set_num_threads(1);
-    const Tensor whole = protect(models, z, 0, s).features;
+    const Tensor whole = scene.generated(*generator, z, 0).features;
     set_num_threads(2);
-    s.seed = 77;
     for (int64_t chunk : {1, 5}) {
       bool same = true;
       for (int64_t begin = 0; begin < 13; begin += chunk) {
         const int64_t end = std::min<int64_t>(13, begin + chunk);
-        const Protected part = protect(models, z.slice_batch(begin, end), 1000 + begin, s);
+        const ProtectedRows part = scene.generated(*generator, z.slice_batch(begin, end), 1000 + begin);
         same = same && same_bits(part.features, whole.slice_batch(begin, end));
       }
       BOOST_TEST(same, cut << ", chunks of " << chunk);
@@ -197,13 +196,12 @@ BOOST_AUTO_TEST_CASE(generated_noise_keeps_recognition) {
   for (const char* cut : {"e", "p"}) {
     Scene scene(cut);
     scene.settings.epochs = 3;
-    ProtectSettings s = wanted(cut);
+    AscentSettings s = wanted(cut);
     s.epsilon *= 4;
     const auto generator = scene.trained(s);
-    s.keep_recognition = 0.97;
-    const Protected p = protect(scene.models(generator.get()), scene.others(), 0, s);
+    const ProtectedRows p = scene.generated(*generator, scene.others(), 0, 0.97);
     int bounded = 0;
-    for (const ProtectReport& r : p.reports) {
+    for (const RecordReport& r : p.reports) {
       BOOST_TEST(r.recognition >= 0.97);
       bounded += r.kept < 1;
     }
@@ -215,7 +213,7 @@ BOOST_AUTO_TEST_CASE(a_generator_learns_every_objective) {
   for (const Choice<Objective>& objective : choices<Objective>()) {
     Scene scene("e");
     scene.settings.epochs = 3;
-    ProtectSettings s = wanted("e");
+    AscentSettings s = wanted("e");
     s.objective = objective.value;
     s.loss = objective.value == Objective::cycle ? Loss::identity : Loss::structure;
     Generator generator(scene.info(s), 1);
@@ -274,7 +272,7 @@ BOOST_AUTO_TEST_CASE(resumed_runs_end_at_the_same_weights) {
     GeneratorTrainer other(two, scene.models(), scene.data, scene.settings);
     refused([&] { other.load_checkpoint(dir / "c"); }, {"another run", "norm l2"});
 
-    const ProtectSettings pgd{.epsilon = 0.1, .steps = 2};
+    const AscentSettings pgd{.epsilon = 0.1, .steps = 2};
     const AdapterData data{scene.features, protect(scene.models(), scene.features, 0, pgd).features,
                            scene.data.train, scene.data.validation};
     const AdapterInfo info{toy_provenance(scene.recogniser, cut),
@@ -293,52 +291,37 @@ BOOST_AUTO_TEST_CASE(a_generator_file_keeps_everything_and_refuses_the_rest) {
   for (const char* cut : {"e", "p"}) {
     Scene scene(cut);
     scene.settings.epochs = 1;
-    const ProtectSettings s = wanted(cut);
+    const AscentSettings s = wanted(cut);
     const auto made = scene.trained(s);
     made->save(path);
     const auto loaded = Generator::load(path);
     const Tensor z = scene.others();
-    BOOST_TEST(same_bits(protect(scene.models(made.get()), z, 0, s).features,
-                         protect(scene.models(loaded.get()), z, 0, s).features));
+    BOOST_TEST(same_bits(scene.generated(*made, z, 0).features, scene.generated(*loaded, z, 0).features));
     BOOST_TEST(loaded->info().settings.epsilon == s.epsilon);
     BOOST_TEST((loaded->info().people == made->info().people));
     refused([&] { loaded->check_never_saw({"bert", "anna"}); }, {path, "anna"});
 
-    // Every setting that is its own, both sides named.
-    const auto refuse = [&](const ProtectSettings& other, const std::vector<std::string>& words) {
-      refused([&] { Protector(scene.models(loaded.get()), other); }, words);
-    };
-    ProtectSettings other = s;
-    other.epsilon = 0.0625;
-    refuse(other, {path, "epsilon 0.0625", "epsilon 0." + std::string(*cut == 'e' ? "1" : "5")});
-    other = s;
-    other.norm = Norm::l2;
-    refuse(other, {path, "linf", "l2"});
-    other = s;
-    other.loss = Loss::structure;
-    refuse(other, {path, "pixel", "structure"});
-    other = s;
-    other.objective = Objective::cycle;
-    refuse(other, {path, "direct", "cycle"});
-    other = s;
-    other.batch_norm = BatchNormMode::recalibrated;
-    refuse(other, {path, "running", "recalibrated"});
-    other = s;
-    other.steps = 3;
-    refuse(other, {"steps", "3"});
-    other = s;
-    other.method = Method::pgd;
-    refuse(other, {"pgd", "generator"});
-    refused([&] { Protector(scene.models(), s); }, {"generator"});
-    // Other networks.
-    const Scene elsewhere(*cut == 'e' ? "p" : "e");
-    refused([&] { Protector(elsewhere.models(loaded.get()), s); }, {path, "[8,7,7]", "[12]"});
-    DecoderInfo stranger = scene.shadow->info();
-    stranger.recogniser = "ffffffffffffffff";
-    Decoder foreign(stranger, 1);
-    ProtectModels mixed(foreign);
-    mixed.generator = loaded.get();
-    refused([&] { Protector(mixed, s); }, {path, "ffffffffffffffff", scene.recogniser.fingerprint()});
+    // What it was trained for follows from the file alone.
+    GeneratorSpec spec;
+    spec.file = path;
+    ProtectionInput input = input_of(scene.recogniser, cut, "these features");
+    const auto here = spec.make(input);
+    BOOST_TEST(here->applied().settings.at("epsilon") == (*cut == 'e' ? "0.1" : "0.5"));
+    BOOST_TEST((here->applied().networks == Metadata{{"generator", file_fingerprint(path)}}));
+    BOOST_TEST((here->out() == input.space));
+    refused([&] { here->check_never_saw({"bert", "anna"}); }, {path, "anna"});
+    // Other features.
+    refused([&] { spec.make(input_of(scene.recogniser, *cut == 'e' ? "p" : "e", "these features")); },
+            {path, "[8,7,7]", "[12]", "these features"});
+    input.recogniser = "ffffffffffffffff";
+    refused([&] { spec.make(input); }, {path, "ffffffffffffffff", scene.recogniser.fingerprint()});
+    input = input_of(scene.recogniser, cut, "these features");
+    input.space.domain = FeatureDomain::real;
+    refused([&] { spec.make(input); }, {path, "real", name_of(loaded->info().domain)});
+    input = input_of(scene.recogniser, cut, "these features");
+    input.network = nullptr;
+    spec.keep_recognition = 0.9;
+    if (*cut == 'p') refused([&] { spec.make(input); }, {"--recogniser"});
 
     // A damaged file.
     const TensorFile file = load_safetensors(path);
@@ -371,7 +354,7 @@ BOOST_AUTO_TEST_CASE(a_generator_file_keeps_everything_and_refuses_the_rest) {
 BOOST_AUTO_TEST_CASE(an_adapter_brings_embeddings_back) {
   for (const char* cut : {"e", "p"}) {
     const Scene scene(cut);
-    ProtectSettings s{.epsilon = *cut == 'e' ? 0.3 : 2.0, .steps = 3};
+    AscentSettings s{.epsilon = *cut == 'e' ? 0.3 : 2.0, .steps = 3};
     const Tensor guarded = protect(scene.models(), scene.features, 0, s).features;
     const AdapterData data{scene.features, guarded, scene.data.train, scene.data.validation};
     const AdapterInfo info{toy_provenance(scene.recogniser, cut),
@@ -408,7 +391,7 @@ BOOST_AUTO_TEST_CASE(an_adapter_file_keeps_everything_and_refuses_the_rest) {
   const Scene scene("p");
   AdapterInfo info{toy_provenance(scene.recogniser, "p"), toy_spec(scene.recogniser.feature_shape("p"))};
   const auto by = [](double epsilon, uint64_t seed, const Metadata& networks) {
-    return ProtectionId{{advface_protection({.epsilon = epsilon, .seed = seed}, networks)}, {}};
+    return protected_by({.epsilon = epsilon, .seed = seed}, networks);
   };
   const Metadata networks{{"shadow", "0123"}, {"generator", "4567"}};
   info.protection = by(0.5, 1, networks);

@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(a_loss_and_its_gradient_become_one_op) {
         const Tensor distances = reduce_sum(squares(sigmoid(x), base), {1, 2, 3}, false);
         return std::vector{distances, gradient(tape, distances, x)};
       },
-      // A mean, as Protector's loss is one: its divisor goes into the scale.
+      // A mean, as Ascent's loss is one: its divisor goes into the scale.
       [](Tape& tape, const Tensor& x, const Tensor& base) {
         const Tensor distances = mean(squares(sigmoid(x), base), {1, 2, 3}, false);
         return std::vector{distances, gradient(tape, distances, x)};

@@ -13,6 +13,7 @@
 #include "file_test_util.h"
 #include "nn/loss.h"
 #include "nn/state_dict.h"
+#include "protection_test_util.h"
 #include "tensor/io/npy.h"
 #include "tensor/ops.h"
 #include "tensor/parallel.h"
@@ -161,10 +162,10 @@ std::unique_ptr<Decoder> toy_shadow() {
 BOOST_AUTO_TEST_CASE(protection_moves_the_image_and_keeps_the_bounds) {
   const auto shadow = toy_shadow();
   const Tensor z = ToyFaces(40).features;
-  const ProtectSettings settings{.epsilon = 0.1, .steps = 10, .seed = 2};
-  const Protected result = protect(*shadow, z, 0, settings);
+  const AscentSettings settings{.epsilon = 0.1, .steps = 10, .seed = 2};
+  const ProtectedRows result = protect(*shadow, z, 0, settings);
   double before = 0, after = 0, none = 0;
-  for (const ProtectReport& r : result.reports) {
+  for (const RecordReport& r : result.reports) {
     before += r.loss_before;
     after += r.loss_after;
     BOOST_TEST(r.cosine > 0.7);
@@ -187,15 +188,15 @@ BOOST_AUTO_TEST_CASE(protection_moves_the_image_and_keeps_the_bounds) {
     }
     BOOST_TEST(best <= 0.1 + 1e-3);
   }
-  const Protected zero = protect(*shadow, z, 0, {.epsilon = 0, .steps = 3});
-  for (const ProtectReport& r : zero.reports) none = std::max(none, r.noise_linf);
+  const ProtectedRows zero = protect(*shadow, z, 0, {.epsilon = 0, .steps = 3});
+  for (const RecordReport& r : zero.reports) none = std::max(none, r.noise_linf);
   BOOST_TEST(none < 1e-6);
 }
 
 BOOST_AUTO_TEST_CASE(a_record_depends_on_nothing_but_itself) {
   const auto shadow = toy_shadow();
   const Tensor z = ToyFaces(37).features;
-  const ProtectSettings settings{.epsilon = 0.08, .steps = 4, .seed = 9};
+  const AscentSettings settings{.epsilon = 0.08, .steps = 4, .seed = 9};
   const Tensor whole = protect(*shadow, z, 0, settings).features;
   for (int64_t chunk : {1, 5, 16}) {
     for (int64_t begin = 0; begin < 37; begin += chunk) {
@@ -228,18 +229,18 @@ BOOST_AUTO_TEST_CASE(the_ascent_begins_at_the_random_start) {
   const auto started = [&](uint64_t seed) { return l2_normalise(add(z, start(seed))); };
   for (uint64_t seed : {1, 2}) {
     // A step so short that what is left is the start.
-    const ProtectSettings still{.epsilon = 0.1, .steps = 1, .step_size = 2e-6, .seed = seed};
-    const Protected at_start = Protector(*shadow, still).protect(z, records);
+    const AscentSettings still{.epsilon = 0.1, .steps = 1, .step_size = 2e-6, .seed = seed};
+    const ProtectedRows at_start = Ascent(*shadow, still).protect(z, records);
     BOOST_TEST(relative_error(at_start.features, started(seed)) < 2e-5);
     BOOST_TEST(relative_error(at_start.features, started(3 - seed)) > 0.05);
     // The loss before is that of the images at the start.
-    const ProtectSettings usual{.epsilon = 0.1, .steps = 3, .seed = seed};
-    const Protected result = Protector(*shadow, usual).protect(z, records);
+    const AscentSettings usual{.epsilon = 0.1, .steps = 3, .seed = seed};
+    const ProtectedRows result = Ascent(*shadow, usual).protect(z, records);
     const Tensor image = shadow->reconstruct(started(seed));
     for (int64_t i = 0; i < int64_t(records.size()); ++i) {
       const Tensor d = sub(image.slice_batch(i, i + 1), base.slice_batch(i, i + 1));
       const double expected = mean_all(mul(d, d)).item();
-      const ProtectReport& report = result.reports[size_t(i)];
+      const RecordReport& report = result.reports[size_t(i)];
       BOOST_TEST(report.record == records[size_t(i)]);
       BOOST_TEST(expected > 1e-9);
       BOOST_TEST(report.loss_before == expected, boost::test_tools::tolerance(1e-3));
@@ -247,7 +248,7 @@ BOOST_AUTO_TEST_CASE(the_ascent_begins_at_the_random_start) {
     }
   }
   // One step is the start plus alpha times the sign of the gradient there, inside the ball.
-  const ProtectSettings once{.epsilon = 0.1, .steps = 1, .step_size = 0.03, .seed = 1};
+  const AscentSettings once{.epsilon = 0.1, .steps = 1, .step_size = 0.03, .seed = 1};
   const Tensor delta = start(1);
   Tape tape;
   Tensor grad;
@@ -257,13 +258,13 @@ BOOST_AUTO_TEST_CASE(the_ascent_begins_at_the_random_start) {
     grad = backward(tape, sum_all(mul(away, away)), {delta})[0];
   }
   const Tensor expected = l2_normalise(add(z, clamp(add(delta, affine(sign(grad), 0.03, 0)), -0.1, 0.1)));
-  BOOST_TEST(relative_error(Protector(*shadow, once).protect(z, records).features, expected) < 1e-5);
+  BOOST_TEST(relative_error(Ascent(*shadow, once).protect(z, records).features, expected) < 1e-5);
 }
 
 BOOST_AUTO_TEST_CASE(part_of_a_set_is_protected_as_the_whole_is) {
   const auto shadow = toy_shadow();
   const Tensor z = ToyFaces(40).features;
-  Protector protector(*shadow, {.epsilon = 0.05, .steps = 2, .seed = 3});
+  Ascent protector(*shadow, {.epsilon = 0.05, .steps = 2, .seed = 3});
   const Tensor whole = protector.protect(z, 0).features;
   const std::vector<int64_t> rows{39, 3, 4, 5, 17, 0, 21};
   BOOST_TEST(
@@ -271,19 +272,19 @@ BOOST_AUTO_TEST_CASE(part_of_a_set_is_protected_as_the_whole_is) {
   BOOST_CHECK_THROW(protector.protect(z, rows), Error);
 }
 
-// At the size of a real embedding, where the products are cut into blocks; one Protector and many calls.
+// At the size of a real embedding, where the products are cut into blocks; one Ascent and many calls.
 BOOST_AUTO_TEST_CASE(a_protector_gives_every_record_the_same_bits) {
   DecoderInfo info = toy_info();
   info.spec = {"deconv", {512}, 64, 64};
   Decoder shadow(info, 4);
   const Tensor z = l2_normalise(randn({71, 512}, 6, DType::f32));
-  Protector protector(shadow, {.epsilon = 0.02, .steps = 3, .seed = 5});
-  const Protected whole = protector.protect(z, 1000);
+  Ascent protector(shadow, {.epsilon = 0.02, .steps = 3, .seed = 5});
+  const ProtectedRows whole = protector.protect(z, 1000);
   BOOST_REQUIRE_EQUAL(whole.reports.size(), 71u);
   for (int64_t chunk : {1, 3, 29})
     for (int64_t begin = 0; begin < 71; begin += chunk) {
       const int64_t end = std::min<int64_t>(71, begin + chunk);
-      const Protected part = protector.protect(z.slice_batch(begin, end), 1000 + begin);
+      const ProtectedRows part = protector.protect(z.slice_batch(begin, end), 1000 + begin);
       BOOST_TEST(same_bits(part.features, whole.features.slice_batch(begin, end)),
                  "chunk " << chunk << " at " << begin);
       for (int64_t i = begin; i < end; ++i) {
@@ -317,8 +318,8 @@ BOOST_AUTO_TEST_CASE(rows_in_memory_in_a_temporary_file_and_in_a_file) {
     for (const auto& [at, row] : {std::pair{0, 22}, {1, 3}, {2, 4}, {3, 5}, {4, 0}})
       BOOST_TEST(same_bits(some.slice_batch(at, at + 1), maps.slice_batch(row, row + 1)));
     BOOST_TEST(same_bits(rows.selected({9, 8}).at({1}), maps.slice_batch(8, 9)));
-    BOOST_TEST(rows.fingerprint() == all[0].fingerprint());
-    BOOST_TEST(rows.selected({9, 8}).fingerprint() != all[0].fingerprint());
+    BOOST_TEST(rows.sample_hash() == all[0].sample_hash());
+    BOOST_TEST(rows.selected({9, 8}).sample_hash() != all[0].sample_hash());
     BOOST_CHECK_THROW(rows.at({23}), Error);
     BOOST_CHECK_THROW(rows.range(20, 24), Error);
   }
@@ -468,7 +469,7 @@ BOOST_AUTO_TEST_CASE(variations_of_training_images_are_as_large_as_asked) {
 }
 
 BOOST_AUTO_TEST_CASE(a_summary_names_what_is_not_usual) {
-  ProtectSettings s;
+  AscentSettings s;
   BOOST_TEST(s.summary() == "epsilon 0.02");
   s.steps = 10;
   BOOST_TEST(s.summary() == "epsilon 0.02");

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "advface/protections/ascent/ascent.h"
-#include "advface/protections/ascent/noise_ball.h"
+#include "advface/protections/ascent/noise.h"
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
 #include "file_test_util.h"
@@ -29,12 +29,12 @@ struct Scene {
     photographs = toy_images(n, 5);
     features = toy_features(recogniser, cut, n, 5);
   }
-  ProtectModels models() const {
-    std::vector<Decoder*> list;
+  AscentNetworks models() const {
+    std::vector<const Decoder*> list;
     for (const auto& s : shadows) list.push_back(s.get());
     return {list, &recogniser};
   }
-  Protected run(const ProtectSettings& settings, int64_t begin = 0, int64_t end = -1) const {
+  ProtectedRows run(const AscentSettings& settings, int64_t begin = 0, int64_t end = -1) const {
     if (end < 0) end = features.dim(0);
     const bool original = settings.objective == Objective::original;
     return protect(models(), features.slice_batch(begin, end), begin, settings,
@@ -42,9 +42,9 @@ struct Scene {
   }
 };
 
-double mean_loss(const Protected& p, double ProtectReport::*which) {
+double mean_loss(const ProtectedRows& p, double RecordReport::*which) {
   double sum = 0;
-  for (const ProtectReport& r : p.reports) sum += r.*which;
+  for (const RecordReport& r : p.reports) sum += r.*which;
   return sum / double(p.reports.size());
 }
 
@@ -66,22 +66,21 @@ std::vector<E> all() {
 // The methods that climb; a generator needs a network (test_feature_nets.cpp).
 std::vector<Method> ascents() {
   std::vector<Method> list = all<Method>();
-  std::erase(list, Method::generator);
   return list;
 }
 
-std::vector<ProtectSettings> every_setting() {
-  std::vector<ProtectSettings> list;
+std::vector<AscentSettings> every_setting() {
+  std::vector<AscentSettings> list;
   for (Objective objective : all<Objective>())
     for (Loss loss : all<Loss>()) {
-      ProtectSettings s{.epsilon = 0.1, .seed = 3};
+      AscentSettings s{.epsilon = 0.1, .seed = 3};
       s.objective = objective;
       s.loss = loss;
       list.push_back(s);
     }
   for (Method method : ascents())
     for (Norm norm : all<Norm>()) {
-      ProtectSettings s{.epsilon = norm == Norm::l2 ? 0.3 : 0.1, .seed = 3};
+      AscentSettings s{.epsilon = norm == Norm::l2 ? 0.3 : 0.1, .seed = 3};
       s.method = method;
       s.norm = norm;
       list.push_back(s);
@@ -94,12 +93,12 @@ std::vector<ProtectSettings> every_setting() {
 BOOST_AUTO_TEST_CASE(every_objective_ascends) {
   for (const char* cut : {"e", "p", "c"}) {
     const Scene scene(cut);
-    for (ProtectSettings s : every_setting()) {
+    for (AscentSettings s : every_setting()) {
       if (*cut != 'e') s.epsilon = 0.5;  // deviations
-      const Protected p = scene.run(s);
+      const ProtectedRows p = scene.run(s);
       // The original is far away as it is; the objectives that begin near zero grow much.
-      const double before = mean_loss(p, &ProtectReport::loss_before),
-                   after = mean_loss(p, &ProtectReport::loss_after);
+      const double before = mean_loss(p, &RecordReport::loss_before),
+                   after = mean_loss(p, &RecordReport::loss_after);
       BOOST_TEST(after > (s.objective == Objective::direct ? 1.2 : 1.0) * before,
                  cut << ": " << s.summary() << ": " << before << " -> " << after);
     }
@@ -117,11 +116,11 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_objective) {
     const Tensor photographs = toy_images(2, 5).to(DType::f64);
     const Tensor z = r.features(r.preprocess(photographs), cut);
     for (Ensemble ensemble : all<Ensemble>())
-      for (const ProtectSettings& base : every_setting()) {
+      for (const AscentSettings& base : every_setting()) {
         if (base.method != Method::pgd || base.norm != Norm::linf) continue;
-        ProtectSettings s = base;
+        AscentSettings s = base;
         s.ensemble = ensemble;
-        const ProtectModels models({one.get(), two.get()}, &r);
+        const AscentNetworks models({one.get(), two.get()}, &r);
         const ObjectiveFunction f(models, s);
         const auto targets = f.targets(z, photographs);
         const double error = gradient_error(
@@ -138,10 +137,10 @@ BOOST_AUTO_TEST_CASE(noise_stays_where_it_may) {
     const Tensor deviation = scene.shadows[0]->statistics().feature_std;
     for (Method method : ascents())
       for (Norm norm : all<Norm>()) {
-        ProtectSettings s{.epsilon = 0.2, .seed = 4};
+        AscentSettings s{.epsilon = 0.2, .seed = 4};
         s.method = method;
         s.norm = norm;
-        const Protected p = scene.run(s);
+        const ProtectedRows p = scene.run(s);
         const int64_t n = scene.features.dim(0), d = scene.features.numel() / n;
         const float *z = scene.features.data<float>(), *y = p.features.data<float>();
         for (int64_t i = 0; i < n; ++i) {
@@ -225,7 +224,7 @@ BOOST_AUTO_TEST_CASE(a_fused_step_is_the_step) {
               const Tensor x = add(z, in_feature_units(space, noise));
               return domain == FeatureDomain::sphere ? l2_normalise(x) : x;
             };
-            ProtectSettings settings{.epsilon = 0.3, .steps = 2};
+            AscentSettings settings{.epsilon = 0.3, .steps = 2};
             settings.method = method;
             settings.norm = norm;
             const UpdateRule rule(settings, Shape{23});
@@ -255,17 +254,17 @@ BOOST_AUTO_TEST_CASE(a_fused_step_is_the_step) {
 BOOST_AUTO_TEST_CASE(the_trace_of_losses) {
   const Scene scene("e", 5);
   for (Method method : {Method::pgd, Method::mi_fgsm, Method::adam}) {
-    ProtectSettings s{.epsilon = 0.1, .steps = 19, .step_size = 0.01, .seed = 3};
+    AscentSettings s{.epsilon = 0.1, .steps = 19, .step_size = 0.01, .seed = 3};
     s.method = method;
-    const Protected whole = scene.run(s);
-    for (const ProtectReport& r : whole.reports) {
+    const ProtectedRows whole = scene.run(s);
+    for (const RecordReport& r : whole.reports) {
       BOOST_REQUIRE(r.losses.size() == 20u);
       BOOST_TEST(double(r.losses.front()) == r.loss_before);
       BOOST_TEST(double(r.losses.back()) == r.loss_after);
     }
     for (const int steps : {1, 7, 18}) {
       s.steps = steps;
-      const Protected part = scene.run(s);
+      const ProtectedRows part = scene.run(s);
       for (size_t i = 0; i < part.reports.size(); ++i)
         BOOST_TEST(double(whole.reports[i].losses[size_t(steps)]) == part.reports[i].loss_after,
                    boost::test_tools::tolerance(1e-4));
@@ -277,7 +276,7 @@ BOOST_AUTO_TEST_CASE(fgsm_is_one_step_of_length_epsilon) {
   for (const char* cut : {"e", "p"})
     for (Norm norm : all<Norm>()) {
       const Scene scene(cut);
-      ProtectSettings fgsm{.epsilon = 0.1, .seed = 3},
+      AscentSettings fgsm{.epsilon = 0.1, .seed = 3},
           pgd{.epsilon = 0.1, .steps = 1, .step_size = 0.1, .seed = 3};
       fgsm.method = Method::fgsm;
       fgsm.norm = pgd.norm = norm;
@@ -289,12 +288,12 @@ BOOST_AUTO_TEST_CASE(fgsm_is_one_step_of_length_epsilon) {
 BOOST_AUTO_TEST_CASE(a_record_depends_on_nothing_but_itself) {
   for (const char* cut : {"e", "p"}) {
     const Scene scene(cut, 13, {"deconv", "resup"});
-    std::vector<ProtectSettings> list = every_setting();
+    std::vector<AscentSettings> list = every_setting();
     list.push_back(list[0]);
     list.back().keep_recognition = 0.99;
     list.push_back(list[0]);
     list.back().ensemble = Ensemble::hardest;
-    for (ProtectSettings s : list) {
+    for (AscentSettings s : list) {
       s.steps = s.method == Method::fgsm ? std::optional<int>() : 3;
       set_num_threads(1);
       const Tensor whole = scene.run(s).features;
@@ -315,11 +314,11 @@ BOOST_AUTO_TEST_CASE(a_record_depends_on_nothing_but_itself) {
 BOOST_AUTO_TEST_CASE(records_are_numbered_as_asked) {
   const Scene scene;
   const std::vector<int64_t> numbers{7, 3, 1000};
-  Protector protector(scene.models(), {.epsilon = 0.1, .steps = 2});
-  const Protected p = protector.protect(scene.features.slice_batch(0, 3), numbers);
+  Ascent protector(scene.models(), {.epsilon = 0.1, .steps = 2});
+  const ProtectedRows p = protector.protect(scene.features.slice_batch(0, 3), numbers);
   for (size_t i = 0; i < 3; ++i) {
     BOOST_TEST(p.reports[i].record == numbers[i]);
-    const Protected one =
+    const ProtectedRows one =
         protector.protect(scene.features.slice_batch(int64_t(i), int64_t(i) + 1), numbers[i]);
     BOOST_TEST(same_bits(one.features, p.features.slice_batch(int64_t(i), int64_t(i) + 1)));
   }
@@ -328,19 +327,19 @@ BOOST_AUTO_TEST_CASE(records_are_numbered_as_asked) {
 BOOST_AUTO_TEST_CASE(recognition_is_kept) {
   for (const char* cut : {"e", "p"}) {
     const Scene scene(cut);
-    ProtectSettings free{.epsilon = *cut == 'e' ? 0.4 : 3.0, .seed = 3};
+    AscentSettings free{.epsilon = *cut == 'e' ? 0.4 : 3.0, .seed = 3};
     free.keep_recognition = 0;
-    const Protected loose = scene.run(free);
-    ProtectSettings all = free;
+    const ProtectedRows loose = scene.run(free);
+    AscentSettings all = free;
     all.keep_recognition = 1;
     refused([&] { scene.run(all); }, {"record", "noise is nothing", "leaves no room"});
     for (double least : {0.9, 0.999}) {
-      ProtectSettings s = free;
+      AscentSettings s = free;
       s.keep_recognition = least;
-      const Protected p = scene.run(s);
+      const ProtectedRows p = scene.run(s);
       int bounded = 0;
       for (size_t i = 0; i < p.reports.size(); ++i) {
-        const ProtectReport& r = p.reports[i];
+        const RecordReport& r = p.reports[i];
         BOOST_TEST(r.recognition >= least);
         bounded += r.kept < 1;
         // A record within the bound is left alone.
@@ -354,7 +353,7 @@ BOOST_AUTO_TEST_CASE(recognition_is_kept) {
         BOOST_TEST(std::abs(sum_all(mul(a, b)).item() - r.recognition) < 1e-5);
       }
       BOOST_TEST((bounded > 0 || least < 0.99));
-      BOOST_TEST(mean_loss(p, &ProtectReport::loss_after) <= mean_loss(loose, &ProtectReport::loss_after));
+      BOOST_TEST(mean_loss(p, &RecordReport::loss_after) <= mean_loss(loose, &RecordReport::loss_after));
     }
   }
 }
@@ -362,16 +361,17 @@ BOOST_AUTO_TEST_CASE(recognition_is_kept) {
 BOOST_AUTO_TEST_CASE(several_shadows) {
   const Scene both("e", 13, {"deconv", "resup"}), one("e");
   const size_t records = size_t(both.features.dim(0));
-  ProtectSettings s{.epsilon = 0.1, .steps = 5, .seed = 3};
-  const ProtectModels each[] = {{{both.shadows[0].get()}, nullptr}, {{both.shadows[1].get()}, nullptr}};
+  AscentSettings s{.epsilon = 0.1, .steps = 5, .seed = 3};
+  const AscentNetworks each[] = {{{both.shadows[0].get()}, nullptr}, {{both.shadows[1].get()}, nullptr}};
   // The random start is the same for every list of shadows.
-  const Protected alone[] = {protect(each[0], both.features, 0, s), protect(each[1], both.features, 0, s)};
+  const ProtectedRows alone[] = {protect(each[0], both.features, 0, s),
+                                 protect(each[1], both.features, 0, s)};
   const auto together = [&](double a, double b) {
     return s.ensemble == Ensemble::mean ? (a + b) / 2 : std::min(a, b);
   };
   for (Ensemble ensemble : all<Ensemble>()) {
     s.ensemble = ensemble;
-    const Protected p = both.run(s);
+    const ProtectedRows p = both.run(s);
     double start[] = {0, 0}, end[] = {0, 0};
     Tensor moved[2];
     for (size_t k = 0; k < 2; ++k)
@@ -393,24 +393,24 @@ BOOST_AUTO_TEST_CASE(several_shadows) {
     for (size_t k = 0; k < 2; ++k) BOOST_TEST(end[k] > 1.02 * start[k], s.summary() << ", shadow " << k);
   }
   // The hardest of a shadow and itself is that shadow.
-  const ProtectModels same({one.shadows[0].get(), one.shadows[0].get()}, nullptr);
+  const AscentNetworks same({one.shadows[0].get(), one.shadows[0].get()}, nullptr);
   s.ensemble = Ensemble::hardest;
   BOOST_TEST(relative_error(protect(same, one.features, 0, s).features, one.run(s).features) < 1e-6);
   // Shadows of different cuts do not go together.
   const Scene maps("p");
-  const ProtectModels mixed({one.shadows[0].get(), maps.shadows[0].get()}, nullptr);
-  refused([&] { Protector(mixed, s); }, {"[12]", "[8,7,7]"});
+  const AscentNetworks mixed({one.shadows[0].get(), maps.shadows[0].get()}, nullptr);
+  refused([&] { Ascent(mixed, s); }, {"[12]", "[8,7,7]"});
 }
 
 BOOST_AUTO_TEST_CASE(batch_norm_modes) {
   for (const char* cut : {"e", "p"}) {
     const Scene scene(cut, 70);
-    ProtectSettings s{.epsilon = 0.1, .steps = 3, .seed = 3};
+    AscentSettings s{.epsilon = 0.1, .steps = 3, .seed = 3};
     const Tensor running = scene.run(s).features;
     s.batch_norm = BatchNormMode::batch;
-    Protector protector(scene.models(), s);
-    const Protected p = protector.protect(scene.features, 0);
-    BOOST_TEST(mean_loss(p, &ProtectReport::loss_after) > mean_loss(p, &ProtectReport::loss_before));
+    Ascent protector(scene.models(), s);
+    const ProtectedRows p = protector.protect(scene.features, 0);
+    BOOST_TEST(mean_loss(p, &RecordReport::loss_after) > mean_loss(p, &RecordReport::loss_before));
     BOOST_TEST(!same_bits(p.features, running));
     BOOST_TEST(same_bits(protector.protect(scene.features, 0).features, p.features));
     BOOST_CHECK_THROW(protector.protect(scene.features.slice_batch(0, 1), 0), Error);
@@ -429,10 +429,10 @@ BOOST_AUTO_TEST_CASE(batch_norm_modes) {
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_done_is_named) {
   const Scene scene, maps("p");
-  const auto refuse = [&](const Scene& on, ProtectSettings s, const std::vector<std::string>& words) {
+  const auto refuse = [&](const Scene& on, AscentSettings s, const std::vector<std::string>& words) {
     refused([&] { protect(*on.shadows[0], on.features, 0, s); }, words);
   };
-  ProtectSettings s;
+  AscentSettings s;
   s.objective = Objective::cycle;
   refuse(scene, s, {"cycle", "recogniser"});
   s = {};
@@ -456,7 +456,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_done_is_named) {
   DecoderInfo info = stranger->info();
   info.recogniser = "ffffffffffffffff";
   Decoder other(info, 1);
-  refused([&] { Protector(ProtectModels(other, &scene.recogniser), {}); },
+  refused([&] { Ascent(AscentNetworks(other, &scene.recogniser), {}); },
           {"ffffffffffffffff", scene.recogniser.fingerprint()});
   // Outside the domain.
   std::vector<float> negative = maps.features.to_vector<float>();

@@ -7,6 +7,7 @@
 #include "advface/core/feature_file.h"
 #include "advface/store/enrolled_set.h"
 #include "file_test_util.h"
+#include "protection_test_util.h"
 #include "tensor/io/npy.h"
 #include "test_util.h"
 
@@ -17,15 +18,15 @@ namespace {
 
 const Metadata kNetworks{{"shadow", "0123456789abcdef"}};
 
-ProtectionId by(const ProtectSettings& settings, const Metadata& networks = kNetworks) {
-  return {{advface_protection(settings, networks)}, {}};
+ProtectionId by(const AscentSettings& settings, const Metadata& networks = kNetworks) {
+  return protected_by(settings, networks);
 }
 
 // Every setting away from its default, one at a time and together.
-std::vector<ProtectSettings> all_kinds() {
-  std::vector<ProtectSettings> list{{}};
+std::vector<AscentSettings> all_kinds() {
+  std::vector<AscentSettings> list{{}};
   const auto add = [&](auto change) {
-    ProtectSettings s;
+    AscentSettings s;
     change(s);
     list.push_back(s);
   };
@@ -47,7 +48,7 @@ std::vector<ProtectSettings> all_kinds() {
 
 BOOST_AUTO_TEST_CASE(a_file_gives_back_the_value) {
   std::vector<ProtectionId> ids{{}, {{}, "nobody wrote it \"down\""}};
-  for (const ProtectSettings& s : all_kinds()) ids.push_back(by(s));
+  for (const AscentSettings& s : all_kinds()) ids.push_back(by(s));
   ids.push_back(by({.epsilon = 0.5}, {{"shadow", "01 02"}, {"generator", "03"}}));
   ids.push_back({{ids[3].applied[0], ids[4].applied[0]}, {}});
   for (const ProtectionId& id : ids) {
@@ -69,9 +70,9 @@ BOOST_AUTO_TEST_CASE(settings_that_do_the_same_are_equal) {
 BOOST_AUTO_TEST_CASE(what_is_alike_and_what_is_not) {
   const auto list = all_kinds();
   const ProtectionId usual = by(list[0]);
-  for (const ProtectSettings& s : list) {
+  for (const AscentSettings& s : list) {
     const ProtectionId other = by(s);
-    ProtectSettings same_seed = s;
+    AscentSettings same_seed = s;
     same_seed.seed = list[0].seed;
     BOOST_TEST(usual.is_like(other) == (by(same_seed) == usual), other.to_json());
     BOOST_TEST(usual.is_like(other) == usual.difference(other).empty());
@@ -172,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_description_lies_beside_its_features) {
 BOOST_AUTO_TEST_CASE(a_set_knows_how_it_was_protected) {
   const TempDir dir;
   const std::string path = dir / "set.npy";
-  for (const ProtectSettings& s : all_kinds()) {
+  for (const AscentSettings& s : all_kinds()) {
     const FeatureInfo info{"r", "c", by(s, {{"shadow", "01 02"}, {"generator", "03"}})};
     {
       EnrolledSet set(path, {4}, made_by(info));

@@ -5,24 +5,28 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "advface/attackers/registry.h"
 #include "advface/core/feature_file.h"
 #include "advface/core/text_file.h"
-#include "advface/networks/decoder.h"
+#include "advface/protections/random_noise.h"
+#include "advface/protections/registry.h"
 #include "nn/loss.h"
+#include "tensor/ops.h"
 
 namespace advf {
 namespace {
 
 constexpr int64_t kBlock = 64;  // features in memory at once
 
-struct NamedDecoder {
-  std::string name;
-  std::unique_ptr<Decoder> decoder;
+struct NamedAttacker {
+  std::string name, file;
+  std::unique_ptr<Attacker> attacker;
+  const ProtectionId& trained_on() const { return attacker->provenance().protection; }
 };
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
   FeatureRows rows;
-  double cosine = 1;                 // mean, to the raw features
+  std::optional<double> cosine = 1;  // mean, to the raw features, where they have the same shape
   std::string kind = "raw";          // "none" beside it: an attacker without a feature
   std::optional<double> epsilon;     // where it was protected here
   ProtectionId protection;           // of kind protected
@@ -35,24 +39,28 @@ struct TestSet {
   std::vector<std::string> identities;  // of those under test, as the labels call them
 };
 
-std::vector<NamedDecoder> load_attackers(const ReconstructionSettings& o, const Recogniser& recogniser,
-                                         const std::string& cut) {
-  std::vector<NamedDecoder> list;
+std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, const Recogniser& recogniser,
+                                          const std::string& cut) {
+  const FeatureSpace raw{recogniser.feature_shape(cut), recogniser.domain(cut)};
+  std::vector<NamedAttacker> list;
   for (const std::string& text : o.attackers) {
     const size_t split = text.find('=');
     const std::string path = split == std::string::npos ? text : text.substr(split + 1);
-    auto decoder = Decoder::load(path);
-    decoder->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
-    const DecoderInfo &info = decoder->info(), &first = list.empty() ? info : list[0].decoder->info();
-    check(first.split_seed == info.split_seed, path, ": trained with --split-seed ", info.split_seed,
+    auto attacker = load_attacker(path);
+    const Provenance &from = attacker->provenance(),
+                     &first = list.empty() ? from : list[0].attacker->provenance();
+    check_takes(from, attacker->row(), "the " + attacker->kind() + " " + path,
+                space_after(from.protection, raw).row, recogniser.fingerprint(), cut, o.faces.recogniser);
+    check(first.split_seed == from.split_seed, path, ": trained with --split-seed ", from.split_seed,
           ", the first attacker with ", first.split_seed, "; their test people differ");
-    check(first.spec.image_size == info.spec.image_size, path, ": makes images of ", info.spec.image_size,
-          " pixels, the first attacker of ", first.spec.image_size);
-    const std::string name = split == std::string::npos ? decoder->info().spec.name : text.substr(0, split);
-    for (const NamedDecoder& other : list)
+    const int size = list.empty() ? attacker->image_size() : list[0].attacker->image_size();
+    check(size == attacker->image_size(), path, ": makes images of ", attacker->image_size(),
+          " pixels, the first attacker of ", size);
+    const std::string name = split == std::string::npos ? attacker->name() : text.substr(0, split);
+    for (const NamedAttacker& other : list)
       check(other.name != name, "two attackers are called ", name,
             "; give them names: --attacker NAME=", path);
-    list.push_back({name, std::move(decoder)});
+    list.push_back({name, path, std::move(attacker)});
   }
   return list;
 }
@@ -168,9 +176,9 @@ FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guard
   return spool.finish();
 }
 
-Tensor reconstruct(Decoder& attacker, const FeatureRows& features) {
+Tensor attack(const Attacker& attacker, const FeatureRows& features) {
   return collect_rows(features.count(), kBlock, [&](int64_t begin, int64_t end) {
-    return attacker.reconstruct(features.batch(begin, end));
+    return attacker.attack(features.batch(begin, end));
   });
 }
 
@@ -191,66 +199,45 @@ std::vector<ProtectedSet> open_protected(const ReconstructionSettings& o, const 
     check_comes_from(file.info, given.file, recogniser.fingerprint(), cut, o.faces.recogniser);
     given.protection = file.info.protection;
     given.rows = std::move(file.rows);
-    const Shape& row = recogniser.feature_shape(cut);
+    const FeatureSpace space =
+        space_after(given.protection, {recogniser.feature_shape(cut), recogniser.domain(cut)});
     const int64_t broken = int64_t(o.faces.max_broken * double(faces.size()));  // may have no row
-    check(given.rows.row() == row && given.rows.count() <= faces.size() &&
+    check(given.rows.row() == space.row && given.rows.count() <= faces.size() &&
               given.rows.count() >= faces.size() - broken,
           given.file, " has shape ", given.rows.shape(), ", but ", o.faces.images, " has ", faces.size(),
-          " images with features of ", row);
+          " images with features of ", space.row);
     for (const ProtectedSet& other : list)
       check(other.name != given.name, "--protected names ", given.name, " twice");
-    check_rows(given.rows, recogniser.domain(cut), given.file);
+    check_rows(given.rows, space.domain, given.file);
     list.push_back(std::move(given));
   }
   return list;
 }
 
-// Of features that were protected once.
+// Of features that were protected once, by something that has one.
 std::optional<double> epsilon_of(const ProtectionId& protection) {
   if (!protection.known() || protection.applied.size() != 1) return {};
-  return settings_from(protection.applied[0].settings, protection.applied[0].name).epsilon;
+  const Metadata& settings = protection.applied[0].settings;
+  const auto found = settings.find("epsilon");
+  if (found == settings.end()) return {};
+  return nlohmann::json::parse(found->second).get<double>();
 }
 
-// protection: null where nothing is protected here.
-std::vector<NamedFeatures> feature_sets(const ReconstructionSettings& o, Protection* protection,
-                                        const std::vector<ProtectedSet>& given, FaceSource& faces,
-                                        const FeatureRows& raw, const TestSet& test, const FeatureSet& set,
-                                        const Recogniser& recogniser, const std::string& cut,
-                                        const Context& context) {
-  std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0, {}}};
-  std::vector<NamedFeatures> guarded;
-  const int64_t memory = o.faces.memory_mib << 20;
-  if (protection) {
-    std::vector<int64_t> images;
-    for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
-    const auto photographs = photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()),
-                                            protection->info().spec.image_size);
-    for (double epsilon : o.epsilons) {
-      protection->set_epsilon(epsilon);
-      guarded.push_back({protection->settings().summary(),
-                         protected_rows(*protection, raw, test.rows, photographs, memory, context), 1, "",
-                         epsilon, protection->id()});
-    }
-  }
-  for (const ProtectedSet& g : given) {
-    check(g.rows.shape() == set.features.shape(), g.file, " has shape ", g.rows.shape(),
-          ", but the images have features of ", set.features.shape());
-    guarded.push_back({g.name, g.rows.selected(test.rows), 1, "", epsilon_of(g.protection), g.protection});
-  }
-  for (const NamedFeatures& g : guarded) {
-    const FeatureRows noise = noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, memory);
-    sets.push_back(
-        {"protected, " + g.name, g.rows, mean_cosine(g.rows, raw), "protected", g.epsilon, g.protection});
-    sets.push_back({"noise, " + g.name, noise, mean_cosine(noise, raw), "noise", g.epsilon, {}});
-  }
-  return sets;
+NamedFeatures protected_set(const std::string& name, const FeatureRows& rows, const FeatureRows& raw,
+                            const ProtectionId& protection) {
+  NamedFeatures set{"protected, " + name, rows, {}, "protected", epsilon_of(protection), protection};
+  if (rows.row() == raw.row()) set.cosine = mean_cosine(rows, raw);
+  return set;
 }
 
 // Why an attacker does not meet these features; nothing where it does. One trained on protected features
 // meets those that were protected alike; one trained on raw features, or on features of which nothing is
 // known, meets all.
-std::optional<std::string> reason_left_out(const Decoder& attacker, const NamedFeatures& features) {
-  const ProtectionId& trained_on = attacker.info().protection;
+std::optional<std::string> reason_left_out(const NamedAttacker& attacker, const NamedFeatures& features) {
+  if (attacker.attacker->row() != features.rows.row())
+    return "it takes features of shape " + attacker.attacker->row().str() + ", not " +
+           features.rows.row().str();
+  const ProtectionId& trained_on = attacker.trained_on();
   if (!trained_on.known() || trained_on.is_raw()) return {};
   if (features.kind != "protected") return "it was trained on features that are " + trained_on.describe();
   if (trained_on.is_like(features.protection)) return {};
@@ -258,16 +245,16 @@ std::optional<std::string> reason_left_out(const Decoder& attacker, const NamedF
 }
 
 // Every pair that is left out, with its reason; and told, an attacker a line.
-std::vector<LeftOut> pairs_left_out(const std::vector<NamedDecoder>& attackers,
+std::vector<LeftOut> pairs_left_out(const std::vector<NamedAttacker>& attackers,
                                     const std::vector<NamedFeatures>& sets, const Context& context) {
   std::vector<LeftOut> list;
-  for (const NamedDecoder& attacker : attackers) {
-    if (const std::string& why = attacker.decoder->info().protection.unknown; !why.empty())
+  for (const NamedAttacker& attacker : attackers) {
+    if (const std::string& why = attacker.trained_on().unknown; !why.empty())
       context.tell(attacker.name + ": " + why + "; it meets all features");
     size_t met = 0;
     std::string reasons;
     for (const NamedFeatures& features : sets) {
-      const auto why = reason_left_out(*attacker.decoder, features);
+      const auto why = reason_left_out(attacker, features);
       met += !why;
       if (!why) continue;
       list.push_back({attacker.name, features.name, *why});
@@ -304,9 +291,9 @@ struct ReconstructionAudit::State {
   Recogniser recogniser;
   std::optional<Recogniser> second;
   std::string cut;
-  std::vector<NamedDecoder> attackers;
+  std::vector<NamedAttacker> attackers;
   std::vector<JudgeSource> judges;
-  std::optional<Protection> protection;
+  std::vector<ProtectionChain> chains;
   FaceSource faces;
   std::vector<ProtectedSet> given;
 
@@ -317,7 +304,8 @@ struct ReconstructionAudit::State {
   std::vector<NamedFeatures> sets;
   std::vector<LeftOut> left_out;
 
-  const Decoder& first() const { return *attackers[0].decoder; }
+  const Attacker& first() const { return *attackers[0].attacker; }
+  std::vector<NamedFeatures> feature_sets(const FeatureRows& raw);
   // The images under test among these files, whose people no network has seen.
   TestSet choose_unseen(const std::vector<std::string>& files) const;
 };
@@ -330,14 +318,10 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
       cut(o.faces.cut_of(recogniser)),
       attackers(load_attackers(o, recogniser, cut)),
       faces(o.faces.open_images(context)) {
-  if (o.epsilons.empty()) o.epsilons = {o.protection.epsilon};
   judges.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
   if (second) judges.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
-  if (!o.protected_by.shadows.empty()) {
-    protection.emplace(o.protected_by, o.protection, &recogniser, recogniser.feature_shape(cut),
-                       o.faces.recogniser, cut);
-    for (double epsilon : o.epsilons) protection->set_epsilon(epsilon);
-  }
+  for (const ProtectionSpecs& specs : o.protections)
+    chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
   given = open_protected(o, faces, recogniser, cut);
   choose_unseen(faces.names());  // told before the work; broken images then drop out
   for (const ProtectedSet& g : given)
@@ -345,17 +329,17 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
 }
 
 TestSet ReconstructionAudit::State::choose_unseen(const std::vector<std::string>& files) const {
-  TestSet chosen = choose(o, files, first().info().split_seed);
-  for (const NamedDecoder& attacker : attackers) attacker.decoder->check_never_saw(chosen.identities);
-  if (protection) protection->check_never_saw(chosen.identities);
+  TestSet chosen = choose(o, files, first().provenance().split_seed);
+  for (const NamedAttacker& attacker : attackers)
+    check_never_saw(attacker.attacker->provenance(), attacker.file, chosen.identities);
+  for (const ProtectionChain& chain : chains) chain.check_never_saw(chosen.identities);
   check(!chosen.others.empty() || !o.thresholds.empty(),
         "there are no people outside the test to set a threshold on; use --thresholds");
   return chosen;
 }
 
 void ReconstructionAudit::State::take_subject(const std::vector<int64_t>& images) {
-  const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()),
-                        first().info().spec.image_size);
+  const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()), first().image_size());
   check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
   all.images.resize(images.size());
   std::iota(all.images.begin(), all.images.end(), int64_t(0));
@@ -368,6 +352,39 @@ void ReconstructionAudit::State::take_subject(const std::vector<int64_t>& images
     all.judges.push_back(make_judge(o, judge, faces, set, test, context));
 }
 
+// The raw features, those that are protected here and those of files, and beside each of these noise of equal
+// norm, where they are still of the raw ones' shape.
+std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const FeatureRows& raw) {
+  std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0, {}}};
+  std::vector<NamedFeatures> guarded;
+  const int64_t memory = o.faces.memory_mib << 20;
+  std::vector<int64_t> images;
+  for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
+  for (ProtectionChain& protection : chains) {
+    const auto photographs = photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()),
+                                            protection.photograph_size());
+    const FeatureRows rows = protected_rows(protection, raw, test.rows, photographs, memory, context);
+    guarded.push_back(protected_set(protection.id().summary(), rows, raw, protection.id()));
+  }
+  for (const ProtectedSet& g : given) {
+    check(g.rows.count() == set.features.count(), g.file, " has ", g.rows.count(), " rows, but ",
+          set.features.count(), " images could be read");
+    guarded.push_back(protected_set(g.name, g.rows.selected(test.rows), raw, g.protection));
+  }
+  for (const NamedFeatures& g : guarded) {
+    sets.push_back(g);
+    if (!g.cosine) continue;
+    const FeatureRows noise = noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, memory);
+    sets.push_back({"noise" + g.name.substr(std::string_view("protected").size()),
+                    noise,
+                    mean_cosine(noise, raw),
+                    "noise",
+                    g.epsilon,
+                    {}});
+  }
+  return sets;
+}
+
 void ReconstructionAudit::State::prepare() {
   set = extract(o.faces, recogniser, cut, faces, context);
   std::vector<std::string> files;
@@ -378,8 +395,7 @@ void ReconstructionAudit::State::prepare() {
   take_subject(images);
 
   const FeatureRows raw = set.features.selected(test.rows);
-  sets = feature_sets(o, protection ? &*protection : nullptr, given, faces, raw, test, set, recogniser, cut,
-                      context);
+  sets = feature_sets(raw);
   if (!all.with_another_photo().empty()) {
     known = all.only(all.with_another_photo());
     std::vector<int64_t> rows_of;
@@ -423,12 +439,13 @@ void ReconstructionAudit::run(
          subject, made);
     progress->advance(1);
   };
-  const ChannelMoments target = channel_moments(s.first().statistics().mean_face);
-  score("mean face", {"none", {}, 0, "none", {}, {}}, false, s.first().mean_faces(s.all.faces.dim(0)));
-  for (const NamedDecoder& attacker : s.attackers)
+  const ChannelMoments target = channel_moments(s.first().mean_face());
+  score("mean face", {"none", {}, 0.0, "none", {}, {}}, false,
+        repeat(s.first().mean_face(), s.all.faces.dim(0)));
+  for (const NamedAttacker& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
-      if (reason_left_out(*attacker.decoder, features)) continue;
-      const Tensor made = reconstruct(*attacker.decoder, features.rows);
+      if (reason_left_out(attacker, features)) continue;
+      const Tensor made = attack(*attacker.attacker, features.rows);
       score(attacker.name, features, false, made);
       score(attacker.name, features, true, match_moments(made, target));
     }

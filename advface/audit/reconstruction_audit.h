@@ -10,15 +10,13 @@
 
 #include "advface/audit/reconstruction_scores.h"
 #include "advface/core/face_set.h"
-#include "advface/protections/protection.h"
+#include "advface/protections/protection_chain.h"
 
 namespace advf {
 
 struct ReconstructionSettings {
   FaceSettings faces;
-  ProtectionFiles protected_by;  // no shadow: nothing is protected here
-  ProtectSettings protection;
-  std::vector<double> epsilons;              // instead of that of `protection`, each a set of features
+  std::vector<ProtectionSpecs> protections;  // chains, each of which makes a set of features
   std::vector<std::string> attackers;        // [NAME=]FILE
   std::vector<std::string> protected_files;  // NAME=FILE: features of all images
   std::string second_recogniser;             // the card of one that the defence never saw; none
@@ -54,9 +52,9 @@ struct Subject {
 // What one attacker makes of one set of features.
 struct ReconstructionRow {
   std::string attacker, features;
-  bool matched = false;       // brightness and contrast are those of the mean face
-  double feature_cosine = 1;  // mean, to the raw features
-  std::string kind;           // raw, protected, noise, identity or none
+  bool matched = false;                  // brightness and contrast are those of the mean face
+  std::optional<double> feature_cosine;  // mean, to the raw features, where they have the same shape
+  std::string kind;                      // raw, protected, noise, identity or none
   std::optional<double> epsilon;
   ReconstructionScores scores;
 };

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <map>
 
-#include "advface/protections/ascent/noise_ball.h"
+#include "advface/protections/ascent/noise.h"
 #include "autograd/tape.h"
 #include "nn/loss.h"
 #include "tensor/backend.h"
@@ -100,46 +100,6 @@ FeatureRows identity_only(const FeatureRows& features, const std::vector<int64_t
     spool.append(into_domain(domain, Tensor::from(others, own.shape()).to(current_backend())));
   }
   return spool.finish();
-}
-
-Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed,
-                        int64_t first_row) {
-  check(z.shape() == protected_features.shape(), "noise for features of shapes ", z.shape(), " and ",
-        protected_features.shape());
-  const int64_t n = z.dim(0), d = z.shape().numel(1, z.shape().rank());
-  std::vector<float> out = z.to_vector<float>();
-  const Tensor host_z = z.on_host(), host_protected = protected_features.on_host();
-  const float *p = host_z.data<float>(), *q = host_protected.data<float>();
-  for (int64_t i = 0; i < n; ++i) {
-    const Philox rng{seed, uint64_t(first_row + i) | (uint64_t(1) << 63)};
-    const float* row = p + i * d;
-    std::vector<double> direction(static_cast<size_t>(d));
-    double zz = 0, zq = 0, qq = 0, distance = 0, dot = 0, norm = 0;
-    for (int64_t k = 0; k < d; ++k) {
-      direction[size_t(k)] = rng.normal(uint64_t(k));
-      const double a = double(row[k]), b = double(q[i * d + k]);
-      zz += a * a;
-      zq += a * b;
-      qq += b * b;
-      distance += (b - a) * (b - a);
-      dot += direction[size_t(k)] * a;
-    }
-    // On the sphere only the part across z turns it.
-    for (int64_t k = 0; k < d; ++k) {
-      if (on_sphere) direction[size_t(k)] -= dot / zz * double(row[k]);
-      norm += direction[size_t(k)] * direction[size_t(k)];
-    }
-    norm = std::sqrt(norm);
-    const double cosine = std::min(1.0, zq / std::sqrt(zz * qq)),
-                 sine = std::sqrt(std::max(0.0, 1 - cosine * cosine));
-    for (int64_t k = 0; k < d; ++k) {
-      const double unit = direction[size_t(k)] / norm;
-      out[size_t(i * d + k)] = float(on_sphere ? cosine * double(row[k]) + sine * std::sqrt(zz) * unit
-                                               : double(row[k]) + std::sqrt(distance) * unit);
-    }
-  }
-  const BackendScope there(z.backend());
-  return Tensor::from(out, z.shape());
 }
 
 }  // namespace advf

@@ -47,11 +47,4 @@ ReconstructionScores score_reconstructions(const Tensor& images, const Tensor& o
 FeatureRows identity_only(const FeatureRows& features, const std::vector<int64_t>& rows,
                           const std::vector<int64_t>& person, FeatureDomain domain, int64_t memory_bytes);
 
-// The same distance in another direction: row i of the result differs from row i of z by a random vector of
-// the norm of (protected - z)[i]; on the sphere it is z turned by the same angle in a random direction. What
-// protection by chance would be. Row i is row first_row + i of its set. z, protected: (n, feature...); the
-// result is where z is.
-Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed,
-                        int64_t first_row = 0);
-
 }  // namespace advf

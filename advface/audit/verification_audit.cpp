@@ -7,6 +7,7 @@
 
 #include "advface/core/feature_file.h"
 #include "advface/networks/adapter.h"
+#include "advface/protections/registry.h"
 
 namespace advf {
 namespace {
@@ -22,15 +23,8 @@ std::string find_file(const std::string& folder, const std::string& name) {
   fail(folder, "/", name, " does not exist, though the pairs name it");
 }
 
-// Features of the files that the pairs name, protected or not, as embeddings in host memory.
-struct Embeddings {
-  std::unordered_map<std::string, int64_t> row;
-  Tensor raw, guarded;  // guarded is undefined without protection,
-  Tensor adapted;       // and adapted, of protected features behind the adapter, without one
-};
-
 Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, const std::string& cut,
-                  Adapter* adapter = nullptr) {
+                  const Adapter* adapter = nullptr) {
   constexpr int64_t kBatch = 64;
   return collect_rows(features.count(), kBatch, [&](int64_t begin, int64_t end) {
     const Tensor rows = features.batch(begin, end);
@@ -63,15 +57,19 @@ GivenFeatures open_protected(const VerificationSettings& o, const Recogniser& re
                              const std::string& cut) {
   FeatureFile file = open_feature_file(o.protected_file);
   check_comes_from(file.info, o.protected_file, recogniser.fingerprint(), cut, o.faces.recogniser);
-  const Shape& like = recogniser.feature_shape(cut);
+  check(!changes_probe(file.info.protection), o.protected_file, ": a probe must be changed before it is ",
+        "compared with features that are ", file.info.protection.describe(),
+        "; protect them here instead, with --protect and its files");
+  const FeatureSpace like =
+      space_after(file.info.protection, {recogniser.feature_shape(cut), recogniser.domain(cut)});
   GivenFeatures given{std::move(file.rows), std::move(file.info.protection), {}};
   const FeatureRows& rows = given.rows;
   const FaceSource listed = FaceSource::open(o.faces.images, o.protected_list);
   check(rows.count() == listed.size(), o.protected_file, " has shape ", rows.shape(), ", but ",
         o.protected_list, " names ", listed.size(), " files");
-  check(rows.row() == like, o.protected_file, ": rows of shape ", rows.row(), " for features of shape ",
-        like);
-  check_rows(rows, recogniser.domain(cut), o.protected_file);
+  check(rows.row() == like.row, o.protected_file, ": rows of shape ", rows.row(), " for features of shape ",
+        like.row);
+  check_rows(rows, like.domain, o.protected_file);
   for (int64_t i = 0; i < listed.size(); ++i) given.row_of[listed.name(i)] = i;
   return given;
 }
@@ -101,78 +99,151 @@ std::vector<int64_t> record_numbers(FaceSource& all, const std::vector<std::stri
   return records;
 }
 
-Embeddings embed_pairs(const VerificationSettings& o, const Recogniser& recogniser, PairList& pairs,
-                       const Context& context) {
+// The names in the pairs become those of files in the folder; these, each once, in order.
+std::vector<std::string> name_files(const std::string& folder, PairList& pairs) {
   std::unordered_map<std::string, std::string> actual;
   std::vector<std::string> names;
   for (Pair& p : pairs.pairs)
     for (std::string* name : {&p.a, &p.b}) {
       auto [it, fresh] = actual.try_emplace(*name);
       if (fresh) {
-        it->second = find_file(o.faces.images, *name);
+        it->second = find_file(folder, *name);
         names.push_back(it->second);
       }
       *name = it->second;
     }
   std::sort(names.begin(), names.end());
-  const std::string cut = o.faces.cut_of(recogniser);
-  const Shape& row = recogniser.feature_shape(cut);
-  std::optional<Protection> protection;
-  std::unique_ptr<Adapter> adapter;
-  if (!o.protected_by.shadows.empty())
-    protection.emplace(o.protected_by, o.protection, &recogniser, row, o.faces.recogniser, cut);
+  return names;
+}
+
+// The photographs that the pairs name, what is stored of them and what is compared.
+class PairedFaces {
+ public:
+  // Judges all that can be judged before a photograph is looked at.
+  PairedFaces(const VerificationSettings& o, const Recogniser& recogniser, PairList& pairs,
+              const Context& context);
+  // Features, raw and protected, as embeddings.
+  void embed();
+  // Pairs whose images were read, scored; stored: embeddings of what is stored, undefined for raw features.
+  std::vector<ScoredPair> score(const Tensor& stored) const;
+
+  ProtectionId protection() const { return protection_ ? protection_->id() : given_.protection; }
+
+  Tensor raw, guarded;  // in host memory; guarded is undefined without protection,
+  Tensor adapted;       // and adapted, of protected features behind the adapter, without one
+
+ private:
+  void check_names() const;
+  Tensor counterparts(const std::vector<std::pair<int64_t, int64_t>>& rows) const;
+  Tensor embedded(const FeatureRows& stored) const;
+
+  const VerificationSettings& o_;
+  const Recogniser& recogniser_;
+  const PairList& pairs_;
+  const Context& context_;
+  std::string cut_;
+  std::vector<std::string> names_;
+  std::optional<ProtectionChain> protection_;
+  std::unique_ptr<Adapter> adapter_;
+  std::optional<FaceSource> all_;  // among which the files of the pairs have their numbers
+  GivenFeatures given_;
+  FaceSource faces_;
+  // After embed().
+  FeatureSet set_;
+  std::unordered_map<std::string, int64_t> row_;
+  std::vector<int64_t> records_;  // of each row, where protected here
+};
+
+PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogniser, PairList& pairs,
+                         const Context& context)
+    : o_(o),
+      recogniser_(recogniser),
+      pairs_(pairs),
+      context_(context),
+      cut_(o.faces.cut_of(recogniser)),
+      names_(name_files(o.faces.images, pairs)),
+      faces_(o.faces.images, names_) {
+  if (!o.protection.empty())
+    protection_.emplace(o.protection, input_of(recogniser, cut_, o.faces.recogniser));
   if (!o.adapter.empty()) {
-    adapter = Adapter::load(o.adapter);
-    adapter->check_fits(row, recogniser.fingerprint(), cut, o.faces.recogniser);
-    if (protection) adapter->check_trained_on(protection->id());
+    adapter_ = Adapter::load(o.adapter);
+    adapter_->check_fits(recogniser.feature_shape(cut_), recogniser.fingerprint(), cut_, o.faces.recogniser);
+    if (protection_) adapter_->check_trained_on(protection_->id());
   }
-  if (protection || adapter) {
-    const std::vector<std::string> people = o.faces.labels_of(names).identities;
-    if (protection) protection->check_never_saw(people);
-    if (adapter) adapter->check_never_saw(people);
+  if (protection_ || adapter_) {
+    const std::vector<std::string> people = o.faces.labels_of(names_).identities;
+    if (protection_) protection_->check_never_saw(people);
+    if (adapter_) adapter_->check_never_saw(people);
   }
-  std::optional<FaceSource> all;  // among which the files of the pairs have their numbers
-  if (protection) {
-    all.emplace(o.faces.open_images(context));
-    const std::unordered_set<std::string> known(all->names().begin(), all->names().end());
-    for (const std::string& name : names)
-      check(known.contains(name), o.faces.list.empty() ? o.faces.images : o.faces.list, " does not name ",
+  if (protection_) all_.emplace(o.faces.open_images(context));
+  if (!o.protected_file.empty()) given_ = open_protected(o, recogniser, cut_);
+  // Of a file that nobody described only its owner knows how it was protected.
+  if (adapter_ && !o.protected_file.empty() && given_.protection.known())
+    adapter_->check_trained_on(given_.protection);
+  faces_.set_max_broken_share(1);  // of the few that are looked at here
+  check_names();
+  faces_.set_max_broken_share(o.faces.max_broken);
+  if (!given_.protection.known()) context.tell(given_.protection.unknown);
+}
+
+// Every photograph has a number, or a row.
+void PairedFaces::check_names() const {
+  if (all_) {
+    const std::unordered_set<std::string> known(all_->names().begin(), all_->names().end());
+    for (const std::string& name : names_)
+      check(known.contains(name), o_.faces.list.empty() ? o_.faces.images : o_.faces.list, " does not name ",
             name, ", which the pairs need");
   }
-  GivenFeatures given;
-  if (!o.protected_file.empty()) given = open_protected(o, recogniser, cut);
-  // Of a file that nobody described only its owner knows how it was protected.
-  if (adapter && !o.protected_file.empty() && given.protection.known())
-    adapter->check_trained_on(given.protection);
-  FaceSource faces(o.faces.images, names);
-  faces.set_max_broken_share(1);  // of the few that are looked at here
-  for (size_t i = 0; i < names.size() && !o.protected_file.empty(); ++i)
-    check(given.row_of.contains(names[i]) ||
-              faces.load(int64_t(i), int64_t(i) + 1, std::nullopt, 1).good.empty(),
-          o.protected_list, " does not name ", names[i], ", which the pairs need");
-  faces.set_max_broken_share(o.faces.max_broken);
-  if (!given.protection.known()) context.tell(given.protection.unknown);
-  const FeatureSet set = extract(o.faces, recogniser, cut, faces, context);
-  check(!set.indices.empty(), o.faces.images, ": no image could be read");
-  Embeddings e;
+  if (o_.protected_file.empty()) return;
+  FaceSource looked_at(o_.faces.images, names_);
+  looked_at.set_max_broken_share(1);
+  for (size_t i = 0; i < names_.size(); ++i)
+    check(given_.row_of.contains(names_[i]) ||
+              looked_at.load(int64_t(i), int64_t(i) + 1, std::nullopt, 1).good.empty(),
+          o_.protected_list, " does not name ", names_[i], ", which the pairs need");
+}
+
+// Features that a protection has moved to a space of their own are compared as they are.
+Tensor PairedFaces::embedded(const FeatureRows& stored) const {
+  if (stored.row() == recogniser_.feature_shape(cut_)) return embed_rows(recogniser_, stored, cut_);
+  return stored.range(0, stored.count());
+}
+
+void PairedFaces::embed() {
+  set_ = extract(o_.faces, recogniser_, cut_, faces_, context_);
+  check(!set_.indices.empty(), o_.faces.images, ": no image could be read");
   std::vector<std::string> files;
-  for (size_t r = 0; r < set.indices.size(); ++r) {
-    files.push_back(faces.name(set.indices[r]));
-    e.row[files.back()] = int64_t(r);
+  for (size_t r = 0; r < set_.indices.size(); ++r) {
+    files.push_back(faces_.name(set_.indices[r]));
+    row_[files.back()] = int64_t(r);
   }
-  e.raw = embed_rows(recogniser, set.features, cut);
-  FeatureRows guarded;
-  if (protection) {
-    const auto photographs = photographs_of(faces, set.indices, crop_for(recogniser, o.faces.eye_centres()),
-                                            protection->info().spec.image_size);
-    guarded = protected_rows(*protection, set.features, record_numbers(*all, files, o.faces.list, context),
-                             photographs, o.faces.memory_mib << 20, context);
-  } else if (!o.protected_file.empty()) {
-    guarded = given.of(files, o.protected_list);
+  raw = embed_rows(recogniser_, set_.features, cut_);
+  FeatureRows stored;
+  if (protection_) {
+    const auto photographs = photographs_of(
+        faces_, set_.indices, crop_for(recogniser_, o_.faces.eye_centres()), protection_->photograph_size());
+    records_ = record_numbers(*all_, files, o_.faces.list, context_);
+    stored = protected_rows(*protection_, set_.features, records_, photographs, o_.faces.memory_mib << 20,
+                            context_);
+  } else if (!o_.protected_file.empty()) {
+    stored = given_.of(files, o_.protected_list);
   }
-  if (guarded.count() > 0) e.guarded = embed_rows(recogniser, guarded, cut);
-  if (adapter) e.adapted = embed_rows(recogniser, guarded, cut, adapter.get());
-  return e;
+  if (stored.count() > 0) guarded = embedded(stored);
+  if (adapter_) adapted = embed_rows(recogniser_, stored, cut_, adapter_.get());
+}
+
+// For each pair of rows (stored, other): what the raw feature of the other one is turned into before it is
+// compared with what is stored.
+Tensor PairedFaces::counterparts(const std::vector<std::pair<int64_t, int64_t>>& rows) const {
+  constexpr int64_t kBatch = 256;
+  return collect_rows(int64_t(rows.size()), kBatch, [&](int64_t begin, int64_t end) {
+    std::vector<int64_t> others, records;
+    for (int64_t i = begin; i < end; ++i) {
+      records.push_back(records_[size_t(rows[size_t(i)].first)]);
+      others.push_back(rows[size_t(i)].second);
+    }
+    return embedded(protection_->apply_probe(set_.features.at(others), records));
+  });
 }
 
 // Of row i of a matrix.
@@ -181,14 +252,33 @@ std::span<const float> row(const Tensor& rows, int64_t i) {
   return {rows.data<float>() + size_t(i) * d, d};
 }
 
-// Pairs whose images were read, scored.
-std::vector<ScoredPair> score(const PairList& pairs, const Embeddings& e, const Tensor& gallery,
-                              const Tensor& probe) {
+std::vector<ScoredPair> PairedFaces::score(const Tensor& stored) const {
+  std::vector<std::pair<int64_t, int64_t>> rows;  // gallery, probe
   std::vector<ScoredPair> scores;
-  for (const Pair& p : pairs.pairs) {
-    const auto a = e.row.find(p.a), b = e.row.find(p.b);
-    if (a != e.row.end() && b != e.row.end())
-      scores.push_back({dot(row(gallery, a->second), row(probe, b->second)), p.genuine, p.fold});
+  for (const Pair& p : pairs_.pairs) {
+    const auto a = row_.find(p.a), b = row_.find(p.b);
+    if (a == row_.end() || b == row_.end()) continue;
+    rows.emplace_back(a->second, b->second);
+    scores.push_back({0, p.genuine, p.fold});
+  }
+  const bool both = o_.side == "both", probe_is_stored = o_.side == "probe";
+  const bool changed = stored.defined() && !both && protection_ && protection_->changes_probe();
+  Tensor others;
+  if (changed && !rows.empty()) {
+    auto turned = rows;
+    if (probe_is_stored)
+      for (auto& [one, other] : turned) std::swap(one, other);
+    others = counterparts(turned);
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto [a, b] = rows[i];
+    if (!stored.defined())
+      scores[i].score = dot(row(raw, a), row(raw, b));
+    else if (both)
+      scores[i].score = dot(row(stored, a), row(stored, b));
+    else
+      scores[i].score = dot(row(stored, probe_is_stored ? b : a),
+                            changed ? row(others, int64_t(i)) : row(raw, probe_is_stored ? a : b));
   }
   return scores;
 }
@@ -198,17 +288,15 @@ std::vector<ScoredPair> score(const PairList& pairs, const Embeddings& e, const 
 VerificationScores verify_pairs(const VerificationSettings& o, const Context& context) {
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   PairList pairs = load_pairs(o.pairs);
-  const Embeddings e = embed_pairs(o, recogniser, pairs, context);
+  PairedFaces faces(o, recogniser, pairs, context);
+  faces.embed();
   VerificationScores result;
-  result.guarded = e.guarded.defined();
+  result.guarded = faces.guarded.defined();
   result.cut = o.faces.cut_of(recogniser);
-  const auto scored = [&](const Tensor& stored) {
-    return score(pairs, e, result.guarded && o.side != "probe" ? stored : e.raw,
-                 result.guarded && o.side != "gallery" ? stored : e.raw);
-  };
-  result.scores = scored(e.guarded);
+  result.protection = faces.protection();
+  result.scores = faces.score(faces.guarded);
   result.left_out = pairs.pairs.size() - result.scores.size();
-  if (e.adapted.defined()) result.adapted = scored(e.adapted);
+  if (faces.adapted.defined()) result.adapted = faces.score(faces.adapted);
   return result;
 }
 

@@ -8,15 +8,14 @@
 
 #include "advface/audit/metrics.h"
 #include "advface/core/face_set.h"
-#include "advface/protections/protection.h"
+#include "advface/protections/protection_chain.h"
 
 namespace advf {
 
 struct VerificationSettings {
   FaceSettings faces;
-  ProtectionFiles protected_by;  // no shadow: nothing is protected here
-  ProtectSettings protection;
-  std::string pairs;  // file of load_pairs()
+  ProtectionSpecs protection;  // none: nothing is protected here
+  std::string pairs;           // file of load_pairs()
   std::string protected_file,
       protected_list;            // protected features instead, and the files that they belong to; none
   std::string adapter;           // protected features go through it as well; none
@@ -30,6 +29,7 @@ struct VerificationScores {
   bool guarded = false;                            // whether a side was protected
   size_t left_out = 0;                             // pairs with an image that could not be read
   std::string cut;
+  ProtectionId protection;  // of what is stored
 };
 
 // Throws Error, before a picture is read where that can be told, for what does not fit together.

@@ -25,7 +25,7 @@ FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const st
             root.value("cut", json()).is_string() && root.contains("protection"),
         path, ": does not describe a file of features (no \"format\": \"", kFormat,
         "\" and what belongs to it)");
-  check(root["rows"] == rows.fingerprint(), path, ": describes other features than those of ", array,
+  check(root["rows"] == rows.sample_hash(), path, ": describes other features than those of ", array,
         "; put the file back that belongs to it, or remove ", path);
   return {root["recogniser"], root["cut"], ProtectionId::from_json(root["protection"].dump(), path)};
 }
@@ -54,7 +54,7 @@ void write_feature_info(const std::string& path, const FeatureInfo& info) {
   std::error_code none;
   if (!fs::is_regular_file(path, none)) return;
   const json root = {{"format", kFormat},
-                     {"rows", FeatureRows::open(path).fingerprint()},
+                     {"rows", FeatureRows::open(path).sample_hash()},
                      {"recogniser", info.recogniser},
                      {"cut", info.cut},
                      {"protection", json::parse(info.protection.to_json())}};

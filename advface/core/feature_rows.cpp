@@ -47,7 +47,7 @@ FeatureRows FeatureRows::open(const std::string& path) {
           }};
 }
 
-std::string FeatureRows::fingerprint() const {
+std::string FeatureRows::sample_hash() const {
   constexpr int64_t kSampled = 64;
   std::vector<int64_t> rows;
   const int64_t n = std::min(count_, kSampled);

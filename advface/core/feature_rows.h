@@ -25,7 +25,7 @@ class FeatureRows {
   const Shape& row() const { return row_; }  // of one feature
   Shape shape() const;                       // (count, feature...)
   // Tells sets apart, wherever they lie: of the shape and of 64 rows that are spread over the set.
-  std::string fingerprint() const;
+  std::string sample_hash() const;
 
   // (rows, feature...) in host memory, for what is stored, compared or added up.
   Tensor at(const std::vector<int64_t>& rows) const;

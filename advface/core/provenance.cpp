@@ -40,7 +40,8 @@ void check_never_saw(const Provenance& from, const std::string& source,
           "and the labels of the test");
 }
 
-void save_network(const std::string& path, Module& network, const Provenance& from, Metadata description) {
+void save_network(const std::string& path, const Module& network, const Provenance& from,
+                  Metadata description) {
   description["cut"] = from.cut;
   description["recogniser"] = from.recogniser;
   description[kProtection] = from.protection.to_json();

@@ -33,7 +33,8 @@ void check_never_saw(const Provenance& from, const std::string& source,
 
 // A network's file: its state, the list of people, and as metadata the provenance beside `description`, which
 // holds "format" and how to build the network.
-void save_network(const std::string& path, Module& network, const Provenance& from, Metadata description);
+void save_network(const std::string& path, const Module& network, const Provenance& from,
+                  Metadata description);
 struct NetworkFile {
   Metadata metadata;
   TensorMap tensors;  // the network's

@@ -1,6 +1,6 @@
 #include "advface/networks/adapter.h"
 
-#include "advface/protections/ascent/noise_ball.h"
+#include "advface/protections/ascent/noise.h"
 #include "tensor/ops.h"
 
 namespace advf {
@@ -23,13 +23,13 @@ std::unique_ptr<Adapter> Adapter::load(const std::string& path) {
   return adapter;
 }
 
-void Adapter::save(const std::string& path) {
+void Adapter::save(const std::string& path) const {
   Metadata description = info_.spec.to_metadata();
   description["format"] = kFormat;
   save_network(path, *this, info_, std::move(description));
 }
 
-Tensor Adapter::forward(const Tensor& features) {
+Tensor Adapter::forward(const Tensor& features) const {
   return into_domain(info_.domain, add(features, net_.in_input_units(net_.forward(features))));
 }
 

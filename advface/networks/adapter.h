@@ -21,9 +21,9 @@ class Adapter : public Module {
  public:
   Adapter(const AdapterInfo& info, uint64_t seed);
   static std::unique_ptr<Adapter> load(const std::string& path);
-  void save(const std::string& path);
+  void save(const std::string& path) const;
 
-  Tensor forward(const Tensor& features) override;
+  Tensor forward(const Tensor& features) const override;
   const AdapterInfo& info() const { return info_; }
   FeatureNet& net() { return net_; }
 

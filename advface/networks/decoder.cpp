@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "advface/protections/ascent/noise_ball.h"
+#include "advface/protections/ascent/noise.h"
 #include "autograd/tape.h"
 #include "tensor/ops.h"
 #include "tensor/rng.h"
@@ -19,6 +19,7 @@ Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(mak
   register_buffer("statistics.feature_mean", statistics_.feature_mean);
   register_buffer("statistics.feature_std", statistics_.feature_std);
   register_buffer("statistics.mean_face", statistics_.mean_face);
+  train(false);
 }
 
 std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
@@ -31,7 +32,7 @@ std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
   return decoder;
 }
 
-void Decoder::save(const std::string& path) {
+void Decoder::save(const std::string& path) const {
   Metadata description = info_.spec.to_metadata();
   description["format"] = kFormat;
   save_network(path, *this, info_, std::move(description));
@@ -46,10 +47,8 @@ void Decoder::check_never_saw(const std::vector<std::string>& identities) const 
   advf::check_never_saw(info_, source_, identities);
 }
 
-void Decoder::check_sees() {
+void Decoder::check_sees() const {
   const NoTapeScope off;
-  const bool was_training = training();
-  train(false);
   const Shape& feature = info_.spec.feature;
   const Philox rng{0x5ee5, 0};
   const auto mean = statistics_.feature_mean.to_vector<float>(),
@@ -62,27 +61,21 @@ void Decoder::check_sees() {
   }
   const Tensor features = into_domain(info_.domain, Tensor::from(values, with_rows(2, feature)));
   const auto images = forward(features).to_vector<float>();
-  train(was_training);
   const auto half = images.begin() + std::ptrdiff_t(images.size() / 2);
   check(
       !std::equal(images.begin(), half, half), source_,
       ": makes the same image of different features, so nothing can be protected against it; train it again");
 }
 
-Tensor Decoder::mean_faces(int64_t n) const {
-  const Tensor& face = statistics_.mean_face;
-  return broadcast_to(reshape(face, with_rows(1, face.shape())), with_rows(n, face.shape()));
-}
+Tensor Decoder::mean_faces(int64_t n) const { return repeat(statistics_.mean_face, n); }
 
-Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) {
-  NoTapeScope off;
-  const bool was_training = training();
-  train(false);
+Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) const {
+  check(!training(), source_, ": reconstructs in evaluation mode only");
+  const NoTapeScope off;
   const int64_t n = features.dim(0), size = info_.spec.image_size;
   std::vector<Tensor> parts;
   for (int64_t begin = 0; begin < n; begin += batch)
     parts.push_back(forward(features.slice_batch(begin, std::min(n, begin + batch))));
-  train(was_training);
   if (parts.empty()) return Tensor::empty({0, 3, size, size});
   return parts.size() == 1 ? parts[0] : concat(parts, 0);
 }

@@ -19,11 +19,12 @@ struct DecoderInfo : Provenance {
 // forward: (N, feature...) -> (N,3,S,S) in (0,1).
 class Decoder : public Module {
  public:
+  // In evaluation mode, as loaded ones are; whoever trains it says so.
   Decoder(const DecoderInfo& info, uint64_t seed);
   static std::unique_ptr<Decoder> load(const std::string& path);  // in evaluation mode
-  void save(const std::string& path);
+  void save(const std::string& path) const;
 
-  Tensor forward(const Tensor& features) override { return net_->forward(features); }
+  Tensor forward(const Tensor& features) const override { return net_->forward(features); }
   const DecoderInfo& info() const { return info_; }
 
   // As check_takes() and check_never_saw() of provenance.h have it.
@@ -42,10 +43,10 @@ class Decoder : public Module {
 
   // Throws an Error that names the file where it makes the very same image of different features: whoever
   // protects against it, protects against nothing.
-  void check_sees();
+  void check_sees() const;
 
-  // Evaluation mode, off the tape, `batch` rows at a time.
-  Tensor reconstruct(const Tensor& features, int64_t batch = 64);
+  // Off the tape, `batch` rows at a time, in evaluation mode.
+  Tensor reconstruct(const Tensor& features, int64_t batch = 64) const;
 
  private:
   DecoderInfo info_;

@@ -8,7 +8,7 @@
 
 #include "advface/core/provenance.h"
 #include "advface/protections/ascent/ascent_settings.h"
-#include "advface/protections/ascent/noise_ball.h"
+#include "advface/protections/ascent/noise.h"
 #include "nn/nets/feature_net.h"
 
 namespace advf {
@@ -17,7 +17,7 @@ struct GeneratorInfo : Provenance {
   FeatureNetSpec spec;
   // What it was trained to maximise in which ball: epsilon, objective, loss, norm, batch_norm and ensemble.
   // The other settings are not its own.
-  ProtectSettings settings;
+  AscentSettings settings;
 };
 
 // forward: features (N, feature...) -> noise u of the same shape in the units of noise.h, inside the ball and
@@ -26,18 +26,18 @@ class Generator : public Module {
  public:
   Generator(const GeneratorInfo& info, uint64_t seed);
   static std::unique_ptr<Generator> load(const std::string& path);
-  void save(const std::string& path);
+  void save(const std::string& path) const;
 
-  Tensor forward(const Tensor& features) override;
+  Tensor forward(const Tensor& features) const override { return noise(features); }
+  Tensor noise(const Tensor& features) const;
   const GeneratorInfo& info() const { return info_; }
   FeatureNet& net() { return net_; }
   // Of the file's epsilon, with the deviations that the network was trained with.
   NoiseSpace space() const;
 
-  // Throws an Error naming both sides unless features of `from` (a shadow's) are what it takes.
-  void check_fits(const Provenance& from, const Shape& feature) const;
-  // ... unless it was trained for these settings.
-  void check_trained_for(const ProtectSettings& asked) const;
+  // Throws an Error naming both sides unless features of this shape, from there, are what it takes. An empty
+  // fingerprint or cut is not compared. `what` names whose they are.
+  void check_fits(const Provenance& from, const Shape& feature, const std::string& what) const;
   void check_never_saw(const std::vector<std::string>& identities) const;
 
  private:

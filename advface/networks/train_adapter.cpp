@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kBatch = 64;  // of validation
 
 std::string describe(const AdapterData& data) {
-  return data.raw.shape().str() + " " + data.raw.fingerprint() + " " + data.guarded.fingerprint() + " " +
+  return data.raw.shape().str() + " " + data.raw.sample_hash() + " " + data.guarded.sample_hash() + " " +
          hex(fnv1a(std::as_bytes(std::span(data.validation))));
 }
 

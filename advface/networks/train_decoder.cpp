@@ -11,7 +11,7 @@ constexpr int64_t kBatch = 64;  // of validation and the mean face
 std::string describe(const DecoderData& data) {
   const Tensor faces = data.face(part_of(data.train, 0, kBatch)).on_host();
   const uint64_t seen = fnv1a({faces.raw(), faces.bytes()}, fnv1a(std::as_bytes(std::span(data.validation))));
-  return data.features.shape().str() + " " + hex(fnv1a(data.features.fingerprint(), seen));
+  return data.features.shape().str() + " " + hex(fnv1a(data.features.sample_hash(), seen));
 }
 
 }  // namespace

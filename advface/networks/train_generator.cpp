@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "advface/audit/reconstruction_scores.h"
+#include "advface/protections/random_noise.h"
 #include "autograd/tape.h"
 #include "tensor/hash.h"
 #include "tensor/ops.h"
@@ -12,17 +12,17 @@ namespace {
 
 constexpr int64_t kBatch = 64;  // of validation
 
-std::string describe(const Generator& generator, const ProtectModels& shadows, const DecoderData& data) {
-  std::string text = data.features.shape().str() + " " + data.features.fingerprint() + " " +
+std::string describe(const Generator& generator, const AscentNetworks& shadows, const DecoderData& data) {
+  std::string text = data.features.shape().str() + " " + data.features.sample_hash() + " " +
                      hex(fnv1a(std::as_bytes(std::span(data.validation)))) + ", " +
                      generator.info().settings.summary();
-  for (Decoder* shadow : shadows.shadows) text += ", shadow " + fingerprint(*shadow);
+  for (const Decoder* shadow : shadows.shadows) text += ", shadow " + weights_hash(*shadow);
   return text;
 }
 
 }  // namespace
 
-GeneratorTrainer::GeneratorTrainer(Generator& generator, const ProtectModels& shadows,
+GeneratorTrainer::GeneratorTrainer(Generator& generator, const AscentNetworks& shadows,
                                    const DecoderData& data, const TrainSettings& settings)
     : Trainer({{"generator", &generator}}, data.train, settings, {}, describe(generator, shadows, data)),
       generator_(generator),
@@ -30,13 +30,11 @@ GeneratorTrainer::GeneratorTrainer(Generator& generator, const ProtectModels& sh
       shadows_(shadows),
       objective_(shadows_, generator.info().settings),
       seed_(settings.seed) {
-  shadows_.generator = &generator;
   shadows_.check_fit(generator.info().settings);
+  for (const Decoder* shadow : shadows_.shadows)
+    generator.check_fits(shadow->info(), shadow->info().spec.feature, "the shadow");
   check(!data.validation.empty(), "there are no validation images; use more people");
-  for (Decoder* shadow : shadows_.shadows) {
-    shadow->train(false);
-    shadow->check_sees();
-  }
+  for (const Decoder* shadow : shadows_.shadows) shadow->check_sees();
   const Decoder::Statistics& statistics = shadows_.shadows[0]->statistics();
   generator.net().set_input(statistics.feature_mean, statistics.feature_std);
   unit_ = random_objective();

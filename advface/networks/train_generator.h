@@ -14,7 +14,7 @@ class GeneratorTrainer : public Trainer {
   // data.face gives the photographs, for Objective::original only. The generator takes the first shadow's
   // statistics. With BatchNormMode::recalibrated the caller has called recalibrate() on the shadows before.
   // The generator, the models' networks and the data must outlive the trainer.
-  GeneratorTrainer(Generator& generator, const ProtectModels& shadows, const DecoderData& data,
+  GeneratorTrainer(Generator& generator, const AscentNetworks& shadows, const DecoderData& data,
                    const TrainSettings& settings);
 
  private:
@@ -25,7 +25,7 @@ class GeneratorTrainer : public Trainer {
 
   Generator& generator_;
   const DecoderData& data_;
-  ProtectModels shadows_;
+  AscentNetworks shadows_;
   ObjectiveFunction objective_;
   uint64_t seed_;
   double unit_ = 1;

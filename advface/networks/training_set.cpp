@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "advface/core/feature_file.h"
+#include "advface/protections/registry.h"
 
 namespace advf {
 
@@ -23,7 +24,8 @@ FeatureSet given_features(const std::string& path, const FaceSettings& options, 
   set.features = std::move(file.rows);
   check(set.features.count() == faces.size(), path, " has shape ", set.features.shape(), ", but ",
         options.list, " names ", faces.size(), " files");
-  check_rows(set.features, recogniser.domain(cut), path);
+  check_rows(set.features, space_after(protection, {set.features.row(), recogniser.domain(cut)}).domain,
+             path);
   set.indices.resize(size_t(faces.size()));
   std::iota(set.indices.begin(), set.indices.end(), int64_t(0));
   return set;
@@ -60,8 +62,12 @@ void keep_used(TrainingSet& s) {
   for (std::vector<int64_t>* part : {&s.split.train, &s.split.validation})
     for (int64_t& row : *part)
       row = std::lower_bound(s.records.begin(), s.records.end(), row) - s.records.begin();
-  std::vector<int64_t> indices;
-  for (int64_t row : s.records) indices.push_back(s.set.indices[size_t(row)]);
+  std::vector<int64_t> indices, person;
+  for (int64_t row : s.records) {
+    indices.push_back(s.set.indices[size_t(row)]);
+    person.push_back(s.person[size_t(row)]);
+  }
+  s.person = std::move(person);
   s.set = {std::move(indices), s.set.features.selected(s.records)};
   s.test_images = s.split.test.size();
   s.split.test.clear();
@@ -79,30 +85,35 @@ TrainingSet open_training_set(const FaceSettings& options, const std::string& fe
   split_files(options, split, batch, faces.names());  // told before the work; broken images then drop out
   if (!from.protection.known()) context.tell(from.protection.unknown + "; this goes into the network");
   if (features.empty()) result.set = extract(options, recogniser, cut, faces, context);
+  // Some protections map to another space.
+  const FeatureSpace space =
+      space_after(from.protection, {recogniser.feature_shape(cut), recogniser.domain(cut)});
   const Shape row = result.set.features.row();
-  check(row == recogniser.feature_shape(cut), features, ": rows of shape ", row, ", but ", options.recogniser,
-        " makes features of shape ", recogniser.feature_shape(cut), " at ", cut);
+  check(row == space.row, features, ": rows of shape ", row, ", but features of ", options.recogniser, " at ",
+        cut, " that are ", from.protection.describe(), " have shape ", space.row);
   std::vector<std::string> files;
   for (int64_t i : result.set.indices) files.push_back(faces.name(i));
   Labels labels;
   std::tie(labels, result.split) = split_files(options, split, batch, files);
+  for (const std::string& name : labels.identities) result.person.push_back(person_key(name));
   std::set<int64_t> people;
-  for (int64_t r : result.split.train) people.insert(person_key(labels.identities[size_t(r)]));
+  for (int64_t r : result.split.train) people.insert(result.person[size_t(r)]);
   from.cut = cut;
   from.recogniser = recogniser.fingerprint();
-  from.domain = recogniser.domain(cut);
+  from.domain = space.domain;
   from.split_seed = split.seed;
   from.people.assign(people.begin(), people.end());
   keep_used(result);
   return result;
 }
 
-FeatureRows protect_set(Protection& protection, const FaceSettings& options, const Recogniser& recogniser,
-                        FaceSource& faces, TrainingSet& source, const Context& context) {
+FeatureRows protect_set(ProtectionChain& protection, const FaceSettings& options,
+                        const Recogniser& recogniser, FaceSource& faces, TrainingSet& source,
+                        const Context& context) {
   source.provenance.protection = protection.id();
-  const auto photographs =
-      photographs_of(faces, source.set.indices, crop_for(recogniser, options.eye_centres()),
-                     protection.info().spec.image_size);
+  source.provenance.domain = protection.out().domain;
+  const auto photographs = photographs_of(
+      faces, source.set.indices, crop_for(recogniser, options.eye_centres()), protection.photograph_size());
   return protected_rows(protection, source.set.features, source.records, photographs,
                         options.memory_mib << 20, context);
 }

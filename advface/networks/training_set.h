@@ -6,7 +6,7 @@
 
 #include "advface/core/face_set.h"
 #include "advface/core/provenance.h"
-#include "advface/protections/protection.h"
+#include "advface/protections/protection_chain.h"
 
 namespace advf {
 
@@ -19,6 +19,7 @@ struct SplitSettings {
 struct TrainingSet {
   FeatureSet set;                // of the training and the validation people
   std::vector<int64_t> records;  // row -> row of the whole set, by which a record's noise is keyed
+  std::vector<int64_t> person;   // of each row, as person_key()
   Provenance provenance;         // protection: none, what their file says, or that of protect_set()
   Split split;                   // of the set's rows
   size_t test_images = 0;        // left alone
@@ -29,7 +30,8 @@ TrainingSet open_training_set(const FaceSettings& options, const std::string& fe
                               const SplitSettings& split, int64_t batch, const Recogniser& recogniser,
                               FaceSource& faces, const Context& context);
 // The set's features, protected, which its provenance then says.
-FeatureRows protect_set(Protection& protection, const FaceSettings& options, const Recogniser& recogniser,
-                        FaceSource& faces, TrainingSet& source, const Context& context);
+FeatureRows protect_set(ProtectionChain& protection, const FaceSettings& options,
+                        const Recogniser& recogniser, FaceSource& faces, TrainingSet& source,
+                        const Context& context);
 
 }  // namespace advf

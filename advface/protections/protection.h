@@ -1,67 +1,134 @@
-// A protection ready to run: its networks, loaded once and checked against each other; and doing it to a
-// whole set.
+// A protection: what is stored instead of a feature, and what the matching side does to a probe. Residents
+// stand in registry.h, a row each; protection_chain.h puts several one behind the other.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "advface/core/context.h"
-#include "advface/core/faces.h"
+#include "advface/core/feature_domain.h"
 #include "advface/core/feature_rows.h"
-#include "advface/networks/generator.h"
-#include "advface/protections/ascent/ascent.h"
+#include "advface/core/provenance.h"
+#include "advface/core/recogniser.h"
+#include "advface/core/setting.h"
 #include "advface/protections/protection_id.h"
+#include "tensor/tensor.h"
 
 namespace advf {
 
-struct ProtectionFiles {
-  std::vector<std::string> shadows;  // several make an ensemble
-  std::string generator;             // for Method::generator
+// Where features live: the shape of one, and which values it may have.
+struct FeatureSpace {
+  Shape row;
+  FeatureDomain domain = FeatureDomain::real;
+  bool operator==(const FeatureSpace& other) const { return row == other.row && domain == other.domain; }
 };
 
-// The networks that protect, loaded once.
+// What a protection is made for.
+struct ProtectionInput {
+  FeatureSpace space;           // of the features that it is given
+  std::string recogniser, cut;  // whose they are: fingerprint and tensor; empty where that is not known
+  std::string what;             // names the features in messages
+  // Whose features they are; null where it is not at hand, or another protection has moved them elsewhere.
+  const Recogniser* network = nullptr;
+  bool moved = false;        // another protection has moved them to a space of its own
+  bool domain_known = true;  // false: nobody has said where the features live
+
+  // What to do where `network` is null.
+  std::string why_no_network() const;
+};
+
+// What happened to one record.
+struct RecordReport {
+  int64_t record = 0;
+  // Of what is stored minus the feature, and the cosine of both; 0 where they have not the same shape.
+  double noise_l2 = 0, noise_linf = 0, cosine = 0;
+  // Of a protection that climbs an objective: at the random start and at the end, and at the start of each
+  // step and at the end. Others have none.
+  double loss_before = 0, loss_after = 0;
+  std::vector<float> losses;
+  double kept = 1;         // share of the noise that a bound on recognition left
+  double recognition = 0;  // cosine of H(stored) to H(feature), where a bound was asked for
+};
+
+struct ProtectedRows {
+  Tensor features;  // (n, row of Protection::out()) in host memory
+  std::vector<RecordReport> reports;
+};
+
+// Rows [begin, end) of a set, on the current backend.
+using ReadRows = std::function<Tensor(int64_t begin, int64_t end)>;
+
 class Protection {
  public:
-  // Shadows of these features. Throws Error, naming both sides, where they do not fit each other, the
-  // features, their cut (empty: not known) or the recogniser; WrongCall where that is needed and null. `what`
-  // names the features.
-  Protection(const ProtectionFiles& files, const ProtectSettings& settings, const Recogniser* recogniser,
-             const Shape& row, const std::string& what, const std::string& cut = {});
+  virtual ~Protection() = default;
 
-  const ProtectSettings& settings() const { return settings_; }
-  const DecoderInfo& info() const { return shadows_[0]->info(); }
-  AppliedProtection applied() const { return advface_protection(settings_, networks_); }
-  ProtectionId id() const { return {{applied()}, {}}; }  // of raw features that it has protected
-  bool needs_photographs() const { return settings_.objective == Objective::original; }
-  ProtectModels models() const;
-  void set_epsilon(double epsilon);  // throws Error where a generator was not trained for it
-  // Throws Error, naming the network, where one was trained on any of these people.
-  void check_never_saw(const std::vector<std::string>& identities) const;
-  // With --bn recalibrated: the shadows' batch norm, on these features. Otherwise nothing.
-  void recalibrate(int64_t rows, const std::function<Tensor(int64_t begin, int64_t end)>& read);
+  virtual AppliedProtection applied() const = 0;
+  virtual FeatureSpace out() const = 0;
+  // A network that protects knows whose features it takes; null where there is none.
+  virtual const Provenance* network() const { return nullptr; }
+  // The side in pixels of the photographs (n,3,S,S) that apply() needs; 0: none.
+  virtual int photograph_size() const { return 0; }
+  // Whether a record's result depends on the records that are protected with it; a call then takes two or
+  // more.
+  virtual bool depends_on_company() const { return false; }
+  // Throws Error, naming the file, where a network that protects was trained on any of these people.
+  virtual void check_never_saw(const std::vector<std::string>&) const {}
+  // Looks at all features once, before the first is protected, where a setting asks for that. Throws Error
+  // for too few.
+  virtual void look_at(int64_t /*rows*/, const ReadRows&) {}
 
- private:
-  ProtectSettings settings_;
-  // Fingerprints of the files: "shadow" (of several, in order, with a space between), and "generator" where
-  // there is one.
-  Metadata networks_;
-  std::vector<std::unique_ptr<Decoder>> shadows_;
-  std::unique_ptr<Generator> generator_;
-  const Recogniser* recogniser_;
+  // Row i of `features` (n, row) is record number records[i]: its row in the whole set, as advface-extract
+  // writes it. The result for a record depends on (its feature, its photograph, its number, and what
+  // applied() says) and on nothing else, bit for bit, however the set is cut into calls and at any number of
+  // threads (on a device: as far as its libraries keep rows apart); but see depends_on_company(). Throws
+  // Error, naming the record, for a feature that cannot be protected or was not; Interrupted where the
+  // context says so.
+  virtual ProtectedRows apply(const Tensor& features, std::span<const int64_t> records,
+                              const Tensor& photographs, const Context& context) = 0;
+  // Row i is a probe, a raw feature, that is to be compared with record records[i].
+  virtual Tensor apply_probe(const Tensor& features, std::span<const int64_t> /*records*/) const {
+    return features;
+  }
 };
 
-// Photographs [begin, end) of a set, as (n,3,S,S) in [0,1].
-using ReadPhotographs = std::function<Tensor(int64_t begin, int64_t end)>;
-// These images of the source, read when asked for.
-ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
-                               const std::optional<FaceBox>& box, int size);
-// All rows; row r is record records[r], or r where no records are given. The shadows
-// are recalibrated on these features where the settings ask for that. Up to memory_bytes stay in memory.
-FeatureRows protected_rows(Protection& protection, const FeatureRows& features,
-                           std::span<const int64_t> records, const ReadPhotographs& photographs,
-                           int64_t memory_bytes, const Context& context);
+// A protection as it is asked for, before a file is read: its settings, which the programs offer as options
+// and files keep as values.
+class ProtectionSpec {
+ public:
+  virtual ~ProtectionSpec() = default;
+  virtual std::unique_ptr<ProtectionSpec> clone() const = 0;
+  virtual Settings settings() = 0;          // bound to this
+  virtual void check_valid() const = 0;     // throws Error naming the setting that is out of range
+  virtual void check_complete() const {}    // throws Error naming the option without which it cannot be made
+  virtual std::string summary() const = 0;  // for people: "epsilon 0.02, norm l2"
+  // The settings as files have them, with what follows from others written out.
+  virtual Metadata values() const { return values_of(const_cast<ProtectionSpec*>(this)->settings()); }
+  // Where the features end up, as far as the values say it.
+  virtual FeatureSpace out(const FeatureSpace& in) const { return in; }
+  // Whether a probe must go through Protection::apply_probe() before it is compared with what is stored.
+  virtual bool changes_probe() const { return false; }
+  // Loads what it needs. Throws Error, naming both sides, for what does not fit; WrongCall where a recogniser
+  // is needed and none is there.
+  virtual std::unique_ptr<Protection> make(const ProtectionInput& input) const = 0;
+};
+using ProtectionSpecs = std::vector<std::shared_ptr<const ProtectionSpec>>;
+
+// The same with one setting changed, where it has that; null where not.
+std::shared_ptr<const ProtectionSpec> with_setting(const ProtectionSpec& spec, const std::string& name,
+                                                   const std::string& text);
+void set_seed(ProtectionSpec& spec, uint64_t seed);
+
+// For the residents.
+// Of a network's file, as it stands in AppliedProtection::networks.
+std::string file_fingerprint(const std::string& path);
+// Throws Error naming the record for a feature that is not finite or lies outside its domain.
+void check_records(const Tensor& features, std::span<const int64_t> records, FeatureDomain domain);
+// What moved row i of both, of one shape and in host memory.
+RecordReport report_of(int64_t record, std::span<const float> feature, std::span<const float> stored);
+// Noise that is nothing protects nothing. Throws Error naming the record, with what to do.
+void check_moved(const RecordReport& report, std::span<const float> feature, const std::string& advice);
 
 }  // namespace advf

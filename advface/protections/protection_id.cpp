@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "advface/protections/registry.h"
+
 namespace advf {
 namespace {
 
@@ -47,12 +49,14 @@ T field(const json& object, const char* key, bool (json::*is)() const noexcept, 
   return object[key].get<T>();
 }
 
-template <class E>
-E choice(const json& object, const char* key, const std::string& source) {
-  const auto text = field<std::string>(object, key, &json::is_string, source);
-  for (const Choice<E>& c : choices<E>())
-    if (text == c.name) return c.value;
-  fail(source, ": the protection's ", key, " is \"", text, "\", which is not known here");
+// Once the generator was a method of advface, with the shadow that measured it among the networks.
+void give_the_generator_its_name(AppliedProtection& a) {
+  const auto method = a.settings.find("method");
+  if (a.name != "advface" || method == a.settings.end() || method->second != "\"generator\"") return;
+  a.name = "generator";
+  std::erase_if(a.settings,
+                [](const auto& s) { return s.first != "epsilon" && s.first != "keep_recognition"; });
+  a.networks.erase("shadow");
 }
 
 }  // namespace
@@ -75,13 +79,17 @@ std::string ProtectionId::difference(const ProtectionId& other) const {
   return "";
 }
 
-std::string ProtectionId::describe() const {
-  if (!known()) return "unknown";
-  if (applied.empty()) return "raw";
-  std::string text = "protected";
+std::string ProtectionId::summary() const {
+  std::string text;
+  // The first resident has no name, as it had none when it was the only one.
   for (const AppliedProtection& a : applied)
-    text += (text == "protected" ? ", " : ", then ") + settings_from(a.settings, a.name).summary();
+    text += (text.empty() ? "" : ", then ") + (a.name == "advface" ? "" : a.name + " ") +
+            spec_of(a, a.name)->summary();
   return text;
+}
+
+std::string ProtectionId::describe() const {
+  return !known() ? "unknown" : applied.empty() ? "raw" : "protected, " + summary();
 }
 
 std::string ProtectionId::to_json() const {
@@ -90,6 +98,18 @@ std::string ProtectionId::to_json() const {
   for (const AppliedProtection& a : applied)
     list.push_back({{"name", a.name}, {"settings", object_of(a.settings)}, {"networks", a.networks}});
   return list.dump();
+}
+
+AppliedProtection canonical(AppliedProtection applied, const std::string& source) {
+  give_the_generator_its_name(applied);
+  const std::unique_ptr<ProtectionSpec> spec = spec_of(applied, source);
+  try {
+    spec->check_valid();
+  } catch (const Error& e) {
+    fail(source, ": ", e.what());
+  }
+  applied.settings = spec->values();
+  return applied;
 }
 
 ProtectionId ProtectionId::from_json(std::string_view text, const std::string& source) {
@@ -105,65 +125,15 @@ ProtectionId ProtectionId::from_json(std::string_view text, const std::string& s
     check(entry.is_object(), source, ": the protection is not a list of what was applied");
     AppliedProtection a;
     a.name = field<std::string>(entry, "name", &json::is_string, source);
-    check(a.name == "advface", source, ": was protected by \"", a.name, "\", which is not known here");
-    a.settings = to_metadata(
-        settings_from(texts_of(field<json>(entry, "settings", &json::is_object, source)), source));
+    a.settings = texts_of(field<json>(entry, "settings", &json::is_object, source));
     const json networks = field<json>(entry, "networks", &json::is_object, source);
     for (const auto& [part, fingerprint] : networks.items()) {
       check(fingerprint.is_string(), source, ": the protection's ", part, " has no fingerprint");
       a.networks[part] = fingerprint;
     }
-    id.applied.push_back(std::move(a));
+    id.applied.push_back(canonical(std::move(a), source));
   }
   return id;
-}
-
-AppliedProtection advface_protection(const ProtectSettings& settings, const Metadata& networks) {
-  return {"advface", to_metadata(settings), networks};
-}
-
-Metadata to_metadata(const ProtectSettings& settings) {
-  json object = {{"epsilon", settings.epsilon},
-                 {"steps", settings.effective_steps()},
-                 {"step_size", settings.effective_step_size()},
-                 {kSeed, settings.seed},
-                 {"objective", name_of(settings.objective)},
-                 {"loss", name_of(settings.loss)},
-                 {"method", name_of(settings.method)},
-                 {"norm", name_of(settings.norm)},
-                 {"bn", name_of(settings.batch_norm)},
-                 {"ensemble", name_of(settings.ensemble)}};
-  if (settings.keep_recognition) object["keep_recognition"] = *settings.keep_recognition;
-  return texts_of(object);
-}
-
-ProtectSettings settings_from(const Metadata& metadata, const std::string& source) {
-  const json object = object_of(metadata);
-  const auto number = [&](const char* key) { return field<double>(object, key, &json::is_number, source); };
-  ProtectSettings s;
-  s.epsilon = number("epsilon");
-  s.method = choice<Method>(object, "method", source);
-  s.objective = choice<Objective>(object, "objective", source);
-  s.loss = choice<Loss>(object, "loss", source);
-  s.norm = choice<Norm>(object, "norm", source);
-  s.batch_norm = choice<BatchNormMode>(object, "bn", source);
-  s.ensemble = choice<Ensemble>(object, "ensemble", source);
-  s.seed = field<uint64_t>(object, kSeed, &json::is_number_unsigned, source);
-  const double steps = number("steps"), step_size = number("step_size");
-  check(steps >= 1 && steps <= 100000 && steps == double(int(steps)), source, ": the protection has ", steps,
-        " steps");
-  s.steps = int(steps);
-  if (step_size != s.effective_step_size()) s.step_size = step_size;
-  if (object.contains("keep_recognition")) s.keep_recognition = number("keep_recognition");
-  try {
-    s.check_valid();
-  } catch (const Error& e) {
-    fail(source, ": ", e.what());
-  }
-  const Metadata known = to_metadata(s);
-  for (const auto& [key, text] : metadata)
-    check(known.contains(key), source, ": the protection's setting ", key, " is not known here");
-  return s;
 }
 
 }  // namespace advf

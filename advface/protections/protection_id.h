@@ -6,14 +6,13 @@
 #include <string_view>
 #include <vector>
 
-#include "advface/protections/ascent/ascent_settings.h"
 #include "nn/state_dict.h"
 
 namespace advf {
 
 // One protection of the chain.
 struct AppliedProtection {
-  std::string name;   // "advface"
+  std::string name;   // its row in registry.h: "advface"
   Metadata settings;  // by name, each as JSON has it: epsilon -> 0.02, method -> "pgd"
   Metadata networks;  // fingerprints of the files that protected, by their part: shadow, generator
   bool operator==(const AppliedProtection&) const = default;
@@ -26,25 +25,24 @@ struct ProtectionId {
   bool known() const { return unknown.empty(); }
   bool is_raw() const { return known() && applied.empty(); }
   bool operator==(const ProtectionId&) const = default;
-  // Whether both protect alike but for the seed of a random start, which nobody who attacks can know. What is
+  // Whether both protect alike but for the seed of what is random, which nobody who attacks can know. What is
   // not known is like nothing.
   bool is_like(const ProtectionId& other) const;
   // The first thing in which they are not alike, for messages; empty where they are.
   std::string difference(const ProtectionId& other) const;
 
-  std::string describe()
-      const;                    // "raw", "protected, epsilon 0.02", and every setting that is not the default
+  // "epsilon 0.02, then noise length 0.4"; empty for raw features.
+  std::string summary() const;
+  // "raw"; "protected, epsilon 0.02", and every setting of advface that is not the default; others with their
+  // names before.
+  std::string describe() const;
   std::string to_json() const;  // canonical: equal values have equal texts
   // Throws Error that begins with `source` for anything that to_json() does not write.
   static ProtectionId from_json(std::string_view text, const std::string& source);
 };
 
-// The noise of the ascent or of the generator, by shadows and generator with these fingerprints.
-AppliedProtection advface_protection(const ProtectSettings& settings, const Metadata& networks);
-
-// The settings as JSON has them, by name; the numbers as they are used, also where they follow from others.
-Metadata to_metadata(const ProtectSettings& settings);
-// Throws Error that begins with `source` where one is missing, not known or out of range.
-ProtectSettings settings_from(const Metadata& metadata, const std::string& source);
+// With its settings as they are written today. Throws Error that begins with `source` for a protection or
+// settings that are not known here.
+AppliedProtection canonical(AppliedProtection applied, const std::string& source);
 
 }  // namespace advf

@@ -247,15 +247,21 @@ namespace {
 
 constexpr const char* kRecogniser = "recogniser";
 constexpr const char* kCut = "cut";
+// Of one ascent the settings stand by name, as they did when there was no other protection; of others, and of
+// several, the value of protection_id.h.
+constexpr const char* kPlain = "advface";
+constexpr const char* kProtection = "protection";
 // Beside these stand the fingerprints of networks and the settings.
 constexpr std::array kNetworks = {"shadow", "generator"};
 
 }  // namespace
 
 Metadata made_by(const FeatureInfo& info) {
-  check(info.protection.known() && info.protection.applied.size() == 1,
-        "a set holds what was protected once, not features that are ", info.protection.describe());
+  check(info.protection.known() && !info.protection.is_raw(),
+        "a set holds what was protected, not features that are ", info.protection.describe());
   const AppliedProtection& protection = info.protection.applied[0];
+  if (info.protection.applied.size() > 1 || protection.name != kPlain)
+    return {{kRecogniser, info.recogniser}, {kCut, info.cut}, {kProtection, info.protection.to_json()}};
   Metadata m = protection.networks;
   m[kRecogniser] = info.recogniser;
   m[kCut] = info.cut;
@@ -274,19 +280,20 @@ FeatureInfo info_of_set(const std::string& path) {
       size_t(std::max<std::streamsize>(0, file.read(start.data(), std::streamsize(kMaxLine)).gcount())));
   const Head head = parse_head(start, index);
   FeatureInfo info;
-  AppliedProtection protection{"advface", {}, {}};
+  AppliedProtection protection{kPlain, {}, {}};
   for (const auto& [key, text] : head.made_by) {
     if (key == kRecogniser)
       info.recogniser = text;
     else if (key == kCut)
       info.cut = text;
+    else if (key == kProtection)
+      info.protection = ProtectionId::from_json(text, index);
     else if (std::find(kNetworks.begin(), kNetworks.end(), key) != kNetworks.end())
       protection.networks[key] = text;
     else
       protection.settings[key] = json::accept(text) ? text : json(text).dump();
   }
-  protection.settings = to_metadata(settings_from(protection.settings, index));
-  info.protection.applied.push_back(std::move(protection));
+  if (info.protection.applied.empty()) info.protection.applied.push_back(canonical(protection, index));
   return info;
 }
 

@@ -24,7 +24,7 @@ class VectorStem : public Module {
     register_child("linear", linear_);
     register_child("bn", bn_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     const Tensor y = linear_.forward(x);
     return relu(bn_.forward(reshape(y, {y.dim(0), channels_, grid_, grid_})));
   }
@@ -43,7 +43,7 @@ class DeconvBlock : public Module {
     register_child("conv", conv_);
     register_child("bn", bn_);
   }
-  Tensor forward(const Tensor& x) override { return relu(bn_.forward(conv_.forward(x))); }
+  Tensor forward(const Tensor& x) const override { return relu(bn_.forward(conv_.forward(x))); }
 
  private:
   ConvTranspose2d conv_;
@@ -72,7 +72,7 @@ class ResidualUpBlock : public Module {
     register_child("bn2", bn2_);
     register_child("skip", skip_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     const Tensor y = relu(bn1_.forward(conv1_.forward(upsample2(x))));
     return relu(add(bn2_.forward(conv2_.forward(y)), upsample2(skip_.forward(x))));
   }
@@ -92,7 +92,7 @@ class ConvBlock : public Module {
     register_child("conv", conv_);
     register_child("bn", bn_);
   }
-  Tensor forward(const Tensor& x) override { return relu(bn_.forward(conv_.forward(x))); }
+  Tensor forward(const Tensor& x) const override { return relu(bn_.forward(conv_.forward(x))); }
 
  private:
   Conv2d conv_;
@@ -111,7 +111,7 @@ class MapStem : public Module {
     register_child("own", own_);
     register_child("inner", inner_);
   }
-  Tensor forward(const Tensor& x) override { return inner_.forward(on_grid(own_.forward(x), grid_)); }
+  Tensor forward(const Tensor& x) const override { return inner_.forward(on_grid(own_.forward(x), grid_)); }
 
  private:
   int64_t grid_;
@@ -137,7 +137,7 @@ class UNetStem : public Module {
     for (size_t level = widths_.size(); level-- > 0; inner = widths_[level])
       add("decode." + std::to_string(level), inner + widths_[level], widths_[level], decoder_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     std::vector<Tensor> skips;
     Tensor y = encode(0, on_grid(x, grid_));
     for (size_t level = 1; level <= widths_.size(); ++level) {
@@ -156,7 +156,7 @@ class UNetStem : public Module {
     to.push_back(std::make_unique<ConvBlock>(in, out));
     register_child(name, *to.back());
   }
-  Tensor encode(size_t level, const Tensor& x) {
+  Tensor encode(size_t level, const Tensor& x) const {
     return encoder_[2 * level + 1]->forward(encoder_[2 * level]->forward(x));
   }
 
@@ -169,22 +169,22 @@ class UNetStem : public Module {
 class UpBlock : public Module {
  public:
   UpBlock(int64_t in, int64_t out) : block_(in, out) { register_child("block", block_); }
-  Tensor forward(const Tensor& x) override { return block_.forward(upsample2(x)); }
+  Tensor forward(const Tensor& x) const override { return block_.forward(upsample2(x)); }
 
  private:
   ConvBlock block_;
 };
 
 // "stem", "up.0" .., "head"
-class Decoder : public Module {
+class DecoderNet : public Module {
  public:
-  Decoder(std::unique_ptr<Module> stem, std::vector<std::unique_ptr<Module>> up, int64_t last_channels)
+  DecoderNet(std::unique_ptr<Module> stem, std::vector<std::unique_ptr<Module>> up, int64_t last_channels)
       : stem_(std::move(stem)), up_(std::move(up)), head_(last_channels, 3, {.kernel = 3, .pad = 1}) {
     register_child("stem", *stem_);
     for (size_t i = 0; i < up_.size(); ++i) register_child("up." + std::to_string(i), *up_[i]);
     register_child("head", head_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     Tensor y = stem_->forward(x);
     for (const auto& block : up_) y = block->forward(y);
     return sigmoid(head_.forward(y));
@@ -269,7 +269,7 @@ std::unique_ptr<Module> make_decoder(const DecoderSpec& spec, uint64_t seed) {
   for (int i = 0; i < blocks; ++i, channels /= 2) up.push_back(entry->block(channels, channels / 2));
   auto stem =
       (vector ? entry->vector_stem : entry->map_stem)(spec.feature[0], first, spec.image_size >> blocks);
-  auto decoder = std::make_unique<Decoder>(std::move(stem), std::move(up), channels);
+  auto decoder = std::make_unique<DecoderNet>(std::move(stem), std::move(up), channels);
   decoder->initialise(seed);
   return decoder;
 }

@@ -26,7 +26,7 @@ class ResidualBlock : public Module {
     register_child("first", *first_);
     register_child("second", *second_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     return add(x, second_->forward(relu(first_->forward(relu(x)))));
   }
 
@@ -88,7 +88,7 @@ Tensor FeatureNet::per_record(const Tensor& channels) const {
 
 Tensor FeatureNet::in_input_units(const Tensor& y) const { return mul(y, per_record(deviation_)); }
 
-Tensor FeatureNet::forward(const Tensor& x) {
+Tensor FeatureNet::forward(const Tensor& x) const {
   const Tensor scaled = div(sub(x, per_record(mean_)), per_record(deviation_));
   Tensor y = first_->forward(clamp(scaled, -kLargestInput, kLargestInput));
   for (const auto& block : blocks_) y = block->forward(y);

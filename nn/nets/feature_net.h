@@ -29,7 +29,7 @@ struct FeatureNetSpec {
 class FeatureNet : public Module {
  public:
   FeatureNet(const FeatureNetSpec& spec, uint64_t seed);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) const override;
 
   // Of the features to come, per element of a vector or per channel of a map: (D) or (C). At first 0 and 1.
   void set_input(const Tensor& mean, const Tensor& deviation);

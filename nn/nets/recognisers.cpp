@@ -20,7 +20,7 @@ class ConvUnit : public Module {
     register_child("bn", bn_);
     if (!linear_) register_child("prelu", prelu_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     const Tensor y = bn_.forward(conv_.forward(x));
     return linear_ ? y : prelu_.forward(y);
   }
@@ -49,7 +49,7 @@ class Bottleneck : public Module {
     register_child("depthwise", depthwise_);
     register_child("project", project_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     const Tensor y = project_.forward(depthwise_.forward(expand_.forward(x)));
     return residual_ ? add(x, y) : y;
   }
@@ -67,7 +67,7 @@ class SmallStage : public Module {
     register_child("down", down_);
     register_child("conv", conv_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     const Tensor y = down_.forward(x);
     return add(y, conv_.forward(y));
   }
@@ -89,7 +89,7 @@ class Recogniser : public Module {
     register_child("embed", embed_);
     register_child("bn", bn_);
   }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) const override {
     Tensor y = x;
     for (const auto& block : body_) y = block->forward(y);
     y = global_.forward(y);

@@ -74,7 +74,7 @@ ADVF_HD void step(const AscentAttrs& a, const Row<T>& r, int64_t d, int64_t firs
     const double size = std::sqrt(sum_of([&](int64_t i) { return double(u[i]) * double(u[i]); }));
     for (int64_t i = first; i < d; i += stride) u[i] = T(double(u[i]) * (limit / larger(limit, size)));
   } else if (a.ball == NoiseBall::cap) {
-    // advface/protections/ascent/noise_ball.cpp has the derivation: q on the sphere, k = 1 - cos of its
+    // advface/protections/ascent/noise.cpp has the derivation: q on the sphere, k = 1 - cos of its
     // angle, the unit vector across z.
     const double size = larger(std::sqrt(sum_of([&](int64_t i) {
                                  const double v = double(r.z[i]) + double(u[i]);

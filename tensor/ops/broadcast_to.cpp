@@ -42,6 +42,10 @@ const OpDef op_broadcast_to = {
     .exact_on_integers = true,
 };
 
+Tensor repeat(const Tensor& one, int64_t n) {
+  return broadcast_to(reshape(one, with_rows(1, one.shape())), with_rows(n, one.shape()));
+}
+
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   return x.shape() == shape ? x : apply1(op_broadcast_to, ShapeAttrs{shape}, {x});
 }

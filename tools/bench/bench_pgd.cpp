@@ -65,7 +65,7 @@ std::shared_ptr<PlanState> Pgd::plan() const {
     const TapeScope scope(tape);
     if (current_backend().is_host()) {
       round.push_back({delta, step(z, delta, base, tape, true)});
-    } else {  // as Protector has it there: from one feature to the next in one launch
+    } else {  // as Ascent has it there: from one feature to the next in one launch
       const Tensor image = net_->forward(x);
       tape = fold_batch_norm(tape, std::span(&image, 1));
       const Tensor loss = sum_all(power(sub(image, base), 2));

@@ -43,7 +43,7 @@ std::unique_ptr<Decoder> make_shadow(const DecoderSpec& spec) {
 }
 std::unique_ptr<Decoder> w6_shadow() { return make_shadow({"deconv", {512}, 64, 256}); }
 
-// What a Protector does with plans, and nothing else: the fixed image, the steps, the image of the report.
+// What a Ascent does with plans, and nothing else: the fixed image, the steps, the image of the report.
 std::function<void()> plans_alone(const Pgd& pgd, int steps) {
   return [image = pgd.image_plan(), step = pgd.plan(), steps] {
     image->run();
@@ -52,9 +52,9 @@ std::function<void()> plans_alone(const Pgd& pgd, int steps) {
   };
 }
 
-// As a Protector works, op by op.
+// As a Ascent works, op by op.
 void protect_eager(Decoder& shadow, const Tensor& z) {
-  const ProtectSettings settings{.epsilon = kEpsilon, .steps = kSteps};
+  const AscentSettings settings{.epsilon = kEpsilon, .steps = kSteps};
   const Tensor base = shadow.forward(z);
   Tensor delta = affine(z, 0.01, 0);
   for (int i = 0; i < kSteps; ++i) {
@@ -69,7 +69,7 @@ void protect_eager(Decoder& shadow, const Tensor& z) {
 
 bool bench_calls(int repeat, Report& report) {
   const auto shadow = w6_shadow();
-  Protector protector(*shadow, {.epsilon = kEpsilon, .steps = kSteps});
+  Ascent protector(*shadow, {.epsilon = kEpsilon, .steps = kSteps});
   for (const int64_t n : {kBatch, int64_t(1)}) {
     if (interrupted()) return false;
     const std::string title = "64x64 deconv, 20 steps, a call of " + std::to_string(n);

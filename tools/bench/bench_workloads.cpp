@@ -60,7 +60,7 @@ struct Training {
 class Bilinear : public Module {
  public:
   explicit Bilinear(int64_t side) : side_(side) {}
-  Tensor forward(const Tensor& x) override { return resize2d(x, {.size = {side_, side_}}); }
+  Tensor forward(const Tensor& x) const override { return resize2d(x, {.size = {side_, side_}}); }
 
  private:
   int64_t side_;

@@ -10,7 +10,7 @@ namespace advf::tools {
 struct RecognitionOptions {
   Common common;
   FaceOptions faces;
-  ProtectOptions protect;
+  ProtectionOptions protect;
   std::string pairs, protected_file, protected_list, adapter, side = "gallery";
 };
 CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& options);
@@ -30,7 +30,7 @@ int evaluate_pairs(PairsOptions& options);
 struct ReconstructionOptions {
   Common common;
   FaceOptions faces;
-  ProtectOptions protect;
+  ProtectionOptions protect;
   std::vector<double> epsilons;
   std::vector<std::string> attackers, protected_files;
   std::string judge, thresholds, sheet, scores, part = "test";

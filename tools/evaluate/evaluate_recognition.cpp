@@ -31,7 +31,6 @@ void print(const nlohmann::json& m, size_t pairs, const std::string& side) {
 }
 
 void check_options(const RecognitionOptions& o) {
-  o.protect.check_valid();
   o.faces.eye_centres();  // judged before the work
   as_usage([&] {
     check(o.adapter.empty() || o.protect.asked() || !o.protected_file.empty(),
@@ -40,9 +39,13 @@ void check_options(const RecognitionOptions& o) {
 }
 
 VerificationSettings settings_of(const RecognitionOptions& o) {
-  VerificationSettings s{o.faces,          o.protect,        o.protect.settings, o.pairs,
-                         o.protected_file, o.protected_list, o.adapter,          o.side};
-  s.protection.seed = o.common.seed;
+  VerificationSettings s{
+      o.faces, o.protect.specs(o.common.seed), o.pairs, o.protected_file, o.protected_list, o.adapter,
+      o.side};
+  as_usage([&] {
+    check(s.protection.empty() || o.protected_file.empty(),
+          "--protected brings features that are protected already; leave --protect out");
+  });
   return s;
 }
 
@@ -61,9 +64,10 @@ int evaluate_recognition(RecognitionOptions& o) {
                  {"protected", side},
                  {"recogniser", o.faces.recogniser},
                  {"cut", v.cut}});
+  if (v.guarded) result["protected_by"] = to_json(v.protection);
   if (v.guarded && o.protect.asked()) {
-    result["epsilon"] = settings.protection.epsilon;
-    result["protection"] = settings_json(settings.protection);
+    result["protection"] = settings_json(v.protection);
+    if (result["protection"].contains("epsilon")) result["epsilon"] = result["protection"]["epsilon"];
   }
   if (v.adapted) {
     result["offline"] = measure(*v.adapted);

@@ -11,27 +11,43 @@ namespace {
 
 void check_options(const ReconstructionOptions& o) {
   as_usage([&] {
-    for (double epsilon : o.epsilons) {
-      ProtectSettings settings = o.protect.settings;
-      settings.epsilon = epsilon;
-      settings.check_valid();
-      check(epsilon > 0, "--epsilons holds 0, which protects nothing");
-    }
     for (const std::string& text : o.protected_files)
       check(text.find('=') != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
   });
-  o.protect.check_valid();
   o.faces.eye_centres();
   check_writable({o.sheet, o.scores});
 }
 
+// The chain as it is asked for, or one for each of --epsilons.
+std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
+  const ProtectionSpecs chain = o.protect.specs(o.common.seed);
+  as_usage([&] {
+    check(o.epsilons.empty() || !chain.empty(),
+          "--epsilons needs a protection: --shadow FILE, or --protect NAME");
+  });
+  if (chain.empty()) return {};
+  if (o.epsilons.empty()) return {chain};
+  std::vector<ProtectionSpecs> list;
+  as_usage([&] {
+    for (double epsilon : o.epsilons) {
+      list.push_back(chain);
+      bool taken = false;
+      for (auto& spec : list.back())
+        if (const auto changed = with_setting(*spec, "epsilon", nlohmann::json(epsilon).dump())) {
+          changed->check_valid();
+          check(epsilon > 0, "--epsilons holds 0, which protects nothing");
+          spec = changed;
+          taken = true;
+        }
+      check(taken, "--epsilons is for protections that have an --epsilon");
+    }
+  });
+  return list;
+}
+
 ReconstructionSettings settings_of(const ReconstructionOptions& o) {
-  ReconstructionSettings s{o.faces,    o.protect,    o.protect.settings,
-                           o.epsilons, o.attackers,  o.protected_files,
-                           o.judge,    o.thresholds, o.part,
-                           o.limit,    o.fmr,        o.common.seed};
-  s.protection.seed = o.common.seed;
-  return s;
+  return {o.faces, chains_of(o), o.attackers, o.protected_files, o.judge, o.thresholds,
+          o.part,  o.limit,      o.fmr,       o.common.seed};
 }
 
 // All but the rows.
@@ -112,7 +128,6 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
   o.protect.add_to(*sub, "Protection");
   sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
       ->delimiter(',')
-      ->needs(sub->get_option("--shadow"))
       ->excludes(sub->get_option("--epsilon"))
       ->group("Protection");
   sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")

@@ -55,10 +55,10 @@ nlohmann::json to_json(const ReconstructionRow& row, const Subject& subject, uin
                          {"features", row.features},
                          {"kind", row.kind},
                          {"moment_matched", row.matched},
-                         {"feature_cosine", row.feature_cosine},
                          {"ssim", interval(row.scores.ssim, people, seed)},
                          {"psnr", interval(row.scores.psnr, people, seed)},
                          {"mse", interval(row.scores.mse, people, seed)}};
+  json["feature_cosine"] = row.feature_cosine ? nlohmann::json(*row.feature_cosine) : nlohmann::json();
   json["epsilon"] = row.epsilon ? nlohmann::json(*row.epsilon) : nlohmann::json();
   json["with_another_photo"] = {{"images", others.size()},
                                 {"ssim", interval(picked(row.scores.ssim, others), their_people, seed)}};

@@ -1,78 +1,127 @@
 #include "tools/options/protection_options.h"
 
+#include <algorithm>
+
+#include "advface/protections/registry.h"
+#include "tools/options/setting_options.h"
+
 namespace advf::tools {
 namespace {
 
-// An option whose value is one of an enumeration's names.
-template <class E>
-CLI::Option* add_choice(CLI::App& app, const std::string& name, E& value, const std::string& help) {
-  std::vector<std::string> names;
-  for (const Choice<E>& c : choices<E>()) names.push_back(c.name);
-  return app
-      .add_option_function<std::string>(
-          name,
-          [&value](const std::string& text) {
-            for (const Choice<E>& c : choices<E>())
-              if (text == c.name) value = c.value;
-          },
-          help)
-      ->check(CLI::IsMember(names))
-      ->default_str(name_of(value));
+bool is_chosen(const Setting& s) {
+  return s.source == Setting::Source::option || s.source == Setting::Source::file;
+}
+
+// The protections that have an option for this setting, for messages.
+std::string owners_of(const std::string& setting) {
+  std::string list;
+  for (const ProtectionKind& kind : protections()) {
+    const auto spec = kind.spec();
+    for (const Setting& s : spec->settings())
+      if (s.name == setting && is_chosen(s)) list += (list.empty() ? "" : " and ") + kind.name;
+  }
+  return list;
+}
+
+std::string option_of(const std::string& setting) {
+  return Setting{setting, {}, {}, {}, {}, {}, {}}.option();
+}
+
+// Forms of the command line that were, with the ones that are.
+CLI::Validator no_longer(const std::string& text, const std::string& now) {
+  return CLI::Validator([text, now](std::string& given) { return given == text ? now : std::string(); }, "");
 }
 
 }  // namespace
 
-void ProtectOptions::add_to(CLI::App& app, const std::string& group, bool required) {
-  CLI::Option* protects =
-      app.add_option("--shadow", shadows,
-                     "protect the features with this shadow decoder; several shadows make an ensemble")
-          ->allow_extra_args(false)
-          ->group(group)
-          ->required(required);
-  // Without a shadow nothing is protected, whatever else is asked for.
-  const auto add = [&](CLI::Option* option) {
-    option->group(group);
-    if (!required) option->needs(protects);
-  };
-  add(app.add_option(
-             "--epsilon", settings.epsilon,
-             "bound of the noise: of a vector in its own units, of a map in deviations of each channel")
-          ->capture_default_str());
-  add(app.add_option("--steps", settings.steps, "gradient steps (default: 10; fgsm takes 1)"));
-  add(app.add_option("--step-size", settings.step_size,
-                     "length of a step; 0 = 2.5 epsilon / steps, for bim and mi-fgsm epsilon / steps")
-          ->capture_default_str());
-  add(add_choice(app, "--objective", settings.objective, "what the noise drives apart"));
-  add(add_choice(app, "--loss", settings.loss, "how the distance of two images is measured"));
-  add(add_choice(app, "--method", settings.method, "how the noise is found"));
-  add(app.add_option("--generator", generator,
-                     "network that emits the noise in one pass, for --method generator; what it was trained "
-                     "for must be asked for"));
-  add(add_choice(app, "--norm", settings.norm, "of the ball (for l2 on the sphere: the cap) of noise"));
-  add(add_choice(app, "--bn", settings.batch_norm, "what the shadow's batch norm normalises by"));
-  add(add_choice(app, "--ensemble", settings.ensemble, "of several shadows: their mean loss, or the least"));
-  add(app.add_option(
-      "--keep-recognition", settings.keep_recognition,
-      "shrink a record's noise until the cosine of its embedding to the raw one is at least this"));
+void ProtectionOptions::add_to(CLI::App& app, const std::string& group, bool required) {
+  required_ = required;
+  std::string help = "protect the features; repeated: one after the other, in this order.";
+  for (const ProtectionKind& kind : protections()) help += " " + kind.name + ": " + kind.help + ".";
+  app.add_option("--protect", names_, help + " Without it --shadow alone means advface")
+      ->group(group)
+      ->allow_extra_args(false)
+      ->type_name("NAME");
+  for (const ProtectionKind& kind : protections()) {
+    usual_.push_back(kind.spec());
+    for (const Setting& s : usual_.back()->settings()) {
+      if (!is_chosen(s) || app.get_option_no_throw(s.option())) continue;
+      const std::string name = s.name;
+      add_setting(app, s, group, [this, name](const std::string& text) { given_[name].push_back(text); });
+      if (name == "method")
+        app.get_option(s.option())
+            ->check(no_longer("generator",
+                              "the generator is a protection of its own: --protect generator "
+                              "--generator FILE, without --shadow"));
+    }
+  }
 }
 
-void ProtectOptions::check_valid() const {
+std::vector<std::string> ProtectionOptions::chain() const {
+  if (!names_.empty() || !asked()) return names_;
+  return {"advface"};
+}
+
+void ProtectionOptions::check_all_used() const {
+  const std::vector<std::string> names = chain();
+  for (const auto& [setting, texts] : given_) {
+    const std::string owners = owners_of(setting);
+    const bool used = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      const auto spec = protection_kind(name, "--protect").spec();
+      const Settings list = spec->settings();
+      return std::any_of(list.begin(), list.end(),
+                         [&](const Setting& s) { return s.name == setting && is_chosen(s); });
+    });
+    if (used) continue;
+    check(!names.empty(), option_of(setting), " is an option of the protection ", owners,
+          ": name it with --protect (or give --shadow, which alone means advface)");
+    std::string all;
+    for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+    fail(option_of(setting), " is an option of the protection ", owners, ", but here protects ", all);
+  }
+}
+
+ProtectionSpecs ProtectionOptions::specs(uint64_t seed) const {
+  ProtectionSpecs list;
   as_usage([&] {
-    settings.check_valid();
-    check(settings.epsilon > 0, "--epsilon 0 protects nothing");
-    check((settings.method == Method::generator) == !generator.empty(),
-          "--method generator and --generator FILE go together");
-    for (size_t i = 0; i < shadows.size(); ++i)
-      for (size_t j = 0; j < i; ++j) check(shadows[i] != shadows[j], "--shadow names ", shadows[i], " twice");
+    const std::vector<std::string> names = chain();
+    for (size_t i = 0; i < names.size(); ++i) {
+      protection_kind(names[i], "--protect");
+      check(std::find(names.begin(), names.begin() + std::ptrdiff_t(i), names[i]) ==
+                names.begin() + std::ptrdiff_t(i),
+            "--protect names ", names[i], " twice; protect in two calls");
+    }
+    check_all_used();
+    check(!required_ || !names.empty(),
+          "say how to protect: --protect NAME, or --shadow FILE, which alone means advface");
+    for (const std::string& name : names) {
+      std::shared_ptr<ProtectionSpec> spec = protection_kind(name, "--protect").spec();
+      set_seed(*spec, seed);
+      for (const Setting& s : spec->settings())
+        if (const auto given = given_.find(s.name); given != given_.end() && is_chosen(s))
+          for (const std::string& text : given->second) s.read(text);
+      spec->check_valid();
+      spec->check_complete();
+      list.push_back(std::move(spec));
+    }
   });
+  return list;
 }
 
-nlohmann::json settings_json(const ProtectSettings& settings) {
-  nlohmann::json json;
-  for (const auto& [key, text] : to_metadata(settings)) json[key] = nlohmann::json::parse(text);
+nlohmann::json ProtectionOptions::files() const {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& spec : usual_)
+    for (const Setting& s : spec->settings())
+      if (const auto given = given_.find(s.name); s.source == Setting::Source::file && given != given_.end())
+        json[s.repeats ? s.name + "s" : s.name] =
+            s.repeats ? nlohmann::json(given->second) : nlohmann::json(given->second[0]);
   return json;
 }
 
 nlohmann::json to_json(const ProtectionId& id) { return nlohmann::json::parse(id.to_json()); }
+
+nlohmann::json settings_json(const ProtectionId& id) {
+  return id.applied.size() == 1 ? json_of(id.applied[0].settings) : nlohmann::json::object();
+}
 
 }  // namespace advf::tools

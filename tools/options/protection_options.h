@@ -1,24 +1,39 @@
-// Protecting on the command line: which shadows, and how.
+// Protecting on the command line: which protections, in order, and how. One set of options for every program
+// that protects, made of what the registry lists.
 #pragma once
+#include <map>
+#include <string>
+#include <vector>
+
 #include "advface/protections/protection.h"
 #include "tools/options/cli.h"
 
 namespace advf::tools {
 
-// The protection on the command line: --shadow and all that can be chosen about it. One set for every program
-// that protects.
-struct ProtectOptions : ProtectionFiles {
-  ProtectSettings settings;
-
-  // required: the program does nothing else; otherwise nothing is protected without a shadow, and the other
-  // options need one.
+class ProtectionOptions {
+ public:
+  // required: the program does nothing else.
   void add_to(CLI::App& app, const std::string& group, bool required = false);
-  bool asked() const { return !shadows.empty(); }
-  void check_valid() const;  // WrongCall names the option
+  // A protection is asked for: by --protect, or by --shadow, which alone means advface.
+  bool asked() const { return !names_.empty() || given_.contains("shadow"); }
+  // What is asked for, with the program's seed; none where nothing is. WrongCall names the option that is
+  // missing, unknown, or given to a protection that has none such.
+  ProtectionSpecs specs(uint64_t seed) const;
+  nlohmann::json files() const;  // that were named, for a program's --json
+
+ private:
+  std::vector<std::string> chain() const;
+  void check_all_used() const;
+
+  bool required_ = false;
+  std::vector<std::string> names_;
+  std::map<std::string, std::vector<std::string>> given_;  // texts by the setting's name
+  // What --help shows as defaults, and what texts are tried on.
+  std::vector<std::shared_ptr<ProtectionSpec>> usual_;
 };
 
-// For a program's --json.
-nlohmann::json settings_json(const ProtectSettings& settings);
 nlohmann::json to_json(const ProtectionId& id);
+// The settings by name, of a chain of one; of others nothing, as names would mean several things.
+nlohmann::json settings_json(const ProtectionId& id);
 
 }  // namespace advf::tools

@@ -6,8 +6,10 @@
 using namespace advf::tools;
 
 int main(int argc, char** argv) {
-  CLI::App app("Trains shadow models, attackers, generators of noise, adapters and small recognisers.",
-               "advface-train");
+  CLI::App app(
+      "Trains shadow models, attackers, generators of noise, adapters and small recognisers; fits "
+      "projections.",
+      "advface-train");
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
@@ -18,6 +20,7 @@ int main(int argc, char** argv) {
       "adaptive.safetensors\n"
       "  advface-train generator ... --shadow shadow.safetensors --epsilon 0.04 --out generator.safetensors\n"
       "  advface-train adapter ... --shadow shadow.safetensors --epsilon 0.04 --out adapter.safetensors\n"
+      "  advface-train fit projection ... --dims 64 --out projection.safetensors\n"
       "  advface-train recogniser --images faces --out recogniser.json");
   DecoderOptions shadow, attacker;
   auto* shadow_app =
@@ -28,6 +31,8 @@ int main(int argc, char** argv) {
   FeatureNetOptions generator, adapter;
   auto* generator_app = add_generator_verb(app, generator);
   auto* adapter_app = add_adapter_verb(app, adapter);
+  FitOptions fitted;
+  auto* fit_app = add_fit_verb(app, fitted);
   RecogniserOptions recogniser;
   add_recogniser_verb(app, recogniser);
   RecalibrateOptions recalibration;
@@ -37,6 +42,7 @@ int main(int argc, char** argv) {
     if (*attacker_app) return train_decoder(attacker);
     if (*generator_app) return train_generator(generator);
     if (*adapter_app) return train_adapter(adapter);
+    if (*fit_app) return fit(fitted);
     if (*recalibrate_app) return recalibrate_decoder(recalibration);
     return train_recogniser(recogniser);
   });

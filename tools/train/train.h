@@ -1,10 +1,12 @@
 // The verbs of advface-train.
 #pragma once
 #include <functional>
+#include <map>
 
 #include "advface/networks/train_decoder.h"
 #include "advface/networks/train_recogniser.h"
 #include "advface/networks/training_set.h"
+#include "advface/protections/ascent/advface_protection.h"
 #include "tools/options/cli.h"
 #include "tools/options/face_options.h"
 #include "tools/options/protection_options.h"
@@ -18,7 +20,7 @@ struct SplitOptions : SplitSettings {
 struct DecoderOptions {
   Common common;
   FaceOptions faces;
-  ProtectOptions protect;
+  ProtectionOptions protect;
   TrainSettings settings;
   std::string decoder, features, from, out, samples;
   int image_size = 64;
@@ -33,7 +35,8 @@ int train_decoder(DecoderOptions& options);
 struct FeatureNetOptions {
   Common common;
   FaceOptions faces;
-  ProtectOptions protect;
+  ProtectionOptions protect;  // of an adapter
+  AdvFaceSpec ascent;         // that a generator learns
   TrainSettings settings{.epochs = 20, .learning_rate = 1e-3};
   std::string features, out;
   int width = 0, blocks = 2;  // width 0: as usual
@@ -44,6 +47,18 @@ CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& options);
 int train_generator(FeatureNetOptions& options);
 CLI::App* add_adapter_verb(CLI::App& app, FeatureNetOptions& options);
 int train_adapter(FeatureNetOptions& options);
+
+// Of what is fitted in closed form: protections and attackers that have a fit.
+struct FitOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectionOptions protect;  // of what an attacker is fitted on
+  std::string what, features, out;
+  SplitOptions split;
+  std::map<std::string, std::string> given;  // settings, as text
+};
+CLI::App* add_fit_verb(CLI::App& app, FitOptions& options);
+int fit(FitOptions& options);
 
 struct RecalibrateOptions {
   Common common;

@@ -23,7 +23,7 @@ struct Job {
 constexpr double kClose = 0.02;
 
 Job prepare(const DecoderOptions& o, const Recogniser& recogniser, FaceSource& faces,
-            Protection* protection) {
+            ProtectionChain* protection) {
   Job job;
   job.source =
       open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces, console());
@@ -34,6 +34,12 @@ Job prepare(const DecoderOptions& o, const Recogniser& recogniser, FaceSource& f
   job.data.train = job.source.split.train;
   job.data.validation = job.source.split.validation;
   return job;
+}
+
+// Of a feature that the decoder takes, before features are there.
+Shape row_of(const DecoderOptions& o, const Shape& raw, const std::optional<ProtectionChain>& protection) {
+  if (!o.features.empty()) return FeatureRows::open(o.features).row();
+  return protection ? protection->out().row : raw;
 }
 
 // The decoder of --from, which must be what is trained; null without one.
@@ -84,9 +90,13 @@ void write_samples(const std::string& path, Decoder& decoder, const DecoderData&
 int train_decoder(DecoderOptions& o) {
   o.common.activate();
   install_interrupt_handler();
-  o.settings.seed = o.protect.settings.seed = o.common.seed;
+  o.settings.seed = o.common.seed;
   as_usage([&] { o.settings.check_valid(); });
-  o.protect.check_valid();
+  const ProtectionSpecs specs = o.protect.specs(o.common.seed);
+  as_usage([&] {
+    check(specs.empty() || o.features.empty(),
+          "--features are protected already, by advface-protect, or raw; leave --protect out");
+  });
   const auto eyes = o.faces.eye_centres();
   const std::string checkpoint = o.out + ".checkpoint";
   if (o.samples.empty()) o.samples = o.out + ".png";
@@ -95,12 +105,11 @@ int train_decoder(DecoderOptions& o) {
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   FaceSource faces = o.faces.open_images(console());
   const std::string cut = o.faces.cut_of(recogniser);
-  const DecoderSpec spec{o.decoder, recogniser.feature_shape(cut), o.image_size};
+  std::optional<ProtectionChain> protection;
+  if (!specs.empty()) protection.emplace(specs, input_of(recogniser, cut, o.faces.recogniser));
+  const DecoderSpec spec{o.decoder, row_of(o, recogniser.feature_shape(cut), protection), o.image_size};
   as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
   const std::unique_ptr<Decoder> from = load_from(o, spec, recogniser);
-  std::optional<Protection> protection;
-  if (o.protect.asked())
-    protection.emplace(o.protect, o.protect.settings, &recogniser, spec.feature, o.faces.recogniser, cut);
   Job job = prepare(o, recogniser, faces, protection ? &*protection : nullptr);
 
   std::cerr << "reading faces\n";
@@ -162,7 +171,8 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");
   if (may_protect) {
     o.protect.add_to(*sub, "Adaptive attacker");
-    features->excludes(sub->get_option("--shadow"));  // such a file is protected by advface-protect
+    // Such a file is protected by advface-protect.
+    features->excludes(sub->get_option("--shadow"))->excludes(sub->get_option("--protect"));
   }
   o.common.add_to(*sub);
   return sub;

@@ -5,10 +5,14 @@
 #include "advface/networks/train_adapter.h"
 #include "advface/networks/train_generator.h"
 #include "tools/options/progress.h"
+#include "tools/options/setting_options.h"
 #include "tools/train/train.h"
 
 namespace advf::tools {
 namespace {
+
+// A generator takes no steps.
+constexpr const char* kNotAGenerators[] = {"method", "steps", "step_size", "keep_recognition"};
 
 FeatureNetSpec spec_of(const FeatureNetOptions& o, const Shape& feature) {
   FeatureNetSpec spec = FeatureNetSpec::usual(feature);
@@ -23,9 +27,8 @@ std::string checkpoint_of(const FeatureNetOptions& o) { return o.out + ".checkpo
 void begin(FeatureNetOptions& o) {
   o.common.activate();
   install_interrupt_handler();
-  o.settings.seed = o.protect.settings.seed = o.common.seed;
+  o.settings.seed = o.common.seed;
   as_usage([&] { o.settings.check_valid(); });
-  o.protect.check_valid();
   o.faces.eye_centres();
   check_writable({o.out});
   check_resumable(o.resume, checkpoint_of(o));
@@ -41,20 +44,19 @@ void run_and_save(FeatureNetOptions& o, Trainer& trainer, const std::string& sco
   finish_training(trainer, checkpoint, o.out + ".curve.png", score);
 }
 
-nlohmann::json result_json(const FeatureNetOptions& o, Module& net, const Trainer& trainer,
-                           const Split& split, const std::string& score) {
+nlohmann::json result_json(const FeatureNetOptions& o, const nlohmann::json& protection, Module& net,
+                           const Trainer& trainer, const Split& split, const std::string& score) {
   return {{"out", o.out},
           {"parameters", count_elements(net.parameters())},
           {"train_images", split.train.size()},
           {"validation_images", split.validation.size()},
-          {"protection", settings_json(o.protect.settings)},
+          {"protection", protection},
           {"history", history_json(trainer.history(), score)}};
 }
 
 void add_options(CLI::App& sub, FeatureNetOptions& o, const std::string& what) {
   o.faces.add_to(sub);
   o.faces.add_labels_to(sub);
-  o.protect.add_to(sub, "Protection", true);
   sub.add_option("--width", o.width,
                  "numbers, or channels, of a residual block; 0 = 512 for vectors, 32 for maps")
       ->capture_default_str();
@@ -71,35 +73,41 @@ void add_options(CLI::App& sub, FeatureNetOptions& o, const std::string& what) {
 int train_generator(FeatureNetOptions& o) {
   begin(o);
   GeneratorInfo info;
-  info.settings = o.protect.settings;
-  info.settings.method = Method::generator;
-  as_usage([&] { info.settings.check_valid(); });
+  set_seed(o.ascent, o.common.seed);
+  info.settings = o.ascent.ascent;
+  as_usage([&] {
+    o.ascent.check_valid();
+    o.ascent.check_complete();
+    check(info.settings.batch_norm != BatchNormMode::batch,
+          "a generator's noise is each record's own; it does not go with --bn batch");
+  });
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   const Shape row = recogniser.feature_shape(o.faces.cut_of(recogniser));
   info.spec = spec_of(o, row);
   // The shadows are loaded as for an ascent, which needs no generator.
-  Protection protection(o.protect, o.protect.settings, &recogniser, row, o.faces.recogniser,
-                        o.faces.cut_of(recogniser));
+  AdvFaceProtection protection(o.ascent,
+                               input_of(recogniser, o.faces.cut_of(recogniser), o.faces.recogniser));
   FaceSource faces = o.faces.open_images(console());
   const TrainingSet source =
       open_training_set(o.faces, o.features, o.split, o.settings.batch, recogniser, faces, console());
   static_cast<Provenance&>(info) = source.provenance;
   DecoderData data{source.set.features, {}, source.split.train, source.split.validation};
   std::optional<FaceCache> photographs;
-  if (protection.needs_photographs()) {
+  if (protection.photograph_size() > 0) {
     photographs.emplace(faces, source.set.indices, crop_for(recogniser, o.faces.eye_centres()),
-                        protection.info().spec.image_size);
+                        protection.photograph_size());
     check(photographs->count() == data.features.count(), "some images became unreadable; run again");
     data.face = [&](const std::vector<int64_t>& rows) { return photographs->batch(rows); };
   }
   print_split(source);
-  protection.recalibrate(data.features.count(),
-                         [&](int64_t first, int64_t last) { return data.features.batch(first, last); });
+  protection.look_at(data.features.count(),
+                     [&](int64_t first, int64_t last) { return data.features.batch(first, last); });
   Generator generator(info, o.common.seed);
-  GeneratorTrainer trainer(generator, protection.models(), data, o.settings);
+  GeneratorTrainer trainer(generator, protection.networks(), data, o.settings);
   run_and_save(o, trainer, "gain", [&] { generator.save(o.out); });
-  o.protect.settings = info.settings;
-  o.common.write_json(result_json(o, generator, trainer, source.split, "gain"));
+  nlohmann::json learned = json_of(o.ascent.values());
+  for (const char* not_its_own : kNotAGenerators) learned.erase(not_its_own);
+  o.common.write_json(result_json(o, learned, generator, trainer, source.split, "gain"));
   const EpochResult& last = trainer.history().back();
   std::cout << o.out << ": generator for " << info.settings.summary() << ", trained on "
             << source.split.train.size() << " images; on other people the objective is "
@@ -113,8 +121,10 @@ int train_adapter(FeatureNetOptions& o) {
   AdapterInfo info;
   const std::string cut = o.faces.cut_of(recogniser);
   info.spec = spec_of(o, recogniser.feature_shape(cut));
-  Protection protection(o.protect, o.protect.settings, &recogniser, recogniser.feature_shape(cut),
-                        o.faces.recogniser, cut);
+  const ProtectionSpecs specs = o.protect.specs(o.common.seed);
+  ProtectionChain protection(specs, input_of(recogniser, cut, o.faces.recogniser));
+  check(!protection.moves(), "an adapter maps features to features of the same shape, ", protection.in().row,
+        ", but protected ones have shape ", protection.out().row);
   FaceSource faces = o.faces.open_images(console());
   TrainingSet source =
       open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces, console());
@@ -127,7 +137,8 @@ int train_adapter(FeatureNetOptions& o) {
   AdapterTrainer trainer(adapter, recogniser, data, o.settings);
   const double unaided = trainer.unaided();
   run_and_save(o, trainer, "cosine", [&] { adapter.save(o.out); });
-  nlohmann::json result = result_json(o, adapter, trainer, source.split, "cosine");
+  nlohmann::json result =
+      result_json(o, settings_json(protection.id()), adapter, trainer, source.split, "cosine");
   result["trained_on"] = info.protection.describe();
   result["validation_cosine_unaided"] = unaided;
   o.common.write_json(result);
@@ -145,9 +156,8 @@ CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& o) {
   add_options(*sub, o, "generator");
   sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
       ->needs(sub->get_option("--list"));
-  // It is what these choose among.
-  for (const char* name : {"--method", "--generator", "--steps", "--step-size", "--keep-recognition"})
-    sub->remove_option(sub->get_option(name));
+  add_settings(*sub, o.ascent.settings(), "Protection",
+               {std::begin(kNotAGenerators), std::end(kNotAGenerators)});
   return sub;
 }
 
@@ -155,6 +165,7 @@ CLI::App* add_adapter_verb(CLI::App& app, FeatureNetOptions& o) {
   CLI::App* sub =
       app.add_subcommand("adapter", "trains the recognition side to read protected features (offline mode)");
   add_options(*sub, o, "adapter");
+  o.protect.add_to(*sub, "Protection", true);
   return sub;
 }
 

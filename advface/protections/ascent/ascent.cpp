@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "advface/protections/ascent/ascent_plans.h"
+#include "advface/protections/recognition_bound.h"
 #include "nn/layers.h"
 #include "tensor/ops.h"
 
@@ -19,60 +20,32 @@ namespace {
 constexpr int64_t kLargestBatch = 32, kLargestDeviceBatch = 256, kArenaBytes = int64_t(512) << 20;
 // Steps of the ascent between two looks at whether the user wants to stop.
 constexpr int kStepsAtOnce = 16;
-// Halvings of the noise's factor under a bound on recognition: it is found to 1/256.
-constexpr int kHalvings = 8;
 // Rows that statistics of batch norm are averaged over.
 constexpr int64_t kCalibrationBatch = 64;
 
-// Features that are not finite, or lie outside their domain, have no meaning to protect.
-void check_records(const Tensor& z, std::span<const int64_t> records, FeatureDomain domain) {
-  const size_t d = size_t(z.shape().numel(1, z.shape().rank()));
-  for (size_t i = 0; i < records.size(); ++i)
-    check_feature({z.data<float>() + i * d, d}, domain,
-                  [&] { return "record " + std::to_string(records[i]); });
-}
-
 // An ascent whose loss is no number, or the same at every step, has found nothing: the noise would be the
-// random start, and the record would count as protected. So would one whose noise is nothing.
-void check_ascent(const ProtectReport& report, const ProtectSettings& settings, double length) {
+// random start, and the record would count as protected.
+void check_ascent(const RecordReport& report, const AscentSettings& settings,
+                  std::span<const float> feature) {
   for (const float loss : report.losses)
     check(std::isfinite(loss), "record ", report.record, ": the loss is ", loss,
           "; a network that protects is broken: train it again");
   if (settings.epsilon == 0) return;
   const auto [least, most] = std::minmax_element(report.losses.begin(), report.losses.end());
-  check(*most != 0 && (*least != *most || settings.method == Method::generator), "record ", report.record,
-        ": the loss is ", *most,
+  check(*most != 0 && *least != *most, "record ", report.record, ": the loss is ", *most,
         " at every step, so the noise protects nothing; either the shadow makes one image "
         "of everything and must be trained again, or epsilon ",
         settings.epsilon, " (or the step size) is too small");
-  constexpr double kNothing = 5e-7;  // of the feature's length: rounding
-  check(report.noise_l2 > kNothing * length, "record ", report.record, ": its noise is nothing (norm ",
-        report.noise_l2, "), so it is not protected; ",
-        settings.method == Method::generator
-            ? "the generator's training has failed: train it again, with a smaller --lr"
-        : settings.keep_recognition ? "the bound on recognition leaves no room: lower it"
-                                    : "epsilon is too small");
-}
-
-ProtectReport report_of(int64_t record, const float* z, const float* adv, int64_t d) {
-  ProtectReport report;
-  report.record = record;
-  double noise = 0;
-  for (int64_t k = 0; k < d; ++k) {
-    const double r = double(adv[k]) - double(z[k]);
-    noise += r * r;
-    report.noise_linf = std::max(report.noise_linf, std::abs(r));
-  }
-  report.noise_l2 = std::sqrt(noise);
-  report.cosine = cosine({z, size_t(d)}, {adv, size_t(d)});
-  return report;
+  check_moved(report, feature,
+              settings.keep_recognition ? "the bound on recognition leaves no room: lower it"
+                                        : "epsilon is too small");
 }
 
 }  // namespace
 
 // A batch on its way: what the backend needs, what it will leave there, and, once read, the numbers of the
 // report.
-struct Protector::Batch {
+struct Ascent::Batch {
   std::span<const int64_t> records;
   Tensor features, start, photographs;
   Tensor trace, after, adversarial;
@@ -80,77 +53,22 @@ struct Protector::Batch {
   std::vector<float> trace_values, after_values, z, adv;
 };
 
-namespace {
-
-// How much of the noise each record keeps. Bisection, with a factor that holds at its lower end; a record
-// whose whole noise is within the bound keeps it.
-class BackOff {
- public:
-  BackOff(NamedPlan& finish, const ProtectSettings& settings, int64_t n)
-      : finish_(finish), least_(settings.keep_recognition), factors_(size_t(n), 1) {}
-
-  // Leaves the plan run with the factors found.
-  void search() {
-    if (!least_) return run(factors_);
-    run(std::vector<float>(factors_.size(), 0));
-    plain_ = finish_.get("embedding").to_vector<float>();
-    run(factors_);
-    std::vector<float> low(factors_.size(), 0), high = factors_;
-    bool open = false;
-    for (size_t i = 0; i < low.size(); ++i)
-      if (holds(i))
-        low[i] = 1;
-      else
-        open = true;
-    for (int halving = 0; open && halving < kHalvings; ++halving) {
-      std::vector<float> middle;
-      for (size_t i = 0; i < low.size(); ++i) middle.push_back((low[i] + high[i]) / 2);
-      run(middle);
-      for (size_t i = 0; i < low.size(); ++i) (holds(i) ? low : high)[i] = middle[i];
-    }
-    factors_ = low;
-    if (open) run(factors_);
-  }
-  std::vector<double> factors() const { return {factors_.begin(), factors_.end()}; }
-  double recognition(size_t i) const {
-    if (!least_) return 0;
-    const size_t d = plain_.size() / factors_.size();
-    return cosine(std::span(plain_).subspan(i * d, d), std::span(now_).subspan(i * d, d));
-  }
-
- private:
-  bool holds(size_t i) const { return recognition(i) >= *least_; }
-  void run(const std::vector<float>& factors) {
-    finish_.set("factor", Tensor::from(factors, finish_.input_shape("factor")));
-    finish_.run();
-    if (least_) now_ = finish_.get("embedding").to_vector<float>();
-  }
-
-  NamedPlan& finish_;
-  std::optional<double> least_;
-  std::vector<float> factors_, plain_, now_;  // embeddings without noise, and as last run
-};
-
-}  // namespace
-
-Protector::Protector(const ProtectModels& models, const ProtectSettings& settings, std::function<bool()> stop)
-    : models_(models), settings_(settings), stop_(std::move(stop)) {
+Ascent::Ascent(const AscentNetworks& models, const AscentSettings& settings)
+    : models_(models), settings_(settings) {
   settings.check_valid();
   models_.check_fit(settings);
-  for (Decoder* shadow : models_.shadows) {
-    shadow->train(false);
+  for (const Decoder* shadow : models_.shadows)
     if (settings.epsilon > 0) shadow->check_sees();
-  }
 }
-Protector::~Protector() = default;
+Ascent::~Ascent() = default;
 
-AscentPlans& Protector::plans_for(int64_t batch) {
+AscentPlans& Ascent::plans_for(int64_t batch) {
   std::unique_ptr<AscentPlans>& slot = plans_[batch];
   if (!slot) slot = std::make_unique<AscentPlans>(models_, settings_, batch);
   return *slot;
 }
 
-int64_t Protector::largest_batch() {
+int64_t Ascent::largest_batch() {
   if (largest_batch_ > 0) return largest_batch_;
   const bool host = current_backend().is_host();
   largest_batch_ = host || depends_on_batch() ? kLargestBatch : kLargestDeviceBatch;
@@ -163,15 +81,15 @@ int64_t Protector::largest_batch() {
   return largest_batch_;
 }
 
-int64_t Protector::next_batch(int64_t rest) {
+int64_t Ascent::next_batch(int64_t rest) {
   const int64_t largest = largest_batch();
   // Statistics of a batch need company: the last block takes what would be left over.
   if (depends_on_batch()) return rest < 2 * largest ? rest : largest;
   return std::min<int64_t>(int64_t(std::bit_floor(uint64_t(rest))), largest);
 }
 
-Protector::Batch Protector::prepare(const Tensor& rows, const Tensor& photographs,
-                                    std::span<const int64_t> records) const {
+Ascent::Batch Ascent::prepare(const Tensor& rows, const Tensor& photographs,
+                              std::span<const int64_t> records) const {
   Batch b;
   b.records = records;
   b.features = rows.to(current_backend());
@@ -186,7 +104,7 @@ Protector::Batch Protector::prepare(const Tensor& rows, const Tensor& photograph
 }
 
 // Only enqueues, where the backend is a device; but a bound on recognition looks at embeddings as it goes.
-void Protector::launch(Batch& b) {
+void Ascent::launch(Batch& b, const Context& context) {
   AscentPlans& plans = plans_for(b.features.dim(0));
   NamedPlan &prepare = plans.prepare, &step = plans.step, &finish = plans.finish;
   prepare.set("z", b.features);
@@ -204,31 +122,32 @@ void Protector::launch(Batch& b) {
   for (size_t i = 0; i < plans.first.names().size(); ++i)
     step.set(plans.first.names()[i], plans.first.tensors()[i]);
   for (int done = 0; done < settings_.effective_steps(); done += kStepsAtOnce) {
-    if (stop_ && stop_()) throw Interrupted();
+    context.check_stop();
     step.run(std::min(kStepsAtOnce, settings_.effective_steps() - done));
   }
   b.trace = step.get("trace");
 
   finish.set("u", step.get("u"));
-  BackOff back_off(finish, settings_, b.features.dim(0));
-  back_off.search();
+  RecognitionBound bound(finish, settings_.keep_recognition, b.features.dim(0));
+  bound.search();
   b.adversarial = finish.get("z_adv");
   b.after = finish.get("losses");
-  b.kept = back_off.factors();
-  for (size_t i = 0; i < b.records.size(); ++i) b.recognition.push_back(back_off.recognition(i));
+  b.kept = bound.factors();
+  for (size_t i = 0; i < b.records.size(); ++i) b.recognition.push_back(bound.recognition(i));
 }
 
-void Protector::read(Batch& b) {
+void Ascent::read(Batch& b) {
   b.trace_values = b.trace.to_vector<float>();
   b.after_values = b.after.to_vector<float>();
   b.z = b.features.to_vector<float>();
   b.adv = b.adversarial.to_vector<float>();
 }
 
-void Protector::report(const Batch& b, std::vector<ProtectReport>& reports) const {
+void Ascent::report(const Batch& b, std::vector<RecordReport>& reports) const {
   const size_t n = b.records.size(), d = b.z.size() / n, steps = b.trace_values.size() / n;
   for (size_t i = 0; i < n; ++i) {
-    ProtectReport report = report_of(b.records[i], &b.z[i * d], &b.adv[i * d], int64_t(d));
+    const std::span feature = std::span(b.z).subspan(i * d, d);
+    RecordReport report = report_of(b.records[i], feature, std::span(b.adv).subspan(i * d, d));
     const auto trace = b.trace_values.begin() + std::ptrdiff_t(i * steps);
     report.losses.assign(trace, trace + std::ptrdiff_t(steps));
     report.losses.push_back(b.after_values[i]);
@@ -236,13 +155,13 @@ void Protector::report(const Batch& b, std::vector<ProtectReport>& reports) cons
     report.loss_after = double(report.losses.back());
     report.kept = b.kept[i];
     report.recognition = b.recognition[i];
-    check_ascent(report, settings_, norm({&b.z[i * d], d}));
+    check_ascent(report, settings_, feature);
     reports.push_back(report);
   }
 }
 
 // Halves the largest batch for good. False where that would change the result or nothing is left to halve.
-bool Protector::ask_for_less(int64_t batch) {
+bool Ascent::ask_for_less(int64_t batch) {
   if (batch == 1 || depends_on_batch()) return false;
   largest_batch_ = int64_t(std::bit_floor(uint64_t(batch))) / 2;
   plans_.erase(plans_.upper_bound(largest_batch_), plans_.end());
@@ -251,8 +170,8 @@ bool Protector::ask_for_less(int64_t batch) {
 
 // While a device works on one batch, the host makes the next one's start, sends both ahead, and writes the
 // last one's report.
-Protected Protector::protect(const Tensor& features, std::span<const int64_t> records,
-                             const Tensor& photographs) {
+ProtectedRows Ascent::protect(const Tensor& features, std::span<const int64_t> records,
+                              const Tensor& photographs, const Context& context) {
   const int64_t n = features.dim(0), row = features.shape().numel(1, features.shape().rank());
   check(int64_t(records.size()) == n, "protect: ", n, " features with ", records.size(), " numbers");
   const bool original = settings_.objective == Objective::original;
@@ -263,7 +182,7 @@ Protected Protector::protect(const Tensor& features, std::span<const int64_t> re
   const Tensor host = features.on_host();
   check_records(host, records, models_.info().domain);
   const NoTapeScope off;
-  Protected result;
+  ProtectedRows result;
   result.reports.reserve(size_t(n));
   std::vector<float> values;
   values.reserve(size_t(n * row));
@@ -280,7 +199,7 @@ Protected Protector::protect(const Tensor& features, std::span<const int64_t> re
                 records.subspan(size_t(begin), size_t(batch)));
     if (running && running->z.empty()) read(*running);
     try {
-      launch(next);
+      launch(next, context);
     } catch (const OutOfMemory&) {
       if (!ask_for_less(batch)) throw;
       continue;
@@ -296,19 +215,13 @@ Protected Protector::protect(const Tensor& features, std::span<const int64_t> re
   return result;
 }
 
-Protected Protector::protect(const Tensor& features, int64_t first_record, const Tensor& photographs) {
+ProtectedRows Ascent::protect(const Tensor& features, int64_t first_record, const Tensor& photographs) {
   std::vector<int64_t> records(size_t(features.dim(0)));
   std::iota(records.begin(), records.end(), first_record);
   return protect(features, records, photographs);
 }
 
-Protected protect(const ProtectModels& models, const Tensor& features, int64_t first_record,
-                  const ProtectSettings& settings, const Tensor& photographs) {
-  return Protector(models, settings).protect(features, first_record, photographs);
-}
-
-void recalibrate(Decoder& decoder, int64_t rows,
-                 const std::function<Tensor(int64_t begin, int64_t end)>& read) {
+void recalibrate(Decoder& decoder, int64_t rows, const ReadRows& read) {
   check(rows >= 2, "recalibrating batch norm needs two records or more, not ", rows);
   // A last, smaller block would count as much as a full one, so it is left out.
   const int64_t block = std::min(rows, kCalibrationBatch), blocks = rows / block;

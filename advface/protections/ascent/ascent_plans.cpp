@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "advface/networks/generator.h"
 #include "advface/protections/ascent/objective.h"
 #include "nn/freeze.h"
+#include "nn/layers.h"
 #include "tensor/ops.h"
 
 namespace advf {
@@ -12,25 +12,9 @@ namespace {
 
 constexpr double kLeastDeviation = 1e-12;  // of a channel that is always zero: no noise to speak of
 
-// Evaluation mode, or training mode for as long as a plan is traced.
-class TracingMode {
- public:
-  TracingMode(const ProtectModels& models, BatchNormMode mode) : models_(models) {
-    for (Decoder* shadow : models_.shadows) shadow->train(mode == BatchNormMode::batch);
-  }
-  ~TracingMode() {
-    for (Decoder* shadow : models_.shadows) shadow->train(false);
-  }
-  TracingMode(const TracingMode&) = delete;
-
- private:
-  const ProtectModels& models_;
-};
-
 }  // namespace
 
-NoiseSpace space_of(const ProtectModels& models, const ProtectSettings& settings) {
-  if (models.generator) return models.generator->space();
+NoiseSpace space_of(const AscentNetworks& models, const AscentSettings& settings) {
   const Shape& feature = models.info().spec.feature;
   NoiseSpace space{models.info().domain, settings.norm, settings.radius(feature), {}};
   if (feature.rank() == 3) {
@@ -43,17 +27,17 @@ NoiseSpace space_of(const ProtectModels& models, const ProtectSettings& settings
 
 struct AscentPlans::Tracer {
   using Targets = std::vector<ObjectiveFunction::Target>;
-  const ProtectModels& models;
-  const ProtectSettings& settings;
+  const AscentNetworks& models;
+  const AscentSettings& settings;
   int64_t batch;
   NoiseSpace space = space_of(models, settings);
   ObjectiveFunction objective{models, settings};
   UpdateRule rule{settings, models.info().spec.feature};
   Shape features = with_rows(batch, models.info().spec.feature);
-  TracingMode mode{models, settings.batch_norm};
+  std::unique_ptr<BatchStatisticsScope> by_the_batch{
+      settings.batch_norm == BatchNormMode::batch ? new BatchStatisticsScope : nullptr};
   // On a device a step, its projection and the way to the next feature are one launch.
-  bool fused =
-      !current_backend().is_host() && !models.generator && rule.has_fused_step() && objective.anchored_at_z();
+  bool fused = !current_backend().is_host() && rule.has_fused_step() && objective.anchored_at_z();
 
   // As plan inputs and outputs. The anchor is left out where it is z.
   std::vector<Tensor> flat(const Targets& targets) const {
@@ -132,9 +116,7 @@ NamedPlan AscentPlans::Tracer::step() const {
     // A sum, not a mean: a record's noise must not depend on its neighbours.
     const auto gradient = [&](const Tensor& at) { return backward(tape, sum_all(losses), {at}, true)[0]; };
     UpdateRule::Step next;
-    if (models.generator) {
-      next.u = models.generator->forward(z);
-    } else if (fused) {
+    if (fused) {
       UpdateRule::FusedStep step = rule.fused_step(space, z, u, gradient(x), memory);
       round.push_back({x, step.x});
       next = {step.u, std::move(step.memory)};
@@ -175,7 +157,7 @@ NamedPlan AscentPlans::Tracer::finish() const {
   return {fold_batch_norm(tape, out.tensors()), in, out};
 }
 
-AscentPlans::AscentPlans(const ProtectModels& models, const ProtectSettings& settings, int64_t batch)
+AscentPlans::AscentPlans(const AscentNetworks& models, const AscentSettings& settings, int64_t batch)
     : AscentPlans(Tracer{models, settings, batch}) {}
 
 AscentPlans::AscentPlans(Tracer tracer)

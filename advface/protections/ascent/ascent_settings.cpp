@@ -23,8 +23,7 @@ template <> const std::vector<Choice<Method>>& choices<Method>() {
                                                    {Method::fgsm, "fgsm"},
                                                    {Method::bim, "bim"},
                                                    {Method::mi_fgsm, "mi-fgsm"},
-                                                   {Method::adam, "adam"},
-                                                   {Method::generator, "generator"}};
+                                                   {Method::adam, "adam"}};
   return list;
 }
 template <> const std::vector<Choice<Norm>>& choices<Norm>() {
@@ -44,11 +43,9 @@ template <> const std::vector<Choice<Ensemble>>& choices<Ensemble>() {
 }
 // clang-format on
 
-int ProtectSettings::effective_steps() const {
-  return steps.value_or(method == Method::fgsm || method == Method::generator ? 1 : 10);
-}
+int AscentSettings::effective_steps() const { return steps.value_or(method == Method::fgsm ? 1 : 10); }
 
-double ProtectSettings::effective_step_size() const {
+double AscentSettings::effective_step_size() const {
   if (step_size > 0) return step_size;
   switch (method) {
     case Method::fgsm:
@@ -59,35 +56,47 @@ double ProtectSettings::effective_step_size() const {
     case Method::pgd:
     case Method::adam:
       return 2.5 * epsilon / effective_steps();
-    case Method::generator:
-      break;
   }
   return 0;
 }
 
-double ProtectSettings::unit(const Shape& feature) const {
+Settings AscentSettings::list() {
+  return {number_setting(
+              "epsilon", epsilon,
+              "bound of the noise: of a vector in its own units, of a map in deviations of each channel"),
+          whole_setting("steps", steps, "gradient steps (default: 10; fgsm takes 1)"),
+          number_setting("step_size", step_size,
+                         "length of a step; 0 = 2.5 epsilon / steps, for bim and mi-fgsm epsilon / steps"),
+          choice_setting("objective", objective, "what the noise drives apart"),
+          choice_setting("loss", loss, "how the distance of two images is measured"),
+          choice_setting("method", method, "how the noise is found"),
+          choice_setting("norm", norm, "of the ball (for l2 on the sphere: the cap) of noise"),
+          choice_setting("bn", batch_norm, "what the shadow's batch norm normalises by"),
+          choice_setting("ensemble", ensemble, "of several shadows: their mean loss, or the least"),
+          number_setting(
+              "keep_recognition", keep_recognition,
+              "shrink a record's noise until the cosine of its embedding to the raw one is at least this"),
+          seed_setting(seed)};
+}
+
+double AscentSettings::unit(const Shape& feature) const {
   return norm == Norm::l2 && feature.rank() == 3 ? std::sqrt(double(feature.numel())) : 1;
 }
 
-bool ProtectSettings::needs_recogniser(bool feature_is_embedding) const {
+bool AscentSettings::needs_recogniser(bool feature_is_embedding) const {
   return objective == Objective::shadow_pair || objective == Objective::cycle || loss == Loss::identity ||
          (keep_recognition && !feature_is_embedding);
 }
 
-void ProtectSettings::check_valid() const {
+void AscentSettings::check_valid() const {
   check(std::isfinite(epsilon) && epsilon >= 0, "epsilon must be a number of at least 0, not ", epsilon);
   const int t = effective_steps();
   check(t >= 1 && t <= 100000, "the number of steps must lie between 1 and 100000, not ", t);
   check(std::isfinite(step_size) && step_size >= 0, "the step size must be positive (0 = chosen), not ",
         step_size);
-  check(method != Method::fgsm || (t == 1 && step_size == 0),
+  check(method != Method::fgsm || (t == 1 && (step_size == 0 || step_size == epsilon)),
         "fgsm is one step of length epsilon; it takes neither steps (", t, ") nor a step size (", step_size,
         ")");
-  check(method != Method::generator || (t == 1 && step_size == 0),
-        "a generator emits the noise in one pass; it takes neither steps (", t, ") nor a step size (",
-        step_size, ")");
-  check(method != Method::generator || batch_norm != BatchNormMode::batch,
-        "a generator's noise is each record's own; it does not go with batch norm by the batch");
   check(!keep_recognition || (*keep_recognition >= 0 && *keep_recognition <= 1),
         "the cosine to keep must lie between 0 and 1, not ", keep_recognition.value_or(0));
 }
@@ -99,8 +108,8 @@ void say(std::ostream& out, const char* what, E value, E usual) {
 }
 }  // namespace
 
-std::string ProtectSettings::summary() const {
-  const ProtectSettings usual;
+std::string AscentSettings::summary() const {
+  const AscentSettings usual;
   std::ostringstream out;
   out.precision(4);
   out << "epsilon " << epsilon;
@@ -110,7 +119,7 @@ std::string ProtectSettings::summary() const {
   say(out, "norm", norm, usual.norm);
   say(out, "bn", batch_norm, usual.batch_norm);
   say(out, "ensemble", ensemble, usual.ensemble);
-  ProtectSettings by_method{.epsilon = epsilon, .method = method};
+  AscentSettings by_method{.epsilon = epsilon, .method = method};
   if (effective_steps() != by_method.effective_steps()) out << ", steps " << effective_steps();
   by_method.steps = effective_steps();
   if (effective_step_size() != by_method.effective_step_size())

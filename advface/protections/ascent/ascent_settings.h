@@ -1,10 +1,11 @@
-// What can be chosen about the protection, by name. The numbers' defaults are ours (docs/method.md).
+// What can be chosen about the ascent, by name. The numbers' defaults are ours (docs/method.md).
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "advface/core/setting.h"
 #include "tensor/shape.h"
 
 namespace advf {
@@ -28,7 +29,6 @@ enum class Method {
   bim,
   mi_fgsm,
   adam,
-  generator,  // no ascent: a network trained to ascend emits the noise (advface/networks/generator.h)
 };
 enum class Norm { linf, l2 };
 // What the shadow's batch norm normalises by: statistics as trained, those of the batch at hand (a record
@@ -37,14 +37,6 @@ enum class BatchNormMode { running, batch, recalibrated };
 // Of several shadows: the mean of their losses, or the loss of the one that is fooled least.
 enum class Ensemble { mean, hardest };
 
-// The values of an enumeration with their names on the command line and in files.
-template <class E>
-struct Choice {
-  E value;
-  const char* name;
-};
-template <class E>
-const std::vector<Choice<E>>& choices();
 template <>
 const std::vector<Choice<Objective>>& choices<Objective>();
 template <>
@@ -57,18 +49,11 @@ template <>
 const std::vector<Choice<BatchNormMode>>& choices<BatchNormMode>();
 template <>
 const std::vector<Choice<Ensemble>>& choices<Ensemble>();
-template <class E>
-const char* name_of(E value) {
-  for (const Choice<E>& c : choices<E>())
-    if (c.value == value) return c.name;
-  return "";
-}
-
-struct ProtectSettings {
+struct AscentSettings {
   // Radius of the ball of noise: of a vector in the feature's units, of a map in deviations of each channel
   // (for L2 then the root mean square of these).
   double epsilon = 0.02;
-  std::optional<int> steps = {};  // gradient steps: 10; fgsm and generator take 1 and no other number
+  std::optional<int> steps = {};  // gradient steps: 10; fgsm takes 1 and no other number
   double step_size = 0;           // 0 = by the method: see effective_step_size()
   uint64_t seed = 1;              // of the random start
   Objective objective = Objective::direct;
@@ -85,13 +70,14 @@ struct ProtectSettings {
   // authors have it; fgsm: epsilon.
   double effective_step_size() const;
   // The ball's radius, and a step's length, for the noise as it is computed (see
-  // advface/protections/ascent/noise_ball.h).
+  // advface/protections/ascent/noise.h).
   double radius(const Shape& feature) const { return epsilon * unit(feature); }
   double step_length(const Shape& feature) const { return effective_step_size() * unit(feature); }
 
   // F or H is run: for the objective, the loss, or (where the feature is not the embedding) the bound on
   // recognition.
   bool needs_recogniser(bool feature_is_embedding) const;
+  Settings list();              // all of them, bound to this
   void check_valid() const;     // throws Error naming the setting
   std::string summary() const;  // "epsilon 0.02", and every choice that is not the default
  private:

@@ -1,7 +1,6 @@
 #include "advface/protections/ascent/objective.h"
 
-#include "advface/networks/generator.h"
-#include "advface/protections/ascent/noise_ball.h"
+#include "advface/protections/ascent/noise.h"
 #include "tensor/ops.h"
 
 namespace advf {
@@ -27,7 +26,7 @@ Tensor smaller(const Tensor& a, const Tensor& b) { return sub(a, relu(sub(a, b))
 
 }  // namespace
 
-void ProtectModels::check_fit(const ProtectSettings& settings) const {
+void AscentNetworks::check_fit(const AscentSettings& settings) const {
   check(!shadows.empty(), "protection needs a shadow");
   for (const Decoder* shadow : shadows) {
     shadow->check_fits(info().spec.feature, info().recogniser, info().cut, "the first shadow");
@@ -39,12 +38,6 @@ void ProtectModels::check_fit(const ProtectSettings& settings) const {
     for (const Decoder* shadow : shadows)
       shadow->check_fits(recogniser->feature_shape(info().cut), recogniser->fingerprint(), info().cut,
                          recogniser->card().path);
-  check((settings.method == Method::generator) == (generator != nullptr), "method ", name_of(settings.method),
-        generator ? " takes no generator" : " needs a generator");
-  if (generator) {
-    for (const Decoder* shadow : shadows) generator->check_fits(shadow->info(), shadow->info().spec.feature);
-    generator->check_trained_for(settings);
-  }
   check(recogniser || !settings.needs_recogniser(info().domain == FeatureDomain::sphere), "objective ",
         name_of(settings.objective), ", loss ", name_of(settings.loss),
         settings.keep_recognition ? " and a bound on recognition" : "",
@@ -87,7 +80,7 @@ Tensor ObjectiveFunction::combined(const std::vector<Tensor>& losses) const {
 std::vector<ObjectiveFunction::Target> ObjectiveFunction::targets(const Tensor& z,
                                                                   const Tensor& photograph) const {
   std::vector<Target> list;
-  for (Decoder* shadow : models_.shadows) {
+  for (const Decoder* shadow : models_.shadows) {
     const bool original = settings_.objective == Objective::original;
     const Tensor seen = original ? of_size(photograph, shadow->info().spec.image_size) : shadow->forward(z);
     list.push_back({anchored_at_z() ? z : features_of(seen), appearance(seen)});
@@ -104,7 +97,7 @@ Tensor ObjectiveFunction::feature(const Tensor& anchor, const Tensor& d) const {
 }
 
 Tensor ObjectiveFunction::image(size_t shadow, const Tensor& x) const {
-  Decoder& s = *models_.shadows[shadow];
+  const Decoder& s = *models_.shadows[shadow];
   const Tensor seen = s.forward(x);
   return settings_.objective == Objective::cycle ? s.forward(features_of(seen)) : seen;
 }

@@ -12,27 +12,24 @@
 
 namespace advf {
 
-class Generator;
-
 // The networks: shadows in place of the unknown attacker, and the recogniser where F or H is run.
-struct ProtectModels {
-  ProtectModels(Decoder& shadow, const Recogniser* r = nullptr) : shadows{&shadow}, recogniser(r) {}
-  ProtectModels(std::vector<Decoder*> several, const Recogniser* r)
+struct AscentNetworks {
+  AscentNetworks(const Decoder& shadow, const Recogniser* r = nullptr) : shadows{&shadow}, recogniser(r) {}
+  AscentNetworks(std::vector<const Decoder*> several, const Recogniser* r)
       : shadows(std::move(several)), recogniser(r) {}
 
-  std::vector<Decoder*> shadows;  // of one recogniser, cut and feature
+  std::vector<const Decoder*> shadows;  // of one recogniser, cut and feature
   const Recogniser* recogniser;
-  Generator* generator = nullptr;  // of the noise, for Method::generator
 
   const DecoderInfo& info() const { return shadows[0]->info(); }
   // Throws Error, naming both sides, for shadows that do not fit each other or the recogniser, and where the
-  // settings need a recogniser or a generator and there is none.
-  void check_fit(const ProtectSettings& settings) const;
+  // settings need a recogniser and there is none.
+  void check_fit(const AscentSettings& settings) const;
 };
 
 class ObjectiveFunction {
  public:
-  ObjectiveFunction(const ProtectModels& models, const ProtectSettings& settings)
+  ObjectiveFunction(const AscentNetworks& models, const AscentSettings& settings)
       : models_(models), settings_(settings) {}
 
   // Of one shadow, fixed during the ascent. `anchor` is the feature that the noise is added to in the loss,
@@ -61,8 +58,8 @@ class ObjectiveFunction {
   Tensor distance(const Tensor& a, const Tensor& b) const;
   Tensor combined(const std::vector<Tensor>& losses) const;
 
-  const ProtectModels& models_;
-  const ProtectSettings& settings_;
+  const AscentNetworks& models_;
+  const AscentSettings& settings_;
 };
 
 }  // namespace advf

@@ -45,7 +45,7 @@ Tensor random_start(const NoiseSpace& space, const Shape& shape, std::span<const
 // How gradients become steps, with what a method keeps from step to step.
 class UpdateRule {
  public:
-  UpdateRule(const ProtectSettings& settings, const Shape& feature);
+  UpdateRule(const AscentSettings& settings, const Shape& feature);
   // First values of what is kept, for noise of this shape: the momentum; Adam's moments and powers of its
   // betas.
   std::vector<Tensor> memory(const Shape& shape) const;

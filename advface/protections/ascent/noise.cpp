@@ -1,4 +1,4 @@
-#include "advface/protections/ascent/noise_ball.h"
+#include "advface/protections/ascent/noise.h"
 
 #include <cmath>
 
@@ -116,7 +116,7 @@ Tensor random_start(const NoiseSpace& space, const Shape& shape, std::span<const
   return Tensor::from(start, shape);
 }
 
-UpdateRule::UpdateRule(const ProtectSettings& settings, const Shape& feature)
+UpdateRule::UpdateRule(const AscentSettings& settings, const Shape& feature)
     : method_(settings.method), length_(settings.step_length(feature)) {}
 
 std::vector<Tensor> UpdateRule::memory(const Shape& shape) const {

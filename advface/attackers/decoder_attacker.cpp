@@ -1,0 +1,30 @@
+#include "advface/attackers/decoder_attacker.h"
+
+#include "advface/networks/decoder.h"
+
+namespace advf {
+namespace {
+
+class DecoderAttacker : public Attacker {
+ public:
+  explicit DecoderAttacker(std::unique_ptr<Decoder> decoder) : decoder_(std::move(decoder)) {}
+
+  const Provenance& provenance() const override { return decoder_->info(); }
+  const Shape& row() const override { return decoder_->info().spec.feature; }
+  int image_size() const override { return decoder_->info().spec.image_size; }
+  std::string kind() const override { return "decoder"; }
+  std::string name() const override { return decoder_->info().spec.name; }
+  Tensor mean_face() const override { return decoder_->statistics().mean_face; }
+  Tensor attack(const Tensor& features) const override { return decoder_->reconstruct(features); }
+
+ private:
+  std::unique_ptr<Decoder> decoder_;
+};
+
+}  // namespace
+
+std::unique_ptr<Attacker> load_decoder_attacker(const std::string& path) {
+  return std::make_unique<DecoderAttacker>(Decoder::load(path));
+}
+
+}  // namespace advf

@@ -1,0 +1,155 @@
+#include "advface/core/setting.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+namespace advf {
+namespace {
+
+using nlohmann::json;
+
+template <class T>
+T number_of(const std::string& name, const std::string& text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size(), name, " is \"", text, "\", which is no ",
+        std::is_integral_v<T> ? "whole number in range" : "number");
+  return value;
+}
+
+template <class T, class Slot>
+Setting number_like(const std::string& name, Slot& value, const std::string& help) {
+  Setting s{name, help, Setting::Source::option, {}, {}, {}, false};
+  s.read = [name, &value](const std::string& text) { value = number_of<T>(name, text); };
+  return s;
+}
+
+// Edits (one letter changed, put in or left out) between two words.
+size_t edits(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t(0));
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t corner = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
+      corner = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string Setting::option() const {
+  std::string text = "--" + name;
+  std::replace(text.begin(), text.end(), '_', '-');
+  return text;
+}
+
+std::string Setting::text() const {
+  if (!json) return "";
+  const std::string value = json();
+  return choices.empty() ? value : nlohmann::json::parse(value).get<std::string>();
+}
+
+Setting number_setting(const std::string& name, double& value, const std::string& help) {
+  Setting s = number_like<double>(name, value, help);
+  s.json = [&value] { return json(value).dump(); };
+  return s;
+}
+Setting number_setting(const std::string& name, std::optional<double>& value, const std::string& help) {
+  Setting s = number_like<double>(name, value, help);
+  s.json = [&value] { return value ? json(*value).dump() : ""; };
+  return s;
+}
+Setting whole_setting(const std::string& name, int64_t& value, const std::string& help) {
+  Setting s = number_like<int64_t>(name, value, help);
+  s.json = [&value] { return std::to_string(value); };
+  return s;
+}
+Setting whole_setting(const std::string& name, std::optional<int>& value, const std::string& help) {
+  Setting s = number_like<int>(name, value, help);
+  s.json = [&value] { return value ? std::to_string(*value) : ""; };
+  return s;
+}
+
+Setting seed_setting(uint64_t& value) {
+  Setting s = number_like<uint64_t>("seed", value, "of what is random");
+  s.source = Setting::Source::seed;
+  s.json = [&value] { return std::to_string(value); };
+  return s;
+}
+
+Setting file_setting(const std::string& name, std::string& path, const std::string& help) {
+  return {
+      name, help, Setting::Source::file, [&path](const std::string& text) { path = text; }, {}, {}, false};
+}
+Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help) {
+  return {name, help, Setting::Source::file,
+          [&paths](const std::string& text) { paths.push_back(text); },
+          {},   {},   true};
+}
+
+Setting text_choice(const std::string& name, std::string& value, std::vector<std::string> known,
+                    const std::string& help) {
+  Setting s{name, help, Setting::Source::option, {}, {}, std::move(known), false};
+  s.read = [name, &value, list = s.choices](const std::string& text) {
+    check(std::find(list.begin(), list.end(), text) != list.end(), name, " is \"", text,
+          "\", which is not known", nearest_name(text, list));
+    value = text;
+  };
+  s.json = [&value] { return json(value).dump(); };
+  return s;
+}
+
+Setting derived(Setting setting) {
+  setting.source = Setting::Source::derived;
+  return setting;
+}
+
+Metadata values_of(const Settings& settings) {
+  Metadata values;
+  for (const Setting& s : settings)
+    if (s.source != Setting::Source::file)
+      if (const std::string value = s.json(); !value.empty()) values[s.name] = value;
+  return values;
+}
+
+void read_values(const Settings& settings, const Metadata& values, const std::string& source) {
+  for (const auto& [name, text] : values) {
+    const auto s = std::find_if(settings.begin(), settings.end(), [&n = name](const Setting& candidate) {
+      return candidate.name == n && candidate.source != Setting::Source::file;
+    });
+    check(s != settings.end(), source, ": the setting ", name, " is not known here");
+    const json value = json::parse(text, nullptr, false);
+    // A number is no word, and the other way round.
+    const bool word = !s->choices.empty();
+    check(word ? value.is_string() : value.is_number(), source, ": no proper \"", name, "\"");
+    try {
+      s->read(word ? value.get<std::string>() : text);
+    } catch (const Error& e) {
+      fail(source, ": ", e.what());
+    }
+  }
+  const Metadata now = values_of(settings);
+  for (const auto& [name, unused] : now)
+    check(values.contains(name), source, ": has no proper \"", name, "\"");
+}
+
+std::string nearest_name(const std::string& given, const std::vector<std::string>& known) {
+  const std::string* best = nullptr;
+  size_t least = std::max<size_t>(given.size() / 2, 2) + 1;
+  for (const std::string& name : known)
+    if (const size_t e = edits(given, name); e < least) {
+      least = e;
+      best = &name;
+    }
+  return best ? ", did you mean " + *best + "?" : "";
+}
+
+}  // namespace advf

@@ -1,0 +1,91 @@
+// Settings by name. Whoever has settings (a protection, an attacker, a loss) lists them once; from the list
+// come the options of the programs, the values that stand in files, and the reading of both.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/state_dict.h"
+#include "tensor/check.h"
+
+namespace advf {
+
+// The values of an enumeration with their names on the command line and in files.
+template <class E>
+struct Choice {
+  E value;
+  const char* name;
+};
+template <class E>
+const std::vector<Choice<E>>& choices();
+template <class E>
+const char* name_of(E value) {
+  for (const Choice<E>& c : choices<E>())
+    if (c.value == value) return c.name;
+  return "";
+}
+
+// One setting, bound to where it is kept; valid as long as that.
+struct Setting {
+  enum class Source {
+    option,  // an option of its own, with which it can be chosen
+    seed,    // the seed that a program has for all
+    file,    // a file, or several; of it the fingerprint counts, not the name
+    derived  // follows from a file: it stands in what is written, and cannot be chosen
+  };
+  std::string name;  // as the key of a file: "step_size"
+  std::string help;
+  Source source = Source::option;
+  std::function<void(const std::string& text)> read;  // throws Error naming the setting and the text
+  std::function<std::string()> json;  // the value as JSON has it; empty: not set. Not for files
+  std::vector<std::string> choices;   // the texts that are taken, where they are few
+  bool repeats = false;               // each text is one more, not another one
+
+  std::string option() const;  // "--step-size"
+  std::string text() const;    // the value as read() takes it; empty: not set
+};
+using Settings = std::vector<Setting>;
+
+// What is bound must outlive the setting.
+Setting number_setting(const std::string& name, double& value, const std::string& help);
+Setting number_setting(const std::string& name, std::optional<double>& value, const std::string& help);
+Setting whole_setting(const std::string& name, int64_t& value, const std::string& help);
+Setting whole_setting(const std::string& name, std::optional<int>& value, const std::string& help);
+Setting seed_setting(uint64_t& value);
+Setting file_setting(const std::string& name, std::string& path, const std::string& help);
+Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help);
+Setting text_choice(const std::string& name, std::string& value, std::vector<std::string> known,
+                    const std::string& help);
+template <class E>
+Setting choice_setting(const std::string& name, E& value, const std::string& help) {
+  Setting s{name, help, Setting::Source::option, {}, {}, {}, false};
+  for (const Choice<E>& c : choices<E>()) s.choices.push_back(c.name);
+  s.read = [name, &value](const std::string& text) {
+    std::string known;
+    for (const Choice<E>& c : choices<E>()) {
+      if (text == c.name) {
+        value = c.value;
+        return;
+      }
+      known += (known.empty() ? "" : ", ") + std::string(c.name);
+    }
+    fail(name, " is \"", text, "\", none of ", known);
+  };
+  s.json = [&value] { return "\"" + std::string(name_of(value)) + "\""; };
+  return s;
+}
+Setting derived(Setting setting);  // the same, but following from a file
+
+// The settings that stand in files, as JSON has them, by name.
+Metadata values_of(const Settings& settings);
+// Reads them. Throws Error that begins with `source` for one that is missing, unless it need not be set, and
+// for one that is not known.
+void read_values(const Settings& settings, const Metadata& values, const std::string& source);
+
+// The name in `known` that is most like the one given, for messages: ", did you mean noise?" Empty where none
+// is near.
+std::string nearest_name(const std::string& given, const std::vector<std::string>& known);
+
+}  // namespace advf

@@ -1,0 +1,103 @@
+#include "advface/protections/features_to_protect.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace advf {
+namespace {
+
+// Whether the first rows look like unit vectors, for files of which nobody says where their features live.
+bool looks_like_unit_vectors(const FeatureRows& rows) {
+  constexpr int64_t kLook = 64;
+  if (rows.row().rank() != 1 || rows.count() == 0) return false;
+  const Tensor first = rows.range(0, std::min(rows.count(), kLook));
+  const size_t d = size_t(rows.row()[0]);
+  for (int64_t i = 0; i < first.dim(0); ++i)
+    if (!is_unit_norm(norm({first.data<float>() + size_t(i) * d, d}))) return false;
+  return true;
+}
+
+}  // namespace
+
+FeaturesToProtect FeaturesToProtect::of_file(const std::string& path) {
+  FeatureFile file = open_feature_file(path);
+  FeaturesToProtect input;
+  input.what_ = path;
+  input.features_ = std::move(file.rows);
+  input.row_ = input.features_.row();
+  input.info_ = std::move(file.info);
+  input.is_file_ = true;
+  ProtectionId& before = input.info_.protection;
+  if (!before.known())
+    input.note_ = before.unknown + "; they are taken for raw ones";
+  else if (!before.is_raw())
+    input.note_ = path + ": its features are protected already (" + before.describe() + "), and now once more";
+  if (!before.known()) before = {};
+  return input;
+}
+
+FeaturesToProtect FeaturesToProtect::of_photographs(const FaceSettings& faces, const Recogniser& recogniser,
+                                                    const std::vector<std::string>& files,
+                                                    const std::vector<std::string>& names) {
+  FeaturesToProtect input;
+  input.what_ = faces.recogniser;
+  input.info_ = {recogniser.fingerprint(), faces.cut_of(recogniser), {}};
+  input.row_ = recogniser.feature_shape(input.info_.cut);
+  input.faces_.emplace("", files);
+  input.faces_->set_max_broken_share(1);
+  input.names_ = names.empty() ? files : names;
+  return input;
+}
+
+ProtectionInput FeaturesToProtect::input(const Recogniser* recogniser) const {
+  ProtectionInput input;
+  input.recogniser = info_.recogniser;
+  input.cut = info_.cut;
+  input.what = what_;
+  input.space.row = row_;
+  const std::string cut =
+      !info_.cut.empty() || !recogniser ? info_.cut : recogniser->card().default_cut;
+  if (recogniser && recogniser->feature_shape(cut) == row_) {
+    input.network = recogniser;
+    input.space.domain = recogniser->domain(cut);
+  } else {
+    input.moved = recogniser && !info_.protection.is_raw();
+    input.domain_known = looks_like_unit_vectors(features_);
+    if (input.domain_known) input.space.domain = FeatureDomain::sphere;
+  }
+  return input;
+}
+
+void FeaturesToProtect::add_photographs(const FaceSettings& faces, const Context& context) {
+  faces_.emplace(faces.open_images(context));
+  check(faces_->size() == features_.count(), faces.list, " names ", faces_->size(), " files, but ", what_,
+        " has ", features_.count(), " rows");
+}
+
+void FeaturesToProtect::extract(const FaceSettings& faces, const Recogniser& recogniser,
+                                const Context& context) {
+  ExtractOptions options;
+  options.broken = [](const BrokenFace& face) { fail(face.why, "; nothing was written"); };
+  options.progress = [&](int64_t) { return !context.stopped(); };
+  features_ = extract_features(recogniser, info_.cut, *faces_, crop_for(recogniser, faces.eye_centres()), "",
+                               options)
+                  .features;
+}
+
+ReadPhotographs FeaturesToProtect::photographs(const FaceSettings& faces, const Recogniser* recogniser,
+                                               int size) {
+  if (size == 0) return {};
+  std::vector<int64_t> all(size_t(features_.count()));
+  std::iota(all.begin(), all.end(), int64_t(0));
+  const auto eyes = faces.eye_centres();
+  return photographs_of(*faces_, all, eyes ? crop_for(*recogniser, eyes) : std::nullopt, size);
+}
+
+std::vector<std::string> FeaturesToProtect::names(int64_t begin, int64_t end) const {
+  if (!names_.empty()) return {names_.begin() + begin, names_.begin() + end};
+  std::vector<std::string> rows;
+  for (int64_t r = begin; r < end; ++r) rows.push_back(what_ + ":" + std::to_string(r));
+  return rows;
+}
+
+}  // namespace advf

@@ -1,0 +1,56 @@
+// The resident `generator`: a network (advface/networks/generator.h) emits the noise of a feature in one
+// pass. What it was trained for stands in its file; no shadow is needed any more.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "advface/networks/generator.h"
+#include "advface/protections/protection.h"
+
+namespace advf {
+
+struct GeneratorSpec : ProtectionSpec {
+  std::string file;
+  double epsilon = 0;                              // of the file
+  std::optional<double> keep_recognition;          // as AscentSettings has it
+
+  std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<GeneratorSpec>(*this); }
+  Settings settings() override;
+  void check_valid() const override;
+  void check_complete() const override;
+  std::string summary() const override;
+  std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
+};
+
+class GeneratorProtection : public Protection {
+ public:
+  GeneratorProtection(const GeneratorSpec& spec, const ProtectionInput& input);
+  // Of a generator that is there already, which must outlive this.
+  GeneratorProtection(const Generator& generator, std::optional<double> keep_recognition,
+                      const Recogniser* recogniser);
+  ~GeneratorProtection() override;
+
+  AppliedProtection applied() const override { return {"generator", spec_.values(), networks_}; }
+  FeatureSpace out() const override { return {net_->info().spec.feature, net_->info().domain}; }
+  const Provenance* network() const override { return &net_->info(); }
+  void check_never_saw(const std::vector<std::string>& identities) const override {
+    net_->check_never_saw(identities);
+  }
+  ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& photographs,
+                      const Context& context) override;
+
+ private:
+  struct Plans;
+  Plans& plans_for(int64_t batch);
+
+  GeneratorSpec spec_;
+  Metadata networks_;
+  std::unique_ptr<Generator> loaded_;
+  const Generator* net_;
+  const Recogniser* recogniser_;
+  std::map<int64_t, std::unique_ptr<Plans>> plans_;
+};
+
+}  // namespace advf

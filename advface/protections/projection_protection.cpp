@@ -1,0 +1,257 @@
+#include "advface/protections/projection_protection.h"
+
+#include <algorithm>
+#include <map>
+
+#include "nn/nets/net_metadata.h"
+#include "nn/state_dict.h"
+#include "tensor/backend.h"
+#include "tensor/linear_algebra.h"
+#include "tensor/ops.h"
+
+namespace advf {
+namespace {
+
+constexpr const char* kFormat = "advface-projection-1";
+constexpr int64_t kMostDims = 4096, kBlock = 256;
+// Of the mean variance within people, added in every direction: with few photographs a person the directions
+// of least scatter are chance.
+constexpr double kShrinkage = 0.1;
+
+class ProjectionProtection : public Protection {
+ public:
+  ProjectionProtection(const ProjectionSpec& spec, const ProtectionInput& input)
+      : spec_(spec), fingerprint_(file_fingerprint(spec.file)), net_(Projection::load(spec.file)) {
+    check_takes(net_->info(), {net_->values()}, "the projection " + spec.file, input.space.row,
+                input.recogniser, input.cut, input.what);
+    spec_.dims = net_->dims();
+    in_ = {{net_->values()}, net_->info().domain};
+  }
+
+  AppliedProtection applied() const override {
+    return {"projection", spec_.values(), {{"projection", fingerprint_}}};
+  }
+  FeatureSpace out() const override { return {{net_->dims()}, FeatureDomain::sphere}; }
+  const Provenance* network() const override { return &net_->info(); }
+  void check_never_saw(const std::vector<std::string>& identities) const override {
+    advf::check_never_saw(net_->info(), net_->source(), identities);
+  }
+
+  ProtectedRows apply(const Tensor& features, std::span<const int64_t> records,
+                      const Tensor& /*photographs*/, const Context& context) override {
+    ProtectedRows result{projected(features, records, &context), {}};
+    for (int64_t record : records) result.reports.push_back({.record = record, .losses = {}});
+    return result;
+  }
+  Tensor apply_probe(const Tensor& features, std::span<const int64_t> records) const override {
+    return projected(features, records, nullptr);
+  }
+
+ private:
+  Tensor projected(const Tensor& features, std::span<const int64_t> records, const Context* context) const {
+    const Tensor host = features.on_host();
+    check_records(host, records, in_.domain);
+    const NoTapeScope off;
+    const Tensor rows = collect_rows(host.dim(0), kBlock, [&](int64_t begin, int64_t end) {
+      if (context) context->check_stop();
+      return net_->forward(host.slice_batch(begin, end).to(current_backend()));
+    });
+    check_records(rows, records, FeatureDomain::sphere);
+    return rows;
+  }
+
+  ProjectionSpec spec_;
+  std::string fingerprint_;
+  std::unique_ptr<Projection> net_;
+  FeatureSpace in_;
+};
+
+// Rows of a set, centred at `mean`, added up as outer products x x^T / `count`.
+class Scatter {
+ public:
+  explicit Scatter(size_t d) : sum_(d, d) {}
+  void add(const std::vector<double>& x) {
+    for (size_t i = 0; i < x.size(); ++i)
+      for (size_t j = 0; j <= i; ++j) sum_(i, j) += x[i] * x[j];
+  }
+  Matrix mean(double count) const {
+    Matrix m = sum_;
+    for (size_t i = 0; i < m.rows(); ++i)
+      for (size_t j = 0; j <= i; ++j) m(i, j) = m(j, i) = sum_(i, j) / count;
+    return m;
+  }
+
+ private:
+  Matrix sum_;
+};
+
+struct Means {
+  std::vector<double> all;
+  std::map<int64_t, std::vector<double>> of;  // by person
+  std::map<int64_t, int64_t> photographs;
+};
+
+std::vector<double> row_of_set(const Tensor& rows, int64_t i) {
+  const int64_t d = rows.dim(1);
+  return {rows.data<float>() + i * d, rows.data<float>() + (i + 1) * d};
+}
+
+void each_row(const FitData& data, const std::vector<int64_t>& rows, const Context& context,
+              const std::function<void(int64_t person, const std::vector<double>& x)>& f) {
+  for (size_t begin = 0; begin < rows.size(); begin += size_t(kBlock)) {
+    context.check_stop();
+    const std::vector<int64_t> block(
+        rows.begin() + std::ptrdiff_t(begin),
+        rows.begin() + std::ptrdiff_t(std::min(rows.size(), begin + size_t(kBlock))));
+    const Tensor values = data.features.at(block);
+    for (size_t i = 0; i < block.size(); ++i)
+      f(data.person[size_t(block[i])], row_of_set(values, int64_t(i)));
+  }
+}
+
+Means means_of(const FitData& data, const Context& context) {
+  const size_t d = size_t(data.features.row()[0]);
+  Means means{std::vector<double>(d), {}, {}};
+  each_row(data, data.train, context, [&](int64_t person, const std::vector<double>& x) {
+    std::vector<double>& sum = means.of.try_emplace(person, d, 0.0).first->second;
+    for (size_t k = 0; k < d; ++k) {
+      sum[k] += x[k];
+      means.all[k] += x[k];
+    }
+    ++means.photographs[person];
+  });
+  for (auto& [person, sum] : means.of)
+    for (double& v : sum) v /= double(means.photographs[person]);
+  for (double& v : means.all) v /= double(data.train.size());
+  return means;
+}
+
+std::vector<double> minus(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> out(a.size());
+  for (size_t k = 0; k < a.size(); ++k) out[k] = a[k] - b[k];
+  return out;
+}
+
+// Directions, as columns, along which people differ most for how much the photographs of one person do: the
+// largest generalised eigenvectors of the scatter between and within people.
+Matrix discriminants(const FitData& data, const Means& means, size_t dims, const Context& context) {
+  const size_t d = means.all.size();
+  Scatter within(d), between(d);
+  each_row(data, data.train, context, [&](int64_t person, const std::vector<double>& x) {
+    within.add(minus(x, means.of.at(person)));
+    between.add(minus(means.of.at(person), means.all));
+  });
+  Matrix w = within.mean(double(data.train.size()));
+  double trace = 0;
+  for (size_t k = 0; k < d; ++k) trace += w(k, k);
+  check(trace > 0, "every person has one photograph, or photographs of one and the same feature; a "
+                   "projection learns from what differs between photographs of one person");
+  for (size_t k = 0; k < d; ++k) w(k, k) += kShrinkage * trace / double(d);
+  return generalised_eigenvectors(between.mean(double(data.train.size())), w, dims,
+                                  [&] { context.check_stop(); });
+}
+
+// Over pairs of validation rows: mean cosine of one person's less that of different people's.
+double separation(const Projection& net, const FitData& data) {
+  const NoTapeScope off;
+  const Tensor rows = collect_rows(int64_t(data.validation.size()), kBlock, [&](int64_t begin, int64_t end) {
+    return net.forward(data.features.batch(std::vector<int64_t>(data.validation.begin() + begin,
+                                                                data.validation.begin() + end)));
+  });
+  double same = 0, other = 0;
+  int64_t same_count = 0, other_count = 0;
+  const size_t k = size_t(rows.dim(1));
+  const auto row = [&](size_t i) { return std::span(rows.data<float>() + i * k, k); };
+  for (size_t i = 0; i < data.validation.size(); ++i)
+    for (size_t j = 0; j < i; ++j) {
+      const bool one =
+          data.person[size_t(data.validation[i])] == data.person[size_t(data.validation[j])];
+      (one ? same : other) += dot(row(i), row(j));
+      ++(one ? same_count : other_count);
+    }
+  return same / double(std::max<int64_t>(same_count, 1)) - other / double(std::max<int64_t>(other_count, 1));
+}
+
+}  // namespace
+
+Projection::Projection(const Provenance& from, int64_t values, int64_t dims)
+    : from_(from), matrix_(Tensor::zeros({values, dims})), mean_(Tensor::zeros({values})) {
+  register_buffer("matrix", matrix_);
+  register_buffer("mean", mean_);
+  train(false);
+}
+
+std::unique_ptr<Projection> Projection::load(const std::string& path) {
+  NetworkFile file = load_network(path, kFormat, "a projection made by advface-train fit projection");
+  const int64_t values = metadata_int(file.metadata, "values", 1, kMostDims, path),
+                dims = metadata_int(file.metadata, "dims", 1, kMostDims, path);
+  auto net = std::make_unique<Projection>(file.provenance, values, dims);
+  load_state_dict(*net, file.tensors, path);
+  net->source_ = path;
+  return net;
+}
+
+void Projection::save(const std::string& path) const {
+  save_network(path, *this, from_,
+               {{"format", kFormat}, {"values", std::to_string(values())}, {"dims", std::to_string(dims())}});
+}
+
+void Projection::set(const Tensor& matrix, const Tensor& mean) {
+  check(matrix.shape() == matrix_.shape() && mean.shape() == mean_.shape(), "projection: a matrix of shape ",
+        matrix.shape(), " for one of ", matrix_.shape());
+  matrix_ = matrix;
+  mean_ = mean;
+}
+
+Tensor Projection::forward(const Tensor& features) const {
+  return l2_normalise(matmul(sub(features, mean_), matrix_));
+}
+
+Settings ProjectionSpec::settings() {
+  return {file_setting("projection", file, "what advface-train fit projection has written"),
+          derived(whole_setting("dims", dims, "directions that are kept"))};
+}
+
+void ProjectionSpec::check_valid() const {
+  check(dims >= 0 && dims <= kMostDims, "dims must lie between 0 and ", kMostDims, ", not ", dims);
+}
+
+void ProjectionSpec::check_complete() const {
+  check(!file.empty(), "the protection projection needs --projection FILE, which advface-train fit "
+                       "projection makes");
+}
+
+std::string ProjectionSpec::summary() const { return "dims " + std::to_string(dims); }
+
+std::unique_ptr<Protection> ProjectionSpec::make(const ProtectionInput& input) const {
+  return std::make_unique<ProjectionProtection>(*this, input);
+}
+
+Settings ProjectionFit::settings() {
+  return {whole_setting("dims", dims, "directions that are kept, fewer than there are people")};
+}
+
+void ProjectionFit::check_valid() const {
+  check(dims >= 2 && dims <= kMostDims, "dims must lie between 2 and ", kMostDims, ", not ", dims);
+}
+
+Metadata ProjectionFit::fit(const FitData& data, const std::string& path, const Context& context) const {
+  const Shape& row = data.features.row();
+  check(row.rank() == 1, "a projection takes vectors, not maps of shape ", row);
+  check(dims <= row[0], "--dims ", dims, " is more than a feature has, ", row[0]);
+  const Means means = means_of(data, context);
+  check(int64_t(means.of.size()) > dims, "--dims ", dims, " takes more people than ", means.of.size(),
+        ": that many directions are at most one fewer than people");
+  const Matrix w = discriminants(data, means, size_t(dims), context);
+  std::vector<float> matrix;
+  for (size_t i = 0; i < w.rows(); ++i)
+    for (size_t j = 0; j < w.columns(); ++j) matrix.push_back(float(w(i, j)));
+  Projection net(data.provenance, row[0], dims);
+  net.set(Tensor::from(matrix, {row[0], dims}),
+          Tensor::from(std::vector<float>(means.all.begin(), means.all.end()), {row[0]}));
+  net.save(path);
+  return {{"people", std::to_string(means.of.size())},
+          {"validation_separation", std::to_string(separation(net, data))}};
+}
+
+}  // namespace advf

@@ -1,0 +1,57 @@
+// The resident `projection`: of a vector only the directions are kept that tell people apart, found by linear
+// discriminant analysis (Fisher 1936; Rao 1948) on the training people, and the result is brought to norm 1.
+// What is not identity (light, pose, expression) is thrown away. No key: identity itself still shows the
+// face. The probe is projected as well.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "advface/core/fit.h"
+#include "advface/protections/protection.h"
+#include "nn/module.h"
+
+namespace advf {
+
+// forward: (N, D) -> unit vectors (N, dims) along `matrix`^T (x - `mean`). A file "advface-projection-1".
+class Projection : public Module {
+ public:
+  Projection(const Provenance& from, int64_t values, int64_t dims);
+  static std::unique_ptr<Projection> load(const std::string& path);
+  void save(const std::string& path) const;
+  Tensor forward(const Tensor& features) const override;
+
+  const Provenance& info() const { return from_; }
+  const std::string& source() const { return source_; }
+  int64_t values() const { return matrix_.dim(0); }
+  int64_t dims() const { return matrix_.dim(1); }
+  void set(const Tensor& matrix, const Tensor& mean);  // (D, dims), (D)
+
+ private:
+  Provenance from_;
+  std::string source_ = "projection";
+  Tensor matrix_, mean_;
+};
+
+struct ProjectionSpec : ProtectionSpec {
+  std::string file;
+  int64_t dims = 0;  // of the file
+
+  std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<ProjectionSpec>(*this); }
+  Settings settings() override;
+  void check_valid() const override;
+  void check_complete() const override;
+  std::string summary() const override;
+  bool changes_probe() const override { return true; }
+  FeatureSpace out(const FeatureSpace&) const override { return {{dims}, FeatureDomain::sphere}; }
+  std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
+};
+
+struct ProjectionFit : Fit {
+  int64_t dims = 64;
+
+  Settings settings() override;
+  void check_valid() const override;
+  Metadata fit(const FitData& data, const std::string& path, const Context& context) const override;
+};
+
+}  // namespace advf

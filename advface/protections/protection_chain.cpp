@@ -1,0 +1,154 @@
+#include "advface/protections/protection_chain.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace advf {
+
+ProtectionChain::ProtectionChain(const ProtectionSpecs& specs, const ProtectionInput& input)
+    : in_(input.space), recogniser_(input.recogniser), cut_(input.cut) {
+  if (specs.empty()) throw WrongCall("no protection is named");
+  ProtectionInput next = input;
+  ProtectionId before;
+  for (const auto& spec : specs) {
+    links_.push_back(spec->make(next));
+    changes_probe_ = changes_probe_ || spec->changes_probe();
+    const Protection& link = *links_.back();
+    if (const Provenance* network = link.network()) {
+      // A network for raw features says nothing of how they were protected, and takes what has their shape.
+      check(links_.size() == 1 || network->protection.is_raw() || network->protection.is_like(before),
+            "the network of ",
+            link.applied().name, " was trained on features that are ", network->protection.describe(),
+            ", but here they are ", before.describe(), " when it comes to them: ",
+            network->protection.difference(before));
+      for (auto [mine, its] : {std::pair{&recogniser_, &network->recogniser}, {&cut_, &network->cut}})
+        if (mine->empty()) *mine = *its;
+    }
+    if (links_.size() == 1 && !input.domain_known && link.network()) in_.domain = link.network()->domain;
+    before.applied.push_back(link.applied());
+    if (!(link.out() == next.space)) {
+      next.moved = next.moved || link.out().row != next.space.row;
+      next.network = next.moved ? nullptr : next.network;
+    }
+    next.space = link.out();
+    next.domain_known = true;
+    next.what = input.what + ", " + before.describe() + ",";
+  }
+}
+
+ProtectionId ProtectionChain::id() const {
+  ProtectionId id;
+  for (const auto& link : links_) id.applied.push_back(link->applied());
+  return id;
+}
+
+int ProtectionChain::photograph_size() const {
+  int size = 0;
+  for (const auto& link : links_) size = std::max(size, link->photograph_size());
+  return size;
+}
+bool ProtectionChain::depends_on_company() const {
+  return std::any_of(links_.begin(), links_.end(), [](const auto& l) { return l->depends_on_company(); });
+}
+void ProtectionChain::check_never_saw(const std::vector<std::string>& identities) const {
+  for (const auto& link : links_) link->check_never_saw(identities);
+}
+
+void ProtectionChain::look_at(const FeatureRows& features, std::span<const int64_t> records,
+                              const Context& context) {
+  for (size_t l = 0; l < links_.size(); ++l)
+    links_[l]->look_at(features.count(), [&](int64_t begin, int64_t end) {
+      if (l == 0) return features.batch(begin, end);
+      const auto numbers = records.subspan(size_t(begin), size_t(end - begin));
+      return through(l, features.range(begin, end), numbers, {}, context).features.to(current_backend());
+    });
+}
+
+ProtectedRows ProtectionChain::through(size_t links, const Tensor& features,
+                                       std::span<const int64_t> records, const Tensor& photographs,
+                                       const Context& context) {
+  ProtectedRows result{features.on_host(), {}};
+  for (size_t l = 0; l < links; ++l) {
+    ProtectedRows next = links_[l]->apply(result.features, records,
+                                          links_[l]->photograph_size() > 0 ? photographs : Tensor(), context);
+    for (size_t i = 0; i < result.reports.size(); ++i)
+      if (next.reports[i].losses.empty()) next.reports[i] = std::move(result.reports[i]);
+    result = std::move(next);
+  }
+  return result;
+}
+
+ProtectedRows ProtectionChain::apply(const Tensor& features, std::span<const int64_t> records,
+                                     const Tensor& photographs, const Context& context) {
+  ProtectedRows result = through(links_.size(), features, records, photographs, context);
+  if (links_.size() == 1) return result;
+  const Tensor host = features.on_host();
+  const size_t d = size_t(in_.row.numel());
+  for (size_t i = 0; i < records.size(); ++i) {
+    RecordReport whole;
+    if (!moves())
+      whole = report_of(records[i], {host.data<float>() + i * d, d},
+                        {result.features.data<float>() + i * d, d});
+    RecordReport& report = result.reports[i];
+    report.noise_l2 = whole.noise_l2;
+    report.noise_linf = whole.noise_linf;
+    report.cosine = whole.cosine;
+  }
+  return result;
+}
+
+Tensor ProtectionChain::apply_probe(const Tensor& features, std::span<const int64_t> records) const {
+  Tensor probe = features;
+  for (const auto& link : links_) probe = link->apply_probe(probe, records);
+  return probe;
+}
+
+ProtectionInput input_of(const Recogniser& recogniser, const std::string& cut, const std::string& what) {
+  ProtectionInput input;
+  input.space = {recogniser.feature_shape(cut), recogniser.domain(cut)};
+  input.recogniser = recogniser.fingerprint();
+  input.cut = cut;
+  input.what = what;
+  input.network = &recogniser;
+  return input;
+}
+
+ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
+                               const std::optional<FaceBox>& box, int size) {
+  return [&faces, indices = std::move(indices), box, size](int64_t begin, int64_t end) {
+    const FaceBatch batch =
+        faces.load(std::span(indices).subspan(size_t(begin), size_t(end - begin)), box, size);
+    check(batch.broken.empty(),
+          "an image became unreadable: ", batch.broken.empty() ? "" : batch.broken[0].why);
+    return batch.images;
+  };
+}
+
+FeatureRows protected_rows(ProtectionChain& protection, const FeatureRows& features,
+                           std::span<const int64_t> records, const ReadPhotographs& photographs,
+                           int64_t memory_bytes, const Context& context) {
+  constexpr int64_t kBatch = 256;
+  const int64_t n = features.count();
+  std::vector<int64_t> rows(records.begin(), records.end());
+  if (rows.empty()) {
+    rows.resize(size_t(n));
+    std::iota(rows.begin(), rows.end(), int64_t(0));
+  }
+  protection.look_at(features, rows, context);
+  FeatureSpool spool(protection.out().row, memory_bytes);
+  const auto progress = context.begin("protect", n, "features");
+  for (int64_t begin = 0; begin < n;) {
+    context.check_stop();
+    // One record alone has no company: it goes with those before it.
+    const int64_t end = n - begin <= kBatch + 1 ? n : begin + kBatch;
+    const Tensor seen = protection.photograph_size() > 0 ? photographs(begin, end) : Tensor();
+    const auto numbers = std::span(rows).subspan(size_t(begin), size_t(end - begin));
+    spool.append(protection.apply(features.range(begin, end), numbers, seen, context).features);
+    progress->advance(end - begin);
+    begin = end;
+  }
+  progress->finish();
+  return spool.finish();
+}
+
+}  // namespace advf

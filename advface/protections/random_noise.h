@@ -1,0 +1,22 @@
+// Noise in a random direction: the protection by chance that every other one is compared with.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "advface/core/feature_domain.h"
+#include "tensor/tensor.h"
+
+namespace advf {
+
+// Moves `feature` in a direction drawn from the stream Philox(seed, 2^63 + record): by a vector of norm
+// `distance`, or, on the sphere, turns it by the angle with this cosine.
+void move_at_random(std::span<const float> feature, bool on_sphere, double cosine, double distance,
+                    uint64_t seed, int64_t record, std::span<float> out);
+
+// The same distance in another direction: row i of the result differs from row i of z by a random vector of
+// the norm of (protected - z)[i]; on the sphere it is z turned by the same angle in a random direction. Row i
+// is record first_row + i. z, protected: (n, feature...); the result is where z is.
+Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed,
+                        int64_t first_row = 0);
+
+}  // namespace advf

@@ -1,0 +1,63 @@
+#include "advface/protections/registry.h"
+
+#include <algorithm>
+
+#include "advface/protections/ascent/advface_protection.h"
+#include "advface/protections/generator_protection.h"
+#include "advface/protections/noise_protection.h"
+#include "advface/protections/projection_protection.h"
+
+namespace advf {
+namespace {
+
+template <class Spec>
+std::unique_ptr<ProtectionSpec> make() {
+  return std::make_unique<Spec>();
+}
+
+template <class F>
+std::unique_ptr<Fit> fit() {
+  return std::make_unique<F>();
+}
+
+}  // namespace
+
+const std::vector<ProtectionKind>& protections() {
+  static const std::vector<ProtectionKind> rows{
+      {"advface", "noise found for each record by ascent against a shadow decoder", make<AdvFaceSpec>, nullptr},
+      {"generator", "noise that a network emits in one pass", make<GeneratorSpec>, nullptr},
+      {"noise", "noise of a given length in a random direction", make<NoiseSpec>, nullptr},
+      {"projection", "only the directions that tell people apart are kept", make<ProjectionSpec>, fit<ProjectionFit>},
+  };
+  return rows;
+}
+
+const ProtectionKind& protection_kind(const std::string& name, const std::string& source) {
+  std::vector<std::string> known;
+  std::string list;
+  for (const ProtectionKind& kind : protections()) {
+    if (kind.name == name) return kind;
+    known.push_back(kind.name);
+    list += (list.empty() ? "" : ", ") + kind.name;
+  }
+  fail(source, ": there is no protection \"", name, "\" here", nearest_name(name, known),
+       "; there are ", list);
+}
+
+std::unique_ptr<ProtectionSpec> spec_of(const AppliedProtection& applied, const std::string& source) {
+  std::unique_ptr<ProtectionSpec> spec = protection_kind(applied.name, source).spec();
+  read_values(spec->settings(), applied.settings, source + ": the protection " + applied.name);
+  return spec;
+}
+
+bool changes_probe(const ProtectionId& id) {
+  return std::any_of(id.applied.begin(), id.applied.end(),
+                     [](const AppliedProtection& a) { return spec_of(a, a.name)->changes_probe(); });
+}
+
+FeatureSpace space_after(const ProtectionId& id, FeatureSpace raw) {
+  for (const AppliedProtection& a : id.applied) raw = spec_of(a, a.name)->out(raw);
+  return raw;
+}
+
+}  // namespace advf

@@ -1,0 +1,29 @@
+#include "advface/store/stored_rows.h"
+
+#include <filesystem>
+
+namespace advf {
+
+StoredRows StoredRows::to_file(const std::string& path, const Shape& row, const FeatureInfo& info) {
+  check(!std::filesystem::exists(npy_index_path(path)), path, ": is a set that grows by --append (",
+        npy_index_path(path), " lies beside it); choose another file, or remove both");
+  StoredRows out;
+  out.file_ = std::make_unique<FeatureFileWriter>(path, row, info);
+  return out;
+}
+
+StoredRows StoredRows::to_set(const std::string& path, const Shape& row, const FeatureInfo& info,
+                              const std::function<bool()>& wait) {
+  StoredRows out;
+  out.set_ = std::make_unique<EnrolledSet>(path, row, made_by(info), wait);
+  out.first_ = out.set_->rows();
+  return out;
+}
+
+void StoredRows::append(const Tensor& rows, const std::vector<std::string>& names) {
+  set_ ? set_->append(rows, names) : file_->append_rows(rows);
+}
+
+void StoredRows::commit() { set_ ? set_->commit() : file_->commit(); }
+
+}  // namespace advf

@@ -1,0 +1,33 @@
+// What every protection must hold, as one function that walks the registry (test_protections) and that anybody
+// who adds a protection can call.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "advface/protections/registry.h"
+
+namespace advf::test {
+
+// A protection ready to run, and features for it.
+struct ProtectionScene {
+  std::function<std::unique_ptr<Protection>()> make;
+  Tensor features;                                // (n, row), n at least 7, in host memory
+  Tensor photographs = {};                        // where it asks for them
+  // Whether `stored` lies where the settings say that it must, beyond being a feature.
+  std::function<bool(std::span<const float> feature, std::span<const float> stored)> within;
+};
+
+// Each rule that is broken, in words; empty where all hold:
+//  "shape", "domain"       what is stored is a feature of out()
+//  "ball"                  and within the bound
+//  "report"                the report is of this record and of this noise
+//  "number"                a record's result follows its number, not its place
+//  "company"               and not those that are protected with it, nor the order
+//  "threads"               nor the number of threads
+//  "again"                 and is the same in a second call, and of a second instance
+//  "bad feature"           a feature that is none is refused, and named
+//  "id"                    applied() reads back as itself, and knows where features end up
+std::vector<std::string> broken_rules(const ProtectionScene& scene);
+
+}  // namespace advf::test

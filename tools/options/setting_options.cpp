@@ -1,0 +1,54 @@
+#include "tools/options/setting_options.h"
+
+#include <algorithm>
+
+namespace advf::tools {
+
+namespace {
+
+// What stands behind the option's name in the help.
+std::string type_of(const Setting& setting) {
+  if (setting.source == Setting::Source::file) return "FILE";
+  std::string list;
+  for (const std::string& choice : setting.choices) list += (list.empty() ? "" : ",") + choice;
+  return list.empty() ? "NUMBER" : "{" + list + "}";
+}
+
+}  // namespace
+
+CLI::Option* add_setting(CLI::App& app, const Setting& setting, const std::string& group,
+                         const std::function<void(const std::string& text)>& take) {
+  const auto read = [setting, take](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      try {
+        setting.read(text);
+      } catch (const Error& e) {
+        throw CLI::ValidationError(setting.option(), e.what());
+      }
+      take(text);
+    }
+  };
+  CLI::Option* option = app.add_option_function<std::vector<std::string>>(setting.option(), read, setting.help)
+                            ->group(group)
+                            ->allow_extra_args(false)
+                            ->type_name(type_of(setting));
+  if (!setting.repeats) option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+  if (const std::string text = setting.text(); !text.empty()) option->default_str(text);
+  return option;
+}
+
+void add_settings(CLI::App& app, const Settings& settings, const std::string& group,
+                  const std::vector<std::string>& without) {
+  for (const Setting& s : settings)
+    if ((s.source == Setting::Source::option || s.source == Setting::Source::file) &&
+        std::find(without.begin(), without.end(), s.name) == without.end())
+      add_setting(app, s, group, [](const std::string&) {});
+}
+
+nlohmann::json json_of(const Metadata& values) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [name, text] : values) json[name] = nlohmann::json::parse(text);
+  return json;
+}
+
+}  // namespace advf::tools

@@ -1,0 +1,133 @@
+// advface-train fit NAME: what is fitted in closed form.
+#include <algorithm>
+#include <iostream>
+
+#include "advface/attackers/registry.h"
+#include "advface/protections/registry.h"
+#include "tools/options/setting_options.h"
+#include "tools/train/train.h"
+
+namespace advf::tools {
+namespace {
+
+// Everything that has a fit, with its name.
+struct Fitted {
+  std::string name, help;
+  std::unique_ptr<Fit> fit;
+  bool attacks = false;  // and so may be fitted on protected features
+};
+
+std::vector<Fitted> all_fits() {
+  std::vector<Fitted> list;
+  for (const ProtectionKind& kind : protections())
+    if (kind.fit) list.push_back({kind.name, kind.help, kind.fit(), false});
+  for (const AttackerKind& kind : attackers())
+    if (kind.fit) list.push_back({kind.name, kind.help, kind.fit(), true});
+  return list;
+}
+
+Fitted fit_of(const FitOptions& o) {
+  std::vector<std::string> known;
+  std::string names;
+  for (Fitted& f : all_fits()) {
+    if (f.name == o.what) return std::move(f);
+    known.push_back(f.name);
+    names += (names.empty() ? "" : ", ") + f.name;
+  }
+  fail("there is nothing to fit called \"", o.what, "\"", nearest_name(o.what, known), "; there are ", names);
+}
+
+// Reads what was given; options of another fit are refused.
+void read_settings(const FitOptions& o, Fit& fit) {
+  const Settings settings = fit.settings();
+  for (const auto& [name, text] : o.given) {
+    const auto s = std::find_if(settings.begin(), settings.end(),
+                                [&n = name](const Setting& setting) { return setting.name == n; });
+    check(s != settings.end(), Setting{name, {}, {}, {}, {}, {}, {}}.option(), " is no option of fit ",
+          o.what);
+    s->read(text);
+  }
+  fit.check_valid();
+}
+
+}  // namespace
+
+int fit(FitOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  Fitted fitted;
+  ProtectionSpecs specs;
+  as_usage([&] {
+    fitted = fit_of(o);
+    read_settings(o, *fitted.fit);
+    specs = o.protect.specs(o.common.seed);
+    check(specs.empty() || fitted.attacks, "a protection is fitted on features as they come to it; give "
+                                           "protected ones as --features");
+    check(specs.empty() || o.features.empty(), "--features are protected already, or raw; leave --protect out");
+  });
+  o.faces.eye_centres();
+  check_writable({o.out});
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  const std::string cut = o.faces.cut_of(recogniser);
+  std::optional<ProtectionChain> protection;
+  if (!specs.empty()) protection.emplace(specs, input_of(recogniser, cut, o.faces.recogniser));
+  FaceSource faces = o.faces.open_images(console());
+  TrainingSet source = open_training_set(o.faces, o.features, o.split, 2, recogniser, faces, console());
+  print_split(source);
+  FitData data;
+  data.features = protection ? protect_set(*protection, o.faces, recogniser, faces, source, console())
+                             : source.set.features;
+  data.person = source.person;
+  data.train = source.split.train;
+  data.validation = source.split.validation;
+  data.provenance = source.provenance;
+  std::optional<FaceCache> cache;
+  data.faces = [&](const std::vector<int64_t>& rows, int size) {
+    if (!cache)
+      cache.emplace(faces, source.set.indices, crop_for(recogniser, o.faces.eye_centres()), size);
+    return cache->batch(rows);
+  };
+  const Metadata measured = fitted.fit->fit(data, o.out, console());
+  nlohmann::json result = {{"out", o.out},
+                           {"fitted", o.what},
+                           {"train_images", data.train.size()},
+                           {"validation_images", data.validation.size()},
+                           {"protection", to_json(data.provenance.protection)}};
+  result.update(json_of(values_of(fitted.fit->settings())));
+  result.update(json_of(measured));
+  o.common.write_json(result);
+  std::cout << o.out << ": " << o.what << " fitted on " << data.train.size() << " images ("
+            << data.provenance.protection.describe() << ")";
+  for (const auto& [name, text] : measured) std::cout << ", " << name << " " << text;
+  std::cout << "\n";
+  return 0;
+}
+
+CLI::App* add_fit_verb(CLI::App& app, FitOptions& o) {
+  std::string help = "fits a protection or an attacker in closed form.";
+  for (const Fitted& f : all_fits()) help += " " + f.name + ": " + f.help + ".";
+  CLI::App* sub = app.add_subcommand("fit", help);
+  sub->add_option("what", o.what, "its name")->required();
+  o.faces.add_to(*sub);
+  o.faces.add_labels_to(*sub);
+  for (const Fitted& f : all_fits())
+    for (Setting s : f.fit->settings()) {
+      if (sub->get_option_no_throw(s.option())) continue;
+      const std::string name = s.name;
+      const std::string shown = s.text();
+      // What it is bound to does not outlive this loop; the value is read once the fit is known.
+      s.read = [](const std::string&) {};
+      s.json = {};
+      CLI::Option* option = add_setting(*sub, s, "Fit", [&o, name](const std::string& t) { o.given[name] = t; });
+      option->default_str(shown);
+    }
+  sub->add_option("--features", o.features, "fit on these features (.npy, rows in the order of --list)")
+      ->needs(sub->get_option("--list"));
+  o.split.add_to(*sub);
+  sub->add_option("--out", o.out, "where it goes (.safetensors)")->required();
+  o.protect.add_to(*sub, "What an attacker is fitted on");
+  o.common.add_to(*sub);
+  return sub;
+}
+
+}  // namespace advf::tools
