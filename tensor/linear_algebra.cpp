@@ -98,8 +98,8 @@ Eigen symmetric_eigen(Matrix a, const std::function<void()>& between_sweeps) {
 Matrix generalised_eigenvectors(const Matrix& a, const Matrix& b, size_t count,
                                 const std::function<void()>& between_sweeps) {
   const size_t n = a.rows();
-  check(a.columns() == n && b.rows() == n && b.columns() == n && count <= n, "generalised eigenvectors: ",
-        count, " of matrices of ", n, " and ", b.rows(), " rows");
+  check(a.columns() == n && b.rows() == n && b.columns() == n && count <= n,
+        "generalised eigenvectors: ", count, " of matrices of ", n, " and ", b.rows(), " rows");
   const Matrix l = cholesky(b);
   // l^-1 a l^-T, by columns of a, which is symmetric, and then by rows.
   Matrix half = a, whole(n, n);

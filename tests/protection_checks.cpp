@@ -14,10 +14,7 @@ namespace {
 class Checker {
  public:
   explicit Checker(const ProtectionScene& scene)
-      : scene_(scene),
-        protection_(scene.make()),
-        n_(scene.features.dim(0)),
-        records_(size_t(n_)) {
+      : scene_(scene), protection_(scene.make()), n_(scene.features.dim(0)), records_(size_t(n_)) {
     std::iota(records_.begin(), records_.end(), 100);
     set_num_threads(1);
     whole_ = apply(*protection_, scene.features, records_, scene.photographs);
@@ -94,21 +91,19 @@ class Checker {
     }
     // Other numbers may give other noise, but a number must give the same wherever it stands.
     const Tensor first = scene_.features.slice_batch(1, 2);
-    const auto one = [&](int64_t record) {
-      return apply(*protection_, first, {record}, photographs(1, 2));
-    };
+    const auto one = [&](int64_t record) { return apply(*protection_, first, {record}, photographs(1, 2)); };
     hold(same(1, one(records_[1]), 0), "number");
     set_num_threads(3);
     const ProtectedRows threads = apply(*protection_, scene_.features, records_, scene_.photographs);
     for (int64_t i = 0; i < n_; ++i) hold(same(i, threads, i), "threads");
     set_num_threads(1);
-    const ProtectedRows again =
-        apply(*scene_.make(), scene_.features, records_, scene_.photographs);
+    const ProtectedRows again = apply(*scene_.make(), scene_.features, records_, scene_.photographs);
     for (int64_t i = 0; i < n_; ++i) hold(same(i, again, i), "again");
   }
 
   void bad_features() {
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       std::vector<float> values = scene_.features.to_vector<float>();
       values[values.size() / size_t(n_) * 3] = bad;
       try {

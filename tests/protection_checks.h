@@ -1,5 +1,5 @@
-// What every protection must hold, as one function that walks the registry (test_protections) and that anybody
-// who adds a protection can call.
+// What every protection must hold, as one function that walks the registry (test_protections) and that
+// anybody who adds a protection can call.
 #pragma once
 #include <memory>
 #include <string>
@@ -12,8 +12,8 @@ namespace advf::test {
 // A protection ready to run, and features for it.
 struct ProtectionScene {
   std::function<std::unique_ptr<Protection>()> make;
-  Tensor features;                                // (n, row), n at least 7, in host memory
-  Tensor photographs = {};                        // where it asks for them
+  Tensor features;          // (n, row), n at least 7, in host memory
+  Tensor photographs = {};  // where it asks for them
   // Whether `stored` lies where the settings say that it must, beyond being a feature.
   std::function<bool(std::span<const float> feature, std::span<const float> stored)> within;
 };

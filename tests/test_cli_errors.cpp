@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(wrong_calls) {
        {"extract", extract_call(out) + Args{"--max-broken", "nan"}, {"--max-broken", "nan"}},
        {"extract", extract_call(out) + Args{"--batch", "-3"}, {"--batch", "-3"}},
        {"inspect", {}, {"FILE"}},
-       {"inspect", {world().at("z.npy")}, {"z.npy", ".safetensors"}},
+       {"inspect", {world().at("z.npy.txt")}, {"z.npy.txt", ".safetensors", ".npy"}},
        {"inspect", {world().at("rec.onnx"), "--size", "-1"}, {"--size", "-1"}},
        {"faces", {"--out", out, "--identities", "0"}, {"--identities", "0"}},
        {"faces", {"--out", out, "--image-size", "8"}, {"--image-size", "8"}},

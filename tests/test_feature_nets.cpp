@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "advface/audit/reconstruction_scores.h"
+#include "advface/audit/metrics.h"
 #include "advface/core/dataset.h"
 #include "advface/networks/train_adapter.h"
 #include "advface/networks/train_generator.h"

@@ -4,7 +4,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "advface/audit/reconstruction_scores.h"
+#include "advface/audit/identity_only.h"
+#include "advface/audit/judge.h"
+#include "advface/audit/metrics.h"
+#include "advface/protections/random_noise.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
 
@@ -250,13 +253,13 @@ BOOST_AUTO_TEST_CASE(identity_alone_by_hand) {
 }
 
 BOOST_AUTO_TEST_CASE(a_judge_of_some_images_keeps_what_belongs_to_them) {
-  const Judge all{"j",
-                  nullptr,
-                  0.4,
-                  Tensor::from(std::vector<float>{0, 1, 2, 3, 4, 5}, {6, 1}),
-                  Tensor::from(std::vector<float>{10, 30, 50}, {3, 1}),
-                  {1, 3, 5}};
-  const Judge some = all.only({5, 0, 3});
+  const Verifier all{"j",
+                     nullptr,
+                     0.4,
+                     Tensor::from(std::vector<float>{0, 1, 2, 3, 4, 5}, {6, 1}),
+                     Tensor::from(std::vector<float>{10, 30, 50}, {3, 1}),
+                     {1, 3, 5}};
+  const Verifier some = all.only({5, 0, 3});
   BOOST_TEST((some.same.to_vector<float>() == std::vector<float>{5, 0, 3}));
   BOOST_TEST((some.other.to_vector<float>() == std::vector<float>{50, 30}));
   BOOST_TEST((some.other_of == std::vector<int64_t>{0, 2}));

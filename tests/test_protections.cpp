@@ -93,8 +93,7 @@ struct Files {
     std::map<std::string, std::string> all = values;
     all.insert({{"shadow", shadow}, {"generator", generator}, {"projection", projection}});
     for (const Setting& s : spec->settings())
-      if (const auto found = all.find(s.name);
-          found != all.end() && s.source != Setting::Source::derived)
+      if (const auto found = all.find(s.name); found != all.end() && s.source != Setting::Source::derived)
         s.read(found->second);
     spec->check_valid();
     spec->check_complete();
@@ -205,12 +204,14 @@ BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
   const Recogniser recogniser = toy_recogniser();
   const Tensor features = toy_features(recogniser, "e", kRows).on_host();
   const auto rules_of = [&](const std::string& mistake) {
-    return broken_rules({[&] { return std::make_unique<Planted>(mistake); }, features, {},
+    return broken_rules({[&] { return std::make_unique<Planted>(mistake); },
+                         features,
+                         {},
                          [](auto z, auto x) { return distance(z, x) < 0.1; }});
   };
   BOOST_TEST(rules_of("").empty());
-  for (const std::string mistake : {"shape", "domain", "ball", "report", "number", "company", "threads",
-                                    "again", "bad feature", "id"}) {
+  for (const std::string mistake :
+       {"shape", "domain", "ball", "report", "number", "company", "threads", "again", "bad feature", "id"}) {
     const std::vector<std::string> found = rules_of(mistake);
     std::string all;
     for (const std::string& rule : found) all += rule + ", ";
@@ -239,7 +240,8 @@ BOOST_AUTO_TEST_CASE(settings_are_read_as_they_are_written) {
     }
     refused([&] { read_values(spec->settings(), {{"colour", "3"}}, "f"); }, {"f", "colour"});
   }
-  refused([] { protection_kind("nose", "--protect"); }, {"--protect", "nose", "did you mean noise?", "advface"});
+  refused([] { protection_kind("nose", "--protect"); },
+          {"--protect", "nose", "did you mean noise?", "advface"});
 }
 
 BOOST_AUTO_TEST_CASE(protections_go_one_behind_the_other) {
@@ -275,7 +277,11 @@ BOOST_AUTO_TEST_CASE(protections_go_one_behind_the_other) {
     BOOST_TEST(std::abs(r.noise_l2 - distance(z, x)) < 1e-9);
   }
   // What does not fit is told before the work, with both sides.
-  refused([&] { ProtectionChain({projection, ascent}, files.input()); }, {"[4]", "[12]", "projection dims 4"});
+  refused(
+      [&] {
+        ProtectionChain({projection, ascent}, files.input());
+      },
+      {"[4]", "[12]", "projection dims 4"});
   refused([&] { ProtectionChain({projection, projection}, files.input()); }, {"[4]", "[12]"});
   refused([&] { ProtectionChain({}, files.input()); }, {"no protection"});
   ProtectionInput unknown = files.input();
@@ -320,12 +326,10 @@ BOOST_AUTO_TEST_CASE(a_projection_keeps_what_tells_people_apart) {
     BOOST_TEST(!std::filesystem::exists(dir / "no"));
   };
   wrong([](FitData&, ProjectionFit& f) { f.dims = 13; }, {"13", "12"});
-  wrong([](FitData& d, ProjectionFit&) { std::fill(d.person.begin(), d.person.end(), 1); }, {"--dims 5", "people"});
-  wrong(
-      [](FitData& d, ProjectionFit&) {
-        std::iota(d.person.begin(), d.person.end(), 0);
-      },
-      {"one photograph"});
+  wrong([](FitData& d, ProjectionFit&) { std::fill(d.person.begin(), d.person.end(), 1); },
+        {"--dims 5", "people"});
+  wrong([](FitData& d, ProjectionFit&) { std::iota(d.person.begin(), d.person.end(), 0); },
+        {"one photograph"});
   wrong([](FitData& d, ProjectionFit&) { d.features = Tensor::zeros({9, 8, 7, 7}); }, {"maps", "[8,7,7]"});
   survive(
       read_bytes(dir / "p"),

@@ -6,6 +6,8 @@
 #include <numeric>
 
 #include "advface/attackers/registry.h"
+#include "advface/audit/identity_only.h"
+#include "advface/audit/metrics.h"
 #include "advface/core/feature_file.h"
 #include "advface/core/text_file.h"
 #include "advface/protections/random_noise.h"
@@ -26,14 +28,14 @@ struct NamedAttacker {
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
   FeatureRows rows;
-  std::optional<double> cosine = 1;  // mean, to the raw features, where they have the same shape
-  std::string kind = "raw";          // "none" beside it: an attacker without a feature
-  std::optional<double> epsilon;     // where it was protected here
-  ProtectionId protection;           // of kind protected
-  const Subject* subject = nullptr;  // whose they are, where not all under test have one
+  std::optional<double> cosine = 1;     // mean, to the raw features, where they have the same shape
+  std::string kind = "raw";             // "none" beside it: an attacker without a feature
+  std::optional<double> epsilon;        // where it was protected here
+  ProtectionId protection;              // of kind protected
+  const TestImages* subject = nullptr;  // whose they are, where not all under test have one
 };
 // The images under test: rows of the feature set, with the people on them.
-struct TestSet {
+struct TestRows {
   std::vector<int64_t> rows, others;    // others: the rows that are not under test
   std::vector<int64_t> person;          // of every row of the feature set
   std::vector<std::string> identities;  // of those under test, as the labels call them
@@ -66,9 +68,9 @@ std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, const
 }
 
 // Throws Error where there is nobody to test on.
-TestSet choose(const ReconstructionSettings& o, const std::vector<std::string>& files, uint64_t split_seed) {
+TestRows choose(const ReconstructionSettings& o, const std::vector<std::string>& files, uint64_t split_seed) {
   const Labels labels = o.faces.labels_of(files);
-  TestSet test;
+  TestRows test;
   std::map<std::string, int64_t> numbers;
   for (const std::string& name : labels.identities)
     test.person.push_back(numbers.try_emplace(name, int64_t(numbers.size())).first->second);
@@ -95,8 +97,8 @@ TestSet choose(const ReconstructionSettings& o, const std::vector<std::string>& 
   return test;
 }
 
-// A judge before it has seen a face.
-struct JudgeSource {
+// A verifier before it has seen a face.
+struct VerifierSource {
   std::string name;
   const Recogniser* recogniser;
   std::optional<double> threshold;  // of --thresholds
@@ -127,12 +129,12 @@ std::optional<double> earlier_threshold(const ReconstructionSettings& o, const s
 }
 
 // The embeddings of all rows by one judge, and its threshold from pairs of people outside the test.
-Judge make_judge(const ReconstructionSettings& o, const JudgeSource& source, FaceSource& faces,
-                 const FeatureSet& set, const TestSet& test, const Context& context) {
+Verifier make_verifier(const ReconstructionSettings& o, const VerifierSource& source, FaceSource& faces,
+                       const FeatureSet& set, const TestRows& test, const Context& context) {
   const Recogniser& recogniser = *source.recogniser;
   const FeatureSet all = extract(o.faces, recogniser, recogniser.card().embedding.name, faces, context);
   check(all.indices == set.indices, "some images became unreadable; run again");
-  Judge judge{source.name, &recogniser, 0, all.features.at(test.rows), {}, {}};
+  Verifier judge{source.name, &recogniser, 0, all.features.at(test.rows), {}, {}};
   if (source.threshold) {
     judge.threshold = *source.threshold;
   } else {
@@ -274,13 +276,6 @@ std::optional<Recogniser> load_second(const std::string& card) {
 
 }  // namespace
 
-Subject Subject::only(const std::vector<int64_t>& chosen) const {
-  Subject s{picked(images, chosen), picked(files, chosen),         picked(identities, chosen),
-            picked(people, chosen), FeatureRows(faces).at(chosen), {}};
-  for (const Judge& judge : judges) s.judges.push_back(judge.only(chosen));
-  return s;
-}
-
 struct ReconstructionAudit::State {
   State(const ReconstructionSettings& settings, const Context& context);
   void prepare();
@@ -292,22 +287,22 @@ struct ReconstructionAudit::State {
   std::optional<Recogniser> second;
   std::string cut;
   std::vector<NamedAttacker> attackers;
-  std::vector<JudgeSource> judges;
+  std::vector<VerifierSource> judges;
   std::vector<ProtectionChain> chains;
   FaceSource faces;
   std::vector<ProtectedSet> given;
 
   // After prepare().
   FeatureSet set;
-  TestSet test;
-  Subject all, known;  // known: by other photographs
+  TestRows test;
+  TestImages all, known;  // known: by other photographs
   std::vector<NamedFeatures> sets;
   std::vector<LeftOut> left_out;
 
   const Attacker& first() const { return *attackers[0].attacker; }
   std::vector<NamedFeatures> feature_sets(const FeatureRows& raw);
   // The images under test among these files, whose people no network has seen.
-  TestSet choose_unseen(const std::vector<std::string>& files) const;
+  TestRows choose_unseen(const std::vector<std::string>& files) const;
 };
 
 ReconstructionAudit::State::State(const ReconstructionSettings& settings, const Context& with)
@@ -328,8 +323,8 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
     if (!g.protection.known()) context.tell(g.protection.unknown);
 }
 
-TestSet ReconstructionAudit::State::choose_unseen(const std::vector<std::string>& files) const {
-  TestSet chosen = choose(o, files, first().provenance().split_seed);
+TestRows ReconstructionAudit::State::choose_unseen(const std::vector<std::string>& files) const {
+  TestRows chosen = choose(o, files, first().provenance().split_seed);
   for (const NamedAttacker& attacker : attackers)
     check_never_saw(attacker.attacker->provenance(), attacker.file, chosen.identities);
   for (const ProtectionChain& chain : chains) chain.check_never_saw(chosen.identities);
@@ -348,8 +343,8 @@ void ReconstructionAudit::State::take_subject(const std::vector<int64_t>& images
   for (int64_t r : test.rows) all.people.push_back(test.person[size_t(r)]);
   all.faces = collect_rows(cache.count(), kBlock,
                            [&](int64_t begin, int64_t end) { return cache.batch(begin, end); });
-  for (const JudgeSource& judge : judges)
-    all.judges.push_back(make_judge(o, judge, faces, set, test, context));
+  for (const VerifierSource& judge : judges)
+    all.verifiers.push_back(make_verifier(o, judge, faces, set, test, context));
 }
 
 // The raw features, those that are protected here and those of files, and beside each of these noise of equal
@@ -413,7 +408,7 @@ ReconstructionAudit::ReconstructionAudit(const ReconstructionSettings& settings,
 ReconstructionAudit::~ReconstructionAudit() = default;
 
 void ReconstructionAudit::prepare() { state_->prepare(); }
-const Subject& ReconstructionAudit::subject() const { return state_->all; }
+const TestImages& ReconstructionAudit::test() const { return state_->all; }
 const std::string& ReconstructionAudit::cut() const { return state_->cut; }
 const std::vector<LeftOut>& ReconstructionAudit::left_out() const { return state_->left_out; }
 
@@ -425,7 +420,7 @@ std::vector<std::pair<std::string, ProtectionId>> ReconstructionAudit::protectio
 }
 
 void ReconstructionAudit::run(
-    const std::function<void(const ReconstructionRow&, const Subject&, const Tensor& images)>& take) {
+    const std::function<void(const ReconstructionRow&, const TestImages&, const Tensor& images)>& take) {
   State& s = *state_;
   // Each pair as it is and moment-matched; and the mean face.
   const size_t pairs = s.attackers.size() * s.sets.size() - s.left_out.size();
@@ -433,9 +428,9 @@ void ReconstructionAudit::run(
   const auto score = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                          const Tensor& made) {
     s.context.check_stop();
-    const Subject& subject = features.subject ? *features.subject : s.all;
+    const TestImages& subject = features.subject ? *features.subject : s.all;
     take({attacker, features.name, matched, features.cosine, features.kind, features.epsilon,
-          score_reconstructions(made, subject.faces, subject.judges)},
+          judge_all(made, subject)},
          subject, made);
     progress->advance(1);
   };

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "advface/audit/reconstruction_scores.h"
+#include "advface/audit/judge.h"
 #include "advface/core/face_set.h"
 #include "advface/protections/protection_chain.h"
 
@@ -27,28 +27,6 @@ struct ReconstructionSettings {
   uint64_t seed = 1;                         // of the noise of equal norm
 };
 
-// These of a list, in this order.
-template <class T>
-std::vector<T> picked(const std::vector<T>& list, const std::vector<int64_t>& chosen) {
-  std::vector<T> out;
-  for (int64_t i : chosen) out.push_back(list[size_t(i)]);
-  return out;
-}
-
-// The images that a row is about: all under test, or some of them.
-struct Subject {
-  std::vector<int64_t> images;          // which of those under test
-  std::vector<std::string> files;       // and of each: its name,
-  std::vector<std::string> identities;  // the person on it as the labels call him,
-  std::vector<int64_t> people;          // and as a number
-  Tensor faces;                         // (n,3,S,S), in host memory
-  std::vector<Judge> judges;
-
-  Subject only(const std::vector<int64_t>& chosen) const;
-  // Those whose person has another photograph in the set.
-  const std::vector<int64_t>& with_another_photo() const { return judges[0].other_of; }
-};
-
 // What one attacker makes of one set of features.
 struct ReconstructionRow {
   std::string attacker, features;
@@ -56,7 +34,7 @@ struct ReconstructionRow {
   std::optional<double> feature_cosine;  // mean, to the raw features, where they have the same shape
   std::string kind;                      // raw, protected, noise, identity or none
   std::optional<double> epsilon;
-  ReconstructionScores scores;
+  std::vector<Measure> measures;  // of all judges
 };
 
 // A pair that has no row.
@@ -75,13 +53,14 @@ class ReconstructionAudit {
   void prepare();
 
   // After prepare().
-  const Subject& subject() const;  // all images under test
+  const TestImages& test() const;  // all images
   const std::string& cut() const;
   const std::vector<LeftOut>& left_out() const;
   std::vector<std::pair<std::string, ProtectionId>> protections()
       const;  // of the protected features, by their name
   // take(row, the images it is about, what was made of them) for every row; the mean face comes first.
-  void run(const std::function<void(const ReconstructionRow&, const Subject&, const Tensor& images)>& take);
+  void run(
+      const std::function<void(const ReconstructionRow&, const TestImages&, const Tensor& images)>& take);
 
  private:
   struct State;

@@ -45,8 +45,8 @@ size_t edits(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-std::string Setting::option() const {
-  std::string text = "--" + name;
+std::string option_name(const std::string& setting) {
+  std::string text = "--" + setting;
   std::replace(text.begin(), text.end(), '_', '-');
   return text;
 }
@@ -86,13 +86,12 @@ Setting seed_setting(uint64_t& value) {
 }
 
 Setting file_setting(const std::string& name, std::string& path, const std::string& help) {
-  return {
-      name, help, Setting::Source::file, [&path](const std::string& text) { path = text; }, {}, {}, false};
+  return {name, help, Setting::Source::file, [&path](const std::string& text) { path = text; }, {},
+          {},   false};
 }
 Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help) {
-  return {name, help, Setting::Source::file,
-          [&paths](const std::string& text) { paths.push_back(text); },
-          {},   {},   true};
+  return {name, help, Setting::Source::file, [&paths](const std::string& text) { paths.push_back(text); }, {},
+          {},   true};
 }
 
 Setting text_choice(const std::string& name, std::string& value, std::vector<std::string> known,

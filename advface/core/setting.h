@@ -27,6 +27,9 @@ const char* name_of(E value) {
   return "";
 }
 
+// The option of a setting: "--step-size" for "step_size".
+std::string option_name(const std::string& setting);
+
 // One setting, bound to where it is kept; valid as long as that.
 struct Setting {
   enum class Source {
@@ -43,8 +46,8 @@ struct Setting {
   std::vector<std::string> choices;   // the texts that are taken, where they are few
   bool repeats = false;               // each text is one more, not another one
 
-  std::string option() const;  // "--step-size"
-  std::string text() const;    // the value as read() takes it; empty: not set
+  std::string option() const { return option_name(name); }  // "--step-size"
+  std::string text() const;                                 // the value as read() takes it; empty: not set
 };
 using Settings = std::vector<Setting>;
 

@@ -10,7 +10,8 @@
 namespace advf {
 namespace {
 constexpr const char* kFormat = "advface-decoder-1";
-}
+constexpr const char* kLoss = "decoder.loss";
+}  // namespace
 
 Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(make_decoder(info.spec, seed)) {
   const int64_t channels = info.spec.feature[0], size = info.spec.image_size;
@@ -24,7 +25,8 @@ Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(mak
 
 std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
   NetworkFile file = load_network(path, kFormat, "a decoder made by advface-train");
-  const DecoderInfo info{std::move(file.provenance), DecoderSpec::from_metadata(file.metadata, path)};
+  DecoderInfo info{std::move(file.provenance), DecoderSpec::from_metadata(file.metadata, path)};
+  if (const auto loss = file.metadata.find(kLoss); loss != file.metadata.end()) info.loss = loss->second;
   auto decoder = std::make_unique<Decoder>(info, 0);
   load_state_dict(*decoder, file.tensors, path);
   decoder->source_ = path;
@@ -35,6 +37,7 @@ std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
 void Decoder::save(const std::string& path) const {
   Metadata description = info_.spec.to_metadata();
   description["format"] = kFormat;
+  if (info_.loss != kPlainLoss) description[kLoss] = info_.loss;
   save_network(path, *this, info_, std::move(description));
 }
 

@@ -12,8 +12,12 @@
 
 namespace advf {
 
+// What decoders were trained to minimise before there was a choice.
+inline constexpr const char* kPlainLoss = "l1";
+
 struct DecoderInfo : Provenance {
   DecoderSpec spec;
+  std::string loss = kPlainLoss;  // DecoderLossSpec::summary(): for people
 };
 
 // forward: (N, feature...) -> (N,3,S,S) in (0,1).

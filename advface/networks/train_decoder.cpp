@@ -8,18 +8,22 @@ namespace {
 
 constexpr int64_t kBatch = 64;  // of validation and the mean face
 
-std::string describe(const DecoderData& data) {
+std::string describe(const Decoder& decoder, const DecoderData& data) {
   const Tensor faces = data.face(part_of(data.train, 0, kBatch)).on_host();
   const uint64_t seen = fnv1a({faces.raw(), faces.bytes()}, fnv1a(std::as_bytes(std::span(data.validation))));
-  return data.features.shape().str() + " " + hex(fnv1a(data.features.sample_hash(), seen));
+  const std::string& loss = decoder.info().loss;
+  return (loss == kPlainLoss ? "" : "loss " + loss + ", ") + data.features.shape().str() + " " +
+         hex(fnv1a(data.features.sample_hash(), seen));
 }
 
 }  // namespace
 
-DecoderTrainer::DecoderTrainer(Decoder& decoder, const DecoderData& data, const TrainSettings& settings)
-    : Trainer({{"decoder", &decoder}}, data.train, settings, {}, describe(data)),
+DecoderTrainer::DecoderTrainer(Decoder& decoder, const DecoderData& data, const TrainSettings& settings,
+                               const DecoderLoss* loss)
+    : Trainer({{"decoder", &decoder}}, data.train, settings, {}, describe(decoder, data)),
       decoder_(decoder),
-      data_(data) {
+      data_(data),
+      loss_(loss) {
   decoder.check_fits(data.features.row(), "", "", "the training set");
   check(!data.validation.empty(), "there are no validation images; use more people");
   set_statistics();
@@ -44,7 +48,8 @@ void DecoderTrainer::set_statistics() {
 }
 
 Tensor DecoderTrainer::loss(const std::vector<int64_t>& rows) {
-  return l1_loss(decoder_.forward(data_.features.batch(rows)), data_.face(rows));
+  const Tensor images = decoder_.forward(data_.features.batch(rows)), faces = data_.face(rows);
+  return loss_ ? loss_->loss(images, faces, rows) : l1_loss(images, faces);
 }
 
 std::pair<double, double> DecoderTrainer::judge(

@@ -1,11 +1,12 @@
-// Training a decoder: minimise the mean absolute difference between S(z) and the face x that z was made from
-// (L1, on public faces). The shadow model and the attackers are trained by this one class; their score is
-// SSIM.
+// Training a decoder: minimise a loss (decoder_loss.h) between S(z) and the face x that z was made from, on
+// public faces. The shadow model (L1, as the paper has it) and the attackers are trained by this one class;
+// their score is SSIM.
 #pragma once
 #include <functional>
 
 #include "advface/core/feature_rows.h"
 #include "advface/networks/decoder.h"
+#include "advface/networks/decoder_loss.h"
 #include "advface/networks/trainer.h"
 
 namespace advf {
@@ -20,7 +21,9 @@ struct DecoderData {
 class DecoderTrainer : public Trainer {
  public:
   // Sets the decoder's statistics from the training rows. `decoder` and `data` must outlive the trainer.
-  DecoderTrainer(Decoder& decoder, const DecoderData& data, const TrainSettings& settings);
+  // loss: null for l1; the caller's otherwise, and must outlive the trainer as well.
+  DecoderTrainer(Decoder& decoder, const DecoderData& data, const TrainSettings& settings,
+                 const DecoderLoss* loss = nullptr);
 
   // The score of the mean face of the training images, for every validation image alike: what a decoder has
   // that learned nothing of its features.
@@ -36,6 +39,7 @@ class DecoderTrainer : public Trainer {
 
   Decoder& decoder_;
   const DecoderData& data_;
+  const DecoderLoss* loss_;
 };
 
 }  // namespace advf

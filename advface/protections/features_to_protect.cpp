@@ -31,7 +31,8 @@ FeaturesToProtect FeaturesToProtect::of_file(const std::string& path) {
   if (!before.known())
     input.note_ = before.unknown + "; they are taken for raw ones";
   else if (!before.is_raw())
-    input.note_ = path + ": its features are protected already (" + before.describe() + "), and now once more";
+    input.note_ =
+        path + ": its features are protected already (" + before.describe() + "), and now once more";
   if (!before.known()) before = {};
   return input;
 }
@@ -55,8 +56,7 @@ ProtectionInput FeaturesToProtect::input(const Recogniser* recogniser) const {
   input.cut = info_.cut;
   input.what = what_;
   input.space.row = row_;
-  const std::string cut =
-      !info_.cut.empty() || !recogniser ? info_.cut : recogniser->card().default_cut;
+  const std::string cut = !info_.cut.empty() || !recogniser ? info_.cut : recogniser->card().default_cut;
   if (recogniser && recogniser->feature_shape(cut) == row_) {
     input.network = recogniser;
     input.space.domain = recogniser->domain(cut);
@@ -79,9 +79,9 @@ void FeaturesToProtect::extract(const FaceSettings& faces, const Recogniser& rec
   ExtractOptions options;
   options.broken = [](const BrokenFace& face) { fail(face.why, "; nothing was written"); };
   options.progress = [&](int64_t) { return !context.stopped(); };
-  features_ = extract_features(recogniser, info_.cut, *faces_, crop_for(recogniser, faces.eye_centres()), "",
-                               options)
-                  .features;
+  features_ =
+      extract_features(recogniser, info_.cut, *faces_, crop_for(recogniser, faces.eye_centres()), "", options)
+          .features;
 }
 
 ReadPhotographs FeaturesToProtect::photographs(const FaceSettings& faces, const Recogniser* recogniser,

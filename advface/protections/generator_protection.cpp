@@ -86,7 +86,8 @@ struct GeneratorProtection::Plans {
     return {tape, in, out};
   }
   // recogniser: where the embedding is asked for and is not the feature itself.
-  static NamedPlan finishing(const Generator& net, bool bounded, const Recogniser* recogniser, int64_t batch) {
+  static NamedPlan finishing(const Generator& net, bool bounded, const Recogniser* recogniser,
+                             int64_t batch) {
     const GeneratorInfo& info = net.info();
     const Shape features = with_rows(batch, info.spec.feature);
     Shape factors = features;
@@ -100,8 +101,7 @@ struct GeneratorProtection::Plans {
     {
       const MetaScope meta;
       const TapeScope scope(tape);
-      const Tensor stored =
-          into_domain(info.domain, add(z, in_feature_units(net.space(), mul(u, factor))));
+      const Tensor stored = into_domain(info.domain, add(z, in_feature_units(net.space(), mul(u, factor))));
       out.add("stored", stored);
       if (bounded) {
         const bool is_embedding = info.domain == FeatureDomain::sphere;
@@ -115,9 +115,8 @@ struct GeneratorProtection::Plans {
 GeneratorProtection::Plans& GeneratorProtection::plans_for(int64_t batch) {
   std::unique_ptr<Plans>& slot = plans_[batch];
   if (!slot)
-    slot.reset(new Plans{
-        Plans::emitting(*net_, batch),
-        Plans::finishing(*net_, spec_.keep_recognition.has_value(), recogniser_, batch)});
+    slot.reset(new Plans{Plans::emitting(*net_, batch),
+                         Plans::finishing(*net_, spec_.keep_recognition.has_value(), recogniser_, batch)});
   return *slot;
 }
 

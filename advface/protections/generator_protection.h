@@ -13,8 +13,8 @@ namespace advf {
 
 struct GeneratorSpec : ProtectionSpec {
   std::string file;
-  double epsilon = 0;                              // of the file
-  std::optional<double> keep_recognition;          // as AscentSettings has it
+  double epsilon = 0;                      // of the file
+  std::optional<double> keep_recognition;  // as AscentSettings has it
 
   std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<GeneratorSpec>(*this); }
   Settings settings() override;

@@ -37,8 +37,8 @@ class ProjectionProtection : public Protection {
     advf::check_never_saw(net_->info(), net_->source(), identities);
   }
 
-  ProtectedRows apply(const Tensor& features, std::span<const int64_t> records,
-                      const Tensor& /*photographs*/, const Context& context) override {
+  ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& /*photographs*/,
+                      const Context& context) override {
     ProtectedRows result{projected(features, records, &context), {}};
     for (int64_t record : records) result.reports.push_back({.record = record, .losses = {}});
     return result;
@@ -144,8 +144,9 @@ Matrix discriminants(const FitData& data, const Means& means, size_t dims, const
   Matrix w = within.mean(double(data.train.size()));
   double trace = 0;
   for (size_t k = 0; k < d; ++k) trace += w(k, k);
-  check(trace > 0, "every person has one photograph, or photographs of one and the same feature; a "
-                   "projection learns from what differs between photographs of one person");
+  check(trace > 0,
+        "every person has one photograph, or photographs of one and the same feature; a "
+        "projection learns from what differs between photographs of one person");
   for (size_t k = 0; k < d; ++k) w(k, k) += kShrinkage * trace / double(d);
   return generalised_eigenvectors(between.mean(double(data.train.size())), w, dims,
                                   [&] { context.check_stop(); });
@@ -155,8 +156,8 @@ Matrix discriminants(const FitData& data, const Means& means, size_t dims, const
 double separation(const Projection& net, const FitData& data) {
   const NoTapeScope off;
   const Tensor rows = collect_rows(int64_t(data.validation.size()), kBlock, [&](int64_t begin, int64_t end) {
-    return net.forward(data.features.batch(std::vector<int64_t>(data.validation.begin() + begin,
-                                                                data.validation.begin() + end)));
+    return net.forward(data.features.batch(
+        std::vector<int64_t>(data.validation.begin() + begin, data.validation.begin() + end)));
   });
   double same = 0, other = 0;
   int64_t same_count = 0, other_count = 0;
@@ -164,8 +165,7 @@ double separation(const Projection& net, const FitData& data) {
   const auto row = [&](size_t i) { return std::span(rows.data<float>() + i * k, k); };
   for (size_t i = 0; i < data.validation.size(); ++i)
     for (size_t j = 0; j < i; ++j) {
-      const bool one =
-          data.person[size_t(data.validation[i])] == data.person[size_t(data.validation[j])];
+      const bool one = data.person[size_t(data.validation[i])] == data.person[size_t(data.validation[j])];
       (one ? same : other) += dot(row(i), row(j));
       ++(one ? same_count : other_count);
     }
@@ -217,8 +217,9 @@ void ProjectionSpec::check_valid() const {
 }
 
 void ProjectionSpec::check_complete() const {
-  check(!file.empty(), "the protection projection needs --projection FILE, which advface-train fit "
-                       "projection makes");
+  check(!file.empty(),
+        "the protection projection needs --projection FILE, which advface-train fit "
+        "projection makes");
 }
 
 std::string ProjectionSpec::summary() const { return "dims " + std::to_string(dims); }

@@ -17,10 +17,9 @@ ProtectionChain::ProtectionChain(const ProtectionSpecs& specs, const ProtectionI
     if (const Provenance* network = link.network()) {
       // A network for raw features says nothing of how they were protected, and takes what has their shape.
       check(links_.size() == 1 || network->protection.is_raw() || network->protection.is_like(before),
-            "the network of ",
-            link.applied().name, " was trained on features that are ", network->protection.describe(),
-            ", but here they are ", before.describe(), " when it comes to them: ",
-            network->protection.difference(before));
+            "the network of ", link.applied().name, " was trained on features that are ",
+            network->protection.describe(), ", but here they are ", before.describe(),
+            " when it comes to them: ", network->protection.difference(before));
       for (auto [mine, its] : {std::pair{&recogniser_, &network->recogniser}, {&cut_, &network->cut}})
         if (mine->empty()) *mine = *its;
     }
@@ -64,9 +63,8 @@ void ProtectionChain::look_at(const FeatureRows& features, std::span<const int64
     });
 }
 
-ProtectedRows ProtectionChain::through(size_t links, const Tensor& features,
-                                       std::span<const int64_t> records, const Tensor& photographs,
-                                       const Context& context) {
+ProtectedRows ProtectionChain::through(size_t links, const Tensor& features, std::span<const int64_t> records,
+                                       const Tensor& photographs, const Context& context) {
   ProtectedRows result{features.on_host(), {}};
   for (size_t l = 0; l < links; ++l) {
     ProtectedRows next = links_[l]->apply(result.features, records,
@@ -87,8 +85,8 @@ ProtectedRows ProtectionChain::apply(const Tensor& features, std::span<const int
   for (size_t i = 0; i < records.size(); ++i) {
     RecordReport whole;
     if (!moves())
-      whole = report_of(records[i], {host.data<float>() + i * d, d},
-                        {result.features.data<float>() + i * d, d});
+      whole =
+          report_of(records[i], {host.data<float>() + i * d, d}, {result.features.data<float>() + i * d, d});
     RecordReport& report = result.reports[i];
     report.noise_l2 = whole.noise_l2;
     report.noise_linf = whole.noise_linf;

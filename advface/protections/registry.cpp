@@ -24,10 +24,12 @@ std::unique_ptr<Fit> fit() {
 
 const std::vector<ProtectionKind>& protections() {
   static const std::vector<ProtectionKind> rows{
-      {"advface", "noise found for each record by ascent against a shadow decoder", make<AdvFaceSpec>, nullptr},
+      {"advface", "noise found for each record by ascent against a shadow decoder", make<AdvFaceSpec>,
+       nullptr},
       {"generator", "noise that a network emits in one pass", make<GeneratorSpec>, nullptr},
       {"noise", "noise of a given length in a random direction", make<NoiseSpec>, nullptr},
-      {"projection", "only the directions that tell people apart are kept", make<ProjectionSpec>, fit<ProjectionFit>},
+      {"projection", "only the directions that tell people apart are kept", make<ProjectionSpec>,
+       fit<ProjectionFit>},
   };
   return rows;
 }
@@ -40,8 +42,8 @@ const ProtectionKind& protection_kind(const std::string& name, const std::string
     known.push_back(kind.name);
     list += (list.empty() ? "" : ", ") + kind.name;
   }
-  fail(source, ": there is no protection \"", name, "\" here", nearest_name(name, known),
-       "; there are ", list);
+  fail(source, ": there is no protection \"", name, "\" here", nearest_name(name, known), "; there are ",
+       list);
 }
 
 std::unique_ptr<ProtectionSpec> spec_of(const AppliedProtection& applied, const std::string& source) {

@@ -10,10 +10,10 @@
 namespace advf {
 
 struct ProtectionKind {
-  std::string name;  // as --protect and files have it
-  std::string help;  // a line: what it does
+  std::string name;                           // as --protect and files have it
+  std::string help;                           // a line: what it does
   std::unique_ptr<ProtectionSpec> (*spec)();  // with default settings
-  std::unique_ptr<Fit> (*fit)();    // null where there is nothing to fit
+  std::unique_ptr<Fit> (*fit)();              // null where there is nothing to fit
 };
 
 const std::vector<ProtectionKind>& protections();

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <set>
 
+#include "advface/core/feature_file.h"
 #include "advface/core/recogniser.h"
 #include "advface/store/enrolled_set.h"
 #include "autograd/tape.h"
@@ -156,7 +157,41 @@ json inspect_set(const Options& o) {
           {"last_name", set.records.empty() ? json() : json(set.records.back().name)}};
 }
 
+// A file of features, or what lies beside it.
+json inspect_features(const Options& o) {
+  const std::string ending = ".npy.json";
+  const std::string array = o.file.ends_with(ending) ? o.file.substr(0, o.file.size() - 5) : o.file;
+  const FeatureFile file = open_feature_file(array);
+  return {{"kind", "features"},
+          {"rows", file.rows.count()},
+          {"feature_shape", to_json(file.rows.row())},
+          {"recogniser", file.info.recogniser},
+          {"cut", file.info.cut},
+          {"features_are", file.info.protection.describe()},
+          {"protection", json::parse(file.info.protection.to_json())}};
+}
+
+void print_features(const json& r, const std::string& file) {
+  std::cout << file << ": features, " << r["rows"] << " rows of shape " << str(r["feature_shape"]) << '\n';
+  if (const std::string why = r["protection"].is_object() ? r["protection"].value("unknown", "") : "";
+      !why.empty()) {
+    std::cout << "nothing is known of them: " << why << '\n';
+    return;
+  }
+  std::cout << "recogniser   " << r["recogniser"].get<std::string>() << "\ncut          "
+            << r["cut"].get<std::string>() << "\nthey are     " << r["features_are"].get<std::string>()
+            << '\n';
+  for (const json& applied : r["protection"]) {
+    std::cout << "protection   " << applied["name"].get<std::string>();
+    for (const auto& [key, value] : applied["settings"].items()) std::cout << ' ' << key << ' ' << value;
+    for (const auto& [part, print] : applied["networks"].items())
+      std::cout << ", " << part << ' ' << print.get<std::string>();
+    std::cout << '\n';
+  }
+}
+
 void print(const json& r, const std::string& file) {
+  if (r["kind"] == "features") return print_features(r, file);
   if (r["kind"] == "set") {
     std::cout << file << ": set, " << r["rows"] << " rows of shape " << str(r["feature_shape"])
               << ", each as it was enrolled\n";
@@ -210,7 +245,9 @@ int inspect(const Options& o) {
   o.common.activate();
   const std::string extension = std::filesystem::path(o.file).extension().string();
   json result;
-  if (extension == ".json") {
+  if (o.file.ends_with(".npy") || o.file.ends_with(".npy.json")) {
+    result = inspect_features(o);
+  } else if (extension == ".json") {
     result = inspect_card(o);
   } else if (extension == ".onnx") {
     result = inspect_onnx(o);
@@ -219,7 +256,7 @@ int inspect(const Options& o) {
   } else if (o.file.ends_with(".npy.index")) {
     result = inspect_set(o);
   } else {
-    throw CLI::ValidationError("FILE", o.file + ": neither .json, .onnx, .safetensors nor .npy.index");
+    throw CLI::ValidationError("FILE", o.file + ": neither .json, .onnx, .safetensors, .npy nor .npy.index");
   }
   print(result, o.file);
   o.common.write_json(result);
@@ -229,12 +266,15 @@ int inspect(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Shows what a recogniser's card, an ONNX model, a weight file or an enrolled set holds.",
-               "advface-inspect");
+  CLI::App app(
+      "Shows what a recogniser's card, an ONNX model, a weight file, features or an enrolled set hold.",
+      "advface-inspect");
   app.footer("Example:\n  advface-inspect facenet.json --json facenet_info.json");
   Options o;
-  app.add_option("FILE", o.file,
-                 "a card (.json), a model (.onnx), weights (.safetensors) or the index of a set (.npy.index)")
+  app.add_option(
+         "FILE", o.file,
+         "a card (.json), a model (.onnx), weights (.safetensors), features (.npy) or the index of a set "
+         "(.npy.index)")
       ->required();
   app.add_option("--size", o.size,
                  "height and width of an ONNX input whose file leaves them open; 0 = unknown")

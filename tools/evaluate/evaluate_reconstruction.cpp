@@ -53,14 +53,14 @@ ReconstructionSettings settings_of(const ReconstructionOptions& o) {
 // All but the rows.
 nlohmann::json result_json(const ReconstructionOptions& o, const ReconstructionAudit& audit) {
   nlohmann::json result = {
-      {"images", audit.subject().images.size()}, {"part", o.part},     {"fmr", o.fmr},
-      {"recogniser", o.faces.recogniser},        {"cut", audit.cut()}, {"left_out", nlohmann::json::array()}};
+      {"images", audit.test().images.size()}, {"part", o.part},     {"fmr", o.fmr},
+      {"recogniser", o.faces.recogniser},     {"cut", audit.cut()}, {"left_out", nlohmann::json::array()}};
   for (const LeftOut& pair : audit.left_out())
     result["left_out"].push_back(
         {{"attacker", pair.attacker}, {"features", pair.features}, {"reason", pair.reason}});
   for (const auto& [name, protection] : audit.protections())
     result["protections"][name] = to_json(protection);
-  for (const Judge& j : audit.subject().judges)
+  for (const Verifier& j : audit.test().verifiers)
     result["judges"][j.name] = {{"threshold", j.threshold},
                                 {"fingerprint", j.recogniser->fingerprint()},
                                 {"images_with_another_photo", j.other_of.size()}};
@@ -76,11 +76,11 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   const Context context = console();
   ReconstructionAudit audit(settings_of(o), context);
   audit.prepare();
-  const Subject& all = audit.subject();
+  const TestImages& all = audit.test();
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(all.faces, all.people);
-  ScoreFile scores(o.scores, all.judges);
-  audit.run([&](const ReconstructionRow& row, const Subject& subject, const Tensor& images) {
+  ScoreFile scores(o.scores);
+  audit.run([&](const ReconstructionRow& row, const TestImages& subject, const Tensor& images) {
     rows.push_back(to_json(row, subject, o.common.seed));
     scores.add(row, subject);
     // On the sheet stand reconstructions of everybody under test; those of raw features only as they are.
@@ -98,7 +98,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     result["sheet"] = o.sheet;
   }
   o.common.write_json(result);
-  print_table(rows, result["attackers"], all.judges);
+  print_table(rows, result["attackers"], all.verifiers);
   if (!o.sheet.empty()) std::printf("contact sheet: %s\n", o.sheet.c_str());
   return 0;
 }

@@ -4,6 +4,9 @@
 #include <cstdio>
 #include <set>
 #include <sstream>
+#include <utility>
+
+#include "advface/audit/metrics.h"
 
 namespace advf::tools {
 namespace {
@@ -48,28 +51,20 @@ void print_beside_identity(const nlohmann::json& rows) {
 
 }  // namespace
 
-nlohmann::json to_json(const ReconstructionRow& row, const Subject& subject, uint64_t seed) {
-  const std::vector<int64_t>&people = subject.people, &others = subject.with_another_photo();
-  const std::vector<int64_t> their_people = picked(people, others);
+nlohmann::json to_json(const ReconstructionRow& row, const TestImages& test, uint64_t seed) {
+  const std::vector<int64_t>& others = test.with_another_photo();
+  const std::vector<int64_t> their_people = picked(test.people, others);
   nlohmann::json json = {{"attacker", row.attacker},
                          {"features", row.features},
                          {"kind", row.kind},
-                         {"moment_matched", row.matched},
-                         {"ssim", interval(row.scores.ssim, people, seed)},
-                         {"psnr", interval(row.scores.psnr, people, seed)},
-                         {"mse", interval(row.scores.mse, people, seed)}};
+                         {"moment_matched", row.matched}};
   json["feature_cosine"] = row.feature_cosine ? nlohmann::json(*row.feature_cosine) : nlohmann::json();
   json["epsilon"] = row.epsilon ? nlohmann::json(*row.epsilon) : nlohmann::json();
-  json["with_another_photo"] = {{"images", others.size()},
-                                {"ssim", interval(picked(row.scores.ssim, others), their_people, seed)}};
-  for (size_t j = 0; j < subject.judges.size(); ++j) {
-    const Identity& identity = row.scores.judges[j];
-    const std::string& judge = subject.judges[j].name;
-    json["cosine"][judge] = interval(identity.cosine, people, seed);
-    json["replay_rate"][judge] = {{"same_photo", interval(identity.replay_same, people, seed)},
-                                  {"other_photo", interval(identity.replay_other, their_people, seed)}};
-    json["with_another_photo"]["cosine"][judge] =
-        interval(picked(identity.cosine, others), their_people, seed);
+  nlohmann::json& beside = json["with_another_photo"] = {{"images", others.size()}};
+  for (const Measure& m : row.measures) {
+    const nlohmann::json::json_pointer at("/" + m.name);
+    json[at] = interval(m.values, m.is_for_all() ? test.people : picked(test.people, *m.of), seed);
+    if (m.beside_identity) beside[at] = interval(picked(m.values, others), their_people, seed);
   }
   return json;
 }
@@ -90,16 +85,16 @@ nlohmann::json verdicts(const nlohmann::json& rows) {
 }
 
 void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
-                 const std::vector<Judge>& judges) {
+                 const std::vector<Verifier>& judges) {
   std::printf("%-12s %-28s %-8s %6s %6s %7s", "attacker", "features", "scored", "SSIM", "PSNR", "MSE");
-  for (const Judge& j : judges) std::printf(" | %s: cosine, replay same, other", j.name.c_str());
+  for (const Verifier& j : judges) std::printf(" | %s: cosine, replay same, other", j.name.c_str());
   std::printf("\n");
   for (const auto& r : rows) {
     std::printf("%-12s %-28s %-8s %6s %6s %7s", r["attacker"].get<std::string>().c_str(),
                 r["features"].get<std::string>().c_str(), as_is(r) ? "as is" : "matched",
                 cell(r["ssim"], "%.3f").c_str(), cell(r["psnr"], "%.2f").c_str(),
                 cell(r["mse"], "%.4f").c_str());
-    for (const Judge& j : judges)
+    for (const Verifier& j : judges)
       std::printf(" | %6s %6s %6s", cell(r["cosine"][j.name], "%.3f").c_str(),
                   cell(r["replay_rate"][j.name]["same_photo"], "%.3f").c_str(),
                   cell(r["replay_rate"][j.name]["other_photo"], "%.3f").c_str());
@@ -127,22 +122,28 @@ void Sheet::add(const std::string& label, const Tensor& images) {
     rows_[i].push_back(images.slice_batch(samples_[i], samples_[i] + 1).view(one));
 }
 
-ScoreFile::ScoreFile(const std::string& path, const std::vector<Judge>& judges) {
-  if (path.empty()) return;
-  file_.emplace(path);
-  file_->write("attacker\tfeatures\tmoment_matched\timage\tperson\tssim\tpsnr");
-  for (const Judge& j : judges) file_->write("\tcosine_" + j.name);
-  file_->write("\n");
+ScoreFile::ScoreFile(const std::string& path) {
+  if (!path.empty()) file_.emplace(path);
 }
 
-void ScoreFile::add(const ReconstructionRow& row, const Subject& subject) {
+void ScoreFile::add(const ReconstructionRow& row, const TestImages& test) {
   if (!file_) return;
-  for (size_t i = 0; i < subject.files.size(); ++i) {
+  std::string header = "attacker\tfeatures\tmoment_matched\timage\tperson";
+  std::vector<const Measure*> told;
+  for (const Measure& m : row.measures) {
+    if (!m.is_for_all()) continue;
+    told.push_back(&m);
+    std::string column = m.name;
+    std::replace(column.begin(), column.end(), '/', '_');
+    header += "\t" + column;
+  }
+  if (!std::exchange(has_header_, true)) file_->write(header + "\n");
+  for (size_t i = 0; i < test.files.size(); ++i) {
     std::ostringstream line;
     line.precision(7);
-    line << row.attacker << '\t' << row.features << '\t' << row.matched << '\t' << subject.files[i] << '\t'
-         << subject.identities[i] << '\t' << row.scores.ssim[i] << '\t' << row.scores.psnr[i];
-    for (const Identity& judge : row.scores.judges) line << '\t' << judge.cosine[i];
+    line << row.attacker << '\t' << row.features << '\t' << row.matched << '\t' << test.files[i] << '\t'
+         << test.identities[i];
+    for (const Measure* m : told) line << '\t' << m->values[i];
     file_->write(line.str() + "\n");
   }
 }

@@ -14,12 +14,12 @@ namespace advf::tools {
 
 // With bootstrap intervals over people. `with_another_photo` says how the row does on the images on which
 // what identity alone reveals can be told.
-nlohmann::json to_json(const ReconstructionRow& row, const Subject& subject, uint64_t seed);
+nlohmann::json to_json(const ReconstructionRow& row, const TestImages& subject, uint64_t seed);
 // What keeps an attacker's rows from meaning anything: it does no better than the mean face.
 nlohmann::json verdicts(const nlohmann::json& rows);
 // rows and verdicts are those above; then all attackers beside what identity alone reveals.
 void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
-                 const std::vector<Judge>& judges);
+                 const std::vector<Verifier>& judges);
 
 class Sheet {
  public:
@@ -38,14 +38,15 @@ class Sheet {
 // path: nothing.
 class ScoreFile {
  public:
-  ScoreFile(const std::string& path, const std::vector<Judge>& judges);
-  void add(const ReconstructionRow& row, const Subject& subject);
+  explicit ScoreFile(const std::string& path);
+  void add(const ReconstructionRow& row, const TestImages& subject);
   void commit() {
     if (file_) file_->commit();
   }
 
  private:
   std::optional<AtomicFile> file_;
+  bool has_header_ = false;
 };
 
 }  // namespace advf::tools

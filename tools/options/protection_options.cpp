@@ -23,10 +23,6 @@ std::string owners_of(const std::string& setting) {
   return list;
 }
 
-std::string option_of(const std::string& setting) {
-  return Setting{setting, {}, {}, {}, {}, {}, {}}.option();
-}
-
 // Forms of the command line that were, with the ones that are.
 CLI::Validator no_longer(const std::string& text, const std::string& now) {
   return CLI::Validator([text, now](std::string& given) { return given == text ? now : std::string(); }, "");
@@ -73,11 +69,11 @@ void ProtectionOptions::check_all_used() const {
                          [&](const Setting& s) { return s.name == setting && is_chosen(s); });
     });
     if (used) continue;
-    check(!names.empty(), option_of(setting), " is an option of the protection ", owners,
+    check(!names.empty(), option_name(setting), " is an option of the protection ", owners,
           ": name it with --protect (or give --shadow, which alone means advface)");
     std::string all;
     for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-    fail(option_of(setting), " is an option of the protection ", owners, ", but here protects ", all);
+    fail(option_name(setting), " is an option of the protection ", owners, ", but here protects ", all);
   }
 }
 

@@ -1,6 +1,7 @@
 // Options of a program from a list of settings (advface/core/setting.h).
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 
 #include "advface/core/setting.h"
@@ -15,6 +16,14 @@ CLI::Option* add_setting(CLI::App& app, const Setting& setting, const std::strin
 // All that can be chosen, read into what the settings are bound to; those in `without` have no option.
 void add_settings(CLI::App& app, const Settings& settings, const std::string& group,
                   const std::vector<std::string>& without = {});
+
+// Options whose values are read later, once it is known whose they are; their texts go to `given` by the
+// setting's name. An option that is there already is left.
+void add_texts(CLI::App& app, const Settings& settings, const std::string& group,
+               std::map<std::string, std::string>& given);
+// Reads them. Throws Error for one that is no setting of `whose`.
+void read_texts(const Settings& settings, const std::map<std::string, std::string>& given,
+                const std::string& whose);
 
 nlohmann::json json_of(const Metadata& values);
 

@@ -29,7 +29,9 @@ struct Options {
   const std::string& target() const { return out.empty() ? append : out; }
 };
 
-nlohmann::json to_json(const RecordReport& r, bool bounded) {
+// moved: to another shape, so that there is no noise to speak of.
+nlohmann::json to_json(const RecordReport& r, bool bounded, bool moved) {
+  if (moved) return {{"record", r.record}};
   nlohmann::json json = {
       {"record", r.record}, {"noise_l2", r.noise_l2}, {"noise_linf", r.noise_linf}, {"cosine", r.cosine}};
   if (!r.losses.empty())
@@ -128,7 +130,7 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
     }
     job.output.append(chunk.features, job.input.names(begin, end));
     for (const RecordReport& r : chunk.reports) {
-      if (job.report) job.report->write(json_text(to_json(r, job.bounded)) + "\n");
+      if (job.report) job.report->write(json_text(to_json(r, job.bounded, job.chain.moves())) + "\n");
       totals.add(r);
     }
     progress.advance(end - begin,

@@ -22,7 +22,8 @@ struct DecoderOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   TrainSettings settings;
-  std::string decoder, features, from, out, samples;
+  std::string decoder, features, from, out, samples, loss = "l1";
+  std::map<std::string, std::string> loss_settings;  // of that, as text
   int image_size = 64;
   SplitOptions split;
   bool resume = false;

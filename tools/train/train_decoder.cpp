@@ -6,6 +6,7 @@
 #include "nn/state_dict.h"
 #include "tensor/io/grid.h"
 #include "tools/options/progress.h"
+#include "tools/options/setting_options.h"
 #include "tools/train/train.h"
 
 namespace advf::tools {
@@ -42,6 +43,17 @@ Shape row_of(const DecoderOptions& o, const Shape& raw, const std::optional<Prot
   return protection ? protection->out().row : raw;
 }
 
+// What is minimised. WrongCall for a loss that is not known, or settings of another.
+std::unique_ptr<DecoderLossSpec> loss_of(const DecoderOptions& o) {
+  std::unique_ptr<DecoderLossSpec> spec;
+  as_usage([&] {
+    spec = decoder_loss_kind(o.loss).spec();
+    read_texts(spec->settings(), o.loss_settings, "--decoder-loss " + o.loss);
+    spec->check_valid();
+  });
+  return spec;
+}
+
 // The decoder of --from, which must be what is trained; null without one.
 std::unique_ptr<Decoder> load_from(const DecoderOptions& o, const DecoderSpec& spec,
                                    const Recogniser& recogniser) {
@@ -52,6 +64,12 @@ std::unique_ptr<Decoder> load_from(const DecoderOptions& o, const DecoderSpec& s
         from->info().spec.image_size, " pixels, not a ", spec.name, " of ", spec.image_size,
         "; give its --decoder and --image-size");
   return from;
+}
+
+// The raw features of the set, where they are there.
+FeatureRows raw_rows(const DecoderOptions& o, const Job& job) {
+  if (!o.features.empty() && !job.source.provenance.protection.is_raw()) return {};
+  return job.source.set.features;
 }
 
 // The decoder to train: fresh, or going on from the weights of `from`, whose people it then has seen too.
@@ -110,6 +128,7 @@ int train_decoder(DecoderOptions& o) {
   const DecoderSpec spec{o.decoder, row_of(o, recogniser.feature_shape(cut), protection), o.image_size};
   as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
   const std::unique_ptr<Decoder> from = load_from(o, spec, recogniser);
+  const std::unique_ptr<DecoderLossSpec> loss_spec = loss_of(o);
   Job job = prepare(o, recogniser, faces, protection ? &*protection : nullptr);
 
   std::cerr << "reading faces\n";
@@ -118,9 +137,11 @@ int train_decoder(DecoderOptions& o) {
   job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
   print_split(job.source);
 
+  job.info.loss = loss_spec->summary();
+  const std::unique_ptr<DecoderLoss> loss = loss_spec->make({&recogniser, cut, raw_rows(o, job)});
   const std::unique_ptr<Decoder> first = first_decoder(o, from.get(), job);
   Decoder& decoder = *first;
-  DecoderTrainer trainer(decoder, job.data, o.settings);
+  DecoderTrainer trainer(decoder, job.data, o.settings, loss.get());
   if (o.resume) trainer.load_checkpoint(checkpoint);
   const double mean_face = trainer.mean_face_score();
   std::cerr << "the mean face has a validation SSIM of " << short_number(mean_face) << "\n";
@@ -132,6 +153,7 @@ int train_decoder(DecoderOptions& o) {
   const EpochResult& last = trainer.history().back();
   o.common.write_json({{"out", o.out},
                        {"decoder", o.decoder},
+                       {"decoder_loss", job.info.loss},
                        {"parameters", count_elements(decoder.parameters())},
                        {"trained_on", job.info.protection.describe()},
                        {"protection", to_json(job.info.protection)},
@@ -161,6 +183,11 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   sub->add_option("--image-size", o.image_size, "side of the decoded images in pixels")
       ->capture_default_str();
   add_training_options(*sub, o.settings);
+  std::string losses = "what is minimised.";
+  for (const DecoderLossKind& kind : decoder_losses()) losses += " " + kind.name + ": " + kind.help + ".";
+  sub->add_option("--decoder-loss", o.loss, losses)->capture_default_str()->type_name("NAME");
+  for (const DecoderLossKind& kind : decoder_losses())
+    add_texts(*sub, kind.spec()->settings(), "", o.loss_settings);
   CLI::Option* features =
       sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
           ->needs(sub->get_option("--list"));

@@ -1,5 +1,4 @@
 // advface-train fit NAME: what is fitted in closed form.
-#include <algorithm>
 #include <iostream>
 
 #include "advface/attackers/registry.h"
@@ -37,19 +36,6 @@ Fitted fit_of(const FitOptions& o) {
   fail("there is nothing to fit called \"", o.what, "\"", nearest_name(o.what, known), "; there are ", names);
 }
 
-// Reads what was given; options of another fit are refused.
-void read_settings(const FitOptions& o, Fit& fit) {
-  const Settings settings = fit.settings();
-  for (const auto& [name, text] : o.given) {
-    const auto s = std::find_if(settings.begin(), settings.end(),
-                                [&n = name](const Setting& setting) { return setting.name == n; });
-    check(s != settings.end(), Setting{name, {}, {}, {}, {}, {}, {}}.option(), " is no option of fit ",
-          o.what);
-    s->read(text);
-  }
-  fit.check_valid();
-}
-
 }  // namespace
 
 int fit(FitOptions& o) {
@@ -59,11 +45,14 @@ int fit(FitOptions& o) {
   ProtectionSpecs specs;
   as_usage([&] {
     fitted = fit_of(o);
-    read_settings(o, *fitted.fit);
+    read_texts(fitted.fit->settings(), o.given, "fit " + o.what);
+    fitted.fit->check_valid();
     specs = o.protect.specs(o.common.seed);
-    check(specs.empty() || fitted.attacks, "a protection is fitted on features as they come to it; give "
-                                           "protected ones as --features");
-    check(specs.empty() || o.features.empty(), "--features are protected already, or raw; leave --protect out");
+    check(specs.empty() || fitted.attacks,
+          "a protection is fitted on features as they come to it; give "
+          "protected ones as --features");
+    check(specs.empty() || o.features.empty(),
+          "--features are protected already, or raw; leave --protect out");
   });
   o.faces.eye_centres();
   check_writable({o.out});
@@ -83,8 +72,7 @@ int fit(FitOptions& o) {
   data.provenance = source.provenance;
   std::optional<FaceCache> cache;
   data.faces = [&](const std::vector<int64_t>& rows, int size) {
-    if (!cache)
-      cache.emplace(faces, source.set.indices, crop_for(recogniser, o.faces.eye_centres()), size);
+    if (!cache) cache.emplace(faces, source.set.indices, crop_for(recogniser, o.faces.eye_centres()), size);
     return cache->batch(rows);
   };
   const Metadata measured = fitted.fit->fit(data, o.out, console());
@@ -110,17 +98,7 @@ CLI::App* add_fit_verb(CLI::App& app, FitOptions& o) {
   sub->add_option("what", o.what, "its name")->required();
   o.faces.add_to(*sub);
   o.faces.add_labels_to(*sub);
-  for (const Fitted& f : all_fits())
-    for (Setting s : f.fit->settings()) {
-      if (sub->get_option_no_throw(s.option())) continue;
-      const std::string name = s.name;
-      const std::string shown = s.text();
-      // What it is bound to does not outlive this loop; the value is read once the fit is known.
-      s.read = [](const std::string&) {};
-      s.json = {};
-      CLI::Option* option = add_setting(*sub, s, "Fit", [&o, name](const std::string& t) { o.given[name] = t; });
-      option->default_str(shown);
-    }
+  for (const Fitted& f : all_fits()) add_texts(*sub, f.fit->settings(), "Fit", o.given);
   sub->add_option("--features", o.features, "fit on these features (.npy, rows in the order of --list)")
       ->needs(sub->get_option("--list"));
   o.split.add_to(*sub);
