@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by tools/*.sh and .ci/run. Gives: root (the repository), say, die, ensure_packages, build_preset,
 # test_preset. Debian's own packages only; apt is touched only when something is missing.
 set -euo pipefail

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "advface/core/provenance.h"
+#include "advface/networks/trained_network.h"
 #include "nn/nets/feature_net.h"
 
 namespace advf {
@@ -17,26 +17,24 @@ struct AdapterInfo : Provenance {
 
 // forward: protected features (N, feature...) -> P(z + f(z)), of the same shape and domain. Before training f
 // is zero, so the adapter changes nothing.
-class Adapter : public Module {
+class Adapter : public TrainedNetwork {
  public:
   Adapter(const AdapterInfo& info, uint64_t seed);
   static std::unique_ptr<Adapter> load(const std::string& path);
-  void save(const std::string& path) const;
 
   Tensor forward(const Tensor& features) const override;
   const AdapterInfo& info() const { return info_; }
+  const Provenance& provenance() const override { return info_; }
+  const Shape& feature() const override { return info_.spec.feature; }
   FeatureNet& net() { return net_; }
 
-  // As check_takes() and check_never_saw() of provenance.h have it.
-  void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
-                  const std::string& what) const;
-  void check_never_saw(const std::vector<std::string>& identities) const;
   // Throws an Error that names the difference unless it was trained on features protected alike.
   void check_trained_on(const ProtectionId& protection) const;
 
  private:
+  Metadata description() const override;
+
   AdapterInfo info_;
-  std::string source_ = "adapter";
   FeatureNet net_;
 };
 

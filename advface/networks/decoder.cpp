@@ -13,7 +13,8 @@ constexpr const char* kFormat = "advface-decoder-1";
 constexpr const char* kLoss = "decoder.loss";
 }  // namespace
 
-Decoder::Decoder(const DecoderInfo& info, uint64_t seed) : info_(info), net_(make_decoder(info.spec, seed)) {
+Decoder::Decoder(const DecoderInfo& info, uint64_t seed)
+    : TrainedNetwork("decoder"), info_(info), net_(make_decoder(info.spec, seed)) {
   const int64_t channels = info.spec.feature[0], size = info.spec.image_size;
   statistics_ = {Tensor::zeros({channels}), Tensor::full({channels}, 1), Tensor::full({3, size, size}, 0.5)};
   register_child("net", *net_);
@@ -29,25 +30,16 @@ std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
   if (const auto loss = file.metadata.find(kLoss); loss != file.metadata.end()) info.loss = loss->second;
   auto decoder = std::make_unique<Decoder>(info, 0);
   load_state_dict(*decoder, file.tensors, path);
-  decoder->source_ = path;
+  decoder->set_source(path);
   decoder->train(false);
   return decoder;
 }
 
-void Decoder::save(const std::string& path) const {
-  Metadata description = info_.spec.to_metadata();
-  description["format"] = kFormat;
-  if (info_.loss != kPlainLoss) description[kLoss] = info_.loss;
-  save_network(path, *this, info_, std::move(description));
-}
-
-void Decoder::check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
-                         const std::string& what) const {
-  check_takes(info_, info_.spec.feature, "the decoder " + source_, row, fingerprint, cut, what);
-}
-
-void Decoder::check_never_saw(const std::vector<std::string>& identities) const {
-  advf::check_never_saw(info_, source_, identities);
+Metadata Decoder::description() const {
+  Metadata metadata = info_.spec.to_metadata();
+  metadata["format"] = kFormat;
+  if (info_.loss != kPlainLoss) metadata[kLoss] = info_.loss;
+  return metadata;
 }
 
 void Decoder::check_sees() const {
@@ -66,14 +58,14 @@ void Decoder::check_sees() const {
   const auto images = forward(features).to_vector<float>();
   const auto half = images.begin() + std::ptrdiff_t(images.size() / 2);
   check(
-      !std::equal(images.begin(), half, half), source_,
+      !std::equal(images.begin(), half, half), source(),
       ": makes the same image of different features, so nothing can be protected against it; train it again");
 }
 
 Tensor Decoder::mean_faces(int64_t n) const { return repeat(statistics_.mean_face, n); }
 
 Tensor Decoder::reconstruct(const Tensor& features, int64_t batch) const {
-  check(!training(), source_, ": reconstructs in evaluation mode only");
+  check(!training(), source(), ": reconstructs in evaluation mode only");
   const NoTapeScope off;
   const int64_t n = features.dim(0), size = info_.spec.image_size;
   std::vector<Tensor> parts;

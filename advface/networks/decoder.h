@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "advface/core/provenance.h"
+#include "advface/networks/trained_network.h"
 #include "nn/module.h"
 #include "nn/nets/decoders.h"
 
@@ -21,20 +21,16 @@ struct DecoderInfo : Provenance {
 };
 
 // forward: (N, feature...) -> (N,3,S,S) in (0,1).
-class Decoder : public Module {
+class Decoder : public TrainedNetwork {
  public:
   // In evaluation mode, as loaded ones are; whoever trains it says so.
   Decoder(const DecoderInfo& info, uint64_t seed);
   static std::unique_ptr<Decoder> load(const std::string& path);  // in evaluation mode
-  void save(const std::string& path) const;
 
   Tensor forward(const Tensor& features) const override { return net_->forward(features); }
   const DecoderInfo& info() const { return info_; }
-
-  // As check_takes() and check_never_saw() of provenance.h have it.
-  void check_fits(const Shape& row, const std::string& fingerprint, const std::string& cut,
-                  const std::string& what) const;
-  void check_never_saw(const std::vector<std::string>& identities) const;
+  const Provenance& provenance() const override { return info_; }
+  const Shape& feature() const override { return info_.spec.feature; }
 
   // Of the training features, per element of a vector or per channel of a map: (D) or (C). The mean of the
   // training faces (3,S,S) is what an attacker knows who has no feature at all.
@@ -53,8 +49,9 @@ class Decoder : public Module {
   Tensor reconstruct(const Tensor& features, int64_t batch = 64) const;
 
  private:
+  Metadata description() const override;
+
   DecoderInfo info_;
-  std::string source_ = "decoder";
   std::unique_ptr<Module> net_;
   Statistics statistics_;
 };

@@ -38,7 +38,8 @@ AscentSettings trained_settings(const Metadata& metadata, const std::string& sou
 
 }  // namespace
 
-Generator::Generator(const GeneratorInfo& info, uint64_t seed) : info_(info), net_(info.spec, seed) {
+Generator::Generator(const GeneratorInfo& info, uint64_t seed)
+    : TrainedNetwork("generator"), info_(info), net_(info.spec, seed) {
   info_.settings.check_valid();
   check(info_.settings.batch_norm != BatchNormMode::batch,
         "a generator's noise is each record's own; it does not go with batch norm by the batch");
@@ -51,16 +52,16 @@ std::unique_ptr<Generator> Generator::load(const std::string& path) {
                            trained_settings(file.metadata, path)};
   auto generator = std::make_unique<Generator>(info, 0);
   load_state_dict(*generator, file.tensors, path);
-  generator->source_ = path;
+  generator->set_source(path);
   generator->train(false);
   return generator;
 }
 
-void Generator::save(const std::string& path) const {
-  Metadata description = info_.spec.to_metadata();
-  description.merge(settings_metadata(info_.settings));
-  description["format"] = kFormat;
-  save_network(path, *this, info_, std::move(description));
+Metadata Generator::description() const {
+  Metadata metadata = info_.spec.to_metadata();
+  metadata.merge(settings_metadata(info_.settings));
+  metadata["format"] = kFormat;
+  return metadata;
 }
 
 NoiseSpace Generator::space() const {
@@ -74,15 +75,9 @@ Tensor Generator::noise(const Tensor& features) const {
   return project(ball, features, squashed(ball, net_.forward(features)));
 }
 
-void Generator::check_fits(const Provenance& from, const Shape& feature, const std::string& what) const {
-  const std::string me = "the generator " + source_;
-  check_takes(info_, info_.spec.feature, me, feature, from.recogniser, from.cut, what);
-  check(from.domain == info_.domain, "the features of ", what, " have the domain ", name_of(from.domain),
-        ", but ", me, " was trained for ", name_of(info_.domain));
-}
-
-void Generator::check_never_saw(const std::vector<std::string>& identities) const {
-  advf::check_never_saw(info_, source_, identities);
+void Generator::check_domain(FeatureDomain domain, const std::string& what) const {
+  check(domain == info_.domain, "the features of ", what, " have the domain ", name_of(domain),
+        ", but the generator ", source(), " was trained for ", name_of(info_.domain));
 }
 
 }  // namespace advf

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "advface/core/provenance.h"
+#include "advface/networks/trained_network.h"
 #include "advface/protections/ascent/ascent_settings.h"
 #include "advface/protections/ascent/noise.h"
 #include "nn/nets/feature_net.h"
@@ -22,27 +22,27 @@ struct GeneratorInfo : Provenance {
 
 // forward: features (N, feature...) -> noise u of the same shape in the units of noise.h, inside the ball and
 // the domain. A record's noise depends on its feature and the weights alone.
-class Generator : public Module {
+class Generator : public TrainedNetwork {
  public:
   Generator(const GeneratorInfo& info, uint64_t seed);
   static std::unique_ptr<Generator> load(const std::string& path);
-  void save(const std::string& path) const;
 
   Tensor forward(const Tensor& features) const override { return noise(features); }
   Tensor noise(const Tensor& features) const;
   const GeneratorInfo& info() const { return info_; }
+  const Provenance& provenance() const override { return info_; }
+  const Shape& feature() const override { return info_.spec.feature; }
   FeatureNet& net() { return net_; }
   // Of the file's epsilon, with the deviations that the network was trained with.
   NoiseSpace space() const;
 
-  // Throws an Error naming both sides unless features of this shape, from there, are what it takes. An empty
-  // fingerprint or cut is not compared. `what` names whose they are.
-  void check_fits(const Provenance& from, const Shape& feature, const std::string& what) const;
-  void check_never_saw(const std::vector<std::string>& identities) const;
+  // Throws an Error naming both sides unless features of `what` that live here are what it takes.
+  void check_domain(FeatureDomain domain, const std::string& what) const;
 
  private:
+  Metadata description() const override;
+
   GeneratorInfo info_;
-  std::string source_ = "generator";
   FeatureNet net_;
 };
 

@@ -31,8 +31,11 @@ GeneratorTrainer::GeneratorTrainer(Generator& generator, const AscentNetworks& s
       objective_(shadows_, generator.info().settings),
       seed_(settings.seed) {
   shadows_.check_fit(generator.info().settings);
-  for (const Decoder* shadow : shadows_.shadows)
-    generator.check_fits(shadow->info(), shadow->info().spec.feature, "the shadow");
+  for (const Decoder* shadow : shadows_.shadows) {
+    const DecoderInfo& info = shadow->info();
+    generator.check_fits(info.spec.feature, info.recogniser, info.cut, "the shadow");
+    generator.check_domain(info.domain, "the shadow");
+  }
   check(!data.validation.empty(), "there are no validation images; use more people");
   for (const Decoder* shadow : shadows_.shadows) shadow->check_sees();
   const Decoder::Statistics& statistics = shadows_.shadows[0]->statistics();

@@ -51,11 +51,8 @@ GeneratorProtection::GeneratorProtection(const GeneratorSpec& spec, const Protec
       loaded_(Generator::load(spec.file)),
       net_(loaded_.get()),
       recogniser_(input.network) {
-  Provenance from;
-  from.recogniser = input.recogniser;
-  from.cut = input.cut;
-  from.domain = input.domain_known ? input.space.domain : net_->info().domain;
-  net_->check_fits(from, input.space.row, input.what);
+  net_->check_fits(input.space.row, input.recogniser, input.cut, input.what);
+  if (input.domain_known) net_->check_domain(input.space.domain, input.what);
   spec_.epsilon = net_->info().settings.epsilon;
   if (spec_.keep_recognition && !recogniser_ && net_->info().domain != FeatureDomain::sphere)
     throw WrongCall("a bound on recognition needs the recogniser: " + input.why_no_network());

@@ -22,19 +22,18 @@ class ProjectionProtection : public Protection {
  public:
   ProjectionProtection(const ProjectionSpec& spec, const ProtectionInput& input)
       : spec_(spec), fingerprint_(file_fingerprint(spec.file)), net_(Projection::load(spec.file)) {
-    check_takes(net_->info(), {net_->values()}, "the projection " + spec.file, input.space.row,
-                input.recogniser, input.cut, input.what);
+    net_->check_fits(input.space.row, input.recogniser, input.cut, input.what);
     spec_.dims = net_->dims();
-    in_ = {{net_->values()}, net_->info().domain};
+    in_ = {net_->feature(), net_->provenance().domain};
   }
 
   AppliedProtection applied() const override {
     return {"projection", spec_.values(), {{"projection", fingerprint_}}};
   }
   FeatureSpace out() const override { return {{net_->dims()}, FeatureDomain::sphere}; }
-  const Provenance* network() const override { return &net_->info(); }
+  const Provenance* network() const override { return &net_->provenance(); }
   void check_never_saw(const std::vector<std::string>& identities) const override {
-    advf::check_never_saw(net_->info(), net_->source(), identities);
+    net_->check_never_saw(identities);
   }
 
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& /*photographs*/,
@@ -175,7 +174,11 @@ double separation(const Projection& net, const FitData& data) {
 }  // namespace
 
 Projection::Projection(const Provenance& from, int64_t values, int64_t dims)
-    : from_(from), matrix_(Tensor::zeros({values, dims})), mean_(Tensor::zeros({values})) {
+    : TrainedNetwork("projection"),
+      from_(from),
+      feature_({values}),
+      matrix_(Tensor::zeros({values, dims})),
+      mean_(Tensor::zeros({values})) {
   register_buffer("matrix", matrix_);
   register_buffer("mean", mean_);
   train(false);
@@ -187,13 +190,12 @@ std::unique_ptr<Projection> Projection::load(const std::string& path) {
                 dims = metadata_int(file.metadata, "dims", 1, kMostDims, path);
   auto net = std::make_unique<Projection>(file.provenance, values, dims);
   load_state_dict(*net, file.tensors, path);
-  net->source_ = path;
+  net->set_source(path);
   return net;
 }
 
-void Projection::save(const std::string& path) const {
-  save_network(path, *this, from_,
-               {{"format", kFormat}, {"values", std::to_string(values())}, {"dims", std::to_string(dims())}});
+Metadata Projection::description() const {
+  return {{"format", kFormat}, {"values", std::to_string(values())}, {"dims", std::to_string(dims())}};
 }
 
 void Projection::set(const Tensor& matrix, const Tensor& mean) {

@@ -7,28 +7,29 @@
 #include <string>
 
 #include "advface/core/fit.h"
+#include "advface/networks/trained_network.h"
 #include "advface/protections/protection.h"
-#include "nn/module.h"
 
 namespace advf {
 
 // forward: (N, D) -> unit vectors (N, dims) along `matrix`^T (x - `mean`). A file "advface-projection-1".
-class Projection : public Module {
+class Projection : public TrainedNetwork {
  public:
   Projection(const Provenance& from, int64_t values, int64_t dims);
   static std::unique_ptr<Projection> load(const std::string& path);
-  void save(const std::string& path) const;
   Tensor forward(const Tensor& features) const override;
 
-  const Provenance& info() const { return from_; }
-  const std::string& source() const { return source_; }
+  const Provenance& provenance() const override { return from_; }
+  const Shape& feature() const override { return feature_; }
   int64_t values() const { return matrix_.dim(0); }
   int64_t dims() const { return matrix_.dim(1); }
   void set(const Tensor& matrix, const Tensor& mean);  // (D, dims), (D)
 
  private:
+  Metadata description() const override;
+
   Provenance from_;
-  std::string source_ = "projection";
+  Shape feature_;
   Tensor matrix_, mean_;
 };
 

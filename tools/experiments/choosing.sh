@@ -27,8 +27,8 @@ done
 [ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
 mkdir -p "$out"
 
-faces=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes 34.5,55.5,54,55.5)
-lfw=(--images "$shared/data/lfw/images" --eyes 71,79.5,114,79.5)
+faces=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes "34.5,55.5,54,55.5")
+lfw=(--images "$shared/data/lfw/images" --eyes "71,79.5,114,79.5")
 facenet=$shared/models/facenet_casia_160.json
 mobile=$shared/models/mobilefacenet_112.json
 # Of one table, set by its stage: the deployed recogniser, its cut, which images, and where results lie.
@@ -127,7 +127,7 @@ stage_shadows() {
   local epsilon
   for epsilon in 0.02 0.04; do
     setting architecture-deconv "$epsilon" transfer
-    shadow=shadow-resup.safetensors
+    shadow="shadow-resup.safetensors"
     setting architecture-resup "$epsilon" transfer
     shadow=shadow.safetensors
   done

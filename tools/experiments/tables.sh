@@ -25,9 +25,9 @@ mkdir -p "$out"
 
 facenet=$shared/models/facenet_casia_160.json
 mobile=$shared/models/mobilefacenet_112.json
-celeba=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes 34.5,55.5,54,55.5
+celeba=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes "34.5,55.5,54,55.5"
         --cache "$out/cache")
-lfw=(--images "$shared/data/lfw/images" --eyes 71,79.5,114,79.5 --cache "$out/cache")
+lfw=(--images "$shared/data/lfw/images" --eyes "71,79.5,114,79.5" --cache "$out/cache")
 epsilons=(0.02 0.04)
 
 # train VERB OUT options...: unless OUT exists; goes on from a checkpoint.
@@ -57,7 +57,7 @@ evaluate "$out/lfw_facenet.json" recognition --recogniser "$facenet" --cut embed
 evaluate "$out/lfw_mobile.json" recognition --recogniser "$mobile" "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt"
 # Protected once per epsilon, matched three ways.
 [ -f "$out/lfw.npy" ] || "$bin/advface-extract" --recogniser "$facenet" --cut embedding --images "$shared/data/lfw/images" \
-  --eyes 71,79.5,114,79.5 --out "$out/lfw.npy"
+  --eyes "71,79.5,114,79.5" --out "$out/lfw.npy"
 for e in "${epsilons[@]}"; do
   [ -f "$out/lfw_$e.npy" ] || "$bin/advface-protect" --shadow "$out/shadow.safetensors" --in "$out/lfw.npy" \
     --out "$out/lfw_$e.npy" --epsilon "$e" --report "$out/lfw_$e.jsonl"
@@ -68,7 +68,7 @@ for e in "${epsilons[@]}"; do
 done
 
 attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out/transfer.safetensors")
-for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive=$out/adaptive_$e.safetensors"); done
+for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive_$e=$out/adaptive_$e.safetensors"); done
 common=(--recogniser "$facenet" --cut embedding --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
         --epsilons "$(IFS=,; echo "${epsilons[*]}")")
 evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit 512 --sheet "$out/celeba.png"

@@ -1,0 +1,64 @@
+#!/bin/bash
+# experiments.sh BIN: the scripts of tools/experiments on a toy world, laid out as the real one is, with every training
+# cut to an epoch. What they say means nothing; that every call is still one, that a second run does nothing anew and
+# that the tables are made, does.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+real=$(cd "$1" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+fail() { echo "experiments: $*" >&2; exit 1; }
+quietly() { "$@" >log 2>&1 || { cat log >&2; fail "failed: $*"; }; }
+
+quietly "$real/advface-faces" --out faces --identities 240 --per-identity 2 --test-identities 20 --image-size 144 --pairs 2
+quietly "$real/advface-train" recogniser --images faces/images --architecture cnn_small --image-size 32 --embedding 16 --width 50 \
+  --epochs 1 --batch 16 --out rec.json
+mkdir -p shared/data/celeba shared/data/lfw shared/models bin
+ln -s "$work/faces/images" shared/data/celeba/images
+cp faces/labels.csv shared/data/celeba/labels.csv
+ln -s "$work/faces/test/images" shared/data/lfw/images
+cp faces/test/pairs.txt shared/data/lfw/pairs.txt
+for card in facenet_casia_160 mobilefacenet_112; do
+  sed "s/rec.onnx/$card.onnx/" rec.json >"shared/models/$card.json"
+  cp rec.onnx "shared/models/$card.onnx"
+done
+
+# The programs, with numbers that toys can bear.
+for program in train evaluate extract protect; do
+  cat >"bin/advface-$program" <<TEXT
+#!/bin/bash
+echo x >>"$work/calls"
+args=()
+while ((\$#)); do
+  case \$1 in
+    --epochs) args+=("\$1" 1); shift 2 ;;
+    --limit) args+=("\$1" 40); shift 2 ;;
+    --most) args+=("\$1" 12); shift 2 ;;
+    shadow | attacker) args+=("\$1" --image-size 32 --batch 8); shift ;;
+    *) args+=("\$1"); shift ;;
+  esac
+done
+exec "$real/advface-$program" "\${args[@]}"
+TEXT
+  chmod +x "bin/advface-$program"
+done
+
+experiments=$root/tools/experiments
+for script in choosing tables; do
+  "$experiments/$script.sh" --help | grep -q "^usage: tools/experiments/$script.sh" || fail "$script.sh has no help"
+  code=0
+  "$experiments/$script.sh" --nonsense >log 2>&1 || code=$?
+  [[ $code == 2 ]] && grep -q nonsense log || fail "$script.sh takes a wrong argument ($code)"
+done
+choose=("$experiments/choosing.sh" --shared shared --out chosen --bin bin --only)
+quietly "${choose[@]}" embedding
+quietly "${choose[@]}" tables
+grep -q '^|.*direct' chosen/tables.md || fail "choosing.sh made no table"
+quietly "$experiments/tables.sh" --shared shared --out tables --bin bin
+grep -q '^accuracy' tables/tables.txt || fail "tables.sh made no table"
+before=$(wc -l <calls)
+quietly "${choose[@]}" embedding
+quietly "$experiments/tables.sh" --shared shared --out tables --bin bin
+[[ $(wc -l <calls) == "$before" ]] || fail "a second run did something anew"
+echo "$before calls"
