@@ -4,168 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <protozero/pbf_writer.hpp>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "nn/onnx/graph_writer.h"
 #include "nn/onnx/problems.h"
 #include "tensor/io/atomic_file.h"
 
 namespace advf {
 namespace {
 
+using onnx::GraphWriter;
+using onnx::NodeWriter;
 using Ints = std::vector<int64_t>;
-
-// A NodeProto in the making; field numbers as in graph.cpp.
-class NodeWriter {
- public:
-  explicit NodeWriter(const char* op_type) : pbf_(bytes_) { pbf_.add_string(4, op_type); }
-  NodeWriter(const NodeWriter&) = delete;
-
-  NodeWriter& input(const std::string& name) { return pbf_.add_string(1, name), *this; }
-  NodeWriter& output(const std::string& name) {
-    return pbf_.add_string(2, name), pbf_.add_string(3, name), *this;
-  }
-  NodeWriter& ints(const char* name, const Ints& values) {
-    protozero::pbf_writer a(pbf_, 5);
-    a.add_string(1, name);
-    a.add_int32(20, 7);
-    for (const int64_t v : values) a.add_int64(8, v);
-    return *this;
-  }
-  NodeWriter& integer(const char* name, int64_t value) {
-    protozero::pbf_writer a(pbf_, 5);
-    a.add_string(1, name);
-    a.add_int32(20, 2);
-    a.add_int64(3, value);
-    return *this;
-  }
-  NodeWriter& real(const char* name, double value) {
-    protozero::pbf_writer a(pbf_, 5);
-    a.add_string(1, name);
-    a.add_int32(20, 1);
-    a.add_float(2, float(value));
-    return *this;
-  }
-  NodeWriter& text(const char* name, const std::string& value) {
-    protozero::pbf_writer a(pbf_, 5);
-    a.add_string(1, name);
-    a.add_int32(20, 3);
-    a.add_string(4, value);
-    return *this;
-  }
-  const std::string& bytes() const { return bytes_; }
-
- private:
-  std::string bytes_;
-  protozero::pbf_writer pbf_;
-};
-
-// The graph as far as it is written: names of values, constants, which values carry the batch in dimension 0.
-class GraphWriter {
- public:
-  explicit GraphWriter(const std::map<uint64_t, std::string>& weight_names)
-      : weight_names_(weight_names), pbf_(bytes_) {
-    for (const auto& [id, name] : weight_names) reserve(name);
-  }
-
-  // Keeps a name from being given to anything else.
-  void reserve(const std::string& name) {
-    check(!name.empty() && taken_.insert(name).second, "the name '", name, "' is empty or used twice");
-  }
-  void name(const Tensor& t, const std::string& name, bool batched) {
-    names_[t.id()] = name;
-    if (batched) batched_.insert(t.id());
-  }
-  bool knows(const Tensor& t) const { return names_.contains(t.id()); }
-  bool batched(const Tensor& t) const { return batched_.contains(t.id()); }
-
-  // The name of a value; a tensor that nothing has made becomes an initialiser.
-  std::string operator()(const Tensor& t) {
-    if (!t.defined()) return "";
-    if (const auto found = names_.find(t.id()); found != names_.end()) return found->second;
-    const auto given = weight_names_.find(t.id());
-    const std::string name = given != weight_names_.end() ? given->second : fresh("constant");
-    names_[t.id()] = name;
-    add_constant(name, t.shape(), 1, t.to(DType::f32).to_vector<float>());
-    return name;
-  }
-  std::string constant(const Ints& values) { return constant(7, values); }
-  std::string constant(const std::vector<float>& values) { return constant(1, values); }
-  std::string scalar(double value) {
-    const std::string name = fresh("constant");
-    add_constant(name, {}, 1, std::vector<float>{float(value)});
-    return name;
-  }
-  std::string fresh(const std::string& stem) {
-    std::string name;
-    do name = stem + "_" + std::to_string(++counter_);
-    while (!taken_.insert(name).second);
-    return name;
-  }
-  void add(const NodeWriter& node) { pbf_.add_message(1, node.bytes()); }
-  void declare(uint32_t field, const Tensor& t);
-  std::string finish(const std::string& graph_name);
-
- private:
-  template <class T>
-  std::string constant(int32_t type, const std::vector<T>& values) {
-    const std::string name = fresh("constant");
-    add_constant(name, {int64_t(values.size())}, type, values);
-    return name;
-  }
-  // TensorProto {dims=1, data_type=2, name=8, raw_data=9}
-  template <class T>
-  void add_constant(const std::string& name, const Shape& shape, int32_t type, const std::vector<T>& values) {
-    protozero::pbf_writer tensor(pbf_, 5);
-    for (const int64_t d : shape) tensor.add_int64(1, d);
-    tensor.add_int32(2, type);
-    tensor.add_string(8, name);
-    tensor.add_bytes(9, reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
-  }
-
-  const std::map<uint64_t, std::string>& weight_names_;
-  std::unordered_map<uint64_t, std::string> names_;
-  std::unordered_set<std::string> taken_;
-  std::unordered_set<uint64_t> batched_;
-  uint64_t counter_ = 0;
-  std::string bytes_;
-  protozero::pbf_writer pbf_;
-};
-
-// ValueInfoProto; the batch is the free dimension "N".
-void GraphWriter::declare(uint32_t field, const Tensor& t) {
-  protozero::pbf_writer info(pbf_, field);
-  info.add_string(1, names_.at(t.id()));
-  protozero::pbf_writer type(info, 2), tensor(type, 1);
-  tensor.add_int32(1, 1);
-  protozero::pbf_writer shape(tensor, 2);
-  for (int i = 0; i < t.shape().rank(); ++i) {
-    protozero::pbf_writer dim(shape, 1);
-    if (i == 0 && batched(t)) {
-      dim.add_string(2, "N");
-    } else {
-      dim.add_int64(1, t.dim(i));
-    }
-  }
-}
-
-// ModelProto around the graph.
-std::string GraphWriter::finish(const std::string& graph_name) {
-  constexpr int64_t kIrVersion = 7, kOpset = 13;
-  pbf_.add_string(2, graph_name);
-  std::string model;
-  protozero::pbf_writer pbf(model);
-  pbf.add_int64(1, kIrVersion);
-  pbf.add_string(2, "advface");
-  pbf.add_message(7, bytes_);
-  {
-    protozero::pbf_writer opset(pbf, 8);
-    opset.add_string(1, "");
-    opset.add_int64(2, kOpset);
-  }
-  return model;
-}
 
 Ints as_ints(std::span<const int> values) { return {values.begin(), values.end()}; }
 
