@@ -15,7 +15,7 @@ struct ProtectionScene {
   Tensor features;          // (n, row), n at least 7, in host memory
   Tensor photographs = {};  // where it asks for them
   // Whether `stored` lies where the settings say that it must, beyond being a feature.
-  std::function<bool(std::span<const float> feature, std::span<const float> stored)> within;
+  std::function<bool(std::span<const float> feature, std::span<const float> stored)> within = {};
 };
 
 // Each rule that is broken, in words; empty where all hold:

@@ -10,9 +10,9 @@
 #include "advface/audit/judge.h"
 #include "advface/core/dataset.h"
 #include "advface/networks/train_decoder.h"
+#include "attacker_checks.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
-#include "nn/loss.h"
 #include "tensor/parallel.h"
 
 using namespace advf;
@@ -64,43 +64,8 @@ std::string file_of(const TempDir& dir, const std::string& kind) {
   return path;
 }
 
-double mean_difference(const Tensor& a, const Tensor& b) { return l1_loss(a, b).item(); }
-
-// Each rule of attacker.h that is broken:
-//  "shape", "range"    images of its size with values in [0,1]
-//  "rows"              an image depends on its feature alone
-//  "threads", "again"  and is the same at any number of threads, and in a second call
-//  "chance"            on the raw features of people it was trained on it is closer than the mean face
-//  "people"            it knows whom it was trained on
-std::vector<std::string> broken_rules(const Attacker& attacker) {
-  std::vector<std::string> broken;
-  const auto hold = [&](bool holds, const char* rule) {
-    if (!holds && std::find(broken.begin(), broken.end(), rule) == broken.end()) broken.push_back(rule);
-  };
-  set_num_threads(1);
-  const int64_t n = kTrain, size = attacker.image_size();
-  const Tensor z = scene().features.slice_batch(0, n);
-  const Tensor whole = attacker.attack(z);
-  hold(whole.shape() == Shape{n, 3, size, size}, "shape");
-  for (float v : whole.to_vector<float>()) hold(v >= 0 && v <= 1, "range");
-  if (whole.shape() != scene().photographs.slice_batch(0, n).shape()) return broken;
-  for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 1}, {1, 8}, {90, 96}})
-    hold(same_bits(attacker.attack(z.slice_batch(begin, end)), whole.slice_batch(begin, end)), "rows");
-  set_num_threads(3);
-  hold(same_bits(attacker.attack(z), whole), "threads");
-  set_num_threads(1);
-  hold(same_bits(attacker.attack(z), whole), "again");
-  set_num_threads(0);
-  const Tensor faces = scene().photographs.slice_batch(0, n);
-  hold(mean_difference(whole, faces) < 0.95 * mean_difference(repeat(attacker.mean_face(), n), faces),
-       "chance");
-  try {
-    check_never_saw(attacker.provenance(), "it", {"bert", "anna"});
-    hold(false, "people");
-  } catch (const Error&) {
-  }
-  return broken;
-}
+Tensor raw() { return scene().features.slice_batch(0, kTrain); }
+Tensor seen() { return scene().photographs.slice_batch(0, kTrain); }
 
 std::string joined(const std::vector<std::string>& list) {
   std::string text;
@@ -117,7 +82,7 @@ BOOST_AUTO_TEST_CASE(every_attacker_holds_every_rule) {
     const auto attacker = load_attacker(path);
     BOOST_TEST((attacker->kind() == kind.name && !kind.help.empty() && !attacker->name().empty()));
     BOOST_TEST(attacker->row() == Shape{kToyDim});
-    const std::string broken = joined(broken_rules(*attacker));
+    const std::string broken = joined(broken_rules(*attacker, raw(), seen(), "anna"));
     BOOST_TEST(broken == "", kind.name << ": " << broken);
     survive(
         read_bytes(path),
@@ -176,9 +141,9 @@ class Planted : public Attacker {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
-  BOOST_TEST(joined(broken_rules(Planted(""))) == "");
+  BOOST_TEST(joined(broken_rules(Planted(""), raw(), seen(), "anna")) == "");
   for (const std::string mistake : {"shape", "range", "rows", "threads", "again", "chance", "people"}) {
-    const auto found = broken_rules(Planted(mistake));
+    const auto found = broken_rules(Planted(mistake), raw(), seen(), "anna");
     BOOST_TEST(std::count(found.begin(), found.end(), mistake) == 1, mistake << ": " << joined(found));
   }
 }

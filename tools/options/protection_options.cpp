@@ -60,7 +60,8 @@ std::vector<std::string> ProtectionOptions::chain() const {
 
 void ProtectionOptions::check_all_used() const {
   const std::vector<std::string> names = chain();
-  for (const auto& [setting, texts] : given_) {
+  for (const auto& given : given_) {
+    const std::string& setting = given.first;
     const std::string owners = owners_of(setting);
     const bool used = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
       const auto spec = protection_kind(name, "--protect").spec();
