@@ -1,0 +1,212 @@
+// Protections by name on the command line: one, several behind each other, fitted ones; what is stored, what
+// is said of it, what evaluation makes of it; and calls that are refused.
+#define BOOST_TEST_MODULE cli_protections
+#include <boost/test/unit_test.hpp>
+#include <set>
+
+#include "advface/core/feature_file.h"
+#include "cli_test_util.h"
+#include "file_test_util.h"
+#include "tensor/io/npy.h"
+
+using namespace advf;
+using namespace advf::test;
+using nlohmann::json;
+
+namespace {
+
+// The toy world, with a projection of its features.
+struct World {
+  TempDir dir;
+  std::string projection = dir / "projection.safetensors";
+  Args data = toy_world().images() + toy_world().recogniser();
+  Args project{"--protect", "projection", "--projection", projection};
+
+  World() {
+    succeed("train",
+            Args{"fit", "projection", "--dims", "6", "--out", projection, "--json", dir / "fit.json"} + data);
+  }
+  std::string at(const std::string& name) const { return dir / name; }
+};
+
+const World& here() {
+  static const World w;
+  return w;
+}
+
+Args features(const std::string& out) { return {"--in", toy_world().at("z.npy"), "--out", out}; }
+
+bool same_array(const std::string& a, const std::string& b) { return read_bytes(a) == read_bytes(b); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_projection_from_its_fit_to_a_verdict) {
+  const json fit = read_json(here().at("fit.json"));
+  BOOST_TEST((fit["dims"] == 6 && fit["fitted"] == "projection" && fit["protection"].empty()));
+  BOOST_TEST(fit["validation_separation"].get<double>() > 0);
+  const TempDir dir;
+  const std::string file = dir / "p.npy";
+  succeed("protect",
+          features(file) + here().project + Args{"--json", dir / "p.json", "--report", dir / "p.jsonl"});
+  const Tensor stored = load_npy(file);
+  BOOST_TEST(stored.shape() == Shape({200, 6}));
+  const json p = read_json(dir / "p.json");
+  BOOST_TEST((p["dims"] == 6 && p["projection"] == here().projection && !p.contains("mean_cosine")));
+  BOOST_TEST(lines_of(read_bytes(dir / "p.jsonl"))[7] == R"({"record":7})");
+  for (const char* name : {"p.npy", "p.npy.json"}) {
+    const Outcome seen = succeed("inspect", {dir / name, "--json", dir / "i.json"});
+    BOOST_TEST(seen.out.find("protected, projection dims 6") != std::string::npos, seen.out);
+    const json i = read_json(dir / "i.json");
+    BOOST_TEST((i["rows"] == 200 && i["feature_shape"] == json{6} && i["protection"] == p["protection"]));
+  }
+
+  // Decoders of projected features: from the file, and protected here; the same training.
+  const Args tiny = here().data + ToyWorld::tiny_training();
+  succeed("train", Args{"attacker", "--out", dir / "here"} + tiny + here().project);
+  succeed("train",
+          Args{"attacker", "--features", file, "--list", toy_world().at("z.npy.txt"), "--out", dir / "file"} +
+              tiny);
+  BOOST_TEST(same_array(dir / "here", dir / "file"));
+  const Outcome told = run_program(
+      "evaluate", Args{"reconstruction", "--attacker", "adaptive=" + (dir / "here"), "--attacker",
+                       "shadow=" + toy_world().at("shadow.safetensors"), "--json", dir / "r.json"} +
+                      here().data + here().project);
+  BOOST_TEST(told.code == 0, told.err);
+  const json r = read_json(dir / "r.json");
+  std::set<std::string> rows, left_out;
+  for (const json& row : r["rows"])
+    rows.insert(row["attacker"].get<std::string>() + ": " + row["features"].get<std::string>());
+  for (const json& pair : r["left_out"])
+    left_out.insert(pair["attacker"].get<std::string>() + ": " + pair["features"].get<std::string>());
+  BOOST_TEST((rows == std::set<std::string>{"mean face: none", "adaptive: protected, projection dims 6",
+                                            "shadow: raw", "shadow: identity only"}));
+  BOOST_TEST((left_out == std::set<std::string>{"adaptive: raw", "adaptive: identity only",
+                                                "shadow: protected, projection dims 6"}));
+  for (const json& row : r["rows"])
+    if (row["kind"] == "protected") BOOST_TEST(row["feature_cosine"].is_null());
+
+  // The probe is projected too, so that it does not matter which side is called stored.
+  std::vector<json> sides;
+  for (const char* side : {"gallery", "probe", "both"}) {
+    succeed("evaluate",
+            Args{"recognition", "--images", toy_world().at("faces/test/images"), "--pairs",
+                 toy_world().at("faces/test/pairs.txt"), "--side", side, "--json", dir / "v.json"} +
+                toy_world().recogniser() + here().project);
+    sides.push_back(read_json(dir / "v.json"));
+    BOOST_TEST(sides.back()["protected_by"] == p["protection"]);
+    sides.back().erase("protected");
+    BOOST_TEST(sides.back() == sides[0], side);
+  }
+  // A file of projected features does not say how to project the probe.
+  const Args tested{"--images", toy_world().at("faces/test/images")};
+  succeed("extract", tested + toy_world().recogniser() + Args{"--out", dir / "t.npy"});
+  succeed("protect", Args{"--in", dir / "t.npy", "--out", dir / "tp.npy"} + here().project);
+  refuse(dir.path().string(), "evaluate",
+         Args{"recognition", "--pairs", toy_world().at("faces/test/pairs.txt"), "--protected", dir / "tp.npy",
+              "--protected-list", dir / "t.npy.txt"} +
+             tested + toy_world().recogniser(),
+         1, {"tp.npy", "probe", "--protect"});
+}
+
+BOOST_AUTO_TEST_CASE(protections_in_order_are_one_call_or_several) {
+  const TempDir dir;
+  const Args noise{"--protect", "noise", "--noise-length", "0.3"};
+  succeed("protect", features(dir / "both.npy") + noise + here().project + Args{"--json", dir / "both.json"});
+  succeed("protect", features(dir / "noise.npy") + noise);
+  succeed("protect", Args{"--in", dir / "noise.npy", "--out", dir / "then.npy"} + here().project);
+  BOOST_TEST(same_array(dir / "both.npy", dir / "then.npy"));
+  BOOST_TEST(same_array(dir / "both.npy.json", dir / "then.npy.json"));
+  BOOST_TEST(open_feature_file(dir / "both.npy").info.protection.describe() ==
+             "protected, noise length 0.3, then projection dims 6");
+  // The other way round is another thing, and a shadow in between must take what comes to it.
+  succeed("protect", features(dir / "other.npy") + here().project + noise);
+  BOOST_TEST(!same_array(dir / "both.npy", dir / "other.npy"));
+  succeed("train", Args{"shadow", "--features", dir / "then.npy", "--list", toy_world().at("z.npy.txt"),
+                        "--out", dir / "shadow"} +
+                       here().data + ToyWorld::tiny_training());
+  succeed("protect", features(dir / "three.npy") + noise + here().project +
+                         Args{"--protect", "advface", "--shadow", dir / "shadow", "--steps", "2", "--json",
+                              dir / "three.json"});
+  BOOST_TEST((read_json(dir / "three.json")["mean_losses"].size() == 3u));
+  refuse(dir.path().string(), "protect",
+         features(dir / "no") + here().project + Args{"--protect", "advface", "--shadow", dir / "shadow"}, 1,
+         {"noise length 0.3", "protected, projection dims 6"});
+  refuse(dir.path().string(), "protect",
+         features(dir / "no") + here().project + Args{"--protect", "advface"} + toy_world().shadow(), 1,
+         {"[6]", "[16]"});
+
+  // A set takes a chain, and no other.
+  const std::string folder = dir.path().string();
+  const Args grow =
+      Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + noise + here().project;
+  succeed("protect", grow);
+  succeed("protect", grow);
+  BOOST_TEST(load_npy(dir / "set.npy").shape() == Shape({400, 6}));
+  BOOST_TEST(succeed("inspect", {dir / "set.npy"}).out.find("noise length 0.3, then projection") !=
+             std::string::npos);
+  refuse(folder, "protect",
+         Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + here().project, 1,
+         {"set.npy", "protection"});
+}
+
+BOOST_AUTO_TEST_CASE(wrong_names_and_options) {
+  const TempDir dir;
+  const std::string folder = dir.path().string();
+  const Args in = features(dir / "no");
+  const auto wrong = [&](const Args& options, const std::vector<std::string>& words, int code = 2) {
+    refuse(folder, "protect", in + options, code, words);
+  };
+  wrong({}, {"--protect", "--shadow"});
+  wrong({"--protect", "nose"}, {"nose", "did you mean noise?", "advface", "generator", "projection"});
+  wrong({"--protect", "noise", "--epsilon", "0.1"}, {"--epsilon", "advface", "noise"});
+  wrong({"--protect", "noise", "--noise-length", "0"}, {"length", "0"});
+  wrong({"--protect", "noise", "--noise-length", "nan"}, {"length", "nan"});
+  wrong({"--protect", "noise", "--noise-length", "3"}, {"length", "3"});
+  wrong({"--protect", "noise", "--noise-length", "0.1", "--noise-length", "0.2"}, {"--noise-length"});
+  wrong({"--protect", "advface"}, {"--shadow"});
+  wrong({"--protect", "projection"}, {"--projection", "advface-train fit projection"});
+  wrong({"--protect", "projection", "--projection", toy_world().at("shadow.safetensors")},
+        {"shadow.safetensors", "advface-projection-1"}, 1);
+  wrong({"--protect", "projection", "--projection", dir / "missing"}, {"missing", "No such file"}, 1);
+  wrong({"--noise-length", "0.1"}, {"--noise-length", "noise", "--protect"});
+  // Nobody says where these rows live.
+  save_npy(dir / "rows.npy", Tensor::full({4, 3}, 2));
+  refuse(folder, "protect", {"--in", dir / "rows.npy", "--out", dir / "no", "--protect", "noise"}, 2,
+         {"rows.npy", "noise", "--recogniser"});
+
+  const Args fit = Args{"fit"} + here().data + Args{"--out", dir / "no"};
+  refuse(folder, "train", fit + Args{"projections"}, 2, {"projections", "did you mean projection?"});
+  refuse(folder, "train", fit + Args{"projection", "--dims", "1"}, 2, {"dims", "1"});
+  refuse(folder, "train", fit + Args{"projection", "--dims", "x"}, 2, {"dims", "x"});
+  refuse(folder, "train", fit + Args{"projection", "--dims", "17"}, 1, {"--dims 17", "16"}, Late::yes);
+  refuse(folder, "train", fit + Args{"projection", "--protect", "noise"}, 2, {"--features"});
+  const Args adapter = Args{"adapter", "--batch", "16", "--epochs", "1", "--out", dir / "no"} + here().data;
+  refuse(folder, "train", adapter, 2, {"--protect", "--shadow"});
+  refuse(folder, "train", adapter + here().project, 1, {"[16]", "[6]"});
+  const Args attacker = Args{"attacker", "--out", dir / "no"} + here().data + ToyWorld::tiny_training();
+  refuse(folder, "train", attacker + Args{"--decoder-loss", "identiy"}, 2,
+         {"identiy", "did you mean identity?"});
+  refuse(folder, "train", attacker + Args{"--identity-weight", "0.5"}, 2, {"--identity-weight", "l1"});
+  refuse(folder, "train", attacker + Args{"--decoder-loss", "identity", "--identity-weight", "-1"}, 2,
+         {"-1"});
+  refuse(folder, "evaluate",
+         Args{"reconstruction", "--attacker", toy_world().at("shadow.safetensors"), "--epsilons", "0.1",
+              "--protect", "noise"} +
+             here().data,
+         2, {"--epsilons", "--epsilon"});
+  refuse(folder, "evaluate", Args{"reconstruction", "--attacker", here().projection} + here().data, 1,
+         {"projection.safetensors", "not an attacker", "advface-decoder-1"});
+}
+
+// What it minimises stands in the decoder's file (test_attackers: it does).
+BOOST_AUTO_TEST_CASE(a_decoder_that_looks_at_identity) {
+  const TempDir dir;
+  const Args train = Args{"attacker", "--image-size", "32", "--batch", "16", "--epochs", "6"} + here().data;
+  succeed("train", train + Args{"--out", dir / "l1.safetensors"});
+  succeed("train", train + Args{"--out", dir / "id.safetensors", "--decoder-loss", "identity",
+                                "--identity-weight", "1", "--json", dir / "id.json"});
+  BOOST_TEST(read_json(dir / "id.json")["decoder_loss"] == "identity, weight 1");
+  BOOST_TEST(read_bytes(dir / "l1.safetensors") != read_bytes(dir / "id.safetensors"));
+  const std::string seen = succeed("inspect", {dir / "id.safetensors"}).out;
+  BOOST_TEST(seen.find("decoder.loss = identity, weight 1\n") != std::string::npos, seen);
+}
