@@ -1,5 +1,5 @@
-// What every attacker must hold, as one function that walks the registry (test_attackers) and that anybody who
-// adds an attacker can call.
+// What every attacker must hold, as one function that walks the registry (test_attackers) and that anybody
+// who adds an attacker can call.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace advf::test {
 
-// Each rule of attacker.h that is broken, in words; empty where all hold. features: raw ones (n, row), n above
-// 8, that it was trained on; faces: what they were made of, of its size; person: one it was trained on.
+// Each rule of attacker.h that is broken, in words; empty where all hold. features: raw ones (n, row), n
+// above 8, that it was trained on; faces: what they were made of, of its size; person: one it was trained on.
 //  "shape", "range"    images of its size with values in [0,1]
 //  "rows"              an image depends on its feature alone
 //  "threads", "again"  and is the same at any number of threads, and in a second call

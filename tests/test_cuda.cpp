@@ -18,6 +18,7 @@
 #include "nn/onnx/export.h"
 #include "nn/optim.h"
 #include "nn/state_dict.h"
+#include "protection_test_util.h"
 #include "tensor/ops.h"
 #include "test_util.h"
 
@@ -453,7 +454,9 @@ BOOST_AUTO_TEST_CASE(protection_in_bf16_is_as_strong) {
     if (key.ends_with("weight") && t.shape().rank() > 1)
       t = add(t, affine(randn(t.shape(), 61, DType::f32), 0.1, 0));
   load_state_dict(judge, weights, "test");
+  judge.train();
   for (uint64_t i = 0; i < 20; ++i) judge.forward(l2_normalise(randn({32, kDim}, 90 + i, DType::f32)));
+  judge.train(false);
   weights = state_dict(judge);
   const ProtectedRows f32 = protect(judge, features, 0, settings);
   ProtectedRows half;

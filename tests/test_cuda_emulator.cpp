@@ -17,6 +17,7 @@
 #include "cuda/replay.h"
 #include "nn/freeze.h"
 #include "nn/nets/decoders.h"
+#include "protection_test_util.h"
 #include "tensor/ops.h"
 #include "test_util.h"
 

@@ -1,5 +1,5 @@
-// The pages docs/add-a-protection.md and docs/add-an-attacker.md, as they stand: their files and their rows of the
-// registries are compiled into this suite, and hold the rules that all residents are held to.
+// The pages docs/add-a-protection.md and docs/add-an-attacker.md, as they stand: their files and their rows
+// of the registries are compiled into this suite, and hold the rules that all residents are held to.
 #define BOOST_TEST_MODULE pages
 #include <boost/test/unit_test.hpp>
 

@@ -28,11 +28,11 @@ struct NamedAttacker {
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
   FeatureRows rows;
-  std::optional<double> cosine = 1;     // mean, to the raw features, where they have the same shape
-  std::string kind = "raw";             // "none" beside it: an attacker without a feature
-  std::optional<double> epsilon;        // where it was protected here
-  ProtectionId protection;              // of kind protected
-  const TestImages* subject = nullptr;  // whose they are, where not all under test have one
+  std::optional<double> cosine = 1;   // mean, to the raw features, where they have the same shape
+  std::string kind = "raw";           // "none" beside it: an attacker without a feature
+  std::optional<double> epsilon;      // where it was protected here
+  ProtectionId protection;            // of kind protected
+  const TestImages* about = nullptr;  // whose they are, where not all under test have one
 };
 // The images under test: rows of the feature set, with the people on them.
 struct TestRows {
@@ -128,19 +128,19 @@ std::optional<double> earlier_threshold(const ReconstructionSettings& o, const s
   return judge["threshold"].get<double>();
 }
 
-// The embeddings of all rows by one judge, and its threshold from pairs of people outside the test.
+// The embeddings of all rows by one verifier, and its threshold from pairs of people outside the test.
 Verifier make_verifier(const ReconstructionSettings& o, const VerifierSource& source, FaceSource& faces,
                        const FeatureSet& set, const TestRows& test, const Context& context) {
   const Recogniser& recogniser = *source.recogniser;
   const FeatureSet all = extract(o.faces, recogniser, recogniser.card().embedding.name, faces, context);
   check(all.indices == set.indices, "some images became unreadable; run again");
-  Verifier judge{source.name, &recogniser, 0, all.features.at(test.rows), {}, {}};
+  Verifier verifier{source.name, &recogniser, 0, all.features.at(test.rows), {}, {}};
   if (source.threshold) {
-    judge.threshold = *source.threshold;
+    verifier.threshold = *source.threshold;
   } else {
     std::vector<int64_t> people;
     for (int64_t r : test.others) people.push_back(test.person[size_t(r)]);
-    judge.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
+    verifier.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
   }
   // Type II replay: against the person's next photograph, if there is another.
   std::map<int64_t, std::vector<int64_t>> photos;
@@ -150,11 +150,11 @@ Verifier make_verifier(const ReconstructionSettings& o, const VerifierSource& so
     const auto& mine = photos[test.person[size_t(test.rows[i])]];
     if (mine.size() < 2) continue;
     const auto at = std::find(mine.begin(), mine.end(), test.rows[i]);
-    judge.other_of.push_back(int64_t(i));
+    verifier.other_of.push_back(int64_t(i));
     others.push_back(std::next(at) == mine.end() ? mine.front() : *std::next(at));
   }
-  if (!others.empty()) judge.other = all.features.at(others);
-  return judge;
+  if (!others.empty()) verifier.other = all.features.at(others);
+  return verifier;
 }
 
 double mean_cosine(const FeatureRows& a, const FeatureRows& b) {
@@ -279,7 +279,7 @@ std::optional<Recogniser> load_second(const std::string& card) {
 struct ReconstructionAudit::State {
   State(const ReconstructionSettings& settings, const Context& context);
   void prepare();
-  void take_subject(const std::vector<int64_t>& images);
+  void take_images(const std::vector<int64_t>& images);
 
   ReconstructionSettings o;
   const Context& context;
@@ -287,7 +287,7 @@ struct ReconstructionAudit::State {
   std::optional<Recogniser> second;
   std::string cut;
   std::vector<NamedAttacker> attackers;
-  std::vector<VerifierSource> judges;
+  std::vector<VerifierSource> sources;
   std::vector<ProtectionChain> chains;
   FaceSource faces;
   std::vector<ProtectedSet> given;
@@ -313,8 +313,8 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
       cut(o.faces.cut_of(recogniser)),
       attackers(load_attackers(o, recogniser, cut)),
       faces(o.faces.open_images(context)) {
-  judges.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
-  if (second) judges.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
+  sources.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
+  if (second) sources.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
   for (const ProtectionSpecs& specs : o.protections)
     chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
   given = open_protected(o, faces, recogniser, cut);
@@ -333,7 +333,7 @@ TestRows ReconstructionAudit::State::choose_unseen(const std::vector<std::string
   return chosen;
 }
 
-void ReconstructionAudit::State::take_subject(const std::vector<int64_t>& images) {
+void ReconstructionAudit::State::take_images(const std::vector<int64_t>& images) {
   const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()), first().image_size());
   check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
   all.images.resize(images.size());
@@ -343,8 +343,8 @@ void ReconstructionAudit::State::take_subject(const std::vector<int64_t>& images
   for (int64_t r : test.rows) all.people.push_back(test.person[size_t(r)]);
   all.faces = collect_rows(cache.count(), kBlock,
                            [&](int64_t begin, int64_t end) { return cache.batch(begin, end); });
-  for (const VerifierSource& judge : judges)
-    all.verifiers.push_back(make_verifier(o, judge, faces, set, test, context));
+  for (const VerifierSource& source : sources)
+    all.verifiers.push_back(make_verifier(o, source, faces, set, test, context));
 }
 
 // The raw features, those that are protected here and those of files, and beside each of these noise of equal
@@ -387,7 +387,7 @@ void ReconstructionAudit::State::prepare() {
   test = choose_unseen(files);
   std::vector<int64_t> images;
   for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
-  take_subject(images);
+  take_images(images);
 
   const FeatureRows raw = set.features.selected(test.rows);
   sets = feature_sets(raw);
@@ -428,10 +428,10 @@ void ReconstructionAudit::run(
   const auto score = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                          const Tensor& made) {
     s.context.check_stop();
-    const TestImages& subject = features.subject ? *features.subject : s.all;
+    const TestImages& about = features.about ? *features.about : s.all;
     take({attacker, features.name, matched, features.cosine, features.kind, features.epsilon,
-          judge_all(made, subject)},
-         subject, made);
+          judge_all(made, about)},
+         about, made);
     progress->advance(1);
   };
   const ChannelMoments target = channel_moments(s.first().mean_face());

@@ -1,5 +1,5 @@
-// What decoders, generators, adapters and projections have in common: they were trained on somebody's features
-// and people, say so in their file, and refuse others.
+// What decoders, generators, adapters and projections have in common: they were trained on somebody's
+// features and people, say so in their file, and refuse others.
 #pragma once
 #include <string>
 #include <vector>

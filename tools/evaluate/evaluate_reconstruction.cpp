@@ -46,7 +46,7 @@ std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
 }
 
 ReconstructionSettings settings_of(const ReconstructionOptions& o) {
-  return {o.faces, chains_of(o), o.attackers, o.protected_files, o.judge, o.thresholds,
+  return {o.faces, chains_of(o), o.attackers, o.protected_files, o.second, o.thresholds,
           o.part,  o.limit,      o.fmr,       o.common.seed};
 }
 
@@ -60,10 +60,10 @@ nlohmann::json result_json(const ReconstructionOptions& o, const ReconstructionA
         {{"attacker", pair.attacker}, {"features", pair.features}, {"reason", pair.reason}});
   for (const auto& [name, protection] : audit.protections())
     result["protections"][name] = to_json(protection);
-  for (const Verifier& j : audit.test().verifiers)
-    result["judges"][j.name] = {{"threshold", j.threshold},
-                                {"fingerprint", j.recogniser->fingerprint()},
-                                {"images_with_another_photo", j.other_of.size()}};
+  for (const Verifier& v : audit.test().verifiers)
+    result["judges"][v.name] = {{"threshold", v.threshold},
+                                {"fingerprint", v.recogniser->fingerprint()},
+                                {"images_with_another_photo", v.other_of.size()}};
   return result;
 }
 
@@ -80,11 +80,11 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(all.faces, all.people);
   ScoreFile scores(o.scores);
-  audit.run([&](const ReconstructionRow& row, const TestImages& subject, const Tensor& images) {
-    rows.push_back(to_json(row, subject, o.common.seed));
-    scores.add(row, subject);
+  audit.run([&](const ReconstructionRow& row, const TestImages& about, const Tensor& images) {
+    rows.push_back(to_json(row, about, o.common.seed));
+    scores.add(row, about);
     // On the sheet stand reconstructions of everybody under test; those of raw features only as they are.
-    const bool whole = &subject == &all && row.kind != "none";
+    const bool whole = &about == &all && row.kind != "none";
     if (whole && !(row.matched && row.features == "raw"))
       sheet.add(row.attacker + " " + row.features + (row.matched ? " matched" : ""), images);
   });
@@ -111,7 +111,7 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
   sub->add_option("--attacker", o.attackers,
                   "decoder of an attacker, [NAME=]FILE; may be given several times")
       ->required();
-  sub->add_option("--second-recogniser", o.judge, "card of a recogniser that the defence never saw");
+  sub->add_option("--second-recogniser", o.second, "card of a recogniser that the defence never saw");
   sub->add_option("--part", o.part,
                   "score the test people of the split, its validation people, or all images")
       ->capture_default_str()

@@ -85,19 +85,19 @@ nlohmann::json verdicts(const nlohmann::json& rows) {
 }
 
 void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
-                 const std::vector<Verifier>& judges) {
+                 const std::vector<Verifier>& verifiers) {
   std::printf("%-12s %-28s %-8s %6s %6s %7s", "attacker", "features", "scored", "SSIM", "PSNR", "MSE");
-  for (const Verifier& j : judges) std::printf(" | %s: cosine, replay same, other", j.name.c_str());
+  for (const Verifier& v : verifiers) std::printf(" | %s: cosine, replay same, other", v.name.c_str());
   std::printf("\n");
   for (const auto& r : rows) {
     std::printf("%-12s %-28s %-8s %6s %6s %7s", r["attacker"].get<std::string>().c_str(),
                 r["features"].get<std::string>().c_str(), as_is(r) ? "as is" : "matched",
                 cell(r["ssim"], "%.3f").c_str(), cell(r["psnr"], "%.2f").c_str(),
                 cell(r["mse"], "%.4f").c_str());
-    for (const Verifier& j : judges)
-      std::printf(" | %6s %6s %6s", cell(r["cosine"][j.name], "%.3f").c_str(),
-                  cell(r["replay_rate"][j.name]["same_photo"], "%.3f").c_str(),
-                  cell(r["replay_rate"][j.name]["other_photo"], "%.3f").c_str());
+    for (const Verifier& v : verifiers)
+      std::printf(" | %6s %6s %6s", cell(r["cosine"][v.name], "%.3f").c_str(),
+                  cell(r["replay_rate"][v.name]["same_photo"], "%.3f").c_str(),
+                  cell(r["replay_rate"][v.name]["other_photo"], "%.3f").c_str());
     std::printf("\n");
   }
   print_beside_identity(rows);

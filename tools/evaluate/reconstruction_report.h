@@ -14,12 +14,12 @@ namespace advf::tools {
 
 // With bootstrap intervals over people. `with_another_photo` says how the row does on the images on which
 // what identity alone reveals can be told.
-nlohmann::json to_json(const ReconstructionRow& row, const TestImages& subject, uint64_t seed);
+nlohmann::json to_json(const ReconstructionRow& row, const TestImages& about, uint64_t seed);
 // What keeps an attacker's rows from meaning anything: it does no better than the mean face.
 nlohmann::json verdicts(const nlohmann::json& rows);
 // rows and verdicts are those above; then all attackers beside what identity alone reveals.
 void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
-                 const std::vector<Verifier>& judges);
+                 const std::vector<Verifier>& verifiers);
 
 class Sheet {
  public:
@@ -39,7 +39,7 @@ class Sheet {
 class ScoreFile {
  public:
   explicit ScoreFile(const std::string& path);
-  void add(const ReconstructionRow& row, const TestImages& subject);
+  void add(const ReconstructionRow& row, const TestImages& about);
   void commit() {
     if (file_) file_->commit();
   }

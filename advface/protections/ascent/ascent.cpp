@@ -53,18 +53,18 @@ struct Ascent::Batch {
   std::vector<float> trace_values, after_values, z, adv;
 };
 
-Ascent::Ascent(const AscentNetworks& models, const AscentSettings& settings)
-    : models_(models), settings_(settings) {
+Ascent::Ascent(const AscentNetworks& networks, const AscentSettings& settings)
+    : networks_(networks), settings_(settings) {
   settings.check_valid();
-  models_.check_fit(settings);
-  for (const Decoder* shadow : models_.shadows)
+  networks_.check_fit(settings);
+  for (const Decoder* shadow : networks_.shadows)
     if (settings.epsilon > 0) shadow->check_sees();
 }
 Ascent::~Ascent() = default;
 
 AscentPlans& Ascent::plans_for(int64_t batch) {
   std::unique_ptr<AscentPlans>& slot = plans_[batch];
-  if (!slot) slot = std::make_unique<AscentPlans>(models_, settings_, batch);
+  if (!slot) slot = std::make_unique<AscentPlans>(networks_, settings_, batch);
   return *slot;
 }
 
@@ -72,7 +72,7 @@ int64_t Ascent::largest_batch() {
   if (largest_batch_ > 0) return largest_batch_;
   const bool host = current_backend().is_host();
   largest_batch_ = host || depends_on_batch() ? kLargestBatch : kLargestDeviceBatch;
-  const bool small = !models_.recogniser && models_.info().spec.feature.rank() == 1;
+  const bool small = !networks_.recogniser && networks_.info().spec.feature.rank() == 1;
   if (host && !small && !depends_on_batch()) {
     const int64_t one = std::max<int64_t>(plans_for(1).step.plan().stats().arena_bytes, 1);
     largest_batch_ = std::clamp<int64_t>(
@@ -93,10 +93,10 @@ Ascent::Batch Ascent::prepare(const Tensor& rows, const Tensor& photographs,
   Batch b;
   b.records = records;
   b.features = rows.to(current_backend());
-  b.start = random_start(space_of(models_, settings_), rows.shape(), records, settings_.seed);
+  b.start = random_start(space_of(networks_, settings_), rows.shape(), records, settings_.seed);
   if (photographs.defined()) {
     b.photographs = photographs.to(current_backend());
-    const int64_t size = models_.info().spec.image_size;
+    const int64_t size = networks_.info().spec.image_size;
     if (photographs.dim(2) != size || photographs.dim(3) != size)
       b.photographs = resize2d(b.photographs, {.size = {size, size}});
   }
@@ -180,7 +180,7 @@ ProtectedRows Ascent::protect(const Tensor& features, std::span<const int64_t> r
   check(!depends_on_batch() || n != 1,
         "batch norm by the batch's statistics needs two records or more at a time, not 1");
   const Tensor host = features.on_host();
-  check_records(host, records, models_.info().domain);
+  check_records(host, records, networks_.info().domain);
   const NoTapeScope off;
   ProtectedRows result;
   result.reports.reserve(size_t(n));

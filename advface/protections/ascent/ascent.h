@@ -22,7 +22,7 @@ struct AscentPlans;
 class Ascent {
  public:
   // BatchNormMode::recalibrated: the caller has called recalibrate() on the shadows before.
-  Ascent(const AscentNetworks& models, const AscentSettings& settings);
+  Ascent(const AscentNetworks& networks, const AscentSettings& settings);
   ~Ascent();
   Ascent(const Ascent&) = delete;
   Ascent& operator=(const Ascent&) = delete;
@@ -47,7 +47,7 @@ class Ascent {
   void report(const Batch& b, std::vector<RecordReport>& reports) const;
   bool ask_for_less(int64_t batch);
 
-  AscentNetworks models_;
+  AscentNetworks networks_;
   AscentSettings settings_;
   // By the number of rows, made when first needed. Rows are taken 2^k at a time, the largest batch first, so
   // that any number of rows needs a few plans only.

@@ -14,11 +14,11 @@ constexpr double kLeastDeviation = 1e-12;  // of a channel that is always zero: 
 
 }  // namespace
 
-NoiseSpace space_of(const AscentNetworks& models, const AscentSettings& settings) {
-  const Shape& feature = models.info().spec.feature;
-  NoiseSpace space{models.info().domain, settings.norm, settings.radius(feature), {}};
+NoiseSpace space_of(const AscentNetworks& networks, const AscentSettings& settings) {
+  const Shape& feature = networks.info().spec.feature;
+  NoiseSpace space{networks.info().domain, settings.norm, settings.radius(feature), {}};
   if (feature.rank() == 3) {
-    std::vector<float> deviations = models.shadows[0]->statistics().feature_std.to_vector<float>();
+    std::vector<float> deviations = networks.shadows[0]->statistics().feature_std.to_vector<float>();
     for (float& v : deviations) v = std::max(v, float(kLeastDeviation));
     space.scale = Tensor::from(deviations, {1, feature[0], 1, 1});
   }
@@ -27,13 +27,13 @@ NoiseSpace space_of(const AscentNetworks& models, const AscentSettings& settings
 
 struct AscentPlans::Tracer {
   using Targets = std::vector<ObjectiveFunction::Target>;
-  const AscentNetworks& models;
+  const AscentNetworks& networks;
   const AscentSettings& settings;
   int64_t batch;
-  NoiseSpace space = space_of(models, settings);
-  ObjectiveFunction objective{models, settings};
-  UpdateRule rule{settings, models.info().spec.feature};
-  Shape features = with_rows(batch, models.info().spec.feature);
+  NoiseSpace space = space_of(networks, settings);
+  ObjectiveFunction objective{networks, settings};
+  UpdateRule rule{settings, networks.info().spec.feature};
+  Shape features = with_rows(batch, networks.info().spec.feature);
   std::unique_ptr<BatchStatisticsScope> by_the_batch{
       settings.batch_norm == BatchNormMode::batch ? new BatchStatisticsScope : nullptr};
   // On a device a step, its projection and the way to the next feature are one launch.
@@ -72,7 +72,7 @@ struct AscentPlans::Tracer {
 
 NamedPlan AscentPlans::Tracer::prepare() {
   Tape tape(Tape::Keep::everything);
-  const int64_t size = models.info().spec.image_size;
+  const int64_t size = networks.info().spec.image_size;
   const Tensor z = Tensor::meta(features), start = Tensor::meta(features),
                photograph = Tensor::meta({batch, 3, size, size});
   NamedTensors in, out;
@@ -157,8 +157,8 @@ NamedPlan AscentPlans::Tracer::finish() const {
   return {fold_batch_norm(tape, out.tensors()), in, out};
 }
 
-AscentPlans::AscentPlans(const AscentNetworks& models, const AscentSettings& settings, int64_t batch)
-    : AscentPlans(Tracer{models, settings, batch}) {}
+AscentPlans::AscentPlans(const AscentNetworks& networks, const AscentSettings& settings, int64_t batch)
+    : AscentPlans(Tracer{networks, settings, batch}) {}
 
 AscentPlans::AscentPlans(Tracer tracer)
     : prepare(tracer.prepare()), step(tracer.step()), finish(tracer.finish()), first(tracer.first_values()) {}

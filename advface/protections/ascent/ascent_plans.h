@@ -7,10 +7,10 @@
 namespace advf {
 
 // The ball of noise of these networks and settings.
-NoiseSpace space_of(const AscentNetworks& models, const AscentSettings& settings);
+NoiseSpace space_of(const AscentNetworks& networks, const AscentSettings& settings);
 
 struct AscentPlans {
-  AscentPlans(const AscentNetworks& models, const AscentSettings& settings, int64_t batch);
+  AscentPlans(const AscentNetworks& networks, const AscentSettings& settings, int64_t batch);
 
   // z, start, photograph -> u, with a fused step also x = P(z + d), target.*
   NamedPlan prepare;

@@ -45,12 +45,12 @@ void AscentNetworks::check_fit(const AscentSettings& settings) const {
 }
 
 Tensor ObjectiveFunction::features_of(const Tensor& image) const {
-  return models_.recogniser->features(models_.recogniser->preprocess(image), models_.info().cut);
+  return networks_.recogniser->features(networks_.recogniser->preprocess(image), networks_.info().cut);
 }
 
 Tensor ObjectiveFunction::embedding(const Tensor& feature) const {
-  if (models_.info().domain == FeatureDomain::sphere) return feature;  // the cut is the embedding
-  return models_.recogniser->embed_from(feature, models_.info().cut);
+  if (networks_.info().domain == FeatureDomain::sphere) return feature;  // the cut is the embedding
+  return networks_.recogniser->embed_from(feature, networks_.info().cut);
 }
 
 Tensor ObjectiveFunction::appearance(const Tensor& image) const {
@@ -58,7 +58,7 @@ Tensor ObjectiveFunction::appearance(const Tensor& image) const {
     case Loss::structure:
       return normalised(image);
     case Loss::identity:
-      return models_.recogniser->embed(models_.recogniser->preprocess(image));
+      return networks_.recogniser->embed(networks_.recogniser->preprocess(image));
     case Loss::pixel:
       break;
   }
@@ -80,7 +80,7 @@ Tensor ObjectiveFunction::combined(const std::vector<Tensor>& losses) const {
 std::vector<ObjectiveFunction::Target> ObjectiveFunction::targets(const Tensor& z,
                                                                   const Tensor& photograph) const {
   std::vector<Target> list;
-  for (const Decoder* shadow : models_.shadows) {
+  for (const Decoder* shadow : networks_.shadows) {
     const bool original = settings_.objective == Objective::original;
     const Tensor seen = original ? of_size(photograph, shadow->info().spec.image_size) : shadow->forward(z);
     list.push_back({anchored_at_z() ? z : features_of(seen), appearance(seen)});
@@ -89,7 +89,7 @@ std::vector<ObjectiveFunction::Target> ObjectiveFunction::targets(const Tensor& 
 }
 
 Tensor ObjectiveFunction::feature(const Tensor& anchor, const Tensor& d) const {
-  const FeatureDomain domain = models_.info().domain;
+  const FeatureDomain domain = networks_.info().domain;
   const Tensor moved = add(anchor, d);
   // The projection keeps z + d non-negative; a ReLU would only stop the gradient of values that are at zero.
   const bool inside = domain == FeatureDomain::non_negative && anchored_at_z();
@@ -97,7 +97,7 @@ Tensor ObjectiveFunction::feature(const Tensor& anchor, const Tensor& d) const {
 }
 
 Tensor ObjectiveFunction::image(size_t shadow, const Tensor& x) const {
-  const Decoder& s = *models_.shadows[shadow];
+  const Decoder& s = *networks_.shadows[shadow];
   const Tensor seen = s.forward(x);
   return settings_.objective == Objective::cycle ? s.forward(features_of(seen)) : seen;
 }

@@ -29,8 +29,8 @@ struct AscentNetworks {
 
 class ObjectiveFunction {
  public:
-  ObjectiveFunction(const AscentNetworks& models, const AscentSettings& settings)
-      : models_(models), settings_(settings) {}
+  ObjectiveFunction(const AscentNetworks& networks, const AscentSettings& settings)
+      : networks_(networks), settings_(settings) {}
 
   // Of one shadow, fixed during the ascent. `anchor` is the feature that the noise is added to in the loss,
   // `reference` what the loss makes of the image to get away from.
@@ -58,7 +58,7 @@ class ObjectiveFunction {
   Tensor distance(const Tensor& a, const Tensor& b) const;
   Tensor combined(const std::vector<Tensor>& losses) const;
 
-  const AscentNetworks& models_;
+  const AscentNetworks& networks_;
   const AscentSettings& settings_;
 };
 
