@@ -22,6 +22,7 @@
 #include "test_util.h"
 
 using namespace advf;
+using advf::test::protect;
 namespace emulator = advf::cuda::emulator;
 
 namespace {
