@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "advface/attackers/registry.h"
 #include "advface/audit/judge.h"
@@ -64,6 +65,17 @@ std::string file_of(const TempDir& dir, const std::string& kind) {
   return path;
 }
 
+AttackerInput input() {
+  AttackerInput in;
+  in.recogniser = &scene().recogniser;
+  in.cut = "e";
+  in.image_size = int(kToySize);
+  in.mean_face = [](int size) {
+    BOOST_TEST(size == int(kToySize));
+    return reshape(mean(scene().photographs, {0}), {3, size, size});
+  };
+  return in;
+}
 Tensor raw() { return scene().features.slice_batch(0, kTrain); }
 Tensor seen() { return scene().photographs.slice_batch(0, kTrain); }
 
@@ -78,11 +90,20 @@ std::string joined(const std::vector<std::string>& list) {
 BOOST_AUTO_TEST_CASE(every_attacker_holds_every_rule) {
   const TempDir dir;
   for (const AttackerKind& kind : attackers()) {
+    BOOST_TEST(!kind.help.empty());
+    if (kind.spec) {  // without a file
+      const auto attacker = named_attacker(kind.name, 1)->make(input());
+      BOOST_TEST((attacker->kind() == kind.name && attacker->provenance().people.empty()));
+      const std::string broken = joined(broken_rules(*attacker, raw().slice_batch(0, 20),
+                                                     seen().slice_batch(0, 20), "", scene().recogniser));
+      BOOST_TEST(broken == "", kind.name << ": " << broken);
+      continue;
+    }
     const std::string path = file_of(dir, kind.name);
     const auto attacker = load_attacker(path);
     BOOST_TEST((attacker->kind() == kind.name && !kind.help.empty() && !attacker->name().empty()));
     BOOST_TEST(attacker->row() == Shape{kToyDim});
-    const std::string broken = joined(broken_rules(*attacker, raw(), seen(), "anna"));
+    const std::string broken = joined(broken_rules(*attacker, raw(), seen(), "anna", scene().recogniser));
     BOOST_TEST(broken == "", kind.name << ": " << broken);
     survive(
         read_bytes(path),
@@ -113,7 +134,7 @@ class Planted : public Attacker {
   std::string kind() const override { return "planted"; }
   std::string name() const override { return "planted"; }
   Tensor mean_face() const override { return Tensor::full({3, kToySize, kToySize}, 0.5); }
-  Tensor attack(const Tensor& z) const override {
+  Tensor attack(const Tensor& z, const Context&) const override {
     std::vector<int64_t> rows;
     for (int64_t i = 0; i < z.dim(0); ++i)
       for (int64_t r = 0; r < kTrain; ++r)
@@ -141,12 +162,93 @@ class Planted : public Attacker {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
-  BOOST_TEST(joined(broken_rules(Planted(""), raw(), seen(), "anna")) == "");
+  BOOST_TEST(joined(broken_rules(Planted(""), raw(), seen(), "anna", scene().recogniser)) == "");
   for (const std::string mistake : {"shape", "range", "rows", "threads", "again", "chance", "people"}) {
-    const auto found = broken_rules(Planted(mistake), raw(), seen(), "anna");
+    const auto found = broken_rules(Planted(mistake), raw(), seen(), "anna", scene().recogniser);
     BOOST_TEST(std::count(found.begin(), found.end(), mistake) == 1, mistake << ": " << joined(found));
   }
 }
+
+// More steps and further restarts find more of the feature; a map is inverted as a vector is.
+BOOST_AUTO_TEST_CASE(inversion_finds_the_feature) {
+  const Recogniser& r = scene().recogniser;
+  const auto found = [&](const std::string& text, const std::string& cut, const Tensor& z) {
+    AttackerInput in = input();
+    in.cut = cut;
+    const Tensor images = named_attacker(text, 1)->make(in)->attack(z, {});
+    const Tensor f = r.features(r.preprocess(images), cut);
+    const Shape flat{z.dim(0), z.numel() / z.dim(0)};
+    const Tensor a = l2_normalise(reshape(f, flat)), b = l2_normalise(reshape(z, flat));
+    return reduce_sum(mul(a, b), {1}, false).to_vector<float>();
+  };
+  const auto total = [](const std::vector<float>& v) { return std::accumulate(v.begin(), v.end(), 0.0); };
+  const Tensor z = raw().slice_batch(0, 5);
+  const auto few = found("inversion:steps=3", "e", z), many = found("inversion:steps=80", "e", z),
+             again = found("inversion:steps=80,restarts=3", "e", z);
+  BOOST_TEST(total(few) < total(many));
+  for (size_t i = 0; i < 5; ++i) BOOST_TEST(again[i] >= many[i] - 1e-5f);
+  BOOST_TEST(total(again) / 5 > 0.97, total(again) / 5);
+  const Tensor maps = toy_features(r, "p", 3, 5);
+  BOOST_TEST(total(found("inversion:steps=80", "p", maps)) > total(found("inversion:steps=2", "p", maps)));
+  // Another seed takes another way; the same takes the same.
+  const auto images = [&](uint64_t seed) {
+    return named_attacker("inversion:steps=5", seed)->make(input())->attack(z, {});
+  };
+  BOOST_TEST(same_bits(images(1), images(1)));
+  BOOST_TEST(!same_bits(images(1), images(2)));
+
+  BOOST_TEST(!named_attacker("file.safetensors", 1));
+  refused([] { named_attacker("inversion:step=3", 1); }, {"step", "did you mean steps?", "restarts"});
+  refused([] { named_attacker("inversion:steps", 1); }, {"steps", "SETTING=VALUE"});
+  for (const char* bad :
+       {"steps=0", "restarts=0", "size=8", "grid=2", "rate=0", "rate=nan", "smoothness=-1", "steps=1.5"})
+    refused([&] { named_attacker(std::string("inversion:") + bad, 1); }, {std::string(bad).substr(0, 4)});
+  BOOST_TEST((split_attacker("a=b.st").name == "a" && split_attacker("b.st").what == "b.st"));
+  BOOST_TEST((split_attacker("inversion:steps=3").name == "" &&
+              split_attacker("x=inversion:steps=3").what == "inversion:steps=3"));
+}
+
+namespace {
+
+// Whether runs that stop and go on from their checkpoint end at the weights of one that does not stop. make:
+// a fresh network of this seed with its trainer.
+template <class MakeTrainer>
+bool resumes(const std::string& checkpoint, const MakeTrainer& make) {
+  const auto whole = make(1);
+  while (!whole.trainer->done()) whole.trainer->step();
+  for (int stop : {3, 7}) {  // inside an epoch, behind one
+    const auto first = make(1), second = make(9);
+    for (int i = 0; i < stop; ++i) first.trainer->step();
+    first.trainer->save_checkpoint(checkpoint);
+    second.trainer->load_checkpoint(checkpoint);
+    while (!second.trainer->done()) second.trainer->step();
+    if (weights_hash(*whole.decoder) != weights_hash(*second.decoder)) return false;
+  }
+  return true;
+}
+
+// Weighs its loss by how often it was asked, and no checkpoint knows that.
+struct Forgetful : DecoderLoss {
+  mutable int asked = 0;
+  Tensor loss(const Tensor& images, const Tensor& faces, const std::vector<int64_t>&) const override {
+    return affine(mean_all(abs(sub(images, faces))), 1 + 0.1 * ++asked, 0);
+  }
+};
+
+struct Training {
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<DecoderLoss> loss;
+  std::unique_ptr<DecoderTrainer> trainer;
+};
+
+Training training(const std::string& summary, uint64_t seed, std::unique_ptr<DecoderLoss> loss) {
+  Training t{scene().fresh(summary, seed), std::move(loss), nullptr};
+  const TrainSettings settings{.epochs = 8, .batch = 16, .learning_rate = 3e-3};
+  t.trainer = std::make_unique<DecoderTrainer>(*t.decoder, scene().data, settings, t.loss.get());
+  return t;
+}
+
+}  // namespace
 
 // Each loss goes down, resumes to the very weights, stands in the file; and does what it is there for.
 BOOST_AUTO_TEST_CASE(every_decoder_loss_trains_and_resumes) {
@@ -163,16 +265,10 @@ BOOST_AUTO_TEST_CASE(every_decoder_loss_trains_and_resumes) {
     while (!trainer.done()) trainer.step();
     const auto& history = trainer.history();
     BOOST_TEST(history.back().train_loss < history.front().train_loss, kind.name);
-    for (int stop : {3, 7}) {
-      const auto first = scene().fresh(spec->summary()), second = scene().fresh(spec->summary(), 9);
-      DecoderTrainer a(*first, scene().data, settings, loss.get()),
-          b(*second, scene().data, settings, loss.get());
-      for (int i = 0; i < stop; ++i) a.step();
-      a.save_checkpoint(dir / "c");
-      b.load_checkpoint(dir / "c");
-      while (!b.done()) b.step();
-      BOOST_TEST(weights_hash(*decoder) == weights_hash(*second), kind.name << " stopped after " << stop);
-    }
+    BOOST_TEST(
+        resumes(dir / "c",
+                [&](uint64_t seed) { return training(spec->summary(), seed, scene().loss(kind.name)); }),
+        kind.name);
     decoder->save(dir / kind.name);
     BOOST_TEST(Decoder::load(dir / kind.name)->info().loss == spec->summary());
     // Another loss is another run.
@@ -187,6 +283,9 @@ BOOST_AUTO_TEST_CASE(every_decoder_loss_trains_and_resumes) {
     cosines[kind.name] = mean_all(reduce_sum(mul(seen, scene().features), {1}, false)).item();
   }
   BOOST_TEST(cosines["identity"] > cosines["l1"] + 0.02, cosines["l1"] << " and " << cosines["identity"]);
+  // The check finds a loss that does not resume.
+  BOOST_TEST(!resumes(dir / "c",
+                      [&](uint64_t seed) { return training("l1", seed, std::make_unique<Forgetful>()); }));
   refused([] { decoder_loss_kind("identty"); }, {"identty", "did you mean identity?", "l1"});
   refused([] { decoder_loss_kind("identity").spec()->make({}); }, {"identity", "--features"});
 }

@@ -175,6 +175,11 @@ BOOST_AUTO_TEST_CASE(wrong_names_and_options) {
          {"rows.npy", "noise", "--recogniser"});
 
   const Args fit = Args{"fit"} + here().data + Args{"--out", dir / "no"};
+  refuse(folder, "protect",
+         features(dir / "no") +
+             Args{"--protect", "noise", "--protect", "advface", "--keep-recognition", "0.9"} +
+             toy_world().shadow(),
+         2, {"keep 0.9", "alone"});
   refuse(folder, "train", fit + Args{"projections"}, 2, {"projections", "did you mean projection?"});
   refuse(folder, "train", fit + Args{"projection", "--dims", "1"}, 2, {"dims", "1"});
   refuse(folder, "train", fit + Args{"projection", "--dims", "x"}, 2, {"dims", "x"});
@@ -196,6 +201,97 @@ BOOST_AUTO_TEST_CASE(wrong_names_and_options) {
          2, {"--epsilons", "--epsilon"});
   refuse(folder, "evaluate", Args{"reconstruction", "--attacker", here().projection} + here().data, 1,
          {"projection.safetensors", "not an attacker", "advface-decoder-1"});
+}
+
+// A space of its own is one whatever shape it has: here as many directions as a feature has values.
+BOOST_AUTO_TEST_CASE(a_projection_that_keeps_the_shape) {
+  const TempDir dir;
+  const std::string file = dir / "square.safetensors", folder = dir.path().string();
+  succeed("train", Args{"fit", "projection", "--dims", "16", "--out", file} + here().data);
+  const Args project{"--protect", "projection", "--projection", file};
+  succeed("protect", features(dir / "p.npy") + project + Args{"--json", dir / "p.json"});
+  BOOST_TEST(!read_json(dir / "p.json").contains("mean_cosine"));
+  // Nobody who knows raw features meets them, and no noise of equal norm is drawn beside them.
+  succeed("evaluate", Args{"reconstruction", "--attacker", toy_world().at("shadow.safetensors"), "--json",
+                           dir / "r.json"} +
+                          here().data + project);
+  const json r = read_json(dir / "r.json");
+  for (const json& row : r["rows"])
+    BOOST_TEST((row["kind"] != "protected" && row["kind"] != "noise"), row["features"]);
+  BOOST_TEST(r["left_out"].size() == 1u);
+  // Networks for raw features do not go behind it, nor an adapter.
+  refuse(folder, "protect",
+         features(dir / "no") + project + Args{"--protect", "advface"} + toy_world().shadow(), 1,
+         {"raw", "projection dims 16"});
+  refuse(folder, "protect", Args{"--in", dir / "p.npy", "--out", dir / "no"} + toy_world().shadow(), 1,
+         {"raw", "projection dims 16"});
+  refuse(folder, "train",
+         Args{"adapter", "--batch", "16", "--epochs", "1", "--out", dir / "no"} + here().data + project, 1,
+         {"adapter", "space"});
+  // The sides of a pair are both projected, so it does not matter which is stored.
+  std::vector<json> sides;
+  for (const char* side : {"gallery", "both"}) {
+    succeed("evaluate",
+            Args{"recognition", "--images", toy_world().at("faces/test/images"), "--pairs",
+                 toy_world().at("faces/test/pairs.txt"), "--side", side, "--json", dir / "v.json"} +
+                toy_world().recogniser() + project);
+    sides.push_back(read_json(dir / "v.json"));
+    sides.back().erase("protected");
+  }
+  BOOST_TEST(sides[0] == sides[1]);
+}
+
+// What a file says of its features is held against them, and against what is done with them.
+BOOST_AUTO_TEST_CASE(files_that_say_something_else) {
+  const TempDir dir;
+  const std::string folder = dir.path().string(), file = dir / "p.npy";
+  succeed("protect", features(file) + here().project);
+  const std::string good = read_bytes(file + ".json");
+  const auto changed = [&](const std::string& from, const std::string& to,
+                           const std::vector<std::string>& words) {
+    std::string text = good;
+    const size_t at = text.find(from);
+    BOOST_REQUIRE_MESSAGE(at != std::string::npos, from);
+    write_bytes(file + ".json", text.replace(at, from.size(), to));
+    refuse(folder, "inspect", {file}, 1, words);
+    write_bytes(file + ".json", good);
+  };
+  changed("\"dims\": 6", "\"dims\": 5", {"p.npy", "[6]", "dims 5"});
+  changed("\"dims\": 6", "\"dims\": 0", {"p.npy.json", "projection"});
+  changed("\"projection\": \"", "\"shadow\": \"", {"p.npy.json", "projection"});
+  changed("\"name\": \"projection\"", "\"name\": \"projector\"", {"projector", "did you mean projection?"});
+  // Raw features are no protected ones, by a file that says so.
+  refuse(folder, "evaluate",
+         Args{"reconstruction", "--attacker", toy_world().at("shadow.safetensors"), "--protected",
+              "bare=" + toy_world().at("z.npy")} +
+             here().data,
+         1, {"z.npy", "raw"});
+  refuse(
+      folder, "evaluate",
+      Args{"reconstruction", "--attacker", toy_world().at("shadow.safetensors"), "--epsilons", "0.04,0.04"} +
+          here().data + toy_world().shadow(),
+      1, {"two sets", "epsilon 0.04"}, Late::yes);
+  // A network that was fitted on other features; and features of another recogniser.
+  succeed("protect", features(dir / "noisy.npy") + Args{"--protect", "noise"});
+  succeed("train", Args{"fit", "projection", "--dims", "4", "--features", dir / "noisy.npy", "--list",
+                        toy_world().at("z.npy.txt"), "--out", dir / "of_noisy.safetensors"} +
+                       here().data);
+  const Args of_noisy{"--protect", "projection", "--projection", dir / "of_noisy.safetensors"};
+  refuse(folder, "protect", features(dir / "no") + of_noisy, 1, {"noise length 0.4", "raw"});
+  succeed("protect", Args{"--in", dir / "noisy.npy", "--out", dir / "yes.npy"} + of_noisy);
+  succeed("train",
+          Args{"recogniser", "--batch", "16", "--epochs", "1", "--seed", "9", "--out", dir / "other.json"} +
+              toy_world().images() + ToyWorld::tiny_recogniser());
+  refuse(folder, "protect",
+         features(dir / "no") + Args{"--protect", "noise", "--recogniser", dir / "other.json"}, 1,
+         {"z.npy", "other.json"});
+  // A set's index lies beside no other rows.
+  succeed("protect", Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + here().project);
+  refuse(folder, "extract", Args{"--out", dir / "set.npy"} + here().data, 1, {"set.npy", "--append"},
+         Late::yes);
+  save_npy(dir / "set.npy", Tensor::zeros({3, 4}));
+  refuse(folder, "protect", Args{"--in", dir / "set.npy", "--out", dir / "no", "--protect", "noise"}, 1,
+         {"set.npy", "shape"});
 }
 
 // What it minimises stands in the decoder's file (test_attackers: it does).

@@ -152,3 +152,25 @@ BOOST_AUTO_TEST_CASE(one_is_stopped_and_the_other_goes_on) {
   BOOST_TEST(interrupted == 1);
   BOOST_TEST(same_bits(made, alone));
 }
+
+// Once loaded a network does not change: two threads run one, eagerly and by plans of their own.
+BOOST_AUTO_TEST_CASE(a_loaded_network_is_shared) {
+  const Files files;
+  const auto decoder = Decoder::load(files.dir / "e.safetensors");
+  const Recogniser recogniser = Recogniser::load(files.dir / "toy.json");
+  const Tensor z = toy_features(recogniser, "e", 9);
+  const auto run = [&](BatchNormMode mode) {
+    Ascent ascent(*decoder, {.epsilon = 0.3, .steps = 2, .batch_norm = mode});
+    const Tensor stored = ascent.protect(z, 0).features;
+    return concat({reshape(decoder->reconstruct(z), {9, 3 * kToySize * kToySize}), stored}, 1);
+  };
+  const Tensor plain = run(BatchNormMode::running), by_batch = run(BatchNormMode::batch);
+  BOOST_TEST(!same_bits(plain, by_batch));
+  Tensor one, other;
+  std::thread first([&] { one = run(BatchNormMode::running); });
+  std::thread second([&] { other = run(BatchNormMode::batch); });
+  first.join();
+  second.join();
+  BOOST_TEST(same_bits(one, plain));
+  BOOST_TEST(same_bits(other, by_batch));
+}

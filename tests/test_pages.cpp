@@ -47,9 +47,10 @@ BOOST_AUTO_TEST_CASE(the_page_on_attackers) {
     }
   const auto attacker = load_attacker(dir / "nearest");
   std::string all;
-  for (const std::string& rule : broken_rules(*attacker, features, faces, "anna")) all += rule + ", ";
+  for (const std::string& rule : broken_rules(*attacker, features, faces, "anna", recogniser))
+    all += rule + ", ";
   BOOST_TEST(all == "", all);
-  BOOST_TEST(same_bits(attacker->attack(features), faces));  // whom it knows, it shows
+  BOOST_TEST(same_bits(attacker->attack(features, {}), faces));  // whom it knows, it shows
   survive(
       read_bytes(dir / "nearest"),
       [&](const std::string& text) {

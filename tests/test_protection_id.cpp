@@ -49,7 +49,7 @@ std::vector<AscentSettings> all_kinds() {
 BOOST_AUTO_TEST_CASE(a_file_gives_back_the_value) {
   std::vector<ProtectionId> ids{{}, {{}, "nobody wrote it \"down\""}};
   for (const AscentSettings& s : all_kinds()) ids.push_back(by(s));
-  ids.push_back(by({.epsilon = 0.5}, {{"shadow", "01 02"}, {"generator", "03"}}));
+  ids.push_back(by({.epsilon = 0.5}, {{"shadow", "01 02"}}));
   ids.push_back({{ids[3].applied[0], ids[4].applied[0]}, {}});
   for (const ProtectionId& id : ids) {
     const ProtectionId back = ProtectionId::from_json(id.to_json(), "f");
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(a_set_knows_how_it_was_protected) {
   const TempDir dir;
   const std::string path = dir / "set.npy";
   for (const AscentSettings& s : all_kinds()) {
-    const FeatureInfo info{"r", "c", by(s, {{"shadow", "01 02"}, {"generator", "03"}})};
+    const FeatureInfo info{"r", "c", by(s, {{"shadow", "01 02"}})};
     {
       EnrolledSet set(path, {4}, made_by(info));
       set.append(randn({2, 4}, 1, DType::f32), std::vector<std::string>{"a", "b"});

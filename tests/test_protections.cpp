@@ -64,7 +64,8 @@ FitData toy_people(const Recogniser& r, int people, int photographs) {
 struct Files {
   TempDir dir;
   Recogniser recogniser = toy_recogniser();
-  std::string cut, shadow = dir / "shadow", generator = dir / "generator", projection = dir / "projection";
+  std::string cut, shadow = dir / "shadow", generator = dir / "generator", projection = dir / "projection",
+                   square = dir / "square";
   Tensor photographs = toy_images(kRows, 5), features;
 
   explicit Files(const std::string& where) : cut(where), features(toy_features(recogniser, where, kRows)) {
@@ -75,6 +76,7 @@ struct Files {
     const Shape& row = recogniser.feature_shape(cut);
     info.spec = {row, row.rank() == 1 ? 64 : 16, 1};
     info.settings = {.epsilon = cut == "e" ? 0.1 : 0.5};
+    if (cut == "e") info.settings.norm = Norm::l2;
     Generator net(info, 1);
     const auto& statistics = decoder->statistics();
     net.net().set_input(statistics.feature_mean, statistics.feature_std);
@@ -83,6 +85,8 @@ struct Files {
       ProjectionFit fit;
       fit.dims = 4;
       fit.fit(toy_people(recogniser, 24, 5), projection, {});
+      fit.dims = kToyDim;
+      fit.fit(toy_people(recogniser, 24, 5), square, {});
     }
   }
   ProtectionInput input() const { return input_of(recogniser, cut, "the features"); }
@@ -94,7 +98,7 @@ struct Files {
     all.insert({{"shadow", shadow}, {"generator", generator}, {"projection", projection}});
     for (const Setting& s : spec->settings())
       if (const auto found = all.find(s.name); found != all.end() && s.source != Setting::Source::derived)
-        s.read(found->second);
+        s.read(found->second == "square" ? square : found->second);
     spec->check_valid();
     spec->check_complete();
     return spec;
@@ -124,12 +128,13 @@ std::vector<Case> cases() {
           {"advface", "c", {{"epsilon", "0.5"}, {"steps", "2"}}, {}},
           {"advface", "e", {{"objective", "original"}, {"steps", "2"}}, {}},
           {"advface", "p", {{"epsilon", "0.5"}, {"steps", "2"}, {"keep_recognition", "0.9"}}, {}},
-          {"generator", "e", {}, {}},
+          {"generator", "e", {}, l2(0.1)},
           {"generator", "p", {}, {}},
           {"noise", "e", {{"noise_length", "0.5"}}, moved_by(0.5)},
           {"noise", "c", {{"noise_length", "0.2"}}, moved_by(0.2)},
           {"noise", "p", {}, [](auto z, auto x) { return distance(z, x) <= 0.4 * norm(z) * (1 + 1e-4); }},
           {"projection", "e", {}, {}},
+          {"projection", "e", {{"projection", "square"}}, {}},
           {"advface", "c", {{"epsilon", "1e-3"}, {"steps", "2"}, {"norm", "linf"}}, linf(1)}};
 }
 
@@ -255,7 +260,7 @@ BOOST_AUTO_TEST_CASE(protections_go_one_behind_the_other) {
     return spec.make(files.input())->apply(z, records, {}, {}).features;
   };
   ProtectionChain two({noise, projection}, files.input());
-  BOOST_TEST((two.out() == FeatureSpace{{4}, FeatureDomain::sphere}));
+  BOOST_TEST((two.out() == FeatureSpace{{4}, FeatureDomain::sphere, true}));
   BOOST_TEST((two.moves() && two.changes_probe()));
   BOOST_TEST(two.id().describe() == "protected, noise length 0.3, then projection dims 4");
   const ProtectedRows both = two.apply(files.features, records, {}, {});

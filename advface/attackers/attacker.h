@@ -1,6 +1,7 @@
 // An attacker: who has features, raw or protected, and makes faces of them. Residents stand in registry.h, a
-// row each.
+// row each. Most come from a file; some need none.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,8 +24,29 @@ class Attacker {
   virtual std::string name() const = 0;  // when the user gives it none: "deconv"
   // (3,S,S): the mean of the faces that it was trained on, which is what an attacker knows without a feature.
   virtual Tensor mean_face() const = 0;
-  // (n, row) -> (n,3,S,S) in [0,1], on the current backend. Image i depends on row i alone.
-  virtual Tensor attack(const Tensor& features) const = 0;
+  // (n, row) -> (n,3,S,S) in [0,1], on the current backend. Image i depends on row i alone. An attacker that
+  // works long shows how far it is, and throws Interrupted where the context says so.
+  virtual Tensor attack(const Tensor& features, const Context& context) const = 0;
+};
+
+// What an attacker that has no file may know.
+struct AttackerInput {
+  const Recogniser* recogniser = nullptr;  // whose features they are; outlives the attacker
+  std::string cut;
+  uint64_t split_seed = 1;  // of the split by person, whose training people it may have seen
+  int image_size = 64;      // of the other attackers, whose images are compared with its own
+  // (3,size,size): the mean of faces of people who are not under test. Asked for when features come.
+  std::function<Tensor(int size)> mean_face;
+};
+
+// Such an attacker as it is asked for: its settings.
+class AttackerSpec {
+ public:
+  virtual ~AttackerSpec() = default;
+  virtual std::unique_ptr<AttackerSpec> clone() const = 0;
+  virtual Settings settings() = 0;       // bound to this
+  virtual void check_valid() const = 0;  // throws Error naming the setting
+  virtual std::unique_ptr<Attacker> make(const AttackerInput& input) const = 0;
 };
 
 }  // namespace advf

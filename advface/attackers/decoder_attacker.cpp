@@ -15,7 +15,9 @@ class DecoderAttacker : public Attacker {
   std::string kind() const override { return "decoder"; }
   std::string name() const override { return decoder_->info().spec.name; }
   Tensor mean_face() const override { return decoder_->statistics().mean_face; }
-  Tensor attack(const Tensor& features) const override { return decoder_->reconstruct(features); }
+  Tensor attack(const Tensor& features, const Context&) const override {
+    return decoder_->reconstruct(features);
+  }
 
  private:
   std::unique_ptr<Decoder> decoder_;

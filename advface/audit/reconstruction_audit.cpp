@@ -41,29 +41,37 @@ struct TestRows {
   std::vector<std::string> identities;  // of those under test, as the labels call them
 };
 
-std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, const Recogniser& recogniser,
-                                          const std::string& cut) {
-  const FeatureSpace raw{recogniser.feature_shape(cut), recogniser.domain(cut)};
-  std::vector<NamedAttacker> list;
-  for (const std::string& text : o.attackers) {
-    const size_t split = text.find('=');
-    const std::string path = split == std::string::npos ? text : text.substr(split + 1);
-    auto attacker = load_attacker(path);
-    const Provenance &from = attacker->provenance(),
-                     &first = list.empty() ? from : list[0].attacker->provenance();
-    check_takes(from, attacker->row(), "the " + attacker->kind() + " " + path,
-                space_after(from.protection, raw).row, recogniser.fingerprint(), cut, o.faces.recogniser);
-    check(first.split_seed == from.split_seed, path, ": trained with --split-seed ", from.split_seed,
-          ", the first attacker with ", first.split_seed, "; their test people differ");
-    const int size = list.empty() ? attacker->image_size() : list[0].attacker->image_size();
-    check(size == attacker->image_size(), path, ": makes images of ", attacker->image_size(),
-          " pixels, the first attacker of ", size);
-    const std::string name = split == std::string::npos ? attacker->name() : text.substr(0, split);
-    for (const NamedAttacker& other : list)
-      check(other.name != name, "two attackers are called ", name,
-            "; give them names: --attacker NAME=", path);
-    list.push_back({name, path, std::move(attacker)});
-  }
+// In the order of the call. Those without a file follow those with one in what they must agree on.
+std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, AttackerInput input) {
+  const Recogniser& recogniser = *input.recogniser;
+  const FeatureSpace raw{recogniser.feature_shape(input.cut), recogniser.domain(input.cut)};
+  std::vector<NamedAttacker> list(o.attackers.size());
+  const NamedAttacker* first = nullptr;  // with a file
+  for (const bool from_file : {true, false})
+    for (size_t i = 0; i < list.size(); ++i) {
+      const auto [given, what] = split_attacker(o.attackers[i]);
+      const std::unique_ptr<AttackerSpec> spec = named_attacker(what, o.seed);
+      if ((spec == nullptr) != from_file) continue;
+      list[i] = {given, what, spec ? spec->make(input) : load_attacker(what)};
+      NamedAttacker& a = list[i];
+      if (a.name.empty()) a.name = a.attacker->name();
+      const Provenance& from = a.attacker->provenance();
+      check_takes(from, a.attacker->row(), "the " + a.attacker->kind() + " " + what,
+                  space_after(from.protection, raw).row, recogniser.fingerprint(), input.cut,
+                  o.faces.recogniser);
+      if (!first) {
+        first = &a;
+        input.split_seed = from.split_seed;
+        input.image_size = a.attacker->image_size();
+      }
+      check(input.split_seed == from.split_seed, what, ": trained with --split-seed ", from.split_seed,
+            ", the first attacker with ", input.split_seed, "; their test people differ");
+      check(input.image_size == a.attacker->image_size(), what, ": makes images of ",
+            a.attacker->image_size(), " pixels, the first attacker of ", input.image_size);
+      for (const NamedAttacker& other : list)
+        check(&other == &a || !other.attacker || other.name != a.name, "two attackers are called ", a.name,
+              "; give them names: --attacker NAME=", what);
+    }
   return list;
 }
 
@@ -178,9 +186,9 @@ FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guard
   return spool.finish();
 }
 
-Tensor attack(const Attacker& attacker, const FeatureRows& features) {
+Tensor attack(const Attacker& attacker, const FeatureRows& features, const Context& context) {
   return collect_rows(features.count(), kBlock, [&](int64_t begin, int64_t end) {
-    return attacker.attack(features.batch(begin, end));
+    return attacker.attack(features.batch(begin, end), context);
   });
 }
 
@@ -200,6 +208,7 @@ std::vector<ProtectedSet> open_protected(const ReconstructionSettings& o, const 
     FeatureFile file = open_feature_file(given.file);
     check_comes_from(file.info, given.file, recogniser.fingerprint(), cut, o.faces.recogniser);
     given.protection = file.info.protection;
+    check(!given.protection.is_raw(), given.file, ": its features are raw; --protected takes protected ones");
     given.rows = std::move(file.rows);
     const FeatureSpace space =
         space_after(given.protection, {recogniser.feature_shape(cut), recogniser.domain(cut)});
@@ -225,10 +234,12 @@ std::optional<double> epsilon_of(const ProtectionId& protection) {
   return nlohmann::json::parse(found->second).get<double>();
 }
 
+bool features_moved(const ProtectionId& protection) { return space_after(protection, {}).moved; }
+
 NamedFeatures protected_set(const std::string& name, const FeatureRows& rows, const FeatureRows& raw,
                             const ProtectionId& protection) {
   NamedFeatures set{"protected, " + name, rows, {}, "protected", epsilon_of(protection), protection};
-  if (rows.row() == raw.row()) set.cosine = mean_cosine(rows, raw);
+  if (!features_moved(protection)) set.cosine = mean_cosine(rows, raw);
   return set;
 }
 
@@ -240,6 +251,8 @@ std::optional<std::string> reason_left_out(const NamedAttacker& attacker, const 
     return "it takes features of shape " + attacker.attacker->row().str() + ", not " +
            features.rows.row().str();
   const ProtectionId& trained_on = attacker.trained_on();
+  if (features_moved(features.protection) && !features_moved(trained_on))
+    return "it takes features as the recogniser makes them, but these are in a space of their own";
   if (!trained_on.known() || trained_on.is_raw()) return {};
   if (features.kind != "protected") return "it was trained on features that are " + trained_on.describe();
   if (trained_on.is_like(features.protection)) return {};
@@ -298,9 +311,11 @@ struct ReconstructionAudit::State {
   TestImages all, known;  // known: by other photographs
   std::vector<NamedFeatures> sets;
   std::vector<LeftOut> left_out;
+  Tensor mean_face_;
 
   const Attacker& first() const { return *attackers[0].attacker; }
   std::vector<NamedFeatures> feature_sets(const FeatureRows& raw);
+  Tensor mean_face(int size);
   // The images under test among these files, whose people no network has seen.
   TestRows choose_unseen(const std::vector<std::string>& files) const;
 };
@@ -311,7 +326,8 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
       recogniser(Recogniser::load(o.faces.recogniser)),
       second(load_second(o.second_recogniser)),
       cut(o.faces.cut_of(recogniser)),
-      attackers(load_attackers(o, recogniser, cut)),
+      attackers(load_attackers(
+          o, {&recogniser, cut, o.split_seed, 64, [this](int size) { return mean_face(size); }})),
       faces(o.faces.open_images(context)) {
   sources.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
   if (second) sources.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
@@ -347,6 +363,27 @@ void ReconstructionAudit::State::take_images(const std::vector<int64_t>& images)
     all.verifiers.push_back(make_verifier(o, source, faces, set, test, context));
 }
 
+// Of people who are not under test, for attackers that have seen nobody.
+Tensor ReconstructionAudit::State::mean_face(int size) {
+  constexpr size_t kMost = 1024;  // more change it hardly
+  if (mean_face_.defined() && mean_face_.dim(1) == size) return mean_face_;
+  check(!test.others.empty(),
+        "an attacker without a file begins at the mean face of people who are not under ",
+        "test, but --part all leaves nobody");
+  std::vector<int64_t> images;
+  for (size_t i = 0; i < std::min(test.others.size(), kMost); ++i)
+    images.push_back(set.indices[size_t(test.others[i])]);
+  const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()), size);
+  std::vector<double> sum(size_t(3 * size * size));
+  for (int64_t begin = 0; begin < cache.count(); begin += kBlock) {
+    const Tensor block = cache.batch(begin, std::min(cache.count(), begin + kBlock)).on_host();
+    for (size_t k = 0; k < size_t(block.numel()); ++k) sum[k % sum.size()] += double(block.data<float>()[k]);
+  }
+  std::vector<float> mean;
+  for (double s : sum) mean.push_back(float(s / double(cache.count())));
+  return mean_face_ = Tensor::from(mean, {3, size, size});
+}
+
 // The raw features, those that are protected here and those of files, and beside each of these noise of equal
 // norm, where they are still of the raw ones' shape.
 std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const FeatureRows& raw) {
@@ -367,6 +404,9 @@ std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const Featur
     guarded.push_back(protected_set(g.name, g.rows.selected(test.rows), raw, g.protection));
   }
   for (const NamedFeatures& g : guarded) {
+    for (const NamedFeatures& other : sets)
+      check(other.name != g.name, "two sets of features are called \"", g.name,
+            "\"; give --protected other names, or ", "settings that differ more");
     sets.push_back(g);
     if (!g.cosine) continue;
     const FeatureRows noise = noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, memory);
@@ -440,7 +480,7 @@ void ReconstructionAudit::run(
   for (const NamedAttacker& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
       if (reason_left_out(attacker, features)) continue;
-      const Tensor made = attack(*attacker.attacker, features.rows);
+      const Tensor made = attack(*attacker.attacker, features.rows, s.context);
       score(attacker.name, features, false, made);
       score(attacker.name, features, true, match_moments(made, target));
     }

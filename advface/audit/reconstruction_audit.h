@@ -17,14 +17,15 @@ namespace advf {
 struct ReconstructionSettings {
   FaceSettings faces;
   std::vector<ProtectionSpecs> protections;  // chains, each of which makes a set of features
-  std::vector<std::string> attackers;        // [NAME=]FILE
+  std::vector<std::string> attackers;        // [NAME=]FILE, or [NAME=]KIND[:SETTING=VALUE,...] of one without
   std::vector<std::string> protected_files;  // NAME=FILE: features of all images
   std::string second_recogniser;             // the card of one that the defence never saw; none
   std::string thresholds;                    // result of an earlier run; none
   std::string part = "test";                 // or validation, of the attackers' split; or all
   int64_t limit = 0;                         // of images; 0: all
   double fmr = 1e-3;                         // false match rate at which replay thresholds are set
-  uint64_t seed = 1;                         // of the noise of equal norm
+  uint64_t seed = 1;                         // of the noise of equal norm, and of attackers without a file
+  uint64_t split_seed = 1;                   // of the split, where no attacker has a file that says it
 };
 
 // What one attacker makes of one set of features.

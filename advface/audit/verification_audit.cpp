@@ -184,6 +184,8 @@ PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogn
   check_names();
   faces_.set_max_broken_share(o.faces.max_broken);
   if (!given_.protection.known()) context.tell(given_.protection.unknown);
+  if (!o.protected_file.empty() && given_.protection.is_raw())
+    context.tell(o.protected_file + ": its features are raw, so nothing is protected here");
 }
 
 // Every photograph has a number, or a row.
@@ -205,7 +207,7 @@ void PairedFaces::check_names() const {
 
 // Features that a protection has moved to a space of their own are compared as they are.
 Tensor PairedFaces::embedded(const FeatureRows& stored) const {
-  if (stored.row() == recogniser_.feature_shape(cut_)) return embed_rows(recogniser_, stored, cut_);
+  if (!space_after(protection(), {}).moved) return embed_rows(recogniser_, stored, cut_);
   return stored.range(0, stored.count());
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "advface/core/text_file.h"
+#include "advface/protections/registry.h"
 #include "advface/store/enrolled_set.h"
 #include "tensor/io/atomic_file.h"
 
@@ -41,12 +42,15 @@ FeatureFile open_feature_file(const std::string& path) {
   const std::string description = feature_info_path(path);
   std::error_code none;
   if (fs::exists(npy_index_path(path), none))
-    file.info = info_of_set(path);
+    file.info = info_of_set(path, file.rows.row());
   else if (fs::exists(description, none))
     file.info = read_info(description, file.rows, path);
   else
     file.info.protection.unknown = path + " has no " + fs::path(description).filename().string() +
                                    " beside it, which would say how its features were made";
+  const Shape& row = file.rows.row();
+  check(!file.info.protection.known() || space_after(file.info.protection, {row}).row == row, path,
+        ": rows of shape ", row, " cannot be ", file.info.protection.describe());
   return file;
 }
 
@@ -61,6 +65,13 @@ void write_feature_info(const std::string& path, const FeatureInfo& info) {
   AtomicFile file(feature_info_path(path));
   file.write(root.dump(1) + "\n");
   file.commit();
+}
+
+FeatureFileWriter::FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info)
+    : path_(path), info_(std::move(info)), array_(path, DType::f32, row) {
+  std::error_code none;
+  check(!fs::exists(npy_index_path(path), none), path, ": is a set that grows by --append (",
+        npy_index_path(path), " lies beside it); choose another file, or remove both");
 }
 
 void FeatureFileWriter::commit() {

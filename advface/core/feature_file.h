@@ -36,8 +36,8 @@ void write_feature_info(const std::string& path, const FeatureInfo& info);
 // moment does the description of other rows lie beside an array.
 class FeatureFileWriter {
  public:
-  FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info)
-      : path_(path), info_(std::move(info)), array_(path, DType::f32, row) {}
+  // Throws Error where the file is a set that grows, whose index would describe other rows.
+  FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info);
   void append_rows(const Tensor& rows) { array_.append_rows(rows); }
   int64_t rows() const { return array_.rows(); }
   void commit();

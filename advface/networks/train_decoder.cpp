@@ -52,7 +52,7 @@ Tensor DecoderTrainer::loss(const std::vector<int64_t>& rows) {
   return loss_ ? loss_->loss(images, faces, rows) : l1_loss(images, faces);
 }
 
-std::pair<double, double> DecoderTrainer::judge(
+std::pair<double, double> DecoderTrainer::measure(
     const std::function<Tensor(const std::vector<int64_t>&)>& images) const {
   double l1 = 0, similarity = 0;
   for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
@@ -66,12 +66,12 @@ std::pair<double, double> DecoderTrainer::judge(
 }
 
 std::pair<double, double> DecoderTrainer::validate() {
-  return judge(
+  return measure(
       [&](const std::vector<int64_t>& rows) { return decoder_.reconstruct(data_.features.batch(rows)); });
 }
 
 double DecoderTrainer::mean_face_score() const {
-  return judge([&](const std::vector<int64_t>& rows) { return decoder_.mean_faces(int64_t(rows.size())); })
+  return measure([&](const std::vector<int64_t>& rows) { return decoder_.mean_faces(int64_t(rows.size())); })
       .second;
 }
 

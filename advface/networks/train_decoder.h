@@ -33,7 +33,7 @@ class DecoderTrainer : public Trainer {
   Tensor loss(const std::vector<int64_t>& rows) override;
   std::pair<double, double> validate() override;
   // Mean L1 and SSIM of what `images` gives for the validation rows.
-  std::pair<double, double> judge(
+  std::pair<double, double> measure(
       const std::function<Tensor(const std::vector<int64_t>& rows)>& images) const;
   void set_statistics();
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "advface/protections/registry.h"
+
 namespace advf {
 namespace {
 
@@ -56,12 +58,16 @@ ProtectionInput FeaturesToProtect::input(const Recogniser* recogniser) const {
   input.cut = info_.cut;
   input.what = what_;
   input.space.row = row_;
+  input.before = info_.protection;
+  input.space.moved = space_after(info_.protection, {row_}).moved;
+  if (recogniser)
+    check_comes_from(info_, what_, recogniser->fingerprint(), info_.cut, recogniser->card().path);
+  if (recogniser && !input.space.moved) input.network = recogniser;
+  // Where nobody has said at which cut, only a shadow may know more than the card's default.
   const std::string cut = !info_.cut.empty() || !recogniser ? info_.cut : recogniser->card().default_cut;
-  if (recogniser && recogniser->feature_shape(cut) == row_) {
-    input.network = recogniser;
+  if (input.network && recogniser->feature_shape(cut) == row_) {
     input.space.domain = recogniser->domain(cut);
   } else {
-    input.moved = recogniser && !info_.protection.is_raw();
     input.domain_known = looks_like_unit_vectors(features_);
     if (input.domain_known) input.space.domain = FeatureDomain::sphere;
   }

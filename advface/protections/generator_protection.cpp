@@ -50,7 +50,8 @@ GeneratorProtection::GeneratorProtection(const GeneratorSpec& spec, const Protec
       networks_{{"generator", file_fingerprint(spec.file)}},
       loaded_(Generator::load(spec.file)),
       net_(loaded_.get()),
-      recogniser_(input.network) {
+      recogniser_(input.network),
+      moved_(input.space.moved) {
   net_->check_fits(input.space.row, input.recogniser, input.cut, input.what);
   if (input.domain_known) net_->check_domain(input.space.domain, input.what);
   spec_.epsilon = net_->info().settings.epsilon;

@@ -21,6 +21,7 @@ struct GeneratorSpec : ProtectionSpec {
   void check_valid() const override;
   void check_complete() const override;
   std::string summary() const override;
+  std::string alone_because() const override { return keep_recognition ? kBoundIsToRaw : ""; }
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 };
 
@@ -33,8 +34,8 @@ class GeneratorProtection : public Protection {
   ~GeneratorProtection() override;
 
   AppliedProtection applied() const override { return {"generator", spec_.values(), networks_}; }
-  FeatureSpace out() const override { return {net_->info().spec.feature, net_->info().domain}; }
-  const Provenance* network() const override { return &net_->info(); }
+  FeatureSpace out() const override { return {net_->info().spec.feature, net_->info().domain, moved_}; }
+  std::vector<const Provenance*> networks() const override { return {&net_->info()}; }
   void check_never_saw(const std::vector<std::string>& identities) const override {
     net_->check_never_saw(identities);
   }
@@ -50,6 +51,7 @@ class GeneratorProtection : public Protection {
   std::unique_ptr<Generator> loaded_;
   const Generator* net_;
   const Recogniser* recogniser_;
+  bool moved_ = false;  // where the features are already
   std::map<int64_t, std::unique_ptr<Plans>> plans_;
 };
 

@@ -7,6 +7,12 @@
 #include "advface/protections/random_noise.h"
 
 namespace advf {
+namespace {
+
+// Beside that of the ascent's start and that of the noise of equal norm which everything is compared with.
+constexpr uint64_t kStream = uint64_t(3) << 62;
+
+}  // namespace
 
 Settings NoiseSpec::settings() {
   return {number_setting("noise_length", length,
@@ -30,6 +36,8 @@ std::unique_ptr<Protection> NoiseSpec::make(const ProtectionInput& input) const 
   if (!input.domain_known)
     throw WrongCall("the protection noise must know where " + input.what +
                     " live: " + input.why_no_network());
+  check(input.space.domain != FeatureDomain::sphere || input.space.row.numel() > 1, input.what,
+        ": a unit vector of one value cannot be turned");
   return std::make_unique<NoiseProtection>(*this, input.space);
 }
 
@@ -48,11 +56,11 @@ ProtectedRows NoiseProtection::apply(const Tensor& features, std::span<const int
     const std::span<const float> feature{host.data<float>() + i * d, d};
     const std::span<float> stored = std::span(values).subspan(i * d, d);
     move_at_random(feature, on_sphere, 1 - spec_.length * spec_.length / 2, spec_.length * norm(feature),
-                   spec_.seed, records[i], stored);
+                   spec_.seed, uint64_t(records[i]) | kStream, stored);
     if (space_.domain == FeatureDomain::non_negative)
       for (float& v : stored) v = std::max(v, 0.0f);
     result.reports.push_back(report_of(records[i], feature, stored));
-    check_moved(result.reports.back(), feature, "the feature is zero");
+    check_moved(result.reports.back(), feature, "give a larger --noise-length");
   }
   const BackendScope on_host(host_backend());
   result.features = Tensor::from(values, features.shape());

@@ -30,8 +30,8 @@ class ProjectionProtection : public Protection {
   AppliedProtection applied() const override {
     return {"projection", spec_.values(), {{"projection", fingerprint_}}};
   }
-  FeatureSpace out() const override { return {{net_->dims()}, FeatureDomain::sphere}; }
-  const Provenance* network() const override { return &net_->provenance(); }
+  FeatureSpace out() const override { return {{net_->dims()}, FeatureDomain::sphere, true}; }
+  std::vector<const Provenance*> networks() const override { return {&net_->provenance()}; }
   void check_never_saw(const std::vector<std::string>& identities) const override {
     net_->check_never_saw(identities);
   }

@@ -43,7 +43,7 @@ struct ProjectionSpec : ProtectionSpec {
   void check_complete() const override;
   std::string summary() const override;
   bool changes_probe() const override { return true; }
-  FeatureSpace out(const FeatureSpace&) const override { return {{dims}, FeatureDomain::sphere}; }
+  FeatureSpace out(const FeatureSpace&) const override { return {{dims}, FeatureDomain::sphere, true}; }
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 };
 

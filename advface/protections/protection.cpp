@@ -9,8 +9,8 @@
 namespace advf {
 
 std::string ProtectionInput::why_no_network() const {
-  return moved ? "but " + what + " are no longer its features, once another protection has moved them"
-               : "name its card with --recogniser";
+  return space.moved ? "but " + what + " are no longer its features, once another protection has moved them"
+                     : "name its card with --recogniser";
 }
 
 std::shared_ptr<const ProtectionSpec> with_setting(const ProtectionSpec& spec, const std::string& name,

@@ -23,7 +23,12 @@ namespace advf {
 struct FeatureSpace {
   Shape row;
   FeatureDomain domain = FeatureDomain::real;
-  bool operator==(const FeatureSpace& other) const { return row == other.row && domain == other.domain; }
+  // A protection has moved features to a space of its own, which the recogniser does not know, whatever shape
+  // they have there.
+  bool moved = false;
+  bool operator==(const FeatureSpace& other) const {
+    return row == other.row && domain == other.domain && moved == other.moved;
+  }
 };
 
 // What a protection is made for.
@@ -33,7 +38,7 @@ struct ProtectionInput {
   std::string what;             // names the features in messages
   // Whose features they are; null where it is not at hand, or another protection has moved them elsewhere.
   const Recogniser* network = nullptr;
-  bool moved = false;        // another protection has moved them to a space of its own
+  ProtectionId before;       // how they were protected already
   bool domain_known = true;  // false: nobody has said where the features live
 
   // What to do where `network` is null.
@@ -43,7 +48,7 @@ struct ProtectionInput {
 // What happened to one record.
 struct RecordReport {
   int64_t record = 0;
-  // Of what is stored minus the feature, and the cosine of both; 0 where they have not the same shape.
+  // Of what is stored minus the feature, and the cosine of both; 0 where they are not of one space.
   double noise_l2 = 0, noise_linf = 0, cosine = 0;
   // Of a protection that climbs an objective: at the random start and at the end, and at the start of each
   // step and at the end. Others have none.
@@ -67,8 +72,8 @@ class Protection {
 
   virtual AppliedProtection applied() const = 0;
   virtual FeatureSpace out() const = 0;
-  // A network that protects knows whose features it takes; null where there is none.
-  virtual const Provenance* network() const { return nullptr; }
+  // Networks that protect know whose features they take.
+  virtual std::vector<const Provenance*> networks() const { return {}; }
   // The side in pixels of the photographs (n,3,S,S) that apply() needs; 0: none.
   virtual int photograph_size() const { return 0; }
   // Whether a record's result depends on the records that are protected with it; a call then takes two or
@@ -108,12 +113,17 @@ class ProtectionSpec {
   virtual Metadata values() const { return values_of(const_cast<ProtectionSpec*>(this)->settings()); }
   // Where the features end up, as far as the values say it.
   virtual FeatureSpace out(const FeatureSpace& in) const { return in; }
+  // Why it must stand alone, where the settings ask for something that holds for a chain of one only.
+  virtual std::string alone_because() const { return ""; }
   // Whether a probe must go through Protection::apply_probe() before it is compared with what is stored.
   virtual bool changes_probe() const { return false; }
   // Loads what it needs. Throws Error, naming both sides, for what does not fit; WrongCall where a recogniser
   // is needed and none is there.
   virtual std::unique_ptr<Protection> make(const ProtectionInput& input) const = 0;
 };
+// For alone_because().
+inline constexpr const char* kBoundIsToRaw = "the bound on recognition is to the raw feature";
+
 using ProtectionSpecs = std::vector<std::shared_ptr<const ProtectionSpec>>;
 
 // The same with one setting changed, where it has that; null where not.

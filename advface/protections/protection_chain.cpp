@@ -5,33 +5,43 @@
 
 namespace advf {
 
+namespace {
+
+// A network takes features that were protected as those it was trained on, or raw ones where it was trained
+// on such and they are still in the recogniser's space. Of an old network nobody knows.
+void check_trained_on(const Provenance& network, const std::string& protection, const ProtectionId& before,
+                      bool moved) {
+  if (!network.protection.known() || network.protection.is_like(before)) return;
+  check(network.protection.is_raw() && !moved, "a network of the protection ", protection,
+        " was trained on features that are ", network.protection.describe(),
+        ", but those that come to it are ", before.describe(), ": ", network.protection.difference(before));
+}
+
+}  // namespace
+
 ProtectionChain::ProtectionChain(const ProtectionSpecs& specs, const ProtectionInput& input)
     : in_(input.space), recogniser_(input.recogniser), cut_(input.cut) {
   if (specs.empty()) throw WrongCall("no protection is named");
+  for (const auto& spec : specs)
+    if (const std::string why = spec->alone_because(); !why.empty() && specs.size() > 1)
+      throw WrongCall(spec->summary() + ": " + why + ", so it must protect alone");
   ProtectionInput next = input;
-  ProtectionId before;
   for (const auto& spec : specs) {
     links_.push_back(spec->make(next));
     changes_probe_ = changes_probe_ || spec->changes_probe();
     const Protection& link = *links_.back();
-    if (const Provenance* network = link.network()) {
-      // A network for raw features says nothing of how they were protected, and takes what has their shape.
-      check(links_.size() == 1 || network->protection.is_raw() || network->protection.is_like(before),
-            "the network of ", link.applied().name, " was trained on features that are ",
-            network->protection.describe(), ", but here they are ", before.describe(),
-            " when it comes to them: ", network->protection.difference(before));
+    for (const Provenance* network : link.networks()) {
+      check_trained_on(*network, link.applied().name, next.before, next.space.moved);
+      if (links_.size() == 1 && !input.domain_known) in_.domain = network->domain;
       for (auto [mine, its] : {std::pair{&recogniser_, &network->recogniser}, {&cut_, &network->cut}})
         if (mine->empty()) *mine = *its;
     }
-    if (links_.size() == 1 && !input.domain_known && link.network()) in_.domain = link.network()->domain;
-    before.applied.push_back(link.applied());
-    if (!(link.out() == next.space)) {
-      next.moved = next.moved || link.out().row != next.space.row;
-      next.network = next.moved ? nullptr : next.network;
-    }
+    next.before.applied.push_back(link.applied());
     next.space = link.out();
+    next.space.moved = next.space.moved || in_.moved;
+    if (next.space.moved) next.network = nullptr;
     next.domain_known = true;
-    next.what = input.what + ", " + before.describe() + ",";
+    next.what = input.what + ", " + next.before.describe() + ",";
   }
 }
 

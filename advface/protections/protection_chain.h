@@ -22,7 +22,7 @@ class ProtectionChain {
   ProtectionId id() const;  // of raw features that it has protected
   const FeatureSpace& in() const { return in_; }
   FeatureSpace out() const { return links_.back()->out(); }
-  bool moves() const { return out().row != in_.row; }  // to another shape
+  bool moves() const { return out().moved && !in_.moved; }  // to a space of its own
   // Whose features they are: what the input said, or else what a network of the chain knows.
   const std::string& recogniser() const { return recogniser_; }
   const std::string& cut() const { return cut_; }

@@ -1,5 +1,6 @@
 #include "advface/protections/protection_id.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "advface/protections/registry.h"
@@ -59,6 +60,20 @@ void give_the_generator_its_name(AppliedProtection& a) {
   a.networks.erase("shadow");
 }
 
+// Every file that protects has its fingerprint there, and nothing else has.
+void check_networks(const AppliedProtection& a, ProtectionSpec& spec, const std::string& source) {
+  size_t files = 0;
+  for (const Setting& s : spec.settings()) {
+    if (s.source != Setting::Source::file) continue;
+    ++files;
+    const auto found = a.networks.find(s.name);
+    check(found != a.networks.end() && !found->second.empty(), source, ": the protection ", a.name,
+          " does not say which ", s.name, " it was");
+  }
+  check(files == a.networks.size(), source, ": the protection ", a.name,
+        " names files that it does not have");
+}
+
 }  // namespace
 
 bool ProtectionId::is_like(const ProtectionId& other) const {
@@ -77,6 +92,14 @@ std::string ProtectionId::difference(const ProtectionId& other) const {
     if (!found.empty()) return found;
   }
   return "";
+}
+
+ProtectionId ProtectionId::then(const ProtectionId& more) const {
+  ProtectionId id = *this;
+  id.applied.insert(id.applied.end(), more.applied.begin(), more.applied.end());
+  check(id.applied.size() <= kMost, "features are protected ", id.applied.size(), " times; at most ", kMost,
+        " can be described");
+  return id;
 }
 
 std::string ProtectionId::summary() const {
@@ -108,6 +131,8 @@ AppliedProtection canonical(AppliedProtection applied, const std::string& source
   } catch (const Error& e) {
     fail(source, ": ", e.what());
   }
+  check_networks(applied, *spec, source);
+  check(spec->out({Shape{1}}).row.numel() > 0, source, ": the protection ", applied.name, " keeps nothing");
   applied.settings = spec->values();
   return applied;
 }
@@ -117,10 +142,13 @@ ProtectionId ProtectionId::from_json(std::string_view text, const std::string& s
   ProtectionId id;
   if (root.is_object() && root.size() == 1 && root.contains("unknown")) {
     id.unknown = field<std::string>(root, "unknown", &json::is_string, source);
-    check(!id.unknown.empty(), source, ": the protection is unknown without a reason");
+    check(!id.unknown.empty() &&
+              std::none_of(id.unknown.begin(), id.unknown.end(), [](char c) { return uint8_t(c) < ' '; }),
+          source, ": the protection is unknown without a proper reason");
     return id;
   }
-  check(root.is_array() && root.size() <= 16, source, ": the protection is not a list of what was applied");
+  check(root.is_array() && root.size() <= ProtectionId::kMost, source,
+        ": the protection is not a list of what was applied");
   for (const json& entry : root) {
     check(entry.is_object(), source, ": the protection is not a list of what was applied");
     AppliedProtection a;

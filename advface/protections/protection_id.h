@@ -31,6 +31,9 @@ struct ProtectionId {
   // The first thing in which they are not alike, for messages; empty where they are.
   std::string difference(const ProtectionId& other) const;
 
+  // These, and then those. Throws Error for more than kMost.
+  static constexpr size_t kMost = 16;
+  ProtectionId then(const ProtectionId& more) const;
   // "epsilon 0.02, then noise length 0.4"; empty for raw features.
   std::string summary() const;
   // "raw"; "protected, epsilon 0.02", and every setting of advface that is not the default; others with their

@@ -11,8 +11,8 @@
 namespace advf {
 
 void move_at_random(std::span<const float> feature, bool on_sphere, double cosine, double distance,
-                    uint64_t seed, int64_t record, std::span<float> out) {
-  const Philox rng{seed, uint64_t(record) | (uint64_t(1) << 63)};
+                    uint64_t seed, uint64_t stream, std::span<float> out) {
+  const Philox rng{seed, stream};
   std::vector<double> direction(feature.size());
   double squares = 0, along = 0, length = 0;
   for (size_t k = 0; k < feature.size(); ++k) {
@@ -53,7 +53,7 @@ Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool 
       distance += (b - a) * (b - a);
     }
     move_at_random(p, on_sphere, std::min(1.0, zq / std::sqrt(zz * qq)), std::sqrt(distance), seed,
-                   first_row + int64_t(i), std::span(out).subspan(i * d, d));
+                   uint64_t(first_row + int64_t(i)) | (uint64_t(1) << 63), std::span(out).subspan(i * d, d));
   }
   const BackendScope there(z.backend());
   return Tensor::from(out, z.shape());

@@ -8,14 +8,14 @@
 
 namespace advf {
 
-// Moves `feature` in a direction drawn from the stream Philox(seed, 2^63 + record): by a vector of norm
-// `distance`, or, on the sphere, turns it by the angle with this cosine.
+// Moves `feature` in a direction drawn from the stream Philox(seed, stream): by a vector of norm `distance`,
+// or, on the sphere, turns it by the angle with this cosine.
 void move_at_random(std::span<const float> feature, bool on_sphere, double cosine, double distance,
-                    uint64_t seed, int64_t record, std::span<float> out);
+                    uint64_t seed, uint64_t stream, std::span<float> out);
 
 // The same distance in another direction: row i of the result differs from row i of z by a random vector of
 // the norm of (protected - z)[i]; on the sphere it is z turned by the same angle in a random direction. Row i
-// is record first_row + i. z, protected: (n, feature...); the result is where z is.
+// has the stream 2^63 + first_row + i. z, protected: (n, feature...); the result is where z is.
 Tensor equal_norm_noise(const Tensor& z, const Tensor& protected_features, bool on_sphere, uint64_t seed,
                         int64_t first_row = 0);
 

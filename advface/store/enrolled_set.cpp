@@ -104,8 +104,47 @@ std::string quoted(const Metadata& m, const std::string& key) {
   return found == m.end() ? key + " is not set" : key + " is " + found->second;
 }
 
+constexpr const char* kRecogniser = "recogniser";
+constexpr const char* kCut = "cut";
+// Of one ascent the settings stand by name, as they did when there was no other protection; of others, and of
+// several, the value of protection_id.h.
+constexpr const char* kPlain = "advface";
+constexpr const char* kProtection = "protection";
+// Beside these stand the fingerprints of networks and the settings.
+constexpr std::array kNetworks = {"shadow", "generator"};
+
+FeatureInfo info_from(const Metadata& made_by, const std::string& index) {
+  FeatureInfo info;
+  AppliedProtection protection{kPlain, {}, {}};
+  for (const auto& [key, text] : made_by) {
+    if (key == kRecogniser)
+      info.recogniser = text;
+    else if (key == kCut)
+      info.cut = text;
+    else if (key == kProtection)
+      info.protection = ProtectionId::from_json(text, index);
+    else if (std::find(kNetworks.begin(), kNetworks.end(), key) != kNetworks.end())
+      protection.networks[key] = text;
+    else
+      protection.settings[key] = json::accept(text) ? text : json(text).dump();
+  }
+  if (info.protection.applied.empty()) info.protection.applied.push_back(canonical(protection, index));
+  return info;
+}
+
+// Whether two texts say the same of how rows were protected, in the words of different versions.
+bool mean_the_same(const Metadata& a, const Metadata& b, const std::string& index) {
+  try {
+    const FeatureInfo one = info_from(a, index), other = info_from(b, index);
+    return one.recogniser == other.recogniser && one.cut == other.cut && one.protection == other.protection;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // Names the first thing that is not the same.
 void check_same(const Metadata& theirs, const Metadata& ours, const std::string& path) {
+  if (theirs != ours && mean_the_same(theirs, ours, path)) return;
   Metadata keys = theirs;
   keys.insert(ours.begin(), ours.end());
   for (const auto& [key, unused] : keys) {
@@ -243,19 +282,6 @@ void EnrolledSet::commit() {
   done_ = true;
 }
 
-namespace {
-
-constexpr const char* kRecogniser = "recogniser";
-constexpr const char* kCut = "cut";
-// Of one ascent the settings stand by name, as they did when there was no other protection; of others, and of
-// several, the value of protection_id.h.
-constexpr const char* kPlain = "advface";
-constexpr const char* kProtection = "protection";
-// Beside these stand the fingerprints of networks and the settings.
-constexpr std::array kNetworks = {"shadow", "generator"};
-
-}  // namespace
-
 Metadata made_by(const FeatureInfo& info) {
   check(info.protection.known() && !info.protection.is_raw(),
         "a set holds what was protected, not features that are ", info.protection.describe());
@@ -272,29 +298,16 @@ Metadata made_by(const FeatureInfo& info) {
   return m;
 }
 
-FeatureInfo info_of_set(const std::string& path) {
+FeatureInfo info_of_set(const std::string& path, const Shape& row) {
   const std::string index = npy_index_path(path);
   std::ifstream file(index, std::ios::binary);
   std::string start(kMaxLine, '\0');
   start.resize(
       size_t(std::max<std::streamsize>(0, file.read(start.data(), std::streamsize(kMaxLine)).gcount())));
   const Head head = parse_head(start, index);
-  FeatureInfo info;
-  AppliedProtection protection{kPlain, {}, {}};
-  for (const auto& [key, text] : head.made_by) {
-    if (key == kRecogniser)
-      info.recogniser = text;
-    else if (key == kCut)
-      info.cut = text;
-    else if (key == kProtection)
-      info.protection = ProtectionId::from_json(text, index);
-    else if (std::find(kNetworks.begin(), kNetworks.end(), key) != kNetworks.end())
-      protection.networks[key] = text;
-    else
-      protection.settings[key] = json::accept(text) ? text : json(text).dump();
-  }
-  if (info.protection.applied.empty()) info.protection.applied.push_back(canonical(protection, index));
-  return info;
+  check(head.row == shape_text(row), index, ": is of features of shape ", head.row, ", but ", path,
+        " has rows of shape ", row);
+  return info_from(head.made_by, index);
 }
 
 EnrolledRows read_enrolled_set(const std::string& path) {

@@ -66,7 +66,8 @@ struct EnrolledRows {
 // What all records have in common, as the set keeps it; and what it says of its features. Sets hold what was
 // protected by one protection.
 Metadata made_by(const FeatureInfo& info);
-FeatureInfo info_of_set(const std::string& path);  // reads the head of the index of SET.npy
+// Reads the head of the index of SET.npy. Throws Error where it is of features of another shape than `row`.
+FeatureInfo info_of_set(const std::string& path, const Shape& row);
 
 // Reads array and index and compares each row with its checksum. Throws Error naming the first row that is
 // not what was enrolled, and wherever array and index do not fit each other.

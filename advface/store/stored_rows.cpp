@@ -1,12 +1,8 @@
 #include "advface/store/stored_rows.h"
 
-#include <filesystem>
-
 namespace advf {
 
 StoredRows StoredRows::to_file(const std::string& path, const Shape& row, const FeatureInfo& info) {
-  check(!std::filesystem::exists(npy_index_path(path)), path, ": is a set that grows by --append (",
-        npy_index_path(path), " lies beside it); choose another file, or remove both");
   StoredRows out;
   out.file_ = std::make_unique<FeatureFileWriter>(path, row, info);
   return out;

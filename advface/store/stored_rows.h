@@ -12,7 +12,6 @@ namespace advf {
 
 class StoredRows {
  public:
-  // Throws Error where the file is a set that grows.
   static StoredRows to_file(const std::string& path, const Shape& row, const FeatureInfo& info);
   // Waits while another adds to the set, as EnrolledSet has it.
   static StoredRows to_set(const std::string& path, const Shape& row, const FeatureInfo& info,

@@ -2,6 +2,7 @@
 // scores of single images.
 #include <cstdio>
 
+#include "advface/attackers/registry.h"
 #include "advface/audit/reconstruction_audit.h"
 #include "tools/evaluate/evaluate.h"
 #include "tools/evaluate/reconstruction_report.h"
@@ -11,8 +12,12 @@ namespace {
 
 void check_options(const ReconstructionOptions& o) {
   as_usage([&] {
+    for (const std::string& text : o.attackers)
+      check(!text.starts_with('='), "--attacker \"", text, "\" gives no name before the =");
+    for (const std::string& text : o.attackers) named_attacker(split_attacker(text).what, o.common.seed);
     for (const std::string& text : o.protected_files)
-      check(text.find('=') != std::string::npos, "--protected takes NAME=FILE, not \"", text, "\"");
+      check(text.find('=') != std::string::npos && text.find('=') > 0, "--protected takes NAME=FILE, not \"",
+            text, "\"");
   });
   o.faces.eye_centres();
   check_writable({o.sheet, o.scores});
@@ -91,7 +96,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
 
   nlohmann::json result = result_json(o, audit);
   result["rows"] = rows;
-  result["attackers"] = verdicts(rows);
+  result["attackers"] = verdicts(rows, all.verifiers);
   scores.commit();
   if (!o.sheet.empty()) {
     sheet.write(o.sheet);
@@ -103,13 +108,34 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   return 0;
 }
 
+namespace {
+
+// ": inversion (steps, restarts, ...)", for the help.
+std::string kinds_without_file() {
+  std::string text;
+  for (const AttackerKind& kind : attackers()) {
+    if (!kind.spec) continue;
+    text += (text.empty() ? ": " : "; ") + kind.name + " (";
+    const auto spec = kind.spec();
+    std::string settings;
+    for (const Setting& s : spec->settings())
+      if (s.source == Setting::Source::option)
+        settings += (settings.empty() ? "" : ", ") + s.name + " " + s.text() + ": " + s.help;
+    text += settings + ")";
+  }
+  return text;
+}
+
+}  // namespace
+
 CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
   CLI::App* sub =
       app.add_subcommand("reconstruction", "what attackers reconstruct from raw and protected features");
   o.faces.add_to(*sub);
   o.faces.add_labels_to(*sub);
   sub->add_option("--attacker", o.attackers,
-                  "decoder of an attacker, [NAME=]FILE; may be given several times")
+                  "file of an attacker, [NAME=]FILE, or one without a file, [NAME=]KIND[:SETTING=VALUE,...]" +
+                      kinds_without_file() + "; may be given several times")
       ->required();
   sub->add_option("--second-recogniser", o.second, "card of a recogniser that the defence never saw");
   sub->add_option("--part", o.part,

@@ -15,8 +15,9 @@ namespace advf::tools {
 // With bootstrap intervals over people. `with_another_photo` says how the row does on the images on which
 // what identity alone reveals can be told.
 nlohmann::json to_json(const ReconstructionRow& row, const TestImages& about, uint64_t seed);
-// What keeps an attacker's rows from meaning anything: it does no better than the mean face.
-nlohmann::json verdicts(const nlohmann::json& rows);
+// What keeps an attacker's rows from meaning anything: on raw features it does no better than the mean face,
+// neither in pixels nor in the eyes of the deployed recogniser. rows: the first is about the mean face.
+nlohmann::json verdicts(const nlohmann::json& rows, const std::vector<Verifier>& verifiers);
 // rows and verdicts are those above; then all attackers beside what identity alone reveals.
 void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
                  const std::vector<Verifier>& verifiers);

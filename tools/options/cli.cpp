@@ -211,9 +211,9 @@ Context console() {
   return context;
 }
 
-void as_usage(const std::function<void()>& judge) {
+void as_usage(const std::function<void()>& checks) {
   try {
-    judge();
+    checks();
   } catch (const Error& e) {
     throw WrongCall(e.what());
   }

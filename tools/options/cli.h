@@ -38,8 +38,8 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 // The context of a program: an interrupt stops its work, progress and notes go to stderr.
 Context console();
 
-// For options that only the library can judge: an Error of `judge` becomes a WrongCall (exit code 2).
-void as_usage(const std::function<void()>& judge);
+// For options that only the library can judge: an Error of `checks` becomes a WrongCall (exit code 2).
+void as_usage(const std::function<void()>& checks);
 // For options of type double; refuses NaN, which CLI::Range lets through.
 CLI::Validator number_in(double low, double high);
 // Throws where two options name one file to be written, or one that is read: the later would replace the

@@ -200,9 +200,7 @@ int protect_file(Options& o) {
   if (images) input.extract(o.faces, *recogniser, console());
   // A bad row at the end of a large file is told before the work.
   if (!images) check_rows(input.features(), chain.in().domain, o.in);
-  FeatureInfo made{chain.recogniser(), chain.cut(), input.info().protection};
-  const ProtectionId id = chain.id();
-  made.protection.applied.insert(made.protection.applied.end(), id.applied.begin(), id.applied.end());
+  const FeatureInfo made{chain.recogniser(), chain.cut(), input.info().protection.then(chain.id())};
   StoredRows output = open_output(o, chain.out().row, made);
   if (!input.note().empty()) std::cerr << input.note() << "\n";
   Job job{std::move(input),

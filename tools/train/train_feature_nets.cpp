@@ -103,7 +103,7 @@ int train_generator(FeatureNetOptions& o) {
   protection.look_at(data.features.count(),
                      [&](int64_t first, int64_t last) { return data.features.batch(first, last); });
   Generator generator(info, o.common.seed);
-  GeneratorTrainer trainer(generator, protection.networks(), data, o.settings);
+  GeneratorTrainer trainer(generator, protection.ascent_networks(), data, o.settings);
   run_and_save(o, trainer, "gain", [&] { generator.save(o.out); });
   nlohmann::json learned = json_of(o.ascent.values());
   for (const char* not_its_own : kNotAGenerators) learned.erase(not_its_own);
@@ -123,8 +123,8 @@ int train_adapter(FeatureNetOptions& o) {
   info.spec = spec_of(o, recogniser.feature_shape(cut));
   const ProtectionSpecs specs = o.protect.specs(o.common.seed);
   ProtectionChain protection(specs, input_of(recogniser, cut, o.faces.recogniser));
-  check(!protection.moves(), "an adapter maps features to features of the same shape, ", protection.in().row,
-        ", but protected ones have shape ", protection.out().row);
+  check(!protection.moves(), "an adapter leads back to raw features of shape ", protection.in().row,
+        ", but protected ones have shape ", protection.out().row, " in a space of their own");
   FaceSource faces = o.faces.open_images(console());
   TrainingSet source =
       open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces, console());

@@ -1,7 +1,7 @@
 // advface-train recalibrate: a decoder whose batch norm knows other features than it was trained on.
 #include <iostream>
 
-#include "advface/core/feature_rows.h"
+#include "advface/core/feature_file.h"
 #include "tools/options/progress.h"
 #include "tools/train/train.h"
 
@@ -12,7 +12,9 @@ int recalibrate_decoder(RecalibrateOptions& o) {
   install_interrupt_handler();
   check_writable({o.out});
   const auto decoder = Decoder::load(o.shadow);
-  const FeatureRows features = FeatureRows::open(o.in);
+  const FeatureFile file = open_feature_file(o.in);
+  const FeatureRows& features = file.rows;
+  check_comes_from(file.info, o.in, decoder->info().recogniser, decoder->info().cut, o.shadow);
   decoder->check_fits(features.row(), "", "", o.in);
   check_rows(features, decoder->info().domain, o.in);
   check(features.count() >= 2, o.in, " has ", features.count(), " rows; batch norm needs two or more");

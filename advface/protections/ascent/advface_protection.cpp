@@ -1,8 +1,20 @@
 #include "advface/protections/ascent/advface_protection.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 namespace advf {
+
+namespace {
+
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code none;
+  return a == b || std::filesystem::equivalent(a, b, none);
+}
+
+}  // namespace
+
+std::string AdvFaceSpec::alone_because() const { return ascent.keep_recognition ? kBoundIsToRaw : ""; }
 
 Settings AdvFaceSpec::settings() {
   Settings list = ascent.list();
@@ -16,7 +28,8 @@ void AdvFaceSpec::check_complete() const {
   check(!shadows.empty(), "the protection advface needs --shadow FILE");
   check(ascent.epsilon > 0, "--epsilon 0 protects nothing");
   for (size_t i = 0; i < shadows.size(); ++i)
-    for (size_t j = 0; j < i; ++j) check(shadows[i] != shadows[j], "--shadow names ", shadows[i], " twice");
+    for (size_t j = 0; j < i; ++j)
+      check(!same_file(shadows[i], shadows[j]), "--shadow names ", shadows[i], " twice");
 }
 
 // Numbers that follow from others are written as they are used.
@@ -32,7 +45,7 @@ std::unique_ptr<Protection> AdvFaceSpec::make(const ProtectionInput& input) cons
 }
 
 AdvFaceProtection::AdvFaceProtection(const AdvFaceSpec& spec, const ProtectionInput& input)
-    : spec_(spec), recogniser_(input.network) {
+    : spec_(spec), recogniser_(input.network), moved_(input.space.moved) {
   for (const std::string& path : spec.shadows) {
     shadows_.push_back(Decoder::load(path));
     shadows_.back()->check_fits(input.space.row, input.recogniser, input.cut, input.what);
@@ -41,7 +54,7 @@ AdvFaceProtection::AdvFaceProtection(const AdvFaceSpec& spec, const ProtectionIn
   const bool embedding = info().domain == FeatureDomain::sphere;
   if (!recogniser_ && spec_.ascent.needs_recogniser(embedding))
     throw WrongCall(spec_.ascent.summary() + " needs the recogniser: " + input.why_no_network());
-  networks().check_fit(spec_.ascent);
+  ascent_networks().check_fit(spec_.ascent);
 }
 
 AppliedProtection AdvFaceProtection::applied() const {
@@ -63,11 +76,17 @@ void AdvFaceProtection::look_at(int64_t rows, const ReadRows& read) {
 
 ProtectedRows AdvFaceProtection::apply(const Tensor& features, std::span<const int64_t> records,
                                        const Tensor& photographs, const Context& context) {
-  if (!ascent_) ascent_.emplace(networks(), spec_.ascent);
+  if (!ascent_) ascent_.emplace(ascent_networks(), spec_.ascent);
   return ascent_->protect(features, records, photographs, context);
 }
 
-AscentNetworks AdvFaceProtection::networks() const {
+std::vector<const Provenance*> AdvFaceProtection::networks() const {
+  std::vector<const Provenance*> list;
+  for (const auto& shadow : shadows_) list.push_back(&shadow->info());
+  return list;
+}
+
+AscentNetworks AdvFaceProtection::ascent_networks() const {
   std::vector<const Decoder*> list;
   for (const auto& shadow : shadows_) list.push_back(shadow.get());
   return {list, recogniser_};

@@ -19,6 +19,7 @@ struct AdvFaceSpec : ProtectionSpec {
   void check_valid() const override { ascent.check_valid(); }
   void check_complete() const override;
   std::string summary() const override { return ascent.summary(); }
+  std::string alone_because() const override;
   Metadata values() const override;
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 };
@@ -29,8 +30,8 @@ class AdvFaceProtection : public Protection {
   AdvFaceProtection(const AdvFaceSpec& spec, const ProtectionInput& input);
 
   AppliedProtection applied() const override;
-  FeatureSpace out() const override { return {info().spec.feature, info().domain}; }
-  const Provenance* network() const override { return &info(); }
+  FeatureSpace out() const override { return {info().spec.feature, info().domain, moved_}; }
+  std::vector<const Provenance*> networks() const override;
   int photograph_size() const override;
   bool depends_on_company() const override { return spec_.ascent.batch_norm == BatchNormMode::batch; }
   void check_never_saw(const std::vector<std::string>& identities) const override;
@@ -40,13 +41,14 @@ class AdvFaceProtection : public Protection {
                       const Context& context) override;
 
   const DecoderInfo& info() const { return shadows_[0]->info(); }
-  AscentNetworks networks() const;  // what a generator is trained against as well
+  AscentNetworks ascent_networks() const;  // what a generator is trained against as well
 
  private:
   AdvFaceSpec spec_;
   std::string fingerprints_;  // of the shadows' files, in order, with a space between
   std::vector<std::unique_ptr<Decoder>> shadows_;
   const Recogniser* recogniser_;
+  bool moved_;  // where the features are already
   std::optional<Ascent> ascent_;
 };
 

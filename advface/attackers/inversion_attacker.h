@@ -1,0 +1,28 @@
+// The resident `inversion`: trains nothing. An image that begins as the mean face is changed by gradient
+// steps until the recogniser finds in it the feature that was stolen (white box; as Mahendran and Vedaldi,
+// arXiv 1412.0035, invert networks). The image is the mean face and a smooth correction of it, is shifted and
+// mirrored at random before the recogniser sees it, and its total variation is kept small; so that it becomes
+// a face and not a pattern that only looks like one to this recogniser.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "advface/attackers/attacker.h"
+
+namespace advf {
+
+struct InversionSpec : AttackerSpec {
+  int64_t steps = 60, restarts = 1;
+  int64_t image_size = 0;   // side of the image in pixels; 0: that of the other attackers
+  int64_t grid = 32;        // and of the correction, which is enlarged
+  double rate = 0.1;        // of Adam
+  double smoothness = 0.3;  // of the mean total variation, beside 1 for the cosine
+  uint64_t seed = 1;        // of the shifts, and of where a further restart begins
+
+  std::unique_ptr<AttackerSpec> clone() const override { return std::make_unique<InversionSpec>(*this); }
+  Settings settings() override;
+  void check_valid() const override;
+  std::unique_ptr<Attacker> make(const AttackerInput& input) const override;
+};
+
+}  // namespace advf
