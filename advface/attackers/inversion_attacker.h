@@ -13,11 +13,11 @@ namespace advf {
 
 struct InversionSpec : AttackerSpec {
   int64_t steps = 60, restarts = 1;
-  int64_t image_size = 0;   // side of the image in pixels; 0: that of the other attackers
-  int64_t grid = 32;        // and of the correction, which is enlarged
-  double rate = 0.1;        // of Adam
-  double smoothness = 0.3;  // of the mean total variation, beside 1 for the cosine
-  uint64_t seed = 1;        // of the shifts, and of where a further restart begins
+  int64_t image_size = 0;  // side of the image in pixels; 0: that of the other attackers
+  int64_t grid = 32;       // and of the correction, which is enlarged
+  double rate = 0.1;       // of Adam
+  double smoothness = 5;  // of the mean total variation, beside 1 for the cosine: chosen on validation people
+  uint64_t seed = 1;      // of the shifts, and of where a further restart begins
 
   std::unique_ptr<AttackerSpec> clone() const override { return std::make_unique<InversionSpec>(*this); }
   Settings settings() override;
