@@ -285,6 +285,18 @@ BOOST_AUTO_TEST_CASE(files_that_say_something_else) {
   refuse(folder, "protect",
          features(dir / "no") + Args{"--protect", "noise", "--recogniser", dir / "other.json"}, 1,
          {"z.npy", "other.json"});
+  succeed("extract",
+          toy_world().images() + Args{"--recogniser", dir / "other.json", "--out", dir / "other.npy"});
+  refuse(folder, "train",
+         Args{"recalibrate", "--in", dir / "other.npy", "--out", dir / "no"} + toy_world().shadow(), 1,
+         {"other.npy", "shadow.safetensors"});
+  // Every shadow of an ensemble is held against how the features come to it.
+  succeed("train", Args{"shadow", "--features", dir / "noisy.npy", "--list", toy_world().at("z.npy.txt"),
+                        "--out", dir / "noisy_shadow"} +
+                       here().data + ToyWorld::tiny_training());
+  refuse(folder, "protect",
+         features(dir / "no") + toy_world().shadow() + Args{"--shadow", dir / "noisy_shadow"}, 1,
+         {"noise length 0.4", "raw"});
   // A set's index lies beside no other rows.
   succeed("protect", Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + here().project);
   refuse(folder, "extract", Args{"--out", dir / "set.npy"} + here().data, 1, {"set.npy", "--append"},

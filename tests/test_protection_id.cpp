@@ -188,3 +188,30 @@ BOOST_AUTO_TEST_CASE(a_set_knows_how_it_was_protected) {
   }
   refused([] { made_by({"r", "c", {}}); }, {"raw"});
 }
+
+// Sets that were made when the generator was a method of advface still grow, in today's words.
+BOOST_AUTO_TEST_CASE(a_set_of_an_older_version_grows) {
+  const TempDir dir;
+  const std::string path = dir / "set.npy";
+  Metadata old = made_by({"r", "c", by({.epsilon = 0.25})});
+  old["method"] = "generator";
+  old["generator"] = "4567";
+  old["steps"] = "1";
+  const ProtectionId today{{{"generator", {{"epsilon", "0.25"}}, {{"generator", "4567"}}}}, {}};
+  const Tensor rows = randn({2, 4}, 1, DType::f32);
+  const std::vector<std::string> names{"a", "b"};
+  for (const Metadata& words : {old, made_by({"r", "c", today})}) {
+    EnrolledSet set(path, {4}, words);
+    set.append(rows, names);
+    set.commit();
+  }
+  const FeatureFile file = open_feature_file(path);
+  BOOST_TEST(file.rows.count() == 4);
+  BOOST_TEST((file.info.protection == today));
+  const ProtectionId other{{{"generator", {{"epsilon", "0.25"}}, {{"generator", "89"}}}}, {}};
+  refused(
+      [&] {
+        EnrolledSet(path, {4}, made_by({"r", "c", other}));
+      },
+      {"set.npy", "was protected otherwise"});
+}
