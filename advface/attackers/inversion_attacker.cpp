@@ -89,7 +89,7 @@ class InversionAttacker : public Attacker {
   struct Plans;
   Plans& plans_for(int64_t batch) const;
   Tensor best_of(const Tensor& targets, const Context& context, ProgressLine& progress) const;
-  void climb(Plans& plans, const Tensor& targets, int64_t restart, const Context& context) const;
+  void climb(Plans& plans, int64_t restart, const Context& context) const;
 
   InversionSpec spec_;
   AttackerInput input_;
@@ -201,8 +201,7 @@ Tensor base_of(const Tensor& face) {
 }
 
 // Leaves the correction found in plans.step.
-void InversionAttacker::climb(Plans& plans, const Tensor& targets, int64_t restart,
-                              const Context& context) const {
+void InversionAttacker::climb(Plans& plans, int64_t restart, const Context& context) const {
   const RecogniserCard::Input& side = input_.recogniser->card().input;
   const Shape shape = plans.step.input_shape("correction");
   Tensor start = Tensor::zeros(shape);
@@ -212,8 +211,6 @@ void InversionAttacker::climb(Plans& plans, const Tensor& targets, int64_t resta
     for (size_t k = 0; k < one.size(); ++k) one[k] = float(kRestartNoise * double(rng.normal(k)));
     start = repeat(Tensor::from(one, {3, spec_.grid, spec_.grid}), shape[0]);
   }
-  plans.step.set("target", targets);
-  plans.step.set("base", base_of(mean_face()));
   plans.step.set("correction", start);
   plans.step.set("m", Tensor::zeros(shape));
   plans.step.set("v", Tensor::zeros(shape));
@@ -236,14 +233,17 @@ Tensor InversionAttacker::best_of(const Tensor& targets, const Context& context,
                                   ProgressLine& progress) const {
   Plans& plans = plans_for(targets.dim(0));
   const RecogniserCard::Input& side = input_.recogniser->card().input;
+  const Tensor base = base_of(mean_face());
+  for (NamedPlan* plan : {&plans.step, &plans.show}) {
+    plan->set("target", targets);
+    plan->set("base", base);
+  }
+  plans.show.set("rows", enlarging(side.height, spec_.image_size, 0, false));
+  plans.show.set("columns", enlarging(side.width, spec_.image_size, 0, false));
   std::vector<float> best, found;
   for (int64_t restart = 0; restart < spec_.restarts; ++restart) {
-    climb(plans, targets, restart, context);
-    plans.show.set("target", targets);
-    plans.show.set("base", base_of(mean_face()));
+    climb(plans, restart, context);
     plans.show.set("correction", plans.step.get("correction"));
-    plans.show.set("rows", enlarging(side.height, spec_.image_size, 0, false));
-    plans.show.set("columns", enlarging(side.width, spec_.image_size, 0, false));
     plans.show.run();
     const auto images = plans.show.get("image").to_vector<float>();
     const auto likeness = plans.show.get("cosine").to_vector<float>();

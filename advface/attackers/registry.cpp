@@ -1,11 +1,9 @@
 #include "advface/attackers/registry.h"
 
-#include <algorithm>
 #include <sstream>
 
 #include "advface/attackers/decoder_attacker.h"
 #include "advface/attackers/inversion_attacker.h"
-#include "nn/state_dict.h"
 #include "tensor/io/safetensors.h"
 
 namespace advf {
@@ -34,31 +32,35 @@ std::unique_ptr<Attacker> load_attacker(const std::string& path) {
        "; known are ", known);
 }
 
+namespace {
+
+// The row of an attacker without a file that the text begins with; null where it names none.
+const AttackerKind* named_kind(const std::string& text) {
+  const std::string name = text.substr(0, text.find(':'));
+  for (const AttackerKind& kind : attackers())
+    if (kind.spec && kind.name == name) return &kind;
+  return nullptr;
+}
+
+}  // namespace
+
 std::unique_ptr<AttackerSpec> named_attacker(const std::string& text, uint64_t seed) {
-  const size_t colon = text.find(':');
-  const std::string name = text.substr(0, colon);
-  const auto kind = std::find_if(attackers().begin(), attackers().end(),
-                                 [&](const AttackerKind& k) { return k.spec && k.name == name; });
-  if (kind == attackers().end()) return nullptr;
+  const AttackerKind* kind = named_kind(text);
+  if (!kind) return nullptr;
   std::unique_ptr<AttackerSpec> spec = kind->spec();
   const Settings settings = spec->settings();
+  set_seed(settings, seed);
+  std::vector<std::string> known;
   for (const Setting& s : settings)
-    if (s.source == Setting::Source::seed) s.read(std::to_string(seed));
+    if (s.source == Setting::Source::option) known.push_back(s.name);
+  const size_t colon = text.find(':');
   std::stringstream list(colon == std::string::npos ? "" : text.substr(colon + 1));
   for (std::string entry; std::getline(list, entry, ',');) {
     const size_t equals = entry.find('=');
     check(equals != std::string::npos, "\"", text, "\": \"", entry, "\" is no SETTING=VALUE");
     const std::string key = entry.substr(0, equals);
-    std::vector<std::string> known;
-    for (const Setting& s : settings)
-      if (s.source == Setting::Source::option) known.push_back(s.name);
-    const auto s = std::find_if(settings.begin(), settings.end(), [&](const Setting& setting) {
-      return setting.name == key && setting.source == Setting::Source::option;
-    });
-    std::string names;
-    for (const std::string& k : known) names += (names.empty() ? "" : ", ") + k;
-    check(s != settings.end(), "\"", text, "\": ", name, " has no setting \"", key, "\"",
-          nearest_name(key, known), "; it has ", names);
+    const Setting* s = find_setting(settings, key, Setting::Source::option);
+    check(s, "\"", text, "\": ", kind->name, " has no setting \"", key, "\"", known_names(key, known));
     s->read(entry.substr(equals + 1));
   }
   spec->check_valid();
@@ -66,12 +68,9 @@ std::unique_ptr<AttackerSpec> named_attacker(const std::string& text, uint64_t s
 }
 
 AttackerText split_attacker(const std::string& text) {
-  const size_t equals = text.find('='), colon = text.find(':');
+  const size_t equals = text.find('=');
   // The first "=" of inversion:steps=60 belongs to a setting.
-  const std::string before = text.substr(0, colon);
-  const bool named = std::any_of(attackers().begin(), attackers().end(),
-                                 [&](const AttackerKind& k) { return k.spec && k.name == before; });
-  if (equals == std::string::npos || named) return {"", text};
+  if (equals == std::string::npos || named_kind(text)) return {"", text};
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 

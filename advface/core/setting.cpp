@@ -94,18 +94,6 @@ Setting files_setting(const std::string& name, std::vector<std::string>& paths, 
           {},   true};
 }
 
-Setting text_choice(const std::string& name, std::string& value, std::vector<std::string> known,
-                    const std::string& help) {
-  Setting s{name, help, Setting::Source::option, {}, {}, std::move(known), false};
-  s.read = [name, &value, list = s.choices](const std::string& text) {
-    check(std::find(list.begin(), list.end(), text) != list.end(), name, " is \"", text,
-          "\", which is not known", nearest_name(text, list));
-    value = text;
-  };
-  s.json = [&value] { return json(value).dump(); };
-  return s;
-}
-
 Setting derived(Setting setting) {
   setting.source = Setting::Source::derived;
   return setting;
@@ -140,15 +128,28 @@ void read_values(const Settings& settings, const Metadata& values, const std::st
     check(values.contains(name), source, ": has no proper \"", name, "\"");
 }
 
-std::string nearest_name(const std::string& given, const std::vector<std::string>& known) {
+const Setting* find_setting(const Settings& settings, const std::string& name, Setting::Source source) {
+  for (const Setting& s : settings)
+    if (s.name == name && s.source == source) return &s;
+  return nullptr;
+}
+
+void set_seed(const Settings& settings, uint64_t seed) {
+  if (const Setting* s = find_setting(settings, "seed", Setting::Source::seed)) s->read(std::to_string(seed));
+}
+
+std::string known_names(const std::string& given, const std::vector<std::string>& known) {
   const std::string* best = nullptr;
   size_t least = std::max<size_t>(given.size() / 2, 2) + 1;
-  for (const std::string& name : known)
+  std::string list;
+  for (const std::string& name : known) {
+    list += (list.empty() ? "" : ", ") + name;
     if (const size_t e = edits(given, name); e < least) {
       least = e;
       best = &name;
     }
-  return best ? ", did you mean " + *best + "?" : "";
+  }
+  return (best ? ", did you mean " + *best + "?" : std::string()) + "; there are " + list;
 }
 
 }  // namespace advf

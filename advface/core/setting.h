@@ -59,8 +59,6 @@ Setting whole_setting(const std::string& name, std::optional<int>& value, const 
 Setting seed_setting(uint64_t& value);
 Setting file_setting(const std::string& name, std::string& path, const std::string& help);
 Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help);
-Setting text_choice(const std::string& name, std::string& value, std::vector<std::string> known,
-                    const std::string& help);
 template <class E>
 Setting choice_setting(const std::string& name, E& value, const std::string& help) {
   Setting s{name, help, Setting::Source::option, {}, {}, {}, false};
@@ -87,8 +85,19 @@ Metadata values_of(const Settings& settings);
 // for one that is not known.
 void read_values(const Settings& settings, const Metadata& values, const std::string& source);
 
-// The name in `known` that is most like the one given, for messages: ", did you mean noise?" Empty where none
-// is near.
-std::string nearest_name(const std::string& given, const std::vector<std::string>& known);
+// The setting of this name with that source; null where there is none.
+const Setting* find_setting(const Settings& settings, const std::string& name, Setting::Source source);
+void set_seed(const Settings& settings, uint64_t seed);
+
+// What a message says behind a name that is not known: ", did you mean noise?; there are advface, noise". The
+// question only where a known name is near.
+std::string known_names(const std::string& given, const std::vector<std::string>& known);
+// Of the rows of a registry.
+template <class Rows>
+std::string known_names_of(const std::string& given, const Rows& rows) {
+  std::vector<std::string> names;
+  for (const auto& row : rows) names.push_back(row.name);
+  return known_names(given, names);
+}
 
 }  // namespace advf

@@ -36,14 +36,9 @@ const std::vector<DecoderLossKind>& decoder_losses() {
 }
 
 const DecoderLossKind& decoder_loss_kind(const std::string& name) {
-  std::vector<std::string> known;
-  std::string list;
-  for (const DecoderLossKind& kind : decoder_losses()) {
+  for (const DecoderLossKind& kind : decoder_losses())
     if (kind.name == name) return kind;
-    known.push_back(kind.name);
-    list += (list.empty() ? "" : ", ") + kind.name;
-  }
-  fail("there is no decoder loss \"", name, "\"", nearest_name(name, known), "; there are ", list);
+  fail("there is no decoder loss \"", name, "\"", known_names_of(name, decoder_losses()));
 }
 
 }  // namespace advf

@@ -140,12 +140,13 @@ ProtectedRows GeneratorProtection::apply(const Tensor& features, std::span<const
     plans.finish.set("u", plans.emit.get("u"));
     RecognitionBound bound(plans.finish, spec_.keep_recognition, batch);
     bound.search();
+    const std::vector<double> kept = bound.factors();
     const std::vector<float> stored = plans.finish.get("stored").to_vector<float>();
     for (size_t i = 0; i < size_t(batch); ++i) {
       const std::span<const float> feature{host.data<float>() + (size_t(begin) + i) * d, d};
       RecordReport report =
           report_of(records[size_t(begin) + i], feature, std::span(stored).subspan(i * d, d));
-      report.kept = bound.factors()[i];
+      report.kept = kept[i];
       report.recognition = bound.recognition(i);
       if (spec_.epsilon > 0)
         check_moved(report, feature,

@@ -16,17 +16,11 @@ std::string ProtectionInput::why_no_network() const {
 std::shared_ptr<const ProtectionSpec> with_setting(const ProtectionSpec& spec, const std::string& name,
                                                    const std::string& text) {
   std::unique_ptr<ProtectionSpec> changed = spec.clone();
-  for (const Setting& s : changed->settings())
-    if (s.name == name && s.source == Setting::Source::option) {
-      s.read(text);
-      return changed;
-    }
-  return nullptr;
-}
-
-void set_seed(ProtectionSpec& spec, uint64_t seed) {
-  for (const Setting& s : spec.settings())
-    if (s.source == Setting::Source::seed) s.read(std::to_string(seed));
+  const Settings settings = changed->settings();
+  const Setting* s = find_setting(settings, name, Setting::Source::option);
+  if (!s) return nullptr;
+  s->read(text);
+  return changed;
 }
 
 std::string file_fingerprint(const std::string& path) {

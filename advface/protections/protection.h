@@ -129,7 +129,6 @@ using ProtectionSpecs = std::vector<std::shared_ptr<const ProtectionSpec>>;
 // The same with one setting changed, where it has that; null where not.
 std::shared_ptr<const ProtectionSpec> with_setting(const ProtectionSpec& spec, const std::string& name,
                                                    const std::string& text);
-void set_seed(ProtectionSpec& spec, uint64_t seed);
 
 // For the residents.
 // Of a network's file, as it stands in AppliedProtection::networks.

@@ -56,9 +56,6 @@ int ProtectionChain::photograph_size() const {
   for (const auto& link : links_) size = std::max(size, link->photograph_size());
   return size;
 }
-bool ProtectionChain::depends_on_company() const {
-  return std::any_of(links_.begin(), links_.end(), [](const auto& l) { return l->depends_on_company(); });
-}
 void ProtectionChain::check_never_saw(const std::vector<std::string>& identities) const {
   for (const auto& link : links_) link->check_never_saw(identities);
 }

@@ -29,7 +29,6 @@ class ProtectionChain {
 
   // As Protection has them, of all links.
   int photograph_size() const;
-  bool depends_on_company() const;
   bool changes_probe() const { return changes_probe_; }
   void check_never_saw(const std::vector<std::string>& identities) const;
   void look_at(const FeatureRows& features, std::span<const int64_t> records, const Context& context);

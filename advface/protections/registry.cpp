@@ -35,15 +35,9 @@ const std::vector<ProtectionKind>& protections() {
 }
 
 const ProtectionKind& protection_kind(const std::string& name, const std::string& source) {
-  std::vector<std::string> known;
-  std::string list;
-  for (const ProtectionKind& kind : protections()) {
+  for (const ProtectionKind& kind : protections())
     if (kind.name == name) return kind;
-    known.push_back(kind.name);
-    list += (list.empty() ? "" : ", ") + kind.name;
-  }
-  fail(source, ": there is no protection \"", name, "\" here", nearest_name(name, known), "; there are ",
-       list);
+  fail(source, ": there is no protection \"", name, "\" here", known_names_of(name, protections()));
 }
 
 std::unique_ptr<ProtectionSpec> spec_of(const AppliedProtection& applied, const std::string& source) {

@@ -43,7 +43,7 @@ std::unique_ptr<Decoder> make_shadow(const DecoderSpec& spec) {
 }
 std::unique_ptr<Decoder> w6_shadow() { return make_shadow({"deconv", {512}, 64, 256}); }
 
-// What a Ascent does with plans, and nothing else: the fixed image, the steps, the image of the report.
+// What an Ascent does with plans, and nothing else: the fixed image, the steps, the image of the report.
 std::function<void()> plans_alone(const Pgd& pgd, int steps) {
   return [image = pgd.image_plan(), step = pgd.plan(), steps] {
     image->run();
@@ -52,7 +52,7 @@ std::function<void()> plans_alone(const Pgd& pgd, int steps) {
   };
 }
 
-// As a Ascent works, op by op.
+// As an Ascent works, op by op.
 void protect_eager(Decoder& shadow, const Tensor& z) {
   const AscentSettings settings{.epsilon = kEpsilon, .steps = kSteps};
   const Tensor base = shadow.forward(z);

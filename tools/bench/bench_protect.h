@@ -1,5 +1,5 @@
 // W6 of advface-bench: protecting features with the 64x64 decoder, 20 steps.
-//   W6 eager, W6 plan                  calls in this process: of a Ascent, and of the same loop op by op
+//   W6 eager, W6 plan                  calls in this process: of an Ascent, and of the same loop op by op
 //   W6 plans alone                     what those calls run, without the work around it
 //   W6 10 at a time, W6 200 at a time  iterations of the plan alone
 //   W6 program   advface-protect as a user runs it, from its start to its end, on 200 and 5,000 features,

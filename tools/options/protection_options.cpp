@@ -93,7 +93,7 @@ ProtectionSpecs ProtectionOptions::specs(uint64_t seed) const {
           "say how to protect: --protect NAME, or --shadow FILE, which alone means advface");
     for (const std::string& name : names) {
       std::shared_ptr<ProtectionSpec> spec = protection_kind(name, "--protect").spec();
-      set_seed(*spec, seed);
+      set_seed(spec->settings(), seed);
       for (const Setting& s : spec->settings())
         if (const auto given = given_.find(s.name); given != given_.end() && is_chosen(s))
           for (const std::string& text : given->second) s.read(text);

@@ -73,7 +73,7 @@ void add_options(CLI::App& sub, FeatureNetOptions& o, const std::string& what) {
 int train_generator(FeatureNetOptions& o) {
   begin(o);
   GeneratorInfo info;
-  set_seed(o.ascent, o.common.seed);
+  set_seed(o.ascent.settings(), o.common.seed);
   info.settings = o.ascent.ascent;
   as_usage([&] {
     o.ascent.check_valid();

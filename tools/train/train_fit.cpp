@@ -26,14 +26,10 @@ std::vector<Fitted> all_fits() {
 }
 
 Fitted fit_of(const FitOptions& o) {
-  std::vector<std::string> known;
-  std::string names;
-  for (Fitted& f : all_fits()) {
+  std::vector<Fitted> all = all_fits();
+  for (Fitted& f : all)
     if (f.name == o.what) return std::move(f);
-    known.push_back(f.name);
-    names += (names.empty() ? "" : ", ") + f.name;
-  }
-  fail("there is nothing to fit called \"", o.what, "\"", nearest_name(o.what, known), "; there are ", names);
+  fail("there is nothing to fit called \"", o.what, "\"", known_names_of(o.what, all));
 }
 
 }  // namespace
