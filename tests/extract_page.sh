@@ -6,6 +6,7 @@ set -euo pipefail
 page=$1 registry=$2 out=$3
 folder=$(sed -n 's|^`\(advface/.*\)/[a-z_]*\.h`:$|\1|p' "$page")
 [[ $folder ]] || { echo "$page names no header" >&2; exit 1; }
+rm -rf "${out:?}/$folder"  # files of an example that the page no longer has
 mkdir -p "$out/$folder"
 awk -v out="$out/$folder/" '/^```cpp / { file = out $2; printf "" >file; next } /^```/ { file = "" } file { print >file }' "$page"
 header=$(cd "$out/$folder" && ls ./*.h)

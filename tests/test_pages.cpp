@@ -17,14 +17,14 @@ using namespace advf::test;
 BOOST_AUTO_TEST_CASE(the_page_on_protections) {
   const Recogniser recogniser = toy_recogniser();
   for (const char* cut : {"e", "p", "c"}) {
-    const auto spec = protection_kind("quantise", "the page").spec();
+    const auto spec = protection_kind("sparse", "the page").spec();
     const ProtectionScene scene{[&] { return spec->make(input_of(recogniser, cut, "the features")); },
                                 toy_features(recogniser, cut, 9).on_host()};
     std::string all;
     for (const std::string& rule : broken_rules(scene)) all += rule + ", ";
     BOOST_TEST(all == "", cut << ": " << all);
   }
-  refused([] { protection_kind("quantize", "--protect"); }, {"did you mean quantise?"});
+  refused([] { protection_kind("sparce", "--protect"); }, {"did you mean sparse?"});
 }
 
 BOOST_AUTO_TEST_CASE(the_page_on_attackers) {

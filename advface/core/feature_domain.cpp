@@ -1,5 +1,6 @@
 #include "advface/core/feature_domain.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/check.h"
@@ -52,6 +53,16 @@ void check_feature(std::span<const float> feature, FeatureDomain domain,
   if (!is_unit_norm(length))
     fail(name(), ": the feature has norm ", length,
          ", but embeddings are unit vectors; normalise the features first");
+}
+
+void bring_into_domain(std::span<float> feature, FeatureDomain domain,
+                       const std::function<std::string()>& name) {
+  if (domain == FeatureDomain::non_negative)
+    for (float& v : feature) v = std::max(v, 0.0f);
+  if (domain != FeatureDomain::sphere) return;
+  const double length = norm(feature);
+  if (!(length > 0)) fail(name(), ": nothing is left of the feature, which then has no direction");
+  for (float& v : feature) v = float(double(v) / length);
 }
 
 }  // namespace advf

@@ -22,6 +22,11 @@ FeatureDomain domain_from(const std::string& name, const std::string& source);
 // that begins with name() and says what to do.
 void check_feature(std::span<const float> feature, FeatureDomain domain,
                    const std::function<std::string()>& name);
+// Brings a feature that was changed back to its domain: on the sphere to norm 1, and where nothing is
+// negative what is below zero to zero. Throws Error that begins with name() for a zero vector, which has no
+// direction.
+void bring_into_domain(std::span<float> feature, FeatureDomain domain,
+                       const std::function<std::string()>& name);
 // The part of it about norms.
 double norm(std::span<const float> feature);
 double dot(std::span<const float> a, std::span<const float> b);

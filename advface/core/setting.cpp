@@ -99,10 +99,26 @@ Setting derived(Setting setting) {
   return setting;
 }
 
+Setting going_with(const std::string& only_with, std::function<bool()> applies, Setting setting) {
+  setting.applies = std::move(applies);
+  setting.only_with = only_with;
+  return setting;
+}
+
+Setting younger(std::function<bool()> has_another_value, Setting setting) {
+  setting.applies = std::move(has_another_value);
+  return setting;
+}
+
+void check_applies(const Setting& setting, const std::string& name) {
+  check(setting.only_with.empty() || setting.applies(), name, " goes with ", setting.only_with,
+        " alone and says nothing here");
+}
+
 Metadata values_of(const Settings& settings) {
   Metadata values;
   for (const Setting& s : settings)
-    if (s.source != Setting::Source::file)
+    if (s.source != Setting::Source::file && (!s.applies || s.applies()))
       if (const std::string value = s.json(); !value.empty()) values[s.name] = value;
   return values;
 }
@@ -123,6 +139,8 @@ void read_values(const Settings& settings, const Metadata& values, const std::st
       fail(source, ": ", e.what());
     }
   }
+  for (const Setting& s : settings)
+    if (values.contains(s.name)) check_applies(s, source + ": the setting " + s.name);
   const Metadata now = values_of(settings);
   for (const auto& [name, unused] : now)
     check(values.contains(name), source, ": has no proper \"", name, "\"");

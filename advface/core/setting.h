@@ -45,6 +45,9 @@ struct Setting {
   std::function<std::string()> json;  // the value as JSON has it; empty: not set. Not for files
   std::vector<std::string> choices;   // the texts that are taken, where they are few
   bool repeats = false;               // each text is one more, not another one
+  // Whether it says anything, as the others are now; null: always. Where it does not it stands in no file.
+  std::function<bool()> applies = {};
+  std::string only_with = {};  // for messages: what it goes with, "--mechanism gaussian"
 
   std::string option() const { return option_name(name); }  // "--step-size"
   std::string text() const;                                 // the value as read() takes it; empty: not set
@@ -78,6 +81,12 @@ Setting choice_setting(const std::string& name, E& value, const std::string& hel
   return s;
 }
 Setting derived(Setting setting);  // the same, but following from a file
+// The same, but chosen only where `applies` holds, which is with `only_with`; elsewhere it is refused.
+Setting going_with(const std::string& only_with, std::function<bool()> applies, Setting setting);
+// The same, but left out of files where it has its usual value, because older files do not have it.
+Setting younger(std::function<bool()> has_another_value, Setting setting);
+// Throws Error that begins with `name` where the setting was given but says nothing.
+void check_applies(const Setting& setting, const std::string& name);
 
 // The settings that stand in files, as JSON has them, by name.
 Metadata values_of(const Settings& settings);

@@ -49,6 +49,46 @@ RecordReport report_of(int64_t record, std::span<const float> feature, std::span
   return report;
 }
 
+void check_domain_known(const ProtectionInput& input, const std::string& protection) {
+  if (!input.domain_known)
+    throw WrongCall("the protection " + protection + " must know where " + input.what +
+                    " live: " + input.why_no_network());
+}
+
+void check_takes_maps(const Shape& row, const std::string& protection, const std::string& what) {
+  check(row.rank() == 3, "the protection ", protection, " takes maps of channels, but ", what,
+        " are vectors of shape ", row, "; cut the recogniser at a map with --cut");
+}
+
+Tensor each_row(const Tensor& features, std::span<const int64_t> records, const FeatureSpace& space,
+                const Context* context, const FillRecord& fill) {
+  const Tensor host = features.on_host();
+  check(host.shape() == with_rows(int64_t(records.size()), space.row), "features of shape ", host.shape(),
+        " for ", records.size(), " records of shape ", space.row);
+  check_records(host, records, space.domain);
+  const size_t d = size_t(space.row.numel());
+  std::vector<float> values(records.size() * d);
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (context) context->check_stop();
+    fill(records[i], {host.data<float>() + i * d, d}, std::span(values).subspan(i * d, d));
+  }
+  const BackendScope on_host(host_backend());
+  return Tensor::from(values, host.shape());
+}
+
+ProtectedRows protect_each(const Tensor& features, std::span<const int64_t> records,
+                           const FeatureSpace& space, const Context& context, const std::string& advice,
+                           const FillRecord& fill) {
+  ProtectedRows result;
+  result.features = each_row(features, records, space, &context,
+                             [&](int64_t record, std::span<const float> feature, std::span<float> stored) {
+                               fill(record, feature, stored);
+                               result.reports.push_back(report_of(record, feature, stored));
+                               check_moved(result.reports.back(), feature, advice);
+                             });
+  return result;
+}
+
 void check_moved(const RecordReport& report, std::span<const float> feature, const std::string& advice) {
   constexpr double kNothing = 5e-7;  // of the feature's length: rounding
   check(report.noise_l2 > kNothing * norm(feature), "record ", report.record, ": its noise is nothing (norm ",

@@ -87,10 +87,10 @@ class Protection {
 
   // Row i of `features` (n, row) is record number records[i]: its row in the whole set, as advface-extract
   // writes it. The result for a record depends on (its feature, its photograph, its number, and what
-  // applied() says) and on nothing else, bit for bit, however the set is cut into calls and at any number of
-  // threads (on a device: as far as its libraries keep rows apart); but see depends_on_company(). Throws
-  // Error, naming the record, for a feature that cannot be protected or was not; Interrupted where the
-  // context says so.
+  // applied() says, and a secret seed) and on nothing else, bit for bit, however the set is cut into calls
+  // and at any number of threads (on a device: as far as its libraries keep rows apart); but see
+  // depends_on_company(). Throws Error, naming the record, for a feature that cannot be protected or was not;
+  // Interrupted where the context says so.
   virtual ProtectedRows apply(const Tensor& features, std::span<const int64_t> records,
                               const Tensor& photographs, const Context& context) = 0;
   // Row i is a probe, a raw feature, that is to be compared with record records[i].
@@ -137,6 +137,22 @@ std::string file_fingerprint(const std::string& path);
 void check_records(const Tensor& features, std::span<const int64_t> records, FeatureDomain domain);
 // What moved row i of both, of one shape and in host memory.
 RecordReport report_of(int64_t record, std::span<const float> feature, std::span<const float> stored);
+// Of a protection that must know where features live: throws WrongCall where nobody has said so.
+void check_domain_known(const ProtectionInput& input, const std::string& protection);
+// Of a protection of maps: throws Error for vectors.
+void check_takes_maps(const Shape& row, const std::string& protection, const std::string& what);
+// Fills what is stored of one record, of the feature's shape.
+using FillRecord =
+    std::function<void(int64_t record, std::span<const float> feature, std::span<float> stored)>;
+// Each row by itself, in host memory. Throws Error, naming the record, for a feature that does not live in
+// `space`, and Interrupted where the context, if there is one, says so.
+Tensor each_row(const Tensor& features, std::span<const int64_t> records, const FeatureSpace& space,
+                const Context* context, const FillRecord& fill);
+// The same with reports, for what stays where it lives. Throws Error for a record that has not changed, with
+// what to do.
+ProtectedRows protect_each(const Tensor& features, std::span<const int64_t> records,
+                           const FeatureSpace& space, const Context& context, const std::string& advice,
+                           const FillRecord& fill);
 // Noise that is nothing protects nothing. Throws Error naming the record, with what to do.
 void check_moved(const RecordReport& report, std::span<const float> feature, const std::string& advice);
 

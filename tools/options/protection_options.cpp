@@ -97,6 +97,8 @@ ProtectionSpecs ProtectionOptions::specs(uint64_t seed) const {
       for (const Setting& s : spec->settings())
         if (const auto given = given_.find(s.name); given != given_.end() && is_chosen(s))
           for (const std::string& text : given->second) s.read(text);
+      for (const Setting& s : spec->settings())
+        if (given_.contains(s.name) && is_chosen(s)) check_applies(s, s.option());
       spec->check_valid();
       spec->check_complete();
       list.push_back(std::move(spec));
