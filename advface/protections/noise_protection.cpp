@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "advface/protections/random_noise.h"
@@ -10,61 +11,134 @@ namespace advf {
 namespace {
 
 // Beside that of the ascent's start and that of the noise of equal norm which everything is compared with.
-constexpr uint64_t kStream = uint64_t(3) << 62;
+constexpr uint64_t kStream = uint64_t(3) << 62, kPrivateStream = uint64_t(1) << 62;
+// Between the scale that a file states and the one that follows from its settings.
+constexpr double kRounding = 1e-6;
+
+std::string as_json(double value) { return nlohmann::json(value).dump(); }
 
 }  // namespace
 
+template <>
+const std::vector<Choice<NoiseMechanism>>& choices<NoiseMechanism>() {
+  static const std::vector<Choice<NoiseMechanism>> list = {{NoiseMechanism::length, "length"},
+                                                           {NoiseMechanism::laplace, "laplace"},
+                                                           {NoiseMechanism::gaussian, "gaussian"}};
+  return list;
+}
+
 Settings NoiseSpec::settings() {
-  return {number_setting("noise_length", length,
-                         "length of the noise over that of the feature; 2 turns a unit vector round"),
-          seed_setting(seed)};
+  const auto private_only = [this] { return is_private(); };
+  const std::string either = "--mechanism laplace or gaussian";
+  // Of a guarantee the seed is the secret: it does not stand beside what it protects.
+  Setting secret = seed_setting(seed);
+  secret.applies = [this] { return !is_private(); };
+  return {younger(private_only, choice_setting("mechanism", mechanism,
+                                               "noise of a given length, or noise with a guarantee of "
+                                               "(epsilon, delta) differential privacy")),
+          going_with(
+              "--mechanism length", [this] { return !is_private(); },
+              number_setting("noise_length", length,
+                             "length of the noise over that of the feature; 2 turns a unit vector "
+                             "round")),
+          going_with(either, private_only,
+                     number_setting("privacy_epsilon", privacy_epsilon, "epsilon of the guarantee")),
+          going_with(
+              "--mechanism gaussian", [this] { return mechanism == NoiseMechanism::gaussian; },
+              number_setting("delta", delta, "delta of the guarantee")),
+          going_with(either, private_only,
+                     number_setting("clip", clip,
+                                    "longest feature, of laplace in the L1 norm, of gaussian in the L2 norm; "
+                                    "a longer one is shortened (default: 1 for unit vectors)")),
+          going_with(either, private_only,
+                     derived(number_setting("noise_scale", noise_scale, "sigma, or scale of Laplace noise"))),
+          secret};
 }
 
 void NoiseSpec::check_valid() const {
-  check(std::isfinite(length) && length > 0 && length <= 2,
-        "the noise's length must lie above 0 and not above 2, not ", length);
+  if (!is_private()) {
+    check(std::isfinite(length) && length > 0 && length <= 2,
+          "the noise's length must lie above 0 and not above 2, not ", length);
+    return;
+  }
+  const std::string name = std::string("--mechanism ") + name_of(mechanism);
+  check(privacy_epsilon.has_value(), name, " needs --privacy-epsilon");
+  check(*privacy_epsilon > 0 && *privacy_epsilon <= kMostPrivacyEpsilon,
+        "the privacy epsilon must lie above 0 and not above ", kMostPrivacyEpsilon, ", not ",
+        *privacy_epsilon);
+  check(delta >= kLeastDelta && delta < 1, "delta must lie between ", kLeastDelta, " and below 1, not ",
+        delta);
+  check(!clip || (std::isfinite(*clip) && *clip > 0), "the norm to clip at must be a number above 0, not ",
+        clip.value_or(0));
+  const double scale = private_noise().scale;
+  check(std::isfinite(scale) && scale > 0, name, " makes noise of scale ", scale,
+        "; take a larger --privacy-epsilon or a smaller --clip");
+  check(!noise_scale || std::abs(*noise_scale - scale) <= kRounding * scale, "a noise of scale ",
+        noise_scale.value_or(0), " does not follow from the settings, which ask for ", scale);
+}
+
+PrivacyNoise NoiseSpec::private_noise() const {
+  const double longest = clip.value_or(1), sensitivity = 2 * longest, epsilon = privacy_epsilon.value_or(1);
+  return {mechanism, longest,
+          mechanism == NoiseMechanism::laplace ? laplace_scale(epsilon, sensitivity)
+                                               : gaussian_sigma(epsilon, delta, sensitivity)};
+}
+
+Metadata NoiseSpec::values() const {
+  Metadata values = ProtectionSpec::values();
+  if (!is_private()) return values;
+  values["clip"] = as_json(private_noise().clip);
+  values["noise_scale"] = as_json(private_noise().scale);
+  return values;
 }
 
 std::string NoiseSpec::summary() const {
   std::ostringstream out;
   out.precision(4);
-  out << "length " << length;
+  if (!is_private()) {
+    out << "length " << length;
+    return out.str();
+  }
+  const bool laplace = mechanism == NoiseMechanism::laplace;
+  const PrivacyNoise noise = private_noise();
+  out << name_of(mechanism) << ", privacy epsilon " << privacy_epsilon.value_or(0);
+  if (!laplace) out << ", delta " << delta;
+  out << (laplace ? ", L1 clip " : ", L2 clip ") << noise.clip << (laplace ? ", scale " : ", sigma ")
+      << noise.scale;
   return out.str();
 }
 
 std::unique_ptr<Protection> NoiseSpec::make(const ProtectionInput& input) const {
-  if (!input.domain_known)
-    throw WrongCall("the protection noise must know where " + input.what +
-                    " live: " + input.why_no_network());
-  check(input.space.domain != FeatureDomain::sphere || input.space.row.numel() > 1, input.what,
+  check_domain_known(input, "noise");
+  const bool on_sphere = input.space.domain == FeatureDomain::sphere;
+  if (is_private() && !on_sphere && !clip)
+    throw WrongCall("the protection noise must know how long a feature may be, as " + input.what +
+                    " are no unit vectors: give --clip");
+  check(is_private() || !on_sphere || input.space.row.numel() > 1, input.what,
         ": a unit vector of one value cannot be turned");
   return std::make_unique<NoiseProtection>(*this, input.space);
 }
 
 ProtectedRows NoiseProtection::apply(const Tensor& features, std::span<const int64_t> records,
                                      const Tensor& /*photographs*/, const Context& context) {
-  const Tensor host = features.on_host();
-  check(features.dim(0) == int64_t(records.size()), "noise: ", features.dim(0), " features with ",
-        records.size(), " numbers");
-  check_records(host, records, space_.domain);
-  const size_t d = size_t(space_.row.numel());
-  const bool on_sphere = space_.domain == FeatureDomain::sphere;
-  std::vector<float> values(records.size() * d);
-  ProtectedRows result;
-  for (size_t i = 0; i < records.size(); ++i) {
-    context.check_stop();
-    const std::span<const float> feature{host.data<float>() + i * d, d};
-    const std::span<float> stored = std::span(values).subspan(i * d, d);
-    move_at_random(feature, on_sphere, 1 - spec_.length * spec_.length / 2, spec_.length * norm(feature),
-                   spec_.seed, uint64_t(records[i]) | kStream, stored);
-    if (space_.domain == FeatureDomain::non_negative)
-      for (float& v : stored) v = std::max(v, 0.0f);
-    result.reports.push_back(report_of(records[i], feature, stored));
-    check_moved(result.reports.back(), feature, "give a larger --noise-length");
+  if (spec_.is_private()) {
+    const PrivacyNoise noise = spec_.private_noise();
+    return protect_each(
+        features, records, space_, context, "give a smaller --privacy-epsilon",
+        [&](int64_t record, std::span<const float> feature, std::span<float> stored) {
+          add_private_noise(feature, noise, spec_.seed, uint64_t(record) | kPrivateStream, stored);
+          bring_into_domain(stored, space_.domain, [&] { return "record " + std::to_string(record); });
+        });
   }
-  const BackendScope on_host(host_backend());
-  result.features = Tensor::from(values, features.shape());
-  return result;
+  const bool on_sphere = space_.domain == FeatureDomain::sphere;
+  return protect_each(features, records, space_, context, "give a larger --noise-length",
+                      [&](int64_t record, std::span<const float> feature, std::span<float> stored) {
+                        move_at_random(feature, on_sphere, 1 - spec_.length * spec_.length / 2,
+                                       spec_.length * norm(feature), spec_.seed, uint64_t(record) | kStream,
+                                       stored);
+                        if (space_.domain == FeatureDomain::non_negative)
+                          for (float& v : stored) v = std::max(v, 0.0f);
+                      });
 }
 
 }  // namespace advf

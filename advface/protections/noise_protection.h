@@ -1,22 +1,40 @@
-// The resident `noise`: each feature moved by a given part of its length in a random direction. It protects
-// nothing that an attacker can learn; whatever else is claimed to protect should do better than this.
+// The resident `noise`: each feature moved in a random direction. By a given part of its length it protects
+// nothing that an attacker can learn, and whatever else is claimed to protect should do better; by the
+// mechanisms of privacy_mechanism.h it has a guarantee, as long as nobody knows the seed. What is stored goes
+// back to the domain, which looks at the noisy feature alone and so keeps the guarantee (post-processing).
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "advface/protections/privacy_mechanism.h"
 #include "advface/protections/protection.h"
 
 namespace advf {
 
+template <>
+const std::vector<Choice<NoiseMechanism>>& choices<NoiseMechanism>();
+
 struct NoiseSpec : ProtectionSpec {
+  NoiseMechanism mechanism = NoiseMechanism::length;
   double length = 0.4;  // norm of the noise over that of the feature; on the sphere the chord, below 2
+  std::optional<double> privacy_epsilon;  // of laplace and gaussian: must be set
+  double delta = 1e-5;                    // of gaussian
+  // Of laplace the largest L1 norm, of gaussian the largest L2 norm. Not set: 1, where features are unit
+  // vectors, which gaussian then never clips; elsewhere it must be set.
+  std::optional<double> clip;
+  std::optional<double> noise_scale;  // in files: sigma, or b; it follows from the others
   uint64_t seed = 1;
 
   std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<NoiseSpec>(*this); }
   Settings settings() override;
   void check_valid() const override;
   std::string summary() const override;
+  Metadata values() const override;
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
+
+  bool is_private() const { return mechanism != NoiseMechanism::length; }
+  PrivacyNoise private_noise() const;  // as the settings have it, where it is private
 };
 
 class NoiseProtection : public Protection {

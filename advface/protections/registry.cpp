@@ -27,7 +27,8 @@ const std::vector<ProtectionKind>& protections() {
       {"advface", "noise found for each record by ascent against a shadow decoder", make<AdvFaceSpec>,
        nullptr},
       {"generator", "noise that a network emits in one pass", make<GeneratorSpec>, nullptr},
-      {"noise", "noise of a given length in a random direction", make<NoiseSpec>, nullptr},
+      {"noise", "noise in a random direction, of a given length or with a guarantee of differential privacy",
+       make<NoiseSpec>, nullptr},
       {"projection", "only the directions that tell people apart are kept", make<ProjectionSpec>,
        fit<ProjectionFit>},
   };
