@@ -9,6 +9,7 @@
 
 #include "advface/core/dataset.h"
 #include "advface/networks/generator.h"
+#include "advface/protections/duet_protection.h"
 #include "advface/protections/noise_protection.h"
 #include "advface/protections/projection_protection.h"
 #include "advface/protections/protection_chain.h"
@@ -65,7 +66,7 @@ struct Files {
   TempDir dir;
   Recogniser recogniser = toy_recogniser();
   std::string cut, shadow = dir / "shadow", generator = dir / "generator", projection = dir / "projection",
-                   square = dir / "square";
+                   square = dir / "square", duet = dir / "duet";
   Tensor photographs = toy_images(kRows, 5), features;
 
   explicit Files(const std::string& where) : cut(where), features(toy_features(recogniser, where, kRows)) {
@@ -87,6 +88,12 @@ struct Files {
       fit.fit(toy_people(recogniser, 24, 5), projection, {});
       fit.dims = kToyDim;
       fit.fit(toy_people(recogniser, 24, 5), square, {});
+    } else {
+      FitData data;
+      data.features = toy_features(recogniser, cut, 30, 8);
+      for (int64_t i = 0; i < 30; ++i) (i < 20 ? data.train : data.validation).push_back(i);
+      data.provenance = decoder->info();
+      DuetFit().fit(data, duet, {});
     }
   }
   ProtectionInput input() const { return input_of(recogniser, cut, "the features"); }
@@ -95,7 +102,7 @@ struct Files {
                                        const std::map<std::string, std::string>& values = {}) const {
     auto spec = protection_kind(name, "test").spec();
     std::map<std::string, std::string> all = values;
-    all.insert({{"shadow", shadow}, {"generator", generator}, {"projection", projection}});
+    all.insert({{"shadow", shadow}, {"generator", generator}, {"projection", projection}, {"duet", duet}});
     for (const Setting& s : spec->settings())
       if (const auto found = all.find(s.name); found != all.end() && s.source != Setting::Source::derived)
         s.read(found->second == "square" ? square : found->second);
@@ -123,6 +130,14 @@ std::vector<Case> cases() {
   const auto moved_by = [](double share) {
     return [share](auto z, auto x) { return std::abs(distance(z, x) / norm(z) - share) < 1e-3; };
   };
+  const auto same_values = [](auto z, auto x) {
+    std::vector<float> a(z.begin(), z.end()), b(x.begin(), x.end());
+    const bool moved = a != b;
+    std::sort(a.begin(), a.end());
+    std::sort(b.begin(), b.end());
+    return moved && a == b;
+  };
+  const auto l2_shorter = [](auto z, auto x) { return norm(x) < norm(z); };
   return {{"advface", "e", {{"epsilon", "0.3"}, {"norm", "l2"}, {"steps", "3"}}, l2(0.3)},
           {"advface", "e", {{"epsilon", "0.1"}, {"steps", "2"}}, {}},
           {"advface", "c", {{"epsilon", "0.5"}, {"steps", "2"}}, {}},
@@ -133,6 +148,20 @@ std::vector<Case> cases() {
           {"noise", "e", {{"noise_length", "0.5"}}, moved_by(0.5)},
           {"noise", "c", {{"noise_length", "0.2"}}, moved_by(0.2)},
           {"noise", "p", {}, [](auto z, auto x) { return distance(z, x) <= 0.4 * norm(z) * (1 + 1e-4); }},
+          {"noise", "e", {{"mechanism", "laplace"}, {"privacy_epsilon", "100"}}, {}},
+          {"noise", "e", {{"mechanism", "gaussian"}, {"privacy_epsilon", "20"}}, {}},
+          {"noise", "c", {{"mechanism", "laplace"}, {"privacy_epsilon", "5"}, {"clip", "100"}}, {}},
+          {"noise", "p", {{"mechanism", "gaussian"}, {"privacy_epsilon", "5"}, {"clip", "10"}}, {}},
+          {"quantise", "e", {{"bits", "8"}}, l2(0.05)},
+          {"quantise", "c", {{"bits", "1"}}, {}},
+          {"quantise", "p", {}, {}},
+          {"shuffle", "e", {}, same_values},
+          {"shuffle", "c", {}, same_values},
+          {"shuffle", "p", {}, same_values},
+          {"duet", "c", {{"duet_fill", "mean"}}, {}},
+          {"duet", "p", {{"hidden_share", "0.5"}}, l2_shorter},
+          {"frequency", "c", {}, l2_shorter},
+          {"frequency", "p", {{"low_frequencies", "3"}}, {}},
           {"projection", "e", {}, {}},
           {"projection", "e", {{"projection", "square"}}, {}},
           {"advface", "c", {{"epsilon", "1e-3"}, {"steps", "2"}, {"norm", "linf"}}, linf(1)}};

@@ -8,6 +8,7 @@
 #include "advface/core/feature_file.h"
 #include "advface/networks/adapter.h"
 #include "advface/protections/registry.h"
+#include "tensor/ops.h"
 
 namespace advf {
 namespace {
@@ -205,10 +206,15 @@ void PairedFaces::check_names() const {
           o_.protected_list, " does not name ", names_[i], ", which the pairs need");
 }
 
-// Features that a protection has moved to a space of their own are compared as they are.
+// Features that a protection has moved to a space of their own are compared as they are: by their cosine.
 Tensor PairedFaces::embedded(const FeatureRows& stored) const {
-  if (!space_after(protection(), {}).moved) return embed_rows(recogniser_, stored, cut_);
-  return stored.range(0, stored.count());
+  const FeatureSpace space =
+      space_after(protection(), {recogniser_.feature_shape(cut_), recogniser_.domain(cut_)});
+  if (!space.moved) return embed_rows(recogniser_, stored, cut_);
+  if (space.domain == FeatureDomain::sphere) return stored.range(0, stored.count());
+  const NoTapeScope off;
+  const Tensor rows = stored.batch(0, stored.count());
+  return l2_normalise(reshape(rows, {rows.dim(0), stored.row().numel()})).on_host();
 }
 
 void PairedFaces::embed() {

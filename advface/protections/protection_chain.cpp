@@ -11,7 +11,13 @@ namespace {
 // on such and they are still in the recogniser's space. Of an old network nobody knows.
 void check_trained_on(const Provenance& network, const std::string& protection, const ProtectionId& before,
                       bool moved) {
-  if (!network.protection.known() || network.protection.is_like(before)) return;
+  if (!network.protection.known()) return;
+  if (network.protection.is_like(before)) {
+    check(network.protection.same_space(before), "a network of the protection ", protection,
+          " was trained on features that are ", network.protection.describe(),
+          ", but those that come to it are ", before.describe(), ": another seed moves them elsewhere");
+    return;
+  }
   check(network.protection.is_raw() && !moved, "a network of the protection ", protection,
         " was trained on features that are ", network.protection.describe(),
         ", but those that come to it are ", before.describe(), ": ", network.protection.difference(before));

@@ -80,6 +80,13 @@ bool ProtectionId::is_like(const ProtectionId& other) const {
   return known() && other.known() && difference(other).empty();
 }
 
+bool ProtectionId::same_space(const ProtectionId& other) const {
+  return std::equal(applied.begin(), applied.end(), other.applied.begin(), other.applied.end(),
+                    [](const AppliedProtection& a, const AppliedProtection& b) {
+                      return a == b || !spec_of(a, a.name)->out({}).moved;
+                    });
+}
+
 std::string ProtectionId::difference(const ProtectionId& other) const {
   if (!known()) return unknown;
   if (!other.known()) return other.unknown;

@@ -28,6 +28,9 @@ struct ProtectionId {
   // Whether both protect alike but for the seed of what is random, which nobody who attacks can know. What is
   // not known is like nothing.
   bool is_like(const ProtectionId& other) const;
+  // Of two that are alike: whether features end up in the same space. A seed that says to which space they
+  // are moved, as that of a permutation, counts here.
+  bool same_space(const ProtectionId& other) const;
   // The first thing in which they are not alike, for messages; empty where they are.
   std::string difference(const ProtectionId& other) const;
 

@@ -3,9 +3,13 @@
 #include <algorithm>
 
 #include "advface/protections/ascent/advface_protection.h"
+#include "advface/protections/duet_protection.h"
+#include "advface/protections/frequency_protection.h"
 #include "advface/protections/generator_protection.h"
 #include "advface/protections/noise_protection.h"
 #include "advface/protections/projection_protection.h"
+#include "advface/protections/quantise_protection.h"
+#include "advface/protections/shuffle_protection.h"
 
 namespace advf {
 namespace {
@@ -31,6 +35,17 @@ const std::vector<ProtectionKind>& protections() {
        make<NoiseSpec>, nullptr},
       {"projection", "only the directions that tell people apart are kept", make<ProjectionSpec>,
        fit<ProjectionFit>},
+      {"quantise", "every value is stored with a few bits", make<QuantiseSpec>, nullptr},
+      {"shuffle", "values, or channels of a map, in another order, drawn from the seed", make<ShuffleSpec>,
+       nullptr},
+      {"duet",
+       "of a map the channels with the most energy are not stored (after DuetFace; a variant without "
+       "retraining)",
+       make<DuetSpec>, fit<DuetFit>},
+      {"frequency",
+       "the lowest frequencies of a map's channels are taken away (after DCTDP and PartialFace; a variant "
+       "without retraining)",
+       make<FrequencySpec>, nullptr},
   };
   return rows;
 }

@@ -1,0 +1,66 @@
+#include "advface/protections/shuffle_protection.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "tensor/rng.h"
+
+namespace advf {
+namespace {
+
+constexpr uint64_t kStream = uint64_t(1) << 61;  // beside those of records
+
+// Drawn uniformly (Fisher and Yates).
+std::vector<size_t> permutation(size_t n, uint64_t seed) {
+  const Philox rng{seed, kStream};
+  std::vector<size_t> order(n);
+  std::iota(order.begin(), order.end(), size_t(0));
+  for (size_t i = n; i > 1; --i) std::swap(order[i - 1], order[rng.below(i, i)]);
+  return order;
+}
+
+class ShuffleProtection : public Protection {
+ public:
+  ShuffleProtection(const ShuffleSpec& spec, const FeatureSpace& space)
+      : spec_(spec), space_(space), order_(permutation(size_t(space.row[0]), spec.seed)) {}
+
+  AppliedProtection applied() const override { return {"shuffle", spec_.values(), {}}; }
+  FeatureSpace out() const override { return spec_.out(space_); }
+
+  ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& /*photographs*/,
+                      const Context& context) override {
+    ProtectedRows result{shuffled(features, records, &context), {}};
+    for (const int64_t record : records) result.reports.push_back({.record = record, .losses = {}});
+    return result;
+  }
+  Tensor apply_probe(const Tensor& features, std::span<const int64_t> records) const override {
+    return shuffled(features, records, nullptr);
+  }
+
+ private:
+  Tensor shuffled(const Tensor& features, std::span<const int64_t> records, const Context* context) const {
+    const size_t size = size_t(space_.row.numel()) / order_.size();  // of what keeps together: a channel
+    return each_row(features, records, space_, context,
+                    [&](int64_t, std::span<const float> feature, std::span<float> stored) {
+                      for (size_t c = 0; c < order_.size(); ++c)
+                        std::ranges::copy(feature.subspan(order_[c] * size, size),
+                                          stored.begin() + std::ptrdiff_t(c * size));
+                    });
+  }
+
+  ShuffleSpec spec_;
+  FeatureSpace space_;
+  std::vector<size_t> order_;
+};
+
+}  // namespace
+
+std::unique_ptr<Protection> ShuffleSpec::make(const ProtectionInput& input) const {
+  check_domain_known(input, "shuffle");
+  const std::vector<size_t> order = permutation(size_t(input.space.row[0]), seed);
+  check(!std::is_sorted(order.begin(), order.end()), "--seed ", seed, " leaves ", input.what, " of shape ",
+        input.space.row, " in the order that they have; take another seed");
+  return std::make_unique<ShuffleProtection>(*this, input.space);
+}
+
+}  // namespace advf
