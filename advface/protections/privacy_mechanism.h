@@ -28,7 +28,8 @@ double gaussian_sigma(double epsilon, double delta, double sensitivity);
 // b of the density e^(-|x|/b) / (2 b): sensitivity (L1) / epsilon.
 double laplace_scale(double epsilon, double sensitivity);
 
-inline constexpr double kMostPrivacyEpsilon = 500, kLeastDelta = 1e-15;
+// Beyond them doubles do not tell the two terms of the condition apart well enough.
+inline constexpr double kMostPrivacyEpsilon = 500, kLeastDelta = 1e-12;
 
 struct PrivacyNoise {
   NoiseMechanism mechanism = NoiseMechanism::gaussian;  // not length
