@@ -151,19 +151,26 @@ void recalibrate_batch_norm(Module& model, const std::vector<Tensor>& batches) {
 }
 
 void recalibrate_batch_norm(Module& model, int64_t batches, const std::function<Tensor(int64_t)>& batch) {
+  recalibrate_batch_norm(std::vector<Module*>{&model}, batches, [&](int64_t i) { model.forward(batch(i)); });
+}
+
+void recalibrate_batch_norm(const std::vector<Module*>& models, int64_t batches,
+                            const std::function<void(int64_t)>& pass) {
   check(batches > 0, "recalibrating batch norm needs at least one batch");
   const NoTapeScope no_tape;
   std::vector<BatchNorm*> norms;
-  for (Module* m : model.modules())
-    if (auto* norm = dynamic_cast<BatchNorm*>(m)) norms.push_back(norm);
-  model.train(false);
+  for (Module* model : models) {
+    model->train(false);
+    for (Module* m : model->modules())
+      if (auto* norm = dynamic_cast<BatchNorm*>(m)) norms.push_back(norm);
+  }
   for (BatchNorm* norm : norms) {
     norm->train();
     norm->average(true);
   }
-  for (int64_t i = 0; i < batches; ++i) model.forward(batch(i));
+  for (int64_t i = 0; i < batches; ++i) pass(i);
   for (BatchNorm* norm : norms) norm->average(false);
-  model.train(false);
+  for (Module* model : models) model->train(false);
 }
 
 Tensor ReLU::forward(const Tensor& x) const { return relu(x); }

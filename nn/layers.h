@@ -105,6 +105,9 @@ class BatchStatisticsScope {
 void recalibrate_batch_norm(Module& model, const std::vector<Tensor>& batches);
 // The same for batches that are made when it is their turn.
 void recalibrate_batch_norm(Module& model, int64_t batches, const std::function<Tensor(int64_t)>& batch);
+// The same for several models that one call of `pass` takes through batch number i.
+void recalibrate_batch_norm(const std::vector<Module*>& models, int64_t batches,
+                            const std::function<void(int64_t)>& pass);
 
 class ReLU : public Module {
  public:

@@ -265,4 +265,22 @@ Tensor FaceCache::batch(int64_t begin, int64_t end) const {
   return batch(range(begin, end));
 }
 
+Tensor mirrored(const Tensor& images, const std::vector<uint8_t>& which) {
+  check(images.shape().rank() == 4 && images.dtype() == DType::f32 &&
+            (which.empty() || which.size() == size_t(images.dim(0))),
+        "pictures to mirror must be (N,C,H,W) in f32, not ", images.shape(), ", and ", which.size(),
+        " of them were named");
+  const Tensor host = images.on_host();
+  Tensor out = host_tensor(images.shape());
+  const int64_t width = images.dim(3), size = images.shape().numel(1, 4);
+  parallel_for(images.dim(0), [&, values = out.mutable_data<float>()](int64_t i) {
+    const float* from = host.data<float>() + i * size;
+    float* to = values + i * size;
+    const bool turn = which.empty() || which[size_t(i)] != 0;
+    for (int64_t row = 0; row < size; row += width)
+      for (int64_t x = 0; x < width; ++x) to[row + x] = from[row + (turn ? width - 1 - x : x)];
+  });
+  return out.to(current_backend());
+}
+
 }  // namespace advf

@@ -118,4 +118,7 @@ class FaceCache {
   std::vector<uint8_t> pixels_;  // (count, 3, S, S)
 };
 
+// Pictures (N,C,H,W) f32 with left and right exchanged; where `which` is given, those for which it is not 0.
+Tensor mirrored(const Tensor& images, const std::vector<uint8_t>& which = {});
+
 }  // namespace advf

@@ -93,6 +93,17 @@ FeatureRows FeatureRows::selected(std::vector<int64_t> rows) const {
           }};
 }
 
+FeatureRows FeatureRows::joined(const FeatureRows& more) const {
+  check(row_ == more.row_, "features of shape ", row_, " and others of shape ", more.row_, " are no one set");
+  const FeatureRows first = *this;
+  const size_t bytes = size_t(row_.numel()) * sizeof(float);
+  return {count_ + more.count_, row_, [first, more, bytes](int64_t begin, int64_t end, std::byte* out) {
+            const int64_t n = first.count_, border = std::clamp(n, begin, end);
+            if (begin < border) first.read_(begin, border, out);
+            if (border < end) more.read_(border - n, end - n, out + size_t(border - begin) * bytes);
+          }};
+}
+
 void check_rows(const FeatureRows& rows, FeatureDomain domain, const std::string& file) {
   const size_t d = size_t(rows.row().numel());
   const int64_t block = std::max<int64_t>(1, (int64_t(1) << 20) / std::max<int64_t>(int64_t(d), 1));

@@ -35,6 +35,8 @@ class FeatureRows {
   Tensor batch(int64_t begin, int64_t end) const;
   // These rows, in this order.
   FeatureRows selected(std::vector<int64_t> rows) const;
+  // These rows, and `more` of the same shape behind them.
+  FeatureRows joined(const FeatureRows& more) const;
 
  private:
   friend class FeatureSpool;

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string cache_key(const Recogniser& recogniser, const std::string& cut, const FaceSource& faces,
-                      const std::optional<FaceBox>& box) {
+                      const std::optional<FaceBox>& box, bool mirrored) {
   // Counts up whenever the same picture and the same card come to give other features.
   constexpr int kVersion = 4;
   std::ostringstream text;
@@ -29,6 +29,7 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
   for (const auto& numbers : {card.input.mean, card.input.scale})
     for (const double v : numbers) text << ' ' << v;
   text << '\n';
+  if (mirrored) text << "mirrored\n";
   if (box) text << box->x0 << ' ' << box->y0 << ' ' << box->x1 << ' ' << box->y1 << '\n';
   for (const std::string& name : faces.names()) {
     const fs::path path = fs::path(faces.folder()) / name;
@@ -109,8 +110,9 @@ void for_each_feature_batch(
     if (options.broken)
       for (const BrokenFace& face : batch.broken) options.broken(face);
     if (!batch.good.empty()) {
+      const Tensor images = options.mirrored ? mirrored(batch.images) : batch.images;
       const auto [good, features] =
-          usable_rows(batch.good, recogniser.features(recogniser.preprocess(batch.images), cut), recogniser,
+          usable_rows(batch.good, recogniser.features(recogniser.preprocess(images), cut), recogniser,
                       recogniser.domain(cut), faces, options);
       if (!good.empty()) take(good, features);
     }
@@ -121,8 +123,9 @@ void for_each_feature_batch(
 FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
                             const std::optional<FaceBox>& box, const std::string& cache_dir,
                             const ExtractOptions& options) {
-  const fs::path base =
-      cache_dir.empty() ? fs::path() : fs::path(cache_dir) / cache_key(recogniser, cut, faces, box);
+  const fs::path base = cache_dir.empty()
+                            ? fs::path()
+                            : fs::path(cache_dir) / cache_key(recogniser, cut, faces, box, options.mirrored);
   const std::string rows_file = base.string() + ".npy", index_file = base.string() + ".index.npy";
   if (!cache_dir.empty() && fs::exists(rows_file) && fs::exists(index_file)) {
     const FeatureRows rows = FeatureRows::open(rows_file);

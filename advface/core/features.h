@@ -14,6 +14,7 @@ namespace advf {
 
 struct ExtractOptions {
   int64_t batch = 32;
+  bool mirrored = false;                    // the features of the pictures with left and right exchanged
   int64_t memory_bytes = int64_t(1) << 30;  // features beyond go to a temporary file
   // Called after every batch with the number of images done so far, of the source's size. Returning false
   // ends the work with Interrupted.

@@ -103,6 +103,7 @@ TrainingSet open_training_set(const FaceSettings& options, const std::string& fe
   from.domain = space.domain;
   from.split_seed = split.seed;
   from.people.assign(people.begin(), people.end());
+  result.all_rows = result.set.features.count();
   keep_used(result);
   return result;
 }
@@ -116,6 +117,35 @@ FeatureRows protect_set(ProtectionChain& protection, const FaceSettings& options
       faces, source.set.indices, crop_for(recogniser, options.eye_centres()), protection.photograph_size());
   return protected_rows(protection, source.set.features, source.records, photographs,
                         options.memory_mib << 20, context);
+}
+
+FeatureRows mirrored_features(const FaceSettings& options, const Recogniser& recogniser,
+                              const FaceSource& faces, const TrainingSet& source, const Context& context) {
+  std::vector<std::string> names;
+  for (int64_t i : source.set.indices) names.push_back(faces.name(i));
+  FaceSource used(faces.folder(), std::move(names));
+  used.set_max_broken_share(0);  // each has a feature as it is, and a row without a mirror would shift others
+  const auto progress = context.begin("mirrored features", used.size(), "images");
+  ExtractOptions extraction = extract_options(options, *progress, context);
+  extraction.mirrored = true;
+  const FeatureSet set =
+      extract_features(recogniser, options.cut_of(recogniser), used,
+                       crop_for(recogniser, options.eye_centres()), options.cache, extraction);
+  progress->finish();
+  check(set.features.count() == used.size(), options.images, ": of ", used.size(), " mirrored images ",
+        set.features.count(), " have a feature");
+  return set.features;
+}
+
+FeatureRows protect_mirrored(ProtectionChain& protection, const FaceSettings& options,
+                             const Recogniser& recogniser, FaceSource& faces, const TrainingSet& source,
+                             const FeatureRows& mirrored, const Context& context) {
+  std::vector<int64_t> records;
+  for (int64_t r : source.records) records.push_back(source.all_rows + r);
+  const ReadPhotographs plain = photographs_of(
+      faces, source.set.indices, crop_for(recogniser, options.eye_centres()), protection.photograph_size());
+  const auto turned = [&plain](int64_t begin, int64_t end) { return advf::mirrored(plain(begin, end)); };
+  return protected_beside(protection, mirrored, records, turned, options.memory_mib << 20, context);
 }
 
 }  // namespace advf

@@ -23,6 +23,7 @@ struct TrainingSet {
   Provenance provenance;         // protection: none, what their file says, or that of protect_set()
   Split split;                   // of the set's rows
   size_t test_images = 0;        // left alone
+  int64_t all_rows = 0;          // of the whole set
 };
 // features: a file of them, one row for each line of --list; empty: they are extracted. Before that, throws
 // Error where the names and labels tell that there are not the people, or not the images of one batch.
@@ -33,5 +34,15 @@ TrainingSet open_training_set(const FaceSettings& options, const std::string& fe
 FeatureRows protect_set(ProtectionChain& protection, const FaceSettings& options,
                         const Recogniser& recogniser, FaceSource& faces, TrainingSet& source,
                         const Context& context);
+
+// The features of the same pictures with left and right exchanged, row by row. Throws Error naming one that
+// has none.
+FeatureRows mirrored_features(const FaceSettings& options, const Recogniser& recogniser,
+                              const FaceSource& faces, const TrainingSet& source, const Context& context);
+// These, protected as protect_set() has protected the set, which comes before: the mirror of record r is
+// record r + all_rows, so that its noise is its own.
+FeatureRows protect_mirrored(ProtectionChain& protection, const FaceSettings& options,
+                             const Recogniser& recogniser, FaceSource& faces, const TrainingSet& source,
+                             const FeatureRows& mirrored, const Context& context);
 
 }  // namespace advf

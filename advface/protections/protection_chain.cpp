@@ -138,7 +138,6 @@ ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
 FeatureRows protected_rows(ProtectionChain& protection, const FeatureRows& features,
                            std::span<const int64_t> records, const ReadPhotographs& photographs,
                            int64_t memory_bytes, const Context& context) {
-  constexpr int64_t kBatch = 256;
   const int64_t n = features.count();
   std::vector<int64_t> rows(records.begin(), records.end());
   if (rows.empty()) {
@@ -146,6 +145,14 @@ FeatureRows protected_rows(ProtectionChain& protection, const FeatureRows& featu
     std::iota(rows.begin(), rows.end(), int64_t(0));
   }
   protection.look_at(features, rows, context);
+  return protected_beside(protection, features, rows, photographs, memory_bytes, context);
+}
+
+FeatureRows protected_beside(ProtectionChain& protection, const FeatureRows& features,
+                             std::span<const int64_t> records, const ReadPhotographs& photographs,
+                             int64_t memory_bytes, const Context& context) {
+  constexpr int64_t kBatch = 256;
+  const int64_t n = features.count();
   FeatureSpool spool(protection.out().row, memory_bytes);
   const auto progress = context.begin("protect", n, "features");
   for (int64_t begin = 0; begin < n;) {
@@ -153,7 +160,7 @@ FeatureRows protected_rows(ProtectionChain& protection, const FeatureRows& featu
     // One record alone has no company: it goes with those before it.
     const int64_t end = n - begin <= kBatch + 1 ? n : begin + kBatch;
     const Tensor seen = protection.photograph_size() > 0 ? photographs(begin, end) : Tensor();
-    const auto numbers = std::span(rows).subspan(size_t(begin), size_t(end - begin));
+    const auto numbers = records.subspan(size_t(begin), size_t(end - begin));
     spool.append(protection.apply(features.range(begin, end), numbers, seen, context).features);
     progress->advance(end - begin);
     begin = end;

@@ -59,5 +59,9 @@ ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
 FeatureRows protected_rows(ProtectionChain& protection, const FeatureRows& features,
                            std::span<const int64_t> records, const ReadPhotographs& photographs,
                            int64_t memory_bytes, const Context& context);
+// The same for rows beside those, at which the chain does not look: it protects them as it does the first.
+FeatureRows protected_beside(ProtectionChain& protection, const FeatureRows& features,
+                             std::span<const int64_t> records, const ReadPhotographs& photographs,
+                             int64_t memory_bytes, const Context& context);
 
 }  // namespace advf
