@@ -11,6 +11,7 @@ namespace advf {
 namespace {
 constexpr const char* kFormat = "advface-decoder-1";
 constexpr const char* kLoss = "decoder.loss";
+constexpr const char* kMirrored = "decoder.mirrored";
 }  // namespace
 
 Decoder::Decoder(const DecoderInfo& info, uint64_t seed)
@@ -28,6 +29,8 @@ std::unique_ptr<Decoder> Decoder::load(const std::string& path) {
   NetworkFile file = load_network(path, kFormat, "a decoder made by advface-train");
   DecoderInfo info{std::move(file.provenance), DecoderSpec::from_metadata(file.metadata, path)};
   if (const auto loss = file.metadata.find(kLoss); loss != file.metadata.end()) info.loss = loss->second;
+  info.mirrored = file.metadata.contains(kMirrored);
+  info.training = TrainingRecord::from_metadata(file.metadata, path);
   auto decoder = std::make_unique<Decoder>(info, 0);
   load_state_dict(*decoder, file.tensors, path);
   decoder->set_source(path);
@@ -39,6 +42,8 @@ Metadata Decoder::description() const {
   Metadata metadata = info_.spec.to_metadata();
   metadata["format"] = kFormat;
   if (info_.loss != kPlainLoss) metadata[kLoss] = info_.loss;
+  if (info_.mirrored) metadata[kMirrored] = "yes";
+  if (info_.training) metadata.merge(info_.training->to_metadata());
   return metadata;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "advface/networks/flatness.h"
 #include "advface/networks/trained_network.h"
 #include "nn/module.h"
 #include "nn/nets/decoders.h"
@@ -17,7 +18,9 @@ inline constexpr const char* kPlainLoss = "l1";
 
 struct DecoderInfo : Provenance {
   DecoderSpec spec;
-  std::string loss = kPlainLoss;  // DecoderLossSpec::summary(): for people
+  std::string loss = kPlainLoss;                // what it was trained to minimise: for people
+  bool mirrored = false;                        // whether mirror images of the faces were among them
+  std::optional<TrainingRecord> training = {};  // none of an older version, or before the training's end
 };
 
 // forward: (N, feature...) -> (N,3,S,S) in (0,1).
@@ -29,6 +32,7 @@ class Decoder : public TrainedNetwork {
 
   Tensor forward(const Tensor& features) const override { return net_->forward(features); }
   const DecoderInfo& info() const { return info_; }
+  void set_training(const TrainingRecord& record) { info_.training = record; }
   const Provenance& provenance() const override { return info_; }
   const Shape& feature() const override { return info_.spec.feature; }
 

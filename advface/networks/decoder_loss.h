@@ -1,6 +1,7 @@
-// What a decoder is trained to minimise, a row of the registry each. All take the decoder's images and the
-// faces; some look at more.
+// What a decoder is trained to minimise: a sum of terms with weights, a row of the registry each. The pixels
+// are always among them. All terms take the decoder's images and the faces; some look at more.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 
 namespace advf {
 
+// A term, its weight included, or the sum of several.
 class DecoderLoss {
  public:
   virtual ~DecoderLoss() = default;
@@ -18,7 +20,7 @@ class DecoderLoss {
   virtual Tensor loss(const Tensor& images, const Tensor& faces, const std::vector<int64_t>& rows) const = 0;
 };
 
-// What a loss may look at. Each is there as long as the loss.
+// What a term may look at. Each is there as long as the loss.
 struct DecoderLossInput {
   const Recogniser* recogniser = nullptr;
   std::string cut;
@@ -26,24 +28,42 @@ struct DecoderLossInput {
       raw;  // of the set, as the recogniser makes them; without rows where only protected ones are there
 };
 
-class DecoderLossSpec {
+class DecoderTermSpec {
  public:
-  virtual ~DecoderLossSpec() = default;
-  virtual Settings settings() { return {}; }  // bound to this
-  virtual void check_valid() const {}         // throws Error naming the setting
-  virtual std::string summary() const = 0;    // "identity, weight 0.5": stands in the decoder's file
-  // Throws Error where the input lacks what it needs.
+  virtual ~DecoderTermSpec() = default;
+  virtual Settings settings() = 0;          // bound to this
+  virtual void check_valid() const = 0;     // throws Error naming the setting
+  virtual void open() {}                    // loads the files that are named, before hours of work
+  virtual std::string summary() const = 0;  // "identity, weight 0.5"; after open()
+  // Null for a term that weighs nothing. Throws Error where the input lacks what it needs.
   virtual std::unique_ptr<DecoderLoss> make(const DecoderLossInput& input) const = 0;
 };
 
-struct DecoderLossKind {
+struct DecoderTermKind {
   std::string name;
   std::string help;  // a line: what it adds up
-  std::unique_ptr<DecoderLossSpec> (*spec)();
+  std::unique_ptr<DecoderTermSpec> (*spec)();
 };
 
-const std::vector<DecoderLossKind>& decoder_losses();
+const std::vector<DecoderTermKind>& decoder_terms();
 // Throws Error that lists the known names, with the nearest, for another.
-const DecoderLossKind& decoder_loss_kind(const std::string& name);
+const DecoderTermKind& decoder_term_kind(const std::string& name);
+
+class DecoderLossSpec {
+ public:
+  // The pixels (l1) and the terms of these names, each once, in the order of the registry; and those that
+  // have a file among the given settings, as naming it asks for them. given: texts by the setting's name.
+  // Throws Error naming what is not known, not valid, or belongs to none of the terms.
+  DecoderLossSpec(const std::vector<std::string>& names, const std::map<std::string, std::string>& given);
+
+  void open();
+  // Stands in the decoder's file: the terms with "; " between; "l1" is left out beside others where it has
+  // the weight that it always has. "l1", "identity, weight 0.5", "identity, weight 0.5; structure, weight 1".
+  std::string summary() const;
+  std::unique_ptr<DecoderLoss> make(const DecoderLossInput& input) const;
+
+ private:
+  std::vector<std::unique_ptr<DecoderTermSpec>> terms_;  // the pixels first
+};
 
 }  // namespace advf

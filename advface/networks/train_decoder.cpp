@@ -1,12 +1,16 @@
 #include "advface/networks/train_decoder.h"
 
+#include "advface/core/faces.h"
+#include "advface/networks/mean_face.h"
 #include "nn/loss.h"
 #include "tensor/hash.h"
+#include "tensor/rng.h"
 
 namespace advf {
 namespace {
 
-constexpr int64_t kBatch = 64;  // of validation and the mean face
+constexpr int64_t kBatch = 64;                      // of validation and the mean face
+constexpr uint64_t kMirrorStream = 0x6d6972726f72;  // and the epoch; no other draws of a training are near
 
 std::string describe(const Decoder& decoder, const DecoderData& data) {
   const Tensor faces = data.face(part_of(data.train, 0, kBatch)).on_host();
@@ -23,9 +27,12 @@ DecoderTrainer::DecoderTrainer(Decoder& decoder, const DecoderData& data, const 
     : Trainer({{"decoder", &decoder}}, data.train, settings, {}, describe(decoder, data)),
       decoder_(decoder),
       data_(data),
-      loss_(loss) {
+      loss_(loss),
+      seed_(settings.seed) {
   decoder.check_fits(data.features.row(), "", "", "the training set");
   check(!data.validation.empty(), "there are no validation images; use more people");
+  check(data.mirrors == 0 || 2 * data.mirrors == data.features.count(), "of ", data.features.count(),
+        " features ", data.mirrors, " are of mirror images; half of them must be");
   set_statistics();
 }
 
@@ -34,22 +41,38 @@ void DecoderTrainer::set_statistics() {
   const FeatureMoments moments = moments_of(data_.features, data_.train);
   s.feature_mean = moments.mean;
   s.feature_std = moments.deviation;
-  std::vector<double> face(size_t(s.mean_face.numel()), 0.0);
-  for (int64_t begin = 0; begin < int64_t(data_.train.size()); begin += kBatch) {
-    const auto rows = part_of(data_.train, begin, begin + kBatch);
-    const Tensor x = data_.face(rows).on_host();
-    for (int64_t i = 0; i < x.dim(0); ++i)
-      for (size_t k = 0; k < face.size(); ++k)
-        face[k] += double(x.data<float>()[size_t(i) * face.size() + k]);
-  }
-  std::vector<float> mean;
-  for (const double sum : face) mean.push_back(float(sum / double(data_.train.size())));
-  s.mean_face = Tensor::from(mean, s.mean_face.shape());
+  s.mean_face = mean_face_of(data_.face, data_.train);
+}
+
+std::vector<int64_t> DecoderTrainer::drawn(const std::vector<int64_t>& rows) const {
+  std::vector<int64_t> out = rows;
+  const Philox rng{seed_, kMirrorStream + uint64_t(history().size())};
+  if (data_.mirrors > 0)
+    for (int64_t& row : out)
+      if ((rng.bits(uint64_t(row)) & 1u) != 0) row += data_.mirrors;
+  return out;
+}
+
+Tensor DecoderTrainer::faces(const std::vector<int64_t>& drawn) const {
+  if (data_.mirrors == 0) return data_.face(drawn);
+  std::vector<int64_t> rows = drawn;
+  std::vector<uint8_t> turned(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (rows[i] >= data_.mirrors) {
+      rows[i] -= data_.mirrors;
+      turned[i] = 1;
+    }
+  return mirrored(data_.face(rows), turned);
 }
 
 Tensor DecoderTrainer::loss(const std::vector<int64_t>& rows) {
-  const Tensor images = decoder_.forward(data_.features.batch(rows)), faces = data_.face(rows);
-  return loss_ ? loss_->loss(images, faces, rows) : l1_loss(images, faces);
+  const std::vector<int64_t> all = drawn(rows);
+  const Tensor images = decoder_.forward(data_.features.batch(all)), wanted = faces(all);
+  return loss_ ? loss_->loss(images, wanted, all) : l1_loss(images, wanted);
+}
+
+void DecoderTrainer::pass(const std::vector<int64_t>& rows) {
+  decoder_.forward(data_.features.batch(drawn(rows)));
 }
 
 std::pair<double, double> DecoderTrainer::measure(

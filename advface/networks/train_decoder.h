@@ -11,11 +11,16 @@
 
 namespace advf {
 
-// What to train on. Row i of `features` belongs to face i; `face(indices)` gives (n,3,S,S) in [0,1].
+// What to train on. Row i of `features` belongs to face i; `face(indices)` gives (n,3,S,S) in [0,1]. Where
+// there are mirrors, `features` has twice as many rows as there are faces, and row mirrors + i belongs to the
+// mirror image of face i. In every epoch each training face then is, with equal chances, itself or its mirror
+// image. Validation and the decoder's statistics are of the faces as they are: the mean face and the
+// deviations that protections scale noise by mean the same with mirrors and without.
 struct DecoderData {
   FeatureRows features;
   std::function<Tensor(const std::vector<int64_t>&)> face;
   std::vector<int64_t> train, validation;  // rows; no person in both
+  int64_t mirrors = 0;                     // 0: none
 };
 
 class DecoderTrainer : public Trainer {
@@ -32,6 +37,10 @@ class DecoderTrainer : public Trainer {
  private:
   Tensor loss(const std::vector<int64_t>& rows) override;
   std::pair<double, double> validate() override;
+  void pass(const std::vector<int64_t>& rows) override;
+  // Of the set with its mirrors: as the draws of this epoch say.
+  std::vector<int64_t> drawn(const std::vector<int64_t>& rows) const;
+  Tensor faces(const std::vector<int64_t>& drawn) const;
   // Mean L1 and SSIM of what `images` gives for the validation rows.
   std::pair<double, double> measure(
       const std::function<Tensor(const std::vector<int64_t>& rows)>& images) const;
@@ -40,6 +49,7 @@ class DecoderTrainer : public Trainer {
   Decoder& decoder_;
   const DecoderData& data_;
   const DecoderLoss* loss_;
+  uint64_t seed_;
 };
 
 }  // namespace advf

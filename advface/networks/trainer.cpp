@@ -2,10 +2,11 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <sstream>
+#include <tuple>
 
 #include "autograd/tape.h"
+#include "nn/layers.h"
 #include "nn/nets/net_metadata.h"
 #include "nn/schedule.h"
 #include "nn/state_dict.h"
@@ -25,6 +26,8 @@ std::vector<Named> prefixed(const std::vector<std::pair<std::string, Module*>>& 
 }
 
 constexpr const char* kOptimizer = "optimizer.";
+constexpr const char* kAverage = "average.";
+constexpr const char* kMore = "more.";
 
 }  // namespace
 
@@ -34,6 +37,21 @@ void TrainSettings::check_valid() const {
         batch);
   check(std::isfinite(learning_rate) && learning_rate > 0, "the learning rate must be positive, not ",
         learning_rate);
+  check(average >= 1 && average <= epochs, "the average must be of 1 to ", epochs,
+        " epochs, as many as there are, not ", average);
+}
+
+TensorMap taken_out(TensorMap& all, const std::string& prefix) {
+  TensorMap part;
+  for (auto at = all.begin(); at != all.end();) {
+    if (at->first.starts_with(prefix)) {
+      part[at->first.substr(prefix.size())] = at->second;
+      at = all.erase(at);
+    } else {
+      ++at;
+    }
+  }
+  return part;
 }
 
 std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_t stream) {
@@ -88,6 +106,7 @@ double Trainer::step() {
     check(std::isfinite(validation_loss), "training diverged: the validation loss is ", validation_loss,
           " in epoch ", epoch_ + 1, "; use a smaller --lr");
     history_.push_back({++epoch_, loss_sum_ / double(batches_), validation_loss, score, seconds_});
+    add_to_average();
     loss_sum_ = seconds_ = 0;
     next_batch_ = 0;
     order_ = shuffled(rows_, settings_.seed, uint64_t(epoch_));
@@ -95,11 +114,67 @@ double Trainer::step() {
   return number;
 }
 
+void Trainer::add_to_average() {
+  if (!averages(epoch_)) return;
+  const std::vector<Named>& parameters = optimizer_.parameters();
+  sums_.resize(parameters.size());
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const std::vector<float> now = parameters[i].tensor->to_vector<float>();
+    sums_[i].resize(now.size());
+    for (size_t k = 0; k < now.size(); ++k) sums_[i][k] += double(now[k]);
+  }
+}
+
+EpochResult Trainer::finish() {
+  check(done(), "training is not complete");
+  EpochResult result = history_.back();
+  if (settings_.average == 1) return result;
+  const std::vector<Named>& parameters = optimizer_.parameters();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    std::vector<float> mean;
+    for (const double sum : sums_[i]) mean.push_back(float(sum / settings_.average));
+    *parameters[i].tensor = Tensor::from(mean, parameters[i].tensor->shape());
+  }
+  std::vector<Module*> all;
+  for (auto& [name, module] : modules_) all.push_back(module);
+  recalibrate_batch_norm(all, batches_, [this](int64_t i) {
+    pass(part_of(order_, i * settings_.batch, (i + 1) * settings_.batch));
+  });
+  check_weights();
+  std::tie(result.validation_loss, result.validation_score) = validate();
+  return result;
+}
+
+TensorMap Trainer::average_state() const {
+  TensorMap state;
+  for (size_t i = 0; i < sums_.size(); ++i)
+    state[kAverage + optimizer_.parameters()[i].name] = Tensor::from(sums_[i], {int64_t(sums_[i].size())});
+  return state;
+}
+
+void Trainer::load_average(const TensorMap& sums, const std::string& path) {
+  sums_.clear();
+  if (!averages(epoch_)) return;
+  for (const Named& p : optimizer_.parameters()) {
+    const auto sum = sums.find(p.name);
+    check(sum != sums.end() && sum->second.dtype() == DType::f64 &&
+              sum->second.shape() == Shape{p.tensor->numel()},
+          path, ": the checkpoint has no sum of the weights ", p.name, "; it is damaged");
+    sums_.push_back(sum->second.to_vector<double>());
+  }
+}
+
+std::string Trainer::run_but_epochs() const {
+  std::ostringstream text;
+  text << "batch " << settings_.batch << ", lr " << settings_.learning_rate << ", seed " << settings_.seed
+       << ", data " << data_ << ", rows " << hex(fnv1a(std::as_bytes(std::span(rows_))));
+  return text.str();
+}
+
 std::string Trainer::run_name() const {
   std::ostringstream text;
-  text << "epochs " << settings_.epochs << ", batch " << settings_.batch << ", lr " << settings_.learning_rate
-       << ", seed " << settings_.seed << ", data " << data_ << ", rows "
-       << hex(fnv1a(std::as_bytes(std::span(rows_))));
+  text << "epochs " << settings_.epochs << ", " << run_but_epochs();
+  if (settings_.average > 1) text << ", average " << settings_.average;
   return text.str();
 }
 
@@ -112,6 +187,8 @@ void Trainer::save_checkpoint(const std::string& path) {
   check_weights();
   TensorMap all = to_map(prefixed(modules_, true));
   for (const auto& [name, tensor] : optimizer_.state()) all[kOptimizer + name] = tensor;
+  all.merge(average_state());
+  for (const auto& [name, tensor] : more_state()) all[kMore + name] = tensor;
   std::vector<double> past;
   for (const EpochResult& e : history_)
     past.insert(past.end(), {e.train_loss, e.validation_loss, e.validation_score, e.seconds});
@@ -138,17 +215,14 @@ void Trainer::load_checkpoint(const std::string& path) {
   check(at[0] >= 0 && at[0] <= settings_.epochs && at[1] >= 0 && at[1] < double(batches_) &&
             past.dim(0) == int64_t(at[0]),
         path, ": the checkpoint's position ", at[0], ", ", at[1], " lies outside this run");
-  TensorMap weights, optimizer;
-  for (const auto& [name, tensor] : file.tensors) {
-    if (name == "history" || name == "position") continue;
-    if (name.starts_with(kOptimizer))
-      optimizer[name.substr(std::strlen(kOptimizer))] = tensor;
-    else
-      weights[name] = tensor;
-  }
-  load_named(prefixed(modules_, true), weights, path);
-  optimizer_.load_state(optimizer, path);
+  for (const char* own : {"history", "position"}) file.tensors.erase(own);
+  const TensorMap optimizer = taken_out(file.tensors, kOptimizer), sums = taken_out(file.tensors, kAverage);
+  TensorMap more = taken_out(file.tensors, kMore);
   epoch_ = int(at[0]);
+  load_average(sums, path);
+  load_named(prefixed(modules_, true), file.tensors, path);
+  optimizer_.load_state(optimizer, path);
+  load_more(std::move(more), path);
   next_batch_ = int64_t(at[1]);
   loss_sum_ = at[2];
   seconds_ = at[3];

@@ -1,5 +1,6 @@
 // The training loop that all networks share: epochs over shuffled rows, Adam on a one-cycle schedule,
-// validation after each epoch, checkpoints that go on to the very weights of an uninterrupted run.
+// validation after each epoch, checkpoints that go on to the very weights of an uninterrupted run, and the
+// average of the last epochs' weights.
 #pragma once
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@ struct TrainSettings {
   int64_t batch = 64;
   double learning_rate = 2e-3;  // peak of a one-cycle schedule
   uint64_t seed = 1;            // of the first weights and the order of the images
+  int average = 1;  // the weights in the end are the mean of those behind so many of the last epochs
 
   void check_valid() const;  // throws Error naming the setting
 };
@@ -41,8 +43,19 @@ class Trainer {
   // to history(). Throws Error when the loss is no longer a number.
   double step();
 
-  // Weights, optimiser and position. load_checkpoint throws where settings or data differ from those of the
-  // file.
+  // After the last step: puts the average of the last epochs' weights (arXiv 1803.05407) in the place of the
+  // weights, and estimates batch norm's running statistics again in one pass over the training images. The
+  // mean of the statistics that each epoch had would be wrong: what a layer sees depends on the layers before
+  // it, and of averaged ones it sees something that no epoch has seen. Validates; the result is not in
+  // history(). With an average of one epoch changes nothing and returns the last epoch. May be called again.
+  EpochResult finish();
+
+  // What the run is, but for the number of its epochs and of those averaged: settings and fingerprints of the
+  // data. Runs of which it is equal differ in how long they are alone.
+  std::string run_but_epochs() const;
+
+  // Weights, optimiser, position and the sum of the weights to be averaged. load_checkpoint throws where
+  // settings or data differ from those of the file.
   void save_checkpoint(const std::string& path);
   void load_checkpoint(const std::string& path);
 
@@ -53,11 +66,23 @@ class Trainer {
           const TrainSettings& settings, const AdamOptions& adam, std::string data);
   virtual Tensor loss(const std::vector<int64_t>& rows) = 0;  // in training mode, on the tape; a scalar
   virtual std::pair<double, double> validate() = 0;           // loss and score
+  // The networks' forward pass of training mode, from which batch norm learns its statistics; off the tape.
+  virtual void pass(const std::vector<int64_t>& rows) { loss(rows); }
+  // What else a checkpoint must hold for a run to go on to the same bits, and its return. load_more throws
+  // Error naming the source.
+  virtual TensorMap more_state() { return {}; }
+  virtual void load_more(TensorMap, const std::string&) {}
 
  private:
   void train_mode(bool on);
   void check_weights() const;  // throws Error naming the epoch and the tensor that is not finite
   std::string run_name() const;
+  void add_to_average();
+  bool averages(int epoch) const {
+    return settings_.average > 1 && epoch > settings_.epochs - settings_.average;
+  }
+  TensorMap average_state() const;
+  void load_average(const TensorMap& sums, const std::string& path);
 
   std::vector<std::pair<std::string, Module*>> modules_;
   std::vector<int64_t> rows_, order_;
@@ -67,11 +92,14 @@ class Trainer {
   int64_t batches_ = 0, next_batch_ = 0;
   int epoch_ = 0;
   double loss_sum_ = 0, seconds_ = 0;
+  std::vector<std::vector<double>> sums_;  // of the weights to be averaged, per parameter
   std::vector<EpochResult> history_;
 };
 
 // A permutation of `items` that depends on (seed, stream) alone.
 std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_t stream);
+// The tensors whose names begin so, under the rest of their names; they leave `all`.
+TensorMap taken_out(TensorMap& all, const std::string& prefix);
 // Elements [begin, end) of a list, cut at its end.
 std::vector<int64_t> part_of(const std::vector<int64_t>& items, int64_t begin, int64_t end);
 

@@ -1,6 +1,7 @@
 #include "nn/nets/net_metadata.h"
 
 #include <charconv>
+#include <cmath>
 
 namespace advf {
 namespace {
@@ -26,6 +27,15 @@ int64_t metadata_int(const Metadata& metadata, const std::string& key, int64_t l
   int64_t value = 0;
   check(parse_int(text, value) && low <= value && value <= high, source, ": \"", key, "\" is \"", text,
         "\", not a number from ", low, " to ", high);
+  return value;
+}
+
+double metadata_number(const Metadata& metadata, const std::string& key, const std::string& source) {
+  const std::string& text = metadata_text(metadata, key, source);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size() && std::isfinite(value), source, ": \"", key,
+        "\" is \"", text, "\", not a number");
   return value;
 }
 

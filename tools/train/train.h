@@ -3,10 +3,12 @@
 #include <functional>
 #include <map>
 
+#include "advface/networks/image_terms.h"
 #include "advface/networks/train_decoder.h"
 #include "advface/networks/train_recogniser.h"
 #include "advface/networks/training_set.h"
 #include "advface/protections/ascent/advface_protection.h"
+#include "tensor/io/plot.h"
 #include "tools/options/cli.h"
 #include "tools/options/face_options.h"
 #include "tools/options/protection_options.h"
@@ -22,11 +24,13 @@ struct DecoderOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   TrainSettings settings;
-  std::string decoder, features, from, out, samples, loss = "l1";
-  std::map<std::string, std::string> loss_settings;  // of that, as text
+  std::string decoder, features, from, out, samples, shorter;
+  std::vector<std::string> loss{kPlainTerm};
+  std::map<std::string, std::string> loss_settings;  // of these, as text
+  double flat_within = kFlatWithin;
   int image_size = 64;
   SplitOptions split;
-  bool resume = false;
+  bool mirror = false, resume = false;
 };
 CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::string& help,
                            DecoderOptions& options, bool may_protect);
@@ -88,12 +92,14 @@ void print_split(const TrainingSet& source);
 // Options of TrainSettings.
 void add_training_options(CLI::App& app, TrainSettings& settings);
 // Trains to the end, with a progress line per epoch, a checkpoint after each and one when the user interrupts
-// (then throws Interrupted). `score` names the validation score, e.g. "SSIM".
-void run_training(Trainer& trainer, const TrainSettings& settings, const std::string& checkpoint,
-                  const std::string& score, const std::function<void(const EpochResult&)>& after_epoch);
-// Removes the checkpoint, draws the training curve.
+// (then throws Interrupted); returns what Trainer::finish() does. `score` names the validation score, e.g.
+// "SSIM".
+EpochResult run_training(Trainer& trainer, const TrainSettings& settings, const std::string& checkpoint,
+                         const std::string& score,
+                         const std::function<void(const EpochResult&)>& after_epoch);
+// Removes the checkpoint, draws the training curve, and `more` with it.
 void finish_training(const Trainer& trainer, const std::string& checkpoint, const std::string& curve,
-                     const std::string& score);
+                     const std::string& score, const std::vector<Series>& more = {});
 nlohmann::json history_json(const std::vector<EpochResult>& history, const std::string& score);
 
 }  // namespace advf::tools

@@ -1,5 +1,6 @@
 // advface-train shadow | attacker: one loop, on raw features, on features protected here, or on a given file.
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <iterator>
 
@@ -18,6 +19,7 @@ struct Job {
   TrainingSet source;
   DecoderInfo info;
   DecoderData data;
+  FeatureRows raw;  // of the same rows, as the recogniser makes them; none where the file has protected ones
 };
 
 // A decoder is close to the mean face when it has at most this much more SSIM.
@@ -32,6 +34,17 @@ Job prepare(const DecoderOptions& o, const Recogniser& recogniser, FaceSource& f
                                  : job.source.set.features;
   static_cast<Provenance&>(job.info) = job.source.provenance;
   job.info.spec = {o.decoder, job.data.features.row(), o.image_size};
+  job.raw = o.features.empty() || job.source.provenance.protection.is_raw() ? job.source.set.features
+                                                                            : FeatureRows();
+  if (o.mirror) {
+    const FeatureRows mirrored = mirrored_features(o.faces, recogniser, faces, job.source, console());
+    job.data.mirrors = mirrored.count();
+    job.raw = job.raw.joined(mirrored);
+    job.data.features =
+        job.data.features.joined(protection ? protect_mirrored(*protection, o.faces, recogniser, faces,
+                                                               job.source, mirrored, console())
+                                            : mirrored);
+  }
   job.data.train = job.source.split.train;
   job.data.validation = job.source.split.validation;
   return job;
@@ -41,17 +54,6 @@ Job prepare(const DecoderOptions& o, const Recogniser& recogniser, FaceSource& f
 Shape row_of(const DecoderOptions& o, const Shape& raw, const std::optional<ProtectionChain>& protection) {
   if (!o.features.empty()) return FeatureRows::open(o.features).row();
   return protection ? protection->out().row : raw;
-}
-
-// What is minimised. WrongCall for a loss that is not known, or settings of another.
-std::unique_ptr<DecoderLossSpec> loss_of(const DecoderOptions& o) {
-  std::unique_ptr<DecoderLossSpec> spec;
-  as_usage([&] {
-    spec = decoder_loss_kind(o.loss).spec();
-    read_texts(spec->settings(), o.loss_settings, "--decoder-loss " + o.loss);
-    spec->check_valid();
-  });
-  return spec;
 }
 
 // The decoder of --from, which must be what is trained; null without one.
@@ -66,10 +68,36 @@ std::unique_ptr<Decoder> load_from(const DecoderOptions& o, const DecoderSpec& s
   return from;
 }
 
-// The raw features of the set, where they are there.
-FeatureRows raw_rows(const DecoderOptions& o, const Job& job) {
-  if (!o.features.empty() && !job.source.provenance.protection.is_raw()) return {};
-  return job.source.set.features;
+// The decoder of --shorter, which must be of this very call but for its epochs; null without one.
+std::unique_ptr<Decoder> load_shorter(const DecoderOptions& o) {
+  if (o.shorter.empty()) return nullptr;
+  auto shorter = Decoder::load(o.shorter);
+  const auto& training = shorter->info().training;
+  check(training.has_value(), o.shorter,
+        ": is of an older version and does not say how it was trained; train it again");
+  check(2 * training->epochs <= o.settings.epochs, o.shorter, ": was trained for ", training->epochs,
+        " epochs, more than half of ", o.settings.epochs, "; --shorter takes at most half of --epochs");
+  return shorter;
+}
+
+void check_same_call(const DecoderOptions& o, const Decoder* shorter, const Decoder& decoder,
+                     const DecoderTrainer& trainer) {
+  if (!shorter) return;
+  const DecoderInfo &theirs = shorter->info(), &ours = decoder.info();
+  check(theirs.spec == ours.spec && theirs.loss == ours.loss &&
+            theirs.training->run == trainer.run_but_epochs(),
+        o.shorter, ": was trained otherwise (", theirs.spec.name, ", ", theirs.training->run, ") than here (",
+        ours.spec.name, ", ", trainer.run_but_epochs(),
+        "); --shorter takes a decoder of the same call with fewer --epochs");
+}
+
+nlohmann::json flatness_json(const Flatness& f) {
+  return {{"verdict", f.verdict},
+          {"gain", f.gain},
+          {"over_epochs", f.over},
+          {"last_step", f.last_step},
+          {"within", f.within},
+          {"more_than_shorter", f.longer ? nlohmann::json(*f.longer) : nlohmann::json()}};
 }
 
 // The decoder to train: fresh, or going on from the weights of `from`, whose people it then has seen too.
@@ -103,6 +131,34 @@ void write_samples(const std::string& path, Decoder& decoder, const DecoderData&
   write_png(path, make_grid(grid, labels));
 }
 
+// The result as JSON, and a line.
+void report(const DecoderOptions& o, const Job& job, Decoder& decoder, const DecoderTrainer& trainer,
+            double mean_face) {
+  const TrainingRecord& record = *decoder.info().training;
+  o.common.write_json({{"out", o.out},
+                       {"decoder", o.decoder},
+                       {"decoder_loss", job.info.loss},
+                       {"parameters", count_elements(decoder.parameters())},
+                       {"trained_on", job.info.protection.describe()},
+                       {"protection", to_json(job.info.protection)},
+                       {"train_images", job.data.train.size()},
+                       {"validation_images", job.data.validation.size()},
+                       {"mean_face_ssim", mean_face},
+                       {"mirror", o.mirror},
+                       {"average", o.settings.average},
+                       {"validation_ssim", record.score},
+                       {"flat", flatness_json(record.flatness)},
+                       {"history", history_json(trainer.history(), "ssim")}});
+  std::cout << o.out << ": " << o.decoder << " trained on " << job.data.train.size() << " images ("
+            << job.info.protection.describe() << "), validation SSIM " << short_number(record.score)
+            << " (the mean face: " << short_number(mean_face) << "); "
+            << describe(record.flatness, record.epochs) << "; samples in " << o.samples << "\n";
+  if (record.score < mean_face + kClose)
+    std::cerr << "warning: the decoder is no better than the mean face, or hardly; it may give every feature "
+                 "the same face ("
+              << o.samples << " shows it). Train longer, on more people or with another --decoder or --lr\n";
+}
+
 }  // namespace
 
 int train_decoder(DecoderOptions& o) {
@@ -114,6 +170,14 @@ int train_decoder(DecoderOptions& o) {
   as_usage([&] {
     check(specs.empty() || o.features.empty(),
           "--features are protected already, by advface-protect, or raw; leave --protect out");
+    check(!o.mirror || o.features.empty(), "--mirror needs the features of the mirrored faces, which ",
+          o.features, " does not have; leave --mirror or --features out");
+  });
+  std::optional<DecoderLossSpec> loss_spec;
+  as_usage([&] {
+    loss_spec.emplace(o.loss, o.loss_settings);
+    check(std::isfinite(o.flat_within) && o.flat_within >= 0, "--flat-within must not be negative, not ",
+          o.flat_within);
   });
   const auto eyes = o.faces.eye_centres();
   const std::string checkpoint = o.out + ".checkpoint";
@@ -127,47 +191,37 @@ int train_decoder(DecoderOptions& o) {
   if (!specs.empty()) protection.emplace(specs, input_of(recogniser, cut, o.faces.recogniser));
   const DecoderSpec spec{o.decoder, row_of(o, recogniser.feature_shape(cut), protection), o.image_size};
   as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
-  const std::unique_ptr<Decoder> from = load_from(o, spec, recogniser);
-  const std::unique_ptr<DecoderLossSpec> loss_spec = loss_of(o);
+  const std::unique_ptr<Decoder> from = load_from(o, spec, recogniser), shorter = load_shorter(o);
+  loss_spec->open();
   Job job = prepare(o, recogniser, faces, protection ? &*protection : nullptr);
 
   std::cerr << "reading faces\n";
   const FaceCache cache(faces, job.source.set.indices, crop_for(recogniser, eyes), o.image_size);
-  check(cache.count() == job.data.features.count(), "some images became unreadable; run again");
+  check(cache.count() == job.source.set.features.count(), "some images became unreadable; run again");
   job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
   print_split(job.source);
 
   job.info.loss = loss_spec->summary();
-  const std::unique_ptr<DecoderLoss> loss = loss_spec->make({&recogniser, cut, raw_rows(o, job)});
+  job.info.mirrored = o.mirror;
+  const std::unique_ptr<DecoderLoss> loss = loss_spec->make({&recogniser, cut, job.raw});
   const std::unique_ptr<Decoder> first = first_decoder(o, from.get(), job);
   Decoder& decoder = *first;
   DecoderTrainer trainer(decoder, job.data, o.settings, loss.get());
+  check_same_call(o, shorter.get(), decoder, trainer);
   if (o.resume) trainer.load_checkpoint(checkpoint);
   const double mean_face = trainer.mean_face_score();
   std::cerr << "the mean face has a validation SSIM of " << short_number(mean_face) << "\n";
-  run_training(trainer, o.settings, checkpoint, "SSIM",
-               [&](const EpochResult& e) { write_samples(o.samples, decoder, job.data, e); });
-
+  const auto draw = [&](const EpochResult& e) { write_samples(o.samples, decoder, job.data, e); };
+  const EpochResult last = run_training(trainer, o.settings, checkpoint, "SSIM", draw);
+  if (o.settings.average > 1) draw(last);
+  std::optional<double> half;
+  if (shorter) half = shorter->info().training->score;
+  const TrainingRecord record{trainer.run_but_epochs(), o.settings.epochs, last.validation_score,
+                              flatness_of(trainer.history(), o.flat_within, last.validation_score, half)};
+  decoder.set_training(record);
   decoder.save(o.out);
   finish_training(trainer, checkpoint, o.out + ".curve.png", "SSIM");
-  const EpochResult& last = trainer.history().back();
-  o.common.write_json({{"out", o.out},
-                       {"decoder", o.decoder},
-                       {"decoder_loss", job.info.loss},
-                       {"parameters", count_elements(decoder.parameters())},
-                       {"trained_on", job.info.protection.describe()},
-                       {"protection", to_json(job.info.protection)},
-                       {"train_images", job.data.train.size()},
-                       {"validation_images", job.data.validation.size()},
-                       {"mean_face_ssim", mean_face},
-                       {"history", history_json(trainer.history(), "ssim")}});
-  std::cout << o.out << ": " << o.decoder << " trained on " << job.data.train.size() << " images ("
-            << job.info.protection.describe() << "), validation SSIM " << short_number(last.validation_score)
-            << " (the mean face: " << short_number(mean_face) << "); samples in " << o.samples << "\n";
-  if (last.validation_score < mean_face + kClose)
-    std::cerr << "warning: the decoder is no better than the mean face, or hardly; it may give every feature "
-                 "the same face ("
-              << o.samples << " shows it). Train longer, on more people or with another --decoder or --lr\n";
+  report(o, job, decoder, trainer, mean_face);
   return 0;
 }
 
@@ -183,14 +237,28 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   sub->add_option("--image-size", o.image_size, "side of the decoded images in pixels")
       ->capture_default_str();
   add_training_options(*sub, o.settings);
-  std::string losses = "what is minimised.";
-  for (const DecoderLossKind& kind : decoder_losses()) losses += " " + kind.name + ": " + kind.help + ".";
-  sub->add_option("--decoder-loss", o.loss, losses)->capture_default_str()->type_name("NAME");
-  for (const DecoderLossKind& kind : decoder_losses())
+  std::string losses = "what is minimised; repeated: the sum, each with its weight.";
+  for (const DecoderTermKind& kind : decoder_terms()) losses += " " + kind.name + ": " + kind.help + ".";
+  sub->add_option("--decoder-loss", o.loss, losses)
+      ->capture_default_str()
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  for (const DecoderTermKind& kind : decoder_terms())
     add_texts(*sub, kind.spec()->settings(), "", o.loss_settings);
   CLI::Option* features =
       sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
           ->needs(sub->get_option("--list"));
+  sub->add_flag(
+      "--mirror", o.mirror,
+      "in every epoch half of the training images are their mirror images, with the features of these");
+  sub->add_option(
+         "--average", o.settings.average,
+         "the weights in the end are the mean of those of so many of the last epochs; 1: of the last")
+      ->capture_default_str();
+  sub->add_option("--shorter", o.shorter,
+                  "a decoder of the same call with at most half the epochs: whether longer training helps");
+  sub->add_option("--flat-within", o.flat_within, "SSIM that is this close is the same, where that is judged")
+      ->capture_default_str();
   o.split.add_to(*sub);
   sub->add_option("--from", o.from, "go on from the weights of this decoder, of the same architecture");
   sub->add_option("--out", o.out, "where the decoder goes (.safetensors)")->required();

@@ -9,7 +9,6 @@
 #include <tuple>
 
 #include "advface/core/feature_file.h"
-#include "tensor/io/plot.h"
 #include "tools/options/progress.h"
 #include "tools/train/train.h"
 
@@ -42,8 +41,9 @@ void add_training_options(CLI::App& app, TrainSettings& settings) {
       ->capture_default_str();
 }
 
-void run_training(Trainer& trainer, const TrainSettings& settings, const std::string& checkpoint,
-                  const std::string& score, const std::function<void(const EpochResult&)>& after_epoch) {
+EpochResult run_training(Trainer& trainer, const TrainSettings& settings, const std::string& checkpoint,
+                         const std::string& score,
+                         const std::function<void(const EpochResult&)>& after_epoch) {
   const int64_t per_epoch = trainer.batches_per_epoch();
   while (!trainer.done()) {
     const size_t epochs_before = trainer.history().size();
@@ -68,10 +68,16 @@ void run_training(Trainer& trainer, const TrainSettings& settings, const std::st
     trainer.save_checkpoint(checkpoint);
     after_epoch(e);
   }
+  const EpochResult result = trainer.finish();
+  if (settings.average > 1)
+    std::cerr << "the average of the last " << settings.average << " epochs: validation loss "
+              << short_number(result.validation_loss) << ", validation " << score << " "
+              << short_number(result.validation_score) << "\n";
+  return result;
 }
 
 void finish_training(const Trainer& trainer, const std::string& checkpoint, const std::string& curve,
-                     const std::string& score) {
+                     const std::string& score, const std::vector<Series>& more) {
   Series train{"training loss", {}, {}}, validation{"validation loss", {}, {}},
       scores{"validation " + score, {}, {}};
   for (const EpochResult& e : trainer.history()) {
@@ -80,7 +86,9 @@ void finish_training(const Trainer& trainer, const std::string& checkpoint, cons
     validation.ys.push_back(e.validation_loss);
     scores.ys.push_back(e.validation_score);
   }
-  write_png(curve, line_plot("training", {train, validation, scores}, "epoch", ""));
+  std::vector<Series> all{train, validation, scores};
+  all.insert(all.end(), more.begin(), more.end());
+  write_png(curve, line_plot("training", all, "epoch", ""));
   std::error_code ignored;
   std::filesystem::remove(checkpoint, ignored);
 }
