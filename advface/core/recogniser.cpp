@@ -145,6 +145,7 @@ RecogniserCard parse_card(const std::string& text, const std::string& path) {
           domains.one_of(cut.c_str(), {name_of(FeatureDomain::real), name_of(FeatureDomain::non_negative)}),
           path);
   }
+  if (top.has("trained_against")) card.trained_against = top.text("trained_against");
   top.finish();
   return card;
 }

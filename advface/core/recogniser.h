@@ -18,8 +18,8 @@ namespace advf {
 // One number for each of three channels.
 constexpr std::array<double, 3> all_channels(double value) { return {value, value, value}; }
 
-// What the card says. Its keys are the fields' names; every key is required but layout, default_cut and
-// domains, and no other is allowed.
+// What the card says. Its keys are the fields' names; every key is required but layout, default_cut,
+// domains and trained_against, and no other is allowed.
 struct RecogniserCard {
   struct Input {
     std::string name;
@@ -47,6 +47,7 @@ struct RecogniserCard {
   std::string metric;                            // "cosine"
   std::string default_cut;                       // the embedding where the card names none
   std::map<std::string, FeatureDomain> domains;  // of cuts, where the card knows better than the graph
+  std::string trained_against;  // which decoder was to fail on its features, for people; empty: none
 };
 
 // Throws Error naming the file and the key.

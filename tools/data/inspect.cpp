@@ -119,6 +119,7 @@ json inspect_card(const Options& o) {
   result["fingerprint"] = r.fingerprint();
   result["embedding"] = {{"name", c.embedding.name}, {"dimension", c.embedding.dimension}};
   result["default_cut"] = c.default_cut;
+  if (!c.trained_against.empty()) result["trained_against"] = c.trained_against;
   result["one_image_at_a_time"] = r.one_at_a_time();
   for (const CutPoint& p : r.cut_points())
     result["cut_points"].push_back(
@@ -209,6 +210,8 @@ void print(const json& r, const std::string& file) {
               << r["fingerprint"].get<std::string>() << ")\n";
   if (const std::string why = r.value("one_image_at_a_time", ""); !why.empty())
     std::cout << "one image at a time, which is slower: " << why << '\n';
+  if (r.contains("trained_against"))
+    std::cout << "trained against " << r["trained_against"].get<std::string>() << '\n';
   if (r.contains("opset")) std::cout << "opset        " << r["opset"] << '\n';
   for (const json& in : r.value("inputs", json::array()))
     std::cout << "input        " << in["name"].get<std::string>() << "  " << str(in["shape"]) << '\n';

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <map>
 
+#include "nn/nets/decoders.h"
 #include "tools/options/progress.h"
 #include "tools/train/train.h"
 
@@ -32,6 +33,45 @@ RecogniserData split_files(const RecogniserOptions& o, const std::vector<std::st
   return data;
 }
 
+// Each epoch of the history with how the opponent did.
+nlohmann::json history_with_opponent(const RecogniserTrainer& trainer) {
+  nlohmann::json history = history_json(trainer.history(), "accuracy");
+  for (size_t e = 0; e < trainer.opponent_history().size(); ++e) {
+    history[e]["train_reconstruction"] = trainer.opponent_history()[e].train;
+    history[e]["validation_reconstruction"] = trainer.opponent_history()[e].validation;
+  }
+  return history;
+}
+
+std::vector<Series> opponent_curves(const RecogniserTrainer& trainer) {
+  if (!trainer.opponent()) return {};
+  Series train{"decoder's loss, of the mean face's", {}, {}}, validation{"the same on other people", {}, {}};
+  for (const OpponentResult& e : trainer.opponent_history()) {
+    train.xs.push_back(double(train.xs.size() + 1));
+    train.ys.push_back(e.train);
+    validation.ys.push_back(e.validation);
+  }
+  validation.xs = train.xs;
+  return {train, validation};
+}
+
+void add_opponent_options(CLI::App& app, OpponentSettings& against) {
+  app.add_option(
+         "--against", against.decoder,
+         "train against this decoder, which learns beside it to turn embeddings back into faces: deconv or "
+         "resup, fresh")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"deconv", "resup"}));
+  const auto option = [&](const std::string& name, auto& value, const std::string& help) {
+    app.add_option(name, value, help)->capture_default_str()->needs(app.get_option("--against"));
+  };
+  option("--against-weight", against.weight,
+         "of what the decoder is wrong by, in units of the mean face's, beside 1 for ArcFace");
+  option("--against-steps", against.steps, "of the decoder for each of the recogniser");
+  option("--against-lr", against.learning_rate, "the decoder's learning rate (Adam, the same throughout)");
+  option("--against-size", against.image_size, "side of what the decoder makes, in pixels");
+}
+
 }  // namespace
 
 int train_recogniser(RecogniserOptions& o) {
@@ -42,6 +82,11 @@ int train_recogniser(RecogniserOptions& o) {
   as_usage([&] {
     o.settings.check_valid();
     net = make_recogniser(o.spec, o.common.seed);
+    const OpponentSettings& against = o.recogniser.against;
+    against.check_valid();
+    if (!against.decoder.empty())
+      make_decoder({.name = against.decoder, .feature = {o.spec.embedding}, .image_size = against.image_size},
+                   0);
   });
   const auto eyes = o.faces.eye_centres();
   check_writable({o.out});
@@ -63,18 +108,25 @@ int train_recogniser(RecogniserOptions& o) {
             << " images of other people\n";
   if (o.resume) trainer.load_checkpoint(checkpoint);
   run_training(trainer, o.settings, checkpoint, "accuracy", [](const EpochResult&) {});
-  write_recogniser(*net, o.spec, o.out);
-  finish_training(trainer, checkpoint, o.out + ".curve.png", "accuracy");
+  const std::string against = trainer.opponent() ? trainer.opponent()->settings().describe() : "";
+  write_recogniser(*net, o.spec, o.out, against);
+  finish_training(trainer, checkpoint, o.out + ".curve.png", "accuracy", opponent_curves(trainer));
   o.common.write_json({{"out", o.out},
                        {"architecture", o.spec.name},
                        {"parameters", count_elements(net->parameters())},
                        {"people", trainer.classes()},
                        {"train_images", data.train.size()},
                        {"validation_pairs", trainer.validation_pairs()},
-                       {"history", history_json(trainer.history(), "accuracy")}});
+                       {"against", against.empty() ? nlohmann::json() : nlohmann::json(against)},
+                       {"history", history_with_opponent(trainer)}});
   std::cout << o.out << ": " << o.spec.name << " trained on " << data.train.size() << " images of "
             << trainer.classes() << " people, verification accuracy on other people "
-            << short_number(trainer.history().back().validation_score) << "\n";
+            << short_number(trainer.history().back().validation_score);
+  if (trainer.opponent())
+    std::cout << "; the decoder " << against << " is wrong by "
+              << short_number(trainer.opponent_history().back().validation)
+              << " of what the mean face is (train a fresh one on it: advface-train attacker)";
+  std::cout << "\n";
   return 0;
 }
 
@@ -101,6 +153,7 @@ CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& o) {
                   "how much the training images are varied (zoom, shift, turn, light); 0: mirrored alone")
       ->capture_default_str()
       ->check(number_in(0, 3));
+  add_opponent_options(*sub, o.recogniser.against);
   sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
