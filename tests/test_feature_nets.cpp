@@ -6,8 +6,8 @@
 
 #include "advface/audit/metrics.h"
 #include "advface/core/dataset.h"
-#include "advface/networks/train_adapter.h"
 #include "advface/networks/train_generator.h"
+#include "advface/networks/train_reader.h"
 #include "advface/protections/generator_protection.h"
 #include "advface/protections/protection_chain.h"
 #include "advface/protections/random_noise.h"
@@ -273,15 +273,14 @@ BOOST_AUTO_TEST_CASE(resumed_runs_end_at_the_same_weights) {
     refused([&] { other.load_checkpoint(dir / "c"); }, {"another run", "norm l2"});
 
     const AscentSettings pgd{.epsilon = 0.1, .steps = 2};
-    const AdapterData data{scene.features, protect(scene.models(), scene.features, 0, pgd).features,
-                           scene.data.train, scene.data.validation};
-    const AdapterInfo info{toy_provenance(scene.recogniser, cut),
-                           toy_spec(scene.recogniser.feature_shape(cut))};
-    check_resume<Adapter>([&](uint64_t seed) { return std::make_unique<Adapter>(info, seed); },
-                          [&](Adapter& a, uint64_t seed) {
-                            return std::make_unique<AdapterTrainer>(a, scene.recogniser, data,
-                                                                    settings(seed));
-                          });
+    const ReaderData data{scene.features, protect(scene.models(), scene.features, 0, pgd).features,
+                          scene.data.train, scene.data.validation};
+    const ReaderInfo info{toy_provenance(scene.recogniser, cut),
+                          toy_spec(scene.recogniser.feature_shape(cut))};
+    check_resume<Reader>([&](uint64_t seed) { return std::make_unique<Reader>(info, seed); },
+                         [&](Reader& a, uint64_t seed) {
+                           return std::make_unique<ReaderTrainer>(a, scene.recogniser, data, settings(seed));
+                         });
   }
 }
 
@@ -356,10 +355,10 @@ BOOST_AUTO_TEST_CASE(an_adapter_brings_embeddings_back) {
     const Scene scene(cut);
     AscentSettings s{.epsilon = *cut == 'e' ? 0.3 : 2.0, .steps = 3};
     const Tensor guarded = protect(scene.models(), scene.features, 0, s).features;
-    const AdapterData data{scene.features, guarded, scene.data.train, scene.data.validation};
-    const AdapterInfo info{toy_provenance(scene.recogniser, cut),
-                           toy_spec(scene.recogniser.feature_shape(cut))};
-    Adapter adapter(info, 1);
+    const ReaderData data{scene.features, guarded, scene.data.train, scene.data.validation};
+    const ReaderInfo info{toy_provenance(scene.recogniser, cut),
+                          toy_spec(scene.recogniser.feature_shape(cut))};
+    Reader adapter(info, 1);
     const auto cosine = [&](const Tensor& features) {
       const Tensor a = scene.recogniser.embed_from(features.slice_batch(kTrain, kRows), cut),
                    b = scene.recogniser.embed_from(scene.others(), cut);
@@ -369,8 +368,8 @@ BOOST_AUTO_TEST_CASE(an_adapter_brings_embeddings_back) {
     BOOST_TEST(relative_error(adapter.forward(guarded), guarded) < 1e-6, cut << ": it begins as nothing");
     TrainSettings settings = scene.settings;
     settings.epochs = 20;
-    AdapterTrainer trainer(adapter, scene.recogniser, data, settings);
-    BOOST_TEST(std::abs(trainer.unaided() - before) < 1e-5);
+    ReaderTrainer trainer(adapter, scene.recogniser, data, settings);
+    BOOST_TEST(std::abs(*trainer.unaided() - before) < 1e-5);
     while (!trainer.done()) trainer.step();
     const Tensor adapted = adapter.forward(guarded);
     const double after = cosine(adapted);
@@ -389,16 +388,16 @@ BOOST_AUTO_TEST_CASE(an_adapter_file_keeps_everything_and_refuses_the_rest) {
   const TempDir dir;
   const std::string path = dir / "a.safetensors";
   const Scene scene("p");
-  AdapterInfo info{toy_provenance(scene.recogniser, "p"), toy_spec(scene.recogniser.feature_shape("p"))};
+  ReaderInfo info{toy_provenance(scene.recogniser, "p"), toy_spec(scene.recogniser.feature_shape("p"))};
   const auto by = [](double epsilon, uint64_t seed, const Metadata& networks) {
     return protected_by({.epsilon = epsilon, .seed = seed}, networks);
   };
   const Metadata networks{{"shadow", "0123"}};
   info.protection = by(0.5, 1, networks);
-  Adapter made(info, 1);
+  Reader made(info, 1);
   for (const Named& n : made.parameters()) *n.tensor = affine(*n.tensor, 1, 0.01);
   made.save(path);
-  const auto loaded = Adapter::load(path);
+  const auto loaded = Reader::load(path, ReaderRole::adapter);
   BOOST_TEST(same_bits(made.forward(scene.features), loaded->forward(scene.features)));
   BOOST_TEST((loaded->info().protection == info.protection && loaded->info().people == info.people));
   loaded->check_trained_on(by(0.5, 7, networks));  // another random start

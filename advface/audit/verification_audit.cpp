@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include "advface/core/feature_file.h"
-#include "advface/networks/adapter.h"
+#include "advface/networks/reader.h"
 #include "advface/protections/registry.h"
 #include "tensor/ops.h"
 
@@ -22,18 +22,6 @@ std::string find_file(const std::string& folder, const std::string& name) {
     if (fs::exists(fs::path(folder) / other)) return other;
   }
   fail(folder, "/", name, " does not exist, though the pairs name it");
-}
-
-Tensor embed_rows(const Recogniser& recogniser, const FeatureRows& features, const std::string& cut,
-                  const Adapter* adapter = nullptr) {
-  constexpr int64_t kBatch = 64;
-  return collect_rows(features.count(), kBatch, [&](int64_t begin, int64_t end) {
-    const Tensor rows = features.batch(begin, end);
-    if (!adapter) return recogniser.embed_from(rows, cut);
-    const Tensor read = adapter->forward(rows);
-    check_rows(read, adapter->info().domain, "what the adapter gives, whose training has failed");
-    return recogniser.embed_from(read, cut);
-  });
 }
 
 // Protected features from a file, and whose they are.
@@ -145,7 +133,7 @@ class PairedFaces {
   std::string cut_;
   std::vector<std::string> names_;
   std::optional<ProtectionChain> protection_;
-  std::unique_ptr<Adapter> adapter_;
+  std::unique_ptr<Reader> adapter_;
   std::optional<FaceSource> all_;  // among which the files of the pairs have their numbers
   GivenFeatures given_;
   FaceSource faces_;
@@ -167,7 +155,7 @@ PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogn
   if (!o.protection.empty())
     protection_.emplace(o.protection, input_of(recogniser, cut_, o.faces.recogniser));
   if (!o.adapter.empty()) {
-    adapter_ = Adapter::load(o.adapter);
+    adapter_ = Reader::load(o.adapter, ReaderRole::adapter);
     adapter_->check_fits(recogniser.feature_shape(cut_), recogniser.fingerprint(), cut_, o.faces.recogniser);
     if (protection_) adapter_->check_trained_on(protection_->id());
   }

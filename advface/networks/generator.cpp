@@ -41,6 +41,7 @@ AscentSettings trained_settings(const Metadata& metadata, const std::string& sou
 Generator::Generator(const GeneratorInfo& info, uint64_t seed)
     : TrainedNetwork("generator"), info_(info), net_(info.spec, seed) {
   info_.settings.check_valid();
+  check(info_.spec.out == 0, "a generator's noise has the feature's shape, not ", info_.spec.out, " numbers");
   check(info_.settings.batch_norm != BatchNormMode::batch,
         "a generator's noise is each record's own; it does not go with batch norm by the batch");
   register_child("net", net_);

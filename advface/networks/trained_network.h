@@ -1,4 +1,4 @@
-// What decoders, generators, adapters and projections have in common: they were trained on somebody's
+// What decoders, generators, readers and projections have in common: they were trained on somebody's
 // features and people, say so in their file, and refuse others.
 #pragma once
 #include <string>

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "advface/core/feature_file.h"
+#include "advface/core/text_file.h"
 #include "advface/protections/registry.h"
 
 namespace advf {
@@ -39,12 +40,31 @@ void cut_short(Split& split, int64_t limit) {
   split.validation.resize(size_t(std::ceil(share * double(split.validation.size()))));
 }
 
+// So many of the training people, with all their images. Who is among them depends on the seed and the name
+// alone, and fewer people are some of more, so that sets of several sizes can be compared.
+void keep_people(Split& split, const Labels& labels, const SplitSettings& settings) {
+  if (settings.people == 0) return;
+  std::set<std::pair<double, std::string>> order;  // by a number that is the person's own
+  for (int64_t r : split.train) {
+    const std::string& name = labels.identities[size_t(r)];
+    order.emplace(Philox{settings.seed, uint64_t(person_key(name))}.uniform(1), single_spaced(name));
+  }
+  check(settings.people <= int64_t(order.size()), "--people ", settings.people,
+        ": the split by person leaves ", order.size(), " people to train on");
+  std::set<std::string> kept;
+  for (const auto& [number, name] : order)
+    if (int64_t(kept.size()) < settings.people) kept.insert(name);
+  std::erase_if(split.train,
+                [&](int64_t r) { return !kept.contains(single_spaced(labels.identities[size_t(r)])); });
+}
+
 // Who is on these files, and the split. Throws Error where it leaves nothing to train or to validate on.
 std::pair<Labels, Split> split_files(const FaceSettings& options, const SplitSettings& split, int64_t batch,
                                      const std::vector<std::string>& files) {
   std::pair<Labels, Split> result{options.labels_of(files), {}};
   Split& parts = result.second;
   parts = split_by_identity(result.first, split.seed);
+  keep_people(parts, result.first, split);
   cut_short(parts, split.limit);
   check(int64_t(parts.train.size()) >= batch, options.images, ": the split by person leaves ",
         parts.train.size(), " images to train on, fewer than one batch of ", batch,

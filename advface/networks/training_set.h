@@ -12,7 +12,8 @@ namespace advf {
 
 struct SplitSettings {
   uint64_t seed = 1;
-  int64_t limit = 0;  // images to train on; 0: all
+  int64_t limit = 0;   // images to train on; 0: all
+  int64_t people = 0;  // people to train on, of those whom the split has for it; 0: all
 };
 
 // A set to train on, split by person: whom a network is trained on goes into its file.

@@ -37,7 +37,7 @@ class ResidualBlock : public Module {
 }  // namespace
 
 FeatureNetSpec FeatureNetSpec::usual(const Shape& feature) {
-  return {feature, feature.rank() == 1 ? kVectorWidth : kMapWidth, 2};
+  return {feature, feature.rank() == 1 ? kVectorWidth : kMapWidth, 2, 0};
 }
 
 void FeatureNetSpec::check_valid() const {
@@ -48,20 +48,25 @@ void FeatureNetSpec::check_valid() const {
         kMaxChannels, " channels with at most ", kMaxSide, " pixels a side, not ", feature);
   check(width >= kMinWidth && width <= kMaxWidth, "the width must lie between ", kMinWidth, " and ",
         kMaxWidth, ", not ", width);
+  check(out >= 0 && out <= kMaxFeature, "the numbers of the result must be at most ", kMaxFeature, ", not ",
+        out);
   check(blocks >= 0 && blocks <= kMaxBlocks, "the number of blocks must lie between 0 and ", kMaxBlocks,
         ", not ", blocks);
 }
 
 Metadata FeatureNetSpec::to_metadata() const {
-  return {{"net.feature", shape_text(feature)},
-          {"net.width", std::to_string(width)},
-          {"net.blocks", std::to_string(blocks)}};
+  Metadata metadata{{"net.feature", shape_text(feature)},
+                    {"net.width", std::to_string(width)},
+                    {"net.blocks", std::to_string(blocks)}};
+  if (out > 0) metadata["net.out"] = std::to_string(out);
+  return metadata;
 }
 
 FeatureNetSpec FeatureNetSpec::from_metadata(const Metadata& metadata, const std::string& source) {
   return {metadata_shape(metadata, "net.feature", source),
           int(metadata_int(metadata, "net.width", kMinWidth, kMaxWidth, source)),
-          int(metadata_int(metadata, "net.blocks", 0, kMaxBlocks, source))};
+          int(metadata_int(metadata, "net.blocks", 0, kMaxBlocks, source)),
+          metadata.contains("net.out") ? int(metadata_int(metadata, "net.out", 1, kMaxFeature, source)) : 0};
 }
 
 FeatureNet::FeatureNet(const FeatureNetSpec& spec, uint64_t seed) : spec_(spec) {
@@ -77,7 +82,10 @@ FeatureNet::FeatureNet(const FeatureNetSpec& spec, uint64_t seed) : spec_(spec) 
     blocks_.push_back(std::make_unique<ResidualBlock>(spec));
     register_child("blocks." + std::to_string(i), *blocks_.back());
   }
-  last_ = layer(spec, spec.width, channels);
+  if (spec.out > 0)
+    last_ = std::make_unique<Linear>(spec.width, spec.out);
+  else
+    last_ = layer(spec, spec.width, channels);
   register_child("last", *last_);
   initialise(seed);
 }
@@ -92,7 +100,9 @@ Tensor FeatureNet::forward(const Tensor& x) const {
   const Tensor scaled = div(sub(x, per_record(mean_)), per_record(deviation_));
   Tensor y = first_->forward(clamp(scaled, -kLargestInput, kLargestInput));
   for (const auto& block : blocks_) y = block->forward(y);
-  return last_->forward(relu(y));
+  y = relu(y);
+  if (spec_.out > 0 && spec_.feature.rank() == 3) y = reshape(global_avg_pool(y), {y.dim(0), y.dim(1)});
+  return last_->forward(y);
 }
 
 void FeatureNet::set_input(const Tensor& mean, const Tensor& deviation) {

@@ -1,14 +1,15 @@
-// advface-train: the shadow model, attackers, generators, adapters and recognisers.
+// advface-train: the shadow model, attackers, generators, adapters, linkage networks and recognisers.
 #include <iostream>
 
 #include "tools/train/train.h"
 
+using advf::ReaderRole;
 using namespace advf::tools;
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Trains shadow models, attackers, generators of noise, adapters and small recognisers; fits "
-      "projections.",
+      "Trains shadow models, attackers, generators of noise, adapters, linkage networks and small "
+      "recognisers; fits projections.",
       "advface-train");
   app.require_subcommand(1);
   app.footer(
@@ -20,6 +21,7 @@ int main(int argc, char** argv) {
       "adaptive.safetensors\n"
       "  advface-train generator ... --shadow shadow.safetensors --epsilon 0.04 --out generator.safetensors\n"
       "  advface-train adapter ... --shadow shadow.safetensors --epsilon 0.04 --out adapter.safetensors\n"
+      "  advface-train linkage ... --shadow shadow.safetensors --epsilon 0.04 --out linkage.safetensors\n"
       "  advface-train fit projection ... --dims 64 --out projection.safetensors\n"
       "  advface-train recogniser --images faces --out recogniser.json");
   DecoderOptions shadow, attacker;
@@ -28,9 +30,10 @@ int main(int argc, char** argv) {
   auto* attacker_app = add_decoder_verb(
       app, "attacker", "trains an attacker: on raw features, or (adaptive) on protected ones", attacker,
       true);
-  FeatureNetOptions generator, adapter;
+  FeatureNetOptions generator, adapter, linkage;
   auto* generator_app = add_generator_verb(app, generator);
-  auto* adapter_app = add_adapter_verb(app, adapter);
+  auto* adapter_app = add_reader_verb(app, ReaderRole::adapter, adapter);
+  auto* linkage_app = add_reader_verb(app, ReaderRole::linkage, linkage);
   FitOptions fitted;
   auto* fit_app = add_fit_verb(app, fitted);
   RecogniserOptions recogniser;
@@ -41,7 +44,8 @@ int main(int argc, char** argv) {
     if (*shadow_app) return train_decoder(shadow);
     if (*attacker_app) return train_decoder(attacker);
     if (*generator_app) return train_generator(generator);
-    if (*adapter_app) return train_adapter(adapter);
+    if (*adapter_app) return train_reader(ReaderRole::adapter, adapter);
+    if (*linkage_app) return train_reader(ReaderRole::linkage, linkage);
     if (*fit_app) return fit(fitted);
     if (*recalibrate_app) return recalibrate_decoder(recalibration);
     return train_recogniser(recogniser);

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "advface/networks/image_terms.h"
+#include "advface/networks/reader.h"
 #include "advface/networks/train_decoder.h"
 #include "advface/networks/train_recogniser.h"
 #include "advface/networks/training_set.h"
@@ -40,7 +41,7 @@ int train_decoder(DecoderOptions& options);
 struct FeatureNetOptions {
   Common common;
   FaceOptions faces;
-  ProtectionOptions protect;  // of an adapter
+  ProtectionOptions protect;  // of a reader
   AdvFaceSpec ascent;         // that a generator learns
   TrainSettings settings{.epochs = 20, .learning_rate = 1e-3};
   std::string features, out;
@@ -50,8 +51,9 @@ struct FeatureNetOptions {
 };
 CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& options);
 int train_generator(FeatureNetOptions& options);
-CLI::App* add_adapter_verb(CLI::App& app, FeatureNetOptions& options);
-int train_adapter(FeatureNetOptions& options);
+// Of protected features: the operator's adapter, or the linkage network of an attacker.
+CLI::App* add_reader_verb(CLI::App& app, ReaderRole role, FeatureNetOptions& options);
+int train_reader(ReaderRole role, FeatureNetOptions& options);
 
 // Of what is fitted in closed form: protections and attackers that have a fit.
 struct FitOptions {

@@ -1,9 +1,9 @@
-// advface-train generator | adapter: networks from features to features. One emits the noise in one pass, the
-// other reads protected features for the recognition side.
+// advface-train generator | adapter | linkage: networks from features to features. One emits the noise in one
+// pass, the others read protected features: for the recognition side, or for whoever stole them.
 #include <iostream>
 
-#include "advface/networks/train_adapter.h"
 #include "advface/networks/train_generator.h"
+#include "advface/networks/train_reader.h"
 #include "tools/options/progress.h"
 #include "tools/options/setting_options.h"
 #include "tools/train/train.h"
@@ -115,38 +115,55 @@ int train_generator(FeatureNetOptions& o) {
   return 0;
 }
 
-int train_adapter(FeatureNetOptions& o) {
+namespace {
+
+// Where the protection has left the features in the recogniser's space, the network leads back to it; else
+// straight to the embedding, which is the attacker's way alone: H behind an adapter takes features.
+FeatureNetSpec reader_spec(const FeatureNetOptions& o, ReaderRole role, const ProtectionChain& protection,
+                           const Recogniser& recogniser) {
+  check(role == ReaderRole::linkage || !protection.moves(), "an adapter leads back to raw features of shape ",
+        protection.in().row, ", but protected ones have shape ", protection.out().row,
+        " in a space of their own");
+  FeatureNetSpec spec = spec_of(o, protection.out().row);
+  if (protection.moves()) spec.out = int(recogniser.card().embedding.dimension);
+  return spec;
+}
+
+}  // namespace
+
+int train_reader(ReaderRole role, FeatureNetOptions& o) {
   begin(o);
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
-  AdapterInfo info;
+  ReaderInfo info;
+  info.role = role;
   const std::string cut = o.faces.cut_of(recogniser);
-  info.spec = spec_of(o, recogniser.feature_shape(cut));
   const ProtectionSpecs specs = o.protect.specs(o.common.seed);
   ProtectionChain protection(specs, input_of(recogniser, cut, o.faces.recogniser));
-  check(!protection.moves(), "an adapter leads back to raw features of shape ", protection.in().row,
-        ", but protected ones have shape ", protection.out().row, " in a space of their own");
+  info.spec = reader_spec(o, role, protection, recogniser);
   FaceSource faces = o.faces.open_images(console());
   TrainingSet source =
       open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces, console());
-  const AdapterData data{source.set.features,
-                         protect_set(protection, o.faces, recogniser, faces, source, console()),
-                         source.split.train, source.split.validation};
+  const ReaderData data{source.set.features,
+                        protect_set(protection, o.faces, recogniser, faces, source, console()),
+                        source.split.train, source.split.validation};
   static_cast<Provenance&>(info) = source.provenance;
   print_split(source);
-  Adapter adapter(info, o.common.seed);
-  AdapterTrainer trainer(adapter, recogniser, data, o.settings);
-  const double unaided = trainer.unaided();
-  run_and_save(o, trainer, "cosine", [&] { adapter.save(o.out); });
+  Reader reader(info, o.common.seed);
+  ReaderTrainer trainer(reader, recogniser, data, o.settings);
+  const std::optional<double> unaided = trainer.unaided();
+  run_and_save(o, trainer, "cosine", [&] { reader.save(o.out); });
   nlohmann::json result =
-      result_json(o, settings_json(protection.id()), adapter, trainer, source.split, "cosine");
+      result_json(o, settings_json(protection.id()), reader, trainer, source.split, "cosine");
   result["trained_on"] = info.protection.describe();
-  result["validation_cosine_unaided"] = unaided;
+  result["train_people"] = info.people.size();
+  result["validation_cosine_unaided"] = unaided ? nlohmann::json(*unaided) : nlohmann::json();
   o.common.write_json(result);
-  std::cout << o.out << ": adapter trained on " << source.split.train.size() << " images ("
+  std::cout << o.out << ": " << (role == ReaderRole::adapter ? "adapter" : "linkage network")
+            << " trained on " << data.train.size() << " images of " << info.people.size() << " people ("
             << info.protection.describe()
-            << "); the mean cosine of a protected embedding to the raw one, on other people, goes from "
-            << short_number(unaided) << " to " << short_number(trainer.history().back().validation_score)
-            << "\n";
+            << "); the mean cosine of a protected embedding to the raw one, on other people, "
+            << (unaided ? "goes from " + short_number(*unaided) + " to " : "is ")
+            << short_number(trainer.history().back().validation_score) << "\n";
   return 0;
 }
 
@@ -161,10 +178,14 @@ CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& o) {
   return sub;
 }
 
-CLI::App* add_adapter_verb(CLI::App& app, FeatureNetOptions& o) {
-  CLI::App* sub =
-      app.add_subcommand("adapter", "trains the recognition side to read protected features (offline mode)");
-  add_options(*sub, o, "adapter");
+CLI::App* add_reader_verb(CLI::App& app, ReaderRole role, FeatureNetOptions& o) {
+  const bool adapter = role == ReaderRole::adapter;
+  CLI::App* sub = app.add_subcommand(
+      adapter ? "adapter" : "linkage",
+      adapter ? "trains the recognition side to read protected features (offline mode)"
+              : "trains an attacker who finds the person behind protected features: they are mapped back to "
+                "the recogniser's embeddings");
+  add_options(*sub, o, adapter ? "adapter" : "linkage network");
   o.protect.add_to(*sub, "Protection", true);
   return sub;
 }

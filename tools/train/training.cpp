@@ -27,6 +27,10 @@ void SplitOptions::add_to(CLI::App& app) {
   app.add_option("--limit", limit, "train on at most this many images, the first ones; 0 = all")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--people", people,
+                 "train on so many of the training people (fewer are some of more); 0 = all of them")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
 }
 
 void print_split(const TrainingSet& source) {
