@@ -8,7 +8,6 @@
 #include "advface/attackers/registry.h"
 #include "advface/audit/identity_only.h"
 #include "advface/audit/metrics.h"
-#include "advface/core/feature_file.h"
 #include "advface/core/text_file.h"
 #include "advface/protections/random_noise.h"
 #include "advface/protections/registry.h"
@@ -23,22 +22,7 @@ constexpr int64_t kBlock = 64;  // features in memory at once
 struct NamedAttacker {
   std::string name, file;
   std::unique_ptr<Attacker> attacker;
-  const ProtectionId& trained_on() const { return attacker->provenance().protection; }
-};
-struct NamedFeatures {
-  std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
-  FeatureRows rows;
-  std::optional<double> cosine = 1;   // mean, to the raw features, where they have the same shape
-  std::string kind = "raw";           // "none" beside it: an attacker without a feature
-  std::optional<double> epsilon;      // where it was protected here
-  ProtectionId protection;            // of kind protected
-  const TestImages* about = nullptr;  // whose they are, where not all under test have one
-};
-// The images under test: rows of the feature set, with the people on them.
-struct TestRows {
-  std::vector<int64_t> rows, others;    // others: the rows that are not under test
-  std::vector<int64_t> person;          // of every row of the feature set
-  std::vector<std::string> identities;  // of those under test, as the labels call them
+  Meeting meeting() const { return {name, file, &attacker->provenance(), attacker->row()}; }
 };
 
 // In the order of the call. Those without a file follow those with one in what they must agree on.
@@ -46,6 +30,7 @@ std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, Attac
   const Recogniser& recogniser = *input.recogniser;
   const FeatureSpace raw{recogniser.feature_shape(input.cut), recogniser.domain(input.cut)};
   std::vector<NamedAttacker> list(o.attackers.size());
+  std::vector<Meeting> met;              // so far
   const NamedAttacker* first = nullptr;  // with a file
   for (const bool from_file : {true, false})
     for (size_t i = 0; i < list.size(); ++i) {
@@ -64,45 +49,11 @@ std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, Attac
         input.split_seed = from.split_seed;
         input.image_size = a.attacker->image_size();
       }
-      check(input.split_seed == from.split_seed, what, ": trained with --split-seed ", from.split_seed,
-            ", the first attacker with ", input.split_seed, "; their test people differ");
+      add_meeting(met, a.meeting());
       check(input.image_size == a.attacker->image_size(), what, ": makes images of ",
             a.attacker->image_size(), " pixels, the first attacker of ", input.image_size);
-      for (const NamedAttacker& other : list)
-        check(&other == &a || !other.attacker || other.name != a.name, "two attackers are called ", a.name,
-              "; give them names: --attacker NAME=", what);
     }
   return list;
-}
-
-// Throws Error where there is nobody to test on.
-TestRows choose(const ReconstructionSettings& o, const std::vector<std::string>& files, uint64_t split_seed) {
-  const Labels labels = o.faces.labels_of(files);
-  TestRows test;
-  std::map<std::string, int64_t> numbers;
-  for (const std::string& name : labels.identities)
-    test.person.push_back(numbers.try_emplace(name, int64_t(numbers.size())).first->second);
-  if (o.part == "all") {
-    test.rows.resize(files.size());
-    std::iota(test.rows.begin(), test.rows.end(), int64_t(0));
-  } else {
-    const Split split = split_by_identity(labels, split_seed);
-    const bool validation = o.part == "validation";
-    const std::vector<int64_t>& rest = validation ? split.test : split.validation;
-    test.rows = validation ? split.validation : split.test;
-    test.others = split.train;
-    test.others.insert(test.others.end(), rest.begin(), rest.end());
-  }
-  if (o.limit > 0 && o.limit < int64_t(test.rows.size())) test.rows.resize(size_t(o.limit));
-  check(!test.rows.empty(), o.faces.images, ": there is no image to test on",
-        o.part == "all" ? "" : "; use more people, or another --part");
-  for (int64_t r : test.rows) test.identities.push_back(labels.identities[size_t(r)]);
-  const auto first = test.person[size_t(test.rows[0])];
-  check(std::any_of(test.rows.begin(), test.rows.end(),
-                    [&](int64_t r) { return test.person[size_t(r)] != first; }),
-        o.faces.images, ": all ", test.rows.size(),
-        " images to test on show one person, but an interval needs two or more");
-  return test;
 }
 
 // A verifier before it has seen a face.
@@ -165,16 +116,6 @@ Verifier make_verifier(const ReconstructionSettings& o, const VerifierSource& so
   return verifier;
 }
 
-double mean_cosine(const FeatureRows& a, const FeatureRows& b) {
-  double sum = 0;
-  for (int64_t begin = 0; begin < a.count(); begin += kBlock) {
-    const int64_t end = std::min(a.count(), begin + kBlock);
-    const Shape flat{end - begin, a.row().numel()};
-    for (double c : cosine_rows(a.range(begin, end).view(flat), b.range(begin, end).view(flat))) sum += c;
-  }
-  return sum / double(a.count());
-}
-
 FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guarded, FeatureDomain domain,
                                 uint64_t seed, int64_t memory_bytes) {
   FeatureSpool spool(raw.row(), memory_bytes);
@@ -190,96 +131,6 @@ Tensor attack(const Attacker& attacker, const FeatureRows& features, const Conte
   return collect_rows(features.count(), kBlock, [&](int64_t begin, int64_t end) {
     return attacker.attack(features.batch(begin, end), context);
   });
-}
-
-struct ProtectedSet {
-  std::string name, file;
-  FeatureRows rows;
-  ProtectionId protection;
-};
-
-// The files of --protected, as far as they can be judged before the features of the images are there.
-std::vector<ProtectedSet> open_protected(const ReconstructionSettings& o, const FaceSource& faces,
-                                         const Recogniser& recogniser, const std::string& cut) {
-  std::vector<ProtectedSet> list;
-  for (const std::string& text : o.protected_files) {
-    const size_t split = text.find('=');
-    ProtectedSet given{text.substr(0, split), text.substr(split + 1), {}, {}};
-    FeatureFile file = open_feature_file(given.file);
-    check_comes_from(file.info, given.file, recogniser.fingerprint(), cut, o.faces.recogniser);
-    given.protection = file.info.protection;
-    check(!given.protection.is_raw(), given.file, ": its features are raw; --protected takes protected ones");
-    given.rows = std::move(file.rows);
-    const FeatureSpace space =
-        space_after(given.protection, {recogniser.feature_shape(cut), recogniser.domain(cut)});
-    const int64_t broken = int64_t(o.faces.max_broken * double(faces.size()));  // may have no row
-    check(given.rows.row() == space.row && given.rows.count() <= faces.size() &&
-              given.rows.count() >= faces.size() - broken,
-          given.file, " has shape ", given.rows.shape(), ", but ", o.faces.images, " has ", faces.size(),
-          " images with features of ", space.row);
-    for (const ProtectedSet& other : list)
-      check(other.name != given.name, "--protected names ", given.name, " twice");
-    check_rows(given.rows, space.domain, given.file);
-    list.push_back(std::move(given));
-  }
-  return list;
-}
-
-// Of features that were protected once, by something that has one.
-std::optional<double> epsilon_of(const ProtectionId& protection) {
-  if (!protection.known() || protection.applied.size() != 1) return {};
-  const Metadata& settings = protection.applied[0].settings;
-  const auto found = settings.find("epsilon");
-  if (found == settings.end()) return {};
-  return nlohmann::json::parse(found->second).get<double>();
-}
-
-bool features_moved(const ProtectionId& protection) { return space_after(protection, {}).moved; }
-
-NamedFeatures protected_set(const std::string& name, const FeatureRows& rows, const FeatureRows& raw,
-                            const ProtectionId& protection) {
-  NamedFeatures set{"protected, " + name, rows, {}, "protected", epsilon_of(protection), protection};
-  if (!features_moved(protection)) set.cosine = mean_cosine(rows, raw);
-  return set;
-}
-
-// Why an attacker does not meet these features; nothing where it does. One trained on protected features
-// meets those that were protected alike; one trained on raw features, or on features of which nothing is
-// known, meets all.
-std::optional<std::string> reason_left_out(const NamedAttacker& attacker, const NamedFeatures& features) {
-  if (attacker.attacker->row() != features.rows.row())
-    return "it takes features of shape " + attacker.attacker->row().str() + ", not " +
-           features.rows.row().str();
-  const ProtectionId& trained_on = attacker.trained_on();
-  if (features_moved(features.protection) && !features_moved(trained_on))
-    return "it takes features as the recogniser makes them, but these are in a space of their own";
-  if (!trained_on.known() || trained_on.is_raw()) return {};
-  if (features.kind != "protected") return "it was trained on features that are " + trained_on.describe();
-  if (trained_on.is_like(features.protection)) return {};
-  return "it was trained on others: " + trained_on.difference(features.protection);
-}
-
-// Every pair that is left out, with its reason; and told, an attacker a line.
-std::vector<LeftOut> pairs_left_out(const std::vector<NamedAttacker>& attackers,
-                                    const std::vector<NamedFeatures>& sets, const Context& context) {
-  std::vector<LeftOut> list;
-  for (const NamedAttacker& attacker : attackers) {
-    if (const std::string& why = attacker.trained_on().unknown; !why.empty())
-      context.tell(attacker.name + ": " + why + "; it meets all features");
-    size_t met = 0;
-    std::string reasons;
-    for (const NamedFeatures& features : sets) {
-      const auto why = reason_left_out(attacker, features);
-      met += !why;
-      if (!why) continue;
-      list.push_back({attacker.name, features.name, *why});
-      if (features.kind == "protected") reasons += "; not \"" + features.name + "\": " + *why;
-    }
-    if (met < sets.size())
-      context.tell(attacker.name + " meets " + std::to_string(met) + " of " + std::to_string(sets.size()) +
-                   " sets of features" + reasons);
-  }
-  return list;
 }
 
 std::optional<Recogniser> load_second(const std::string& card) {
@@ -333,14 +184,14 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
   if (second) sources.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
   for (const ProtectionSpecs& specs : o.protections)
     chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
-  given = open_protected(o, faces, recogniser, cut);
+  given = open_protected_sets(o.protected_files, o.faces, faces, recogniser, cut);
   choose_unseen(faces.names());  // told before the work; broken images then drop out
   for (const ProtectedSet& g : given)
     if (!g.protection.known()) context.tell(g.protection.unknown);
 }
 
 TestRows ReconstructionAudit::State::choose_unseen(const std::vector<std::string>& files) const {
-  TestRows chosen = choose(o, files, first().provenance().split_seed);
+  TestRows chosen = rows_under_test(o.faces, o.part, o.limit, files, first().provenance().split_seed);
   for (const NamedAttacker& attacker : attackers)
     check_never_saw(attacker.attacker->provenance(), attacker.file, chosen.identities);
   for (const ProtectionChain& chain : chains) chain.check_never_saw(chosen.identities);
@@ -399,8 +250,7 @@ std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const Featur
     guarded.push_back(protected_set(protection.id().summary(), rows, raw, protection.id()));
   }
   for (const ProtectedSet& g : given) {
-    check(g.rows.count() == set.features.count(), g.file, " has ", g.rows.count(), " rows, but ",
-          set.features.count(), " images could be read");
+    check_has_rows(g, set.features.count());
     guarded.push_back(protected_set(g.name, g.rows.selected(test.rows), raw, g.protection));
   }
   for (const NamedFeatures& g : guarded) {
@@ -440,7 +290,9 @@ void ReconstructionAudit::State::prepare() {
     sets.push_back(
         {"identity only", means, mean_cosine(means, raw.selected(known.images)), "identity", {}, {}, &known});
   }
-  left_out = pairs_left_out(attackers, sets, context);
+  std::vector<Meeting> meetings;
+  for (const NamedAttacker& attacker : attackers) meetings.push_back(attacker.meeting());
+  left_out = pairs_left_out(meetings, sets, context);
 }
 
 ReconstructionAudit::ReconstructionAudit(const ReconstructionSettings& settings, const Context& context)
@@ -479,7 +331,7 @@ void ReconstructionAudit::run(
         repeat(s.first().mean_face(), s.all.faces.dim(0)));
   for (const NamedAttacker& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
-      if (reason_left_out(attacker, features)) continue;
+      if (reason_left_out(attacker.meeting(), features)) continue;
       const Tensor made = attack(*attacker.attacker, features.rows, s.context);
       score(attacker.name, features, false, made);
       score(attacker.name, features, true, match_moments(made, target));

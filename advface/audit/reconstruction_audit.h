@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "advface/audit/feature_sets.h"
 #include "advface/audit/judge.h"
 #include "advface/core/face_set.h"
 #include "advface/protections/protection_chain.h"
@@ -36,11 +37,6 @@ struct ReconstructionRow {
   std::string kind;                      // raw, protected, noise, identity or none
   std::optional<double> epsilon;
   std::vector<Measure> measures;  // of all judges
-};
-
-// A pair that has no row.
-struct LeftOut {
-  std::string attacker, features, reason;
 };
 
 class ReconstructionAudit {

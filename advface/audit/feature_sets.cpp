@@ -1,0 +1,154 @@
+#include "advface/audit/feature_sets.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "advface/audit/metrics.h"
+#include "advface/core/feature_file.h"
+#include "advface/protections/registry.h"
+
+namespace advf {
+namespace {
+
+constexpr int64_t kBlock = 64;  // features in memory at once
+
+// Of features that were protected once, by something that has one.
+std::optional<double> epsilon_of(const ProtectionId& protection) {
+  if (!protection.known() || protection.applied.size() != 1) return {};
+  const Metadata& settings = protection.applied[0].settings;
+  const auto found = settings.find("epsilon");
+  if (found == settings.end()) return {};
+  return nlohmann::json::parse(found->second).get<double>();
+}
+
+}  // namespace
+
+TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int64_t limit,
+                         const std::vector<std::string>& files, uint64_t split_seed) {
+  const Labels labels = faces.labels_of(files);
+  TestRows test;
+  std::map<std::string, int64_t> numbers;
+  for (const std::string& name : labels.identities)
+    test.person.push_back(numbers.try_emplace(name, int64_t(numbers.size())).first->second);
+  if (part == "all") {
+    test.rows.resize(files.size());
+    std::iota(test.rows.begin(), test.rows.end(), int64_t(0));
+  } else {
+    const Split split = split_by_identity(labels, split_seed);
+    const bool validation = part == "validation";
+    const std::vector<int64_t>& rest = validation ? split.test : split.validation;
+    test.rows = validation ? split.validation : split.test;
+    test.others = split.train;
+    test.others.insert(test.others.end(), rest.begin(), rest.end());
+  }
+  if (limit > 0 && limit < int64_t(test.rows.size())) test.rows.resize(size_t(limit));
+  check(!test.rows.empty(), faces.images, ": there is no image to test on",
+        part == "all" ? "" : "; use more people, or another --part");
+  for (int64_t r : test.rows) test.identities.push_back(labels.identities[size_t(r)]);
+  const auto first = test.person[size_t(test.rows[0])];
+  check(std::any_of(test.rows.begin(), test.rows.end(),
+                    [&](int64_t r) { return test.person[size_t(r)] != first; }),
+        faces.images, ": all ", test.rows.size(),
+        " images to test on show one person, but an interval needs two or more");
+  return test;
+}
+
+double mean_cosine(const FeatureRows& a, const FeatureRows& b) {
+  double sum = 0;
+  for (int64_t begin = 0; begin < a.count(); begin += kBlock) {
+    const int64_t end = std::min(a.count(), begin + kBlock);
+    const Shape flat{end - begin, a.row().numel()};
+    for (double c : cosine_rows(a.range(begin, end).view(flat), b.range(begin, end).view(flat))) sum += c;
+  }
+  return sum / double(a.count());
+}
+
+bool features_moved(const ProtectionId& protection) { return space_after(protection, {}).moved; }
+
+NamedFeatures protected_set(const std::string& name, const FeatureRows& rows, const FeatureRows& raw,
+                            const ProtectionId& protection) {
+  NamedFeatures set{"protected, " + name, rows, {}, "protected", epsilon_of(protection), protection};
+  if (!features_moved(protection)) set.cosine = mean_cosine(rows, raw);
+  return set;
+}
+
+std::vector<ProtectedSet> open_protected_sets(const std::vector<std::string>& texts,
+                                              const FaceSettings& settings, const FaceSource& faces,
+                                              const Recogniser& recogniser, const std::string& cut) {
+  std::vector<ProtectedSet> list;
+  for (const std::string& text : texts) {
+    const size_t split = text.find('=');
+    ProtectedSet given{text.substr(0, split), text.substr(split + 1), {}, {}};
+    FeatureFile file = open_feature_file(given.file);
+    check_comes_from(file.info, given.file, recogniser.fingerprint(), cut, settings.recogniser);
+    given.protection = file.info.protection;
+    check(!given.protection.is_raw(), given.file, ": its features are raw; --protected takes protected ones");
+    given.rows = std::move(file.rows);
+    const FeatureSpace space =
+        space_after(given.protection, {recogniser.feature_shape(cut), recogniser.domain(cut)});
+    const int64_t broken = int64_t(settings.max_broken * double(faces.size()));  // may have no row
+    check(given.rows.row() == space.row && given.rows.count() <= faces.size() &&
+              given.rows.count() >= faces.size() - broken,
+          given.file, " has shape ", given.rows.shape(), ", but ", settings.images, " has ", faces.size(),
+          " images with features of ", space.row);
+    for (const ProtectedSet& other : list)
+      check(other.name != given.name, "--protected names ", given.name, " twice");
+    check_rows(given.rows, space.domain, given.file);
+    list.push_back(std::move(given));
+  }
+  return list;
+}
+
+void check_has_rows(const ProtectedSet& set, int64_t images) {
+  check(set.rows.count() == images, set.file, " has ", set.rows.count(), " rows, but ", images,
+        " images could be read");
+}
+
+void add_meeting(std::vector<Meeting>& list, const Meeting& attacker) {
+  if (!list.empty())
+    check(list[0].from->split_seed == attacker.from->split_seed, attacker.file,
+          ": trained with --split-seed ", attacker.from->split_seed, ", the first attacker with ",
+          list[0].from->split_seed, "; their test people differ");
+  for (const Meeting& other : list)
+    check(other.name != attacker.name, "two attackers are called ", attacker.name,
+          "; give them names: --attacker NAME=", attacker.file);
+  list.push_back(attacker);
+}
+
+std::optional<std::string> reason_left_out(const Meeting& attacker, const NamedFeatures& features) {
+  if (attacker.row != features.rows.row())
+    return "it takes features of shape " + attacker.row.str() + ", not " + features.rows.row().str();
+  const ProtectionId& trained_on = attacker.from->protection;
+  if (features_moved(features.protection) && !features_moved(trained_on))
+    return "it takes features as the recogniser makes them, but these are in a space of their own";
+  if (!trained_on.known() || trained_on.is_raw()) return {};
+  if (features.kind != "protected") return "it was trained on features that are " + trained_on.describe();
+  if (trained_on.is_like(features.protection)) return {};
+  return "it was trained on others: " + trained_on.difference(features.protection);
+}
+
+std::vector<LeftOut> pairs_left_out(const std::vector<Meeting>& attackers,
+                                    const std::vector<NamedFeatures>& sets, const Context& context) {
+  std::vector<LeftOut> list;
+  for (const Meeting& attacker : attackers) {
+    if (const std::string& why = attacker.from->protection.unknown; !why.empty())
+      context.tell(attacker.name + ": " + why + "; it meets all features");
+    size_t met = 0;
+    std::string reasons;
+    for (const NamedFeatures& features : sets) {
+      const auto why = reason_left_out(attacker, features);
+      met += !why;
+      if (!why) continue;
+      list.push_back({attacker.name, features.name, *why});
+      if (features.kind == "protected") reasons += "; not \"" + features.name + "\": " + *why;
+    }
+    if (met < sets.size())
+      context.tell(attacker.name + " meets " + std::to_string(met) + " of " + std::to_string(sets.size()) +
+                   " sets of features" + reasons);
+  }
+  return list;
+}
+
+}  // namespace advf

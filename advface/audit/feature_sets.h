@@ -1,0 +1,79 @@
+// What audits ask about: the rows under test, by person, and the sets of features of them, raw, protected
+// here or from a file; and who meets which of these sets. One trained on protected features meets those that
+// were protected alike, and nobody is tested on people he was trained on.
+#pragma once
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "advface/core/face_set.h"
+#include "advface/core/provenance.h"
+#include "advface/protections/protection_chain.h"
+
+namespace advf {
+
+struct TestImages;
+
+// The images under test: rows of the feature set, with the people on them.
+struct TestRows {
+  std::vector<int64_t> rows, others;    // others: the rows that are not under test
+  std::vector<int64_t> person;          // of every row of the feature set
+  std::vector<std::string> identities;  // of those under test, as the labels call them
+};
+// Those of the split's `part` (test, validation, or all) among these files; at most the first `limit`, 0:
+// all. Throws Error where there are not two people to test on.
+TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int64_t limit,
+                         const std::vector<std::string>& files, uint64_t split_seed);
+
+struct NamedFeatures {
+  std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
+  FeatureRows rows;
+  std::optional<double> cosine = 1;   // mean, to the raw features, where they have the same shape
+  std::string kind = "raw";           // "none" beside it: an attacker without a feature
+  std::optional<double> epsilon;      // where it was protected here
+  ProtectionId protection;            // of kind protected
+  const TestImages* about = nullptr;  // whose they are, where not all under test have one
+};
+// "protected, " + name.
+NamedFeatures protected_set(const std::string& name, const FeatureRows& rows, const FeatureRows& raw,
+                            const ProtectionId& protection);
+double mean_cosine(const FeatureRows& a, const FeatureRows& b);
+// A protection has moved them to a space of their own.
+bool features_moved(const ProtectionId& protection);
+
+// A file of protected features of all images.
+struct ProtectedSet {
+  std::string name, file;
+  FeatureRows rows;
+  ProtectionId protection;
+};
+// NAME=FILE each, as far as they can be judged before the features of the images are there. Throws Error
+// naming the file that does not fit.
+std::vector<ProtectedSet> open_protected_sets(const std::vector<std::string>& texts,
+                                              const FaceSettings& settings, const FaceSource& faces,
+                                              const Recogniser& recogniser, const std::string& cut);
+// Throws Error where not every image has a row.
+void check_has_rows(const ProtectedSet& set, int64_t images);
+
+// An attacker, as far as it matters whom it meets.
+struct Meeting {
+  std::string name, file;
+  const Provenance* from = nullptr;
+  Shape row;  // of a feature that it takes
+};
+// Adds one. Throws Error where another has its name, or was trained with another split.
+void add_meeting(std::vector<Meeting>& list, const Meeting& attacker);
+
+// A pair that has no row.
+struct LeftOut {
+  std::string attacker, features, reason;
+};
+// Why an attacker does not meet these features; nothing where it does. One trained on raw features, or on
+// features of which nothing is known, meets all of its shape.
+std::optional<std::string> reason_left_out(const Meeting& attacker, const NamedFeatures& features);
+// Every pair that is left out, with its reason; and told, an attacker a line.
+std::vector<LeftOut> pairs_left_out(const std::vector<Meeting>& attackers,
+                                    const std::vector<NamedFeatures>& sets, const Context& context);
+
+}  // namespace advf
