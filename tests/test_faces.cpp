@@ -226,7 +226,9 @@ BOOST_AUTO_TEST_CASE(labels_are_strict) {
   bad("file,identity\n/a.jpg,1\n", ":2:");
   bad("file,identity\na.jpg,\n", ":2:");
   bad("file,identity,A\na.jpg,1,2\n", "0 or 1");
-  bad("file,identity,A\na.jpg,1,-1\n", "0 or 1");
+  bad("file,identity,A,B\na.jpg,1,1,-1\nb.jpg,1,0,-1\nc.jpg,1,-1,1\n", ":4: A is \"-1\", but it has been 0");
+  const Labels signs = parse_labels("file,identity,A,B\na.jpg,1,1,-1\nb.jpg,1,0,1\n", "l.csv");
+  BOOST_TEST((signs.values == std::vector<uint8_t>{1, 0, 0, 1}));
   bad("file,identity\n\"a.jpg,1\n", "l.csv:2: a quote is not closed");
   bad("file,identity\n\"a.jpg\"b,1\n", "behind a closing quote");
   bad("file,identity\na\"b.jpg,1\n", "middle of a field");

@@ -47,6 +47,7 @@ Labels parse_labels(std::string_view text, const std::string& file) {
     out.attributes.emplace_back(header[i]);
   }
   std::unordered_set<std::string> seen;
+  std::vector<std::string> absent(out.attributes.size());  // how a column says no, once it has said so
   for (size_t l = 1; l < lines.size(); ++l) {
     const size_t number = l + 1;
     const auto fields = split_csv(lines[l], file + ":" + std::to_string(number));
@@ -60,9 +61,14 @@ Labels parse_labels(std::string_view text, const std::string& file) {
     out.files.emplace_back(fields[0]);
     out.identities.emplace_back(fields[1]);
     for (size_t i = 2; i < fields.size(); ++i) {
-      check(fields[i] == "0" || fields[i] == "1", file, ":", number, ": ", header[i], " is \"", fields[i],
-            "\"; attributes are 0 or 1");
-      out.values.push_back(fields[i] == "1");
+      const std::string& value = fields[i];
+      check(value == "1" || value == "0" || value == "-1", file, ":", number, ": ", header[i], " is \"",
+            value, "\"; attributes are 0 or 1, or -1 or 1");
+      std::string& no = absent[i - 2];
+      if (value != "1" && no.empty()) no = value;
+      check(value == "1" || value == no, file, ":", number, ": ", header[i], " is \"", value,
+            "\", but it has been ", no, " above; an attribute has two values");
+      out.values.push_back(value == "1");
     }
   }
   return out;

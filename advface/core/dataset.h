@@ -27,7 +27,7 @@ struct Labels {
 };
 
 // CSV (RFC 4180, without line breaks in fields) with the header `file,identity` and any further columns as
-// attributes (0 or 1). Blanks around fields do not count.
+// attributes (0 or 1, or -1 or 1; one of both in a column). Blanks around fields do not count.
 Labels parse_labels(std::string_view text, const std::string& file);
 Labels load_labels(const std::string& path);
 // Identity = the folder a file lies in: <Name>/<Name>_0001.jpg. Throws Error for a file in no folder.
