@@ -247,32 +247,51 @@ FmrThreshold cross_identity_threshold(const Tensor& embeddings, std::span<const 
 
 Interval bootstrap_mean(std::span<const double> values, std::span<const int64_t> identity, uint64_t seed,
                         int resamples, double level) {
-  check(values.size() == identity.size(), values.size(), " values with ", identity.size(), " identities");
+  return bootstrap_class_mean(values, std::vector<int64_t>(values.size(), 0), 1, identity, seed, resamples,
+                              level);
+}
+
+Interval bootstrap_class_mean(std::span<const double> values, std::span<const int64_t> cls, int64_t classes,
+                              std::span<const int64_t> identity, uint64_t seed, int resamples, double level) {
+  check(values.size() == identity.size() && values.size() == cls.size(), values.size(), " values with ",
+        identity.size(), " identities and ", cls.size(), " classes");
   check(resamples >= 100 && level > 0 && level < 1,
         "a bootstrap takes at least 100 resamples and a level in (0, 1)");
-  struct Group {
+  struct Sum {
     double sum = 0, records = 0;
   };
+  using Group = std::vector<Sum>;  // by class
+  const auto mean_of = [](const Group& group) {
+    double sum = 0, present = 0;
+    for (const Sum& s : group)
+      if (s.records > 0) sum += s.sum / s.records, ++present;
+    return sum / present;
+  };
   std::map<int64_t, Group> by_identity;
-  Group all;
+  Group all(static_cast<size_t>(classes));
   for (size_t i = 0; i < values.size(); ++i) {
     check(std::isfinite(values[i]), "value ", i, " is ", values[i]);
-    for (Group* g : {&by_identity[identity[i]], &all}) g->sum += values[i], ++g->records;
+    check(cls[i] >= 0 && cls[i] < classes, "value ", i, " is of class ", cls[i], " of ", classes);
+    Group& person = by_identity[identity[i]];
+    person.resize(size_t(classes));
+    for (Sum* s : {&person[size_t(cls[i])], &all[size_t(cls[i])]}) s->sum += values[i], ++s->records;
   }
   check(by_identity.size() >= 2, "an interval over identities needs at least 2 of them, not ",
         by_identity.size());
+  for (int64_t c = 0; c < classes; ++c) check(all[size_t(c)].records > 0, "class ", c, " has no values");
   std::vector<Group> groups;
-  for (const auto& [id, group] : by_identity) groups.push_back(group);
+  for (auto& [id, group] : by_identity) groups.push_back(std::move(group));
   std::vector<double> means(static_cast<size_t>(resamples));
   const uint64_t n = groups.size();
   const Philox rng{seed, 0};
   parallel_for(resamples, [&](int64_t r) {
-    Group drawn;
+    Group drawn(static_cast<size_t>(classes));
     for (uint64_t g = 0; g < n; ++g) {
       const Group& group = groups[rng.below(uint64_t(r) * n + g, n)];
-      drawn.sum += group.sum, drawn.records += group.records;
+      for (size_t c = 0; c < drawn.size(); ++c)
+        drawn[c].sum += group[c].sum, drawn[c].records += group[c].records;
     }
-    means[size_t(r)] = drawn.sum / drawn.records;
+    means[size_t(r)] = mean_of(drawn);
   });
   std::sort(means.begin(), means.end());
   const auto quantile = [&](double q) {
@@ -280,7 +299,26 @@ Interval bootstrap_mean(std::span<const double> values, std::span<const int64_t>
     const auto i = std::min(size_t(at), means.size() - 2);
     return means[i] + (at - double(i)) * (means[i + 1] - means[i]);
   };
-  return {all.sum / all.records, quantile((1 - level) / 2), quantile((1 + level) / 2)};
+  return {mean_of(all), quantile((1 - level) / 2), quantile((1 + level) / 2)};
+}
+
+std::vector<double> placements(std::span<const double> genuine, std::span<const double> impostors) {
+  check(!impostors.empty(), "the place of a score among no impostors");
+  for (const auto& scores : {genuine, impostors})
+    for (size_t i = 0; i < scores.size(); ++i) check_finite(scores[i], i);
+  std::vector<double> order(impostors.begin(), impostors.end());
+  std::sort(order.begin(), order.end());
+  std::vector<double> out;
+  for (double score : genuine) {
+    const auto [first, last] = std::equal_range(order.begin(), order.end(), score);
+    const double below = double(first - order.begin()), same = double(last - first);
+    out.push_back((below + same / 2) / double(order.size()));
+  }
+  return out;
+}
+
+double in_top(int64_t k, int64_t above, int64_t ties) {
+  return std::clamp(double(k - above) / double(ties + 1), 0.0, 1.0);
 }
 
 namespace {

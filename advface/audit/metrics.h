@@ -91,6 +91,20 @@ struct Interval {
 Interval bootstrap_mean(std::span<const double> values, std::span<const int64_t> identity, uint64_t seed,
                         int resamples = 2000, double level = 0.95);
 
+// The same of the mean over classes of their means: where values say what was right, balanced accuracy. A
+// class of which a resample has drawn nobody does not count in it. cls: of each value, 0 to classes - 1, each
+// of which has values.
+Interval bootstrap_class_mean(std::span<const double> values, std::span<const int64_t> cls, int64_t classes,
+                              std::span<const int64_t> identity, uint64_t seed, int resamples = 2000,
+                              double level = 0.95);
+
+// Of each genuine score, the share of impostors that lie below it, ties counting half. Their mean is the area
+// under the ROC (Mann and Whitney's statistic).
+std::vector<double> placements(std::span<const double> genuine, std::span<const double> impostors);
+// The probability that a candidate is among the k best where `above` others score higher and `ties` as high,
+// in whose midst chance decides.
+double in_top(int64_t k, int64_t above, int64_t ties);
+
 // Mean and standard deviation (divided by the number of pixels) of each channel.
 struct ChannelMoments {
   std::vector<double> mean, deviation;

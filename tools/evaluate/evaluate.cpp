@@ -1,11 +1,14 @@
-// advface-evaluate: what recognition pays for protection, and what reconstruction still gets.
+// advface-evaluate: what recognition pays for protection, and what attackers still get: pictures, people,
+// attributes.
 #include "tools/evaluate/evaluate.h"
 
 using namespace advf::tools;
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures recognition and reconstruction on raw and on protected features, and draws results.",
-               "advface-evaluate");
+  CLI::App app(
+      "Measures recognition, reconstruction, linkage and attributes on raw and on protected features, and "
+      "draws results.",
+      "advface-evaluate");
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
@@ -16,17 +19,27 @@ int main(int argc, char** argv) {
       "  advface-evaluate reconstruction --recogniser facenet.json --images celeba/images --labels "
       "celeba/labels.csv \\\n"
       "    --eyes 34.5,55.5,54,55.5 --attacker resup=attacker.safetensors --shadow shadow.safetensors \\\n"
-      "    --epsilons 0.02,0.04 --sheet sheet.png --json reconstruction.json");
+      "    --epsilons 0.02,0.04 --sheet sheet.png --json reconstruction.json\n"
+      "  advface-evaluate linkage ... --attacker linkage=linkage.safetensors --shadow shadow.safetensors "
+      "--epsilon 0.02\n"
+      "  advface-evaluate attributes ... --attributes Male,Eyeglasses --shadow shadow.safetensors --epsilon "
+      "0.02");
   RecognitionOptions recognition;
   ReconstructionOptions reconstruction;
   PairsOptions pairs;
   auto* recognition_app = add_recognition_verb(app, recognition);
   auto* reconstruction_app = add_reconstruction_verb(app, reconstruction);
   add_pairs_verb(app, pairs);
+  LinkageOptions linkage;
+  auto* linkage_app = add_linkage_verb(app, linkage);
+  AttributeOptions attributes;
+  auto* attributes_app = add_attributes_verb(app, attributes);
   PlotOptions plot;
   auto* plot_app = add_plot_verb(app, plot);
   return run(app, argc, argv, [&] {
     if (*plot_app) return evaluate_plot(plot);
+    if (*linkage_app) return evaluate_linkage(linkage);
+    if (*attributes_app) return evaluate_attributes(attributes);
     if (*recognition_app) return evaluate_recognition(recognition);
     return *reconstruction_app ? evaluate_reconstruction(reconstruction) : evaluate_pairs(pairs);
   });

@@ -40,6 +40,30 @@ struct ReconstructionOptions {
 CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
 int evaluate_reconstruction(ReconstructionOptions& options);
 
+struct LinkageOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectionOptions protect;
+  std::vector<std::string> attackers, protected_files;
+  std::string part = "test";
+  int64_t limit = 0;
+  uint64_t split_seed = 1;
+};
+CLI::App* add_linkage_verb(CLI::App& app, LinkageOptions& options);
+int evaluate_linkage(LinkageOptions& options);
+
+struct AttributeOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectionOptions protect;
+  std::vector<std::string> attributes;
+  std::string part = "test";
+  int epochs = 30, width = 64;
+  uint64_t split_seed = 1;
+};
+CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& options);
+int evaluate_attributes(AttributeOptions& options);
+
 struct PlotOptions {
   Common common;
   std::vector<std::string> series;

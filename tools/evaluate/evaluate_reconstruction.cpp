@@ -4,6 +4,7 @@
 
 #include "advface/attackers/registry.h"
 #include "advface/audit/reconstruction_audit.h"
+#include "tools/evaluate/audit_json.h"
 #include "tools/evaluate/evaluate.h"
 #include "tools/evaluate/reconstruction_report.h"
 
@@ -15,10 +16,8 @@ void check_options(const ReconstructionOptions& o) {
     for (const std::string& text : o.attackers)
       check(!text.starts_with('='), "--attacker \"", text, "\" gives no name before the =");
     for (const std::string& text : o.attackers) named_attacker(split_attacker(text).what, o.common.seed);
-    for (const std::string& text : o.protected_files)
-      check(text.find('=') != std::string::npos && text.find('=') > 0, "--protected takes NAME=FILE, not \"",
-            text, "\"");
   });
+  check_protected_files(o.protected_files);
   o.faces.eye_centres();
   check_writable({o.sheet, o.scores});
 }
@@ -57,12 +56,12 @@ ReconstructionSettings settings_of(const ReconstructionOptions& o) {
 
 // All but the rows.
 nlohmann::json result_json(const ReconstructionOptions& o, const ReconstructionAudit& audit) {
-  nlohmann::json result = {
-      {"images", audit.test().images.size()}, {"part", o.part},     {"fmr", o.fmr},
-      {"recogniser", o.faces.recogniser},     {"cut", audit.cut()}, {"left_out", nlohmann::json::array()}};
-  for (const LeftOut& pair : audit.left_out())
-    result["left_out"].push_back(
-        {{"attacker", pair.attacker}, {"features", pair.features}, {"reason", pair.reason}});
+  nlohmann::json result = {{"images", audit.test().images.size()},
+                           {"part", o.part},
+                           {"fmr", o.fmr},
+                           {"recogniser", o.faces.recogniser},
+                           {"cut", audit.cut()},
+                           {"left_out", left_out_json(audit.left_out())}};
   for (const auto& [name, protection] : audit.protections())
     result["protections"][name] = to_json(protection);
   for (const Verifier& v : audit.test().verifiers)

@@ -6,19 +6,12 @@
 #include <sstream>
 #include <utility>
 
-#include "advface/audit/metrics.h"
+#include "tools/evaluate/audit_json.h"
 
 namespace advf::tools {
 namespace {
 
 constexpr int64_t kSheetRows = 8;
-
-nlohmann::json interval(const std::vector<double>& values, const std::vector<int64_t>& people,
-                        uint64_t seed) {
-  if (values.empty()) return nullptr;
-  const Interval i = bootstrap_mean(values, people, seed);
-  return {{"mean", i.mean}, {"low", i.low}, {"high", i.high}};
-}
 
 std::string cell(const nlohmann::json& value, const char* format) {
   if (!value.is_object()) return "-";
@@ -63,8 +56,8 @@ nlohmann::json to_json(const ReconstructionRow& row, const TestImages& test, uin
   nlohmann::json& beside = json["with_another_photo"] = {{"images", others.size()}};
   for (const Measure& m : row.measures) {
     const nlohmann::json::json_pointer at("/" + m.name);
-    json[at] = interval(m.values, m.is_for_all() ? test.people : picked(test.people, *m.of), seed);
-    if (m.beside_identity) beside[at] = interval(picked(m.values, others), their_people, seed);
+    json[at] = interval_json(m.values, m.is_for_all() ? test.people : picked(test.people, *m.of), seed);
+    if (m.beside_identity) beside[at] = interval_json(picked(m.values, others), their_people, seed);
   }
   return json;
 }

@@ -1,0 +1,225 @@
+#include "advface/audit/linkage_audit.h"
+
+#include <map>
+#include <set>
+
+#include "advface/attackers/registry.h"
+#include "advface/audit/judge.h"
+#include "advface/audit/metrics.h"
+#include "advface/networks/reader.h"
+#include "advface/protections/registry.h"
+#include "tensor/parallel.h"
+
+namespace advf {
+namespace {
+
+constexpr const char* kNobody = "none";  // an attacker with the recogniser alone
+
+struct NamedReader {
+  std::string name, file;
+  std::unique_ptr<Reader> reader;
+  Meeting meeting() const { return {name, file, &reader->provenance(), reader->feature()}; }
+};
+
+std::vector<NamedReader> load_readers(const LinkageSettings& o, const Recogniser& recogniser,
+                                      const std::string& cut) {
+  const FeatureSpace raw{recogniser.feature_shape(cut), recogniser.domain(cut)};
+  std::vector<NamedReader> list;
+  std::vector<Meeting> met;
+  for (const std::string& text : o.attackers) {
+    const auto [name, file] = split_attacker(text);
+    NamedReader& a = list.emplace_back(name.empty() ? file : name, file, Reader::load(file));
+    const Provenance& from = a.reader->provenance();
+    check_takes(from, a.reader->feature(), "the network " + file, space_after(from.protection, raw).row,
+                recogniser.fingerprint(), cut, o.faces.recogniser);
+    check(!a.reader->emits_embeddings() || a.reader->info().spec.out == recogniser.card().embedding.dimension,
+          file, ": emits ", a.reader->info().spec.out, " numbers, but embeddings of ", o.faces.recogniser,
+          " have ", recogniser.card().embedding.dimension);
+    check(a.name != kNobody, "an attacker is called ", kNobody, ", which stands for the recogniser alone");
+    add_meeting(met, a.meeting());
+  }
+  return list;
+}
+
+std::span<const float> row(const Tensor& rows, int64_t i) {
+  const size_t d = size_t(rows.dim(1));
+  return {rows.data<float>() + size_t(i) * d, d};
+}
+
+}  // namespace
+
+LinkageTask linkage_task(const std::vector<int64_t>& rows, const std::vector<int64_t>& person,
+                         const std::string& what) {
+  LinkageTask task;
+  std::map<int64_t, int64_t> place;  // of a person in the gallery
+  for (int64_t r : rows) {
+    const int64_t who = person[size_t(r)];
+    const auto [at, fresh] = place.try_emplace(who, int64_t(task.gallery.size()));
+    if (fresh) {
+      task.gallery.push_back(r);
+      continue;
+    }
+    task.probes.push_back(r);
+    task.own.push_back(at->second);
+    task.people.push_back(who);
+  }
+  const int64_t people = int64_t(std::set(task.people.begin(), task.people.end()).size());
+  check(people >= 2, what, ": of the people under test ", people,
+        " have two photographs or more, but linkage needs two such people");
+  task.distractors = int64_t(task.gallery.size()) - people;
+  return task;
+}
+
+LinkageRow score_linkage(const LinkageTask& task, const Tensor& gallery, const Tensor& probes) {
+  const int64_t n = int64_t(task.probes.size()), size = int64_t(task.gallery.size());
+  check(gallery.shape().rank() == 2 && gallery.dim(0) == size && probes.shape() == Shape({n, gallery.dim(1)}),
+        "linkage of probes ", probes.shape(), " to a gallery ", gallery.shape(), " of ", size);
+  LinkageRow result;
+  result.impostor_pairs = n * (size - 1);
+  std::vector<double> genuine(size_t(n), 0), impostors(size_t(result.impostor_pairs));
+  result.rank_1.resize(size_t(n));
+  result.rank_10.resize(size_t(n));
+  parallel_for(n, [&](int64_t i) {
+    const int64_t own = task.own[size_t(i)];
+    const double mine = genuine[size_t(i)] = dot(row(probes, i), row(gallery, own));
+    int64_t above = 0, ties = 0;
+    double* others = impostors.data() + i * (size - 1);
+    for (int64_t g = 0; g < size; ++g) {
+      if (g == own) continue;
+      const double score = *others++ = dot(row(probes, i), row(gallery, g));
+      above += score > mine;
+      ties += score == mine;
+    }
+    result.rank_1[size_t(i)] = in_top(1, above, ties);
+    result.rank_10[size_t(i)] = in_top(10, above, ties);
+  });
+  result.placement = placements(genuine, impostors);
+  result.threshold = threshold_at_fmr(impostors, kLinkageFar);
+  for (double score : genuine) result.accepted.push_back(score >= result.threshold ? 1 : 0);
+  result.far = replay_rate(impostors, result.threshold);
+  return result;
+}
+
+struct LinkageAudit::State {
+  State(const LinkageSettings& settings, const Context& context);
+  void prepare();
+
+  LinkageSettings o;
+  const Context& context;
+  Recogniser recogniser;
+  std::string cut;
+  std::vector<NamedReader> readers;
+  std::vector<ProtectionChain> chains;
+  FaceSource faces;
+  std::vector<ProtectedSet> given;
+
+  // After prepare().
+  FeatureSet set;
+  LinkageTask task;
+  Tensor gallery;                   // embeddings of raw features
+  std::vector<NamedFeatures> sets;  // of the probes
+  std::vector<LeftOut> left_out;
+
+  LinkageTask choose(const std::vector<std::string>& files) const;
+  void add(NamedFeatures features);
+};
+
+LinkageAudit::State::State(const LinkageSettings& settings, const Context& with)
+    : o(settings),
+      context(with),
+      recogniser(Recogniser::load(o.faces.recogniser)),
+      cut(o.faces.cut_of(recogniser)),
+      readers(load_readers(o, recogniser, cut)),
+      faces(o.faces.open_images(context)) {
+  for (const ProtectionSpecs& specs : o.protections)
+    chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
+  given = open_protected_sets(o.protected_files, o.faces, faces, recogniser, cut);
+  choose(faces.names());  // told before the work; broken images then drop out
+  for (const ProtectedSet& g : given)
+    if (!g.protection.known()) context.tell(g.protection.unknown);
+}
+
+// The task among these files, whose people no network has seen.
+LinkageTask LinkageAudit::State::choose(const std::vector<std::string>& files) const {
+  const uint64_t seed = readers.empty() ? o.split_seed : readers[0].reader->provenance().split_seed;
+  const TestRows test = rows_under_test(o.faces, o.part, o.limit, files, seed);
+  for (const NamedReader& a : readers) check_never_saw(a.reader->provenance(), a.file, test.identities);
+  for (const ProtectionChain& chain : chains) chain.check_never_saw(test.identities);
+  return linkage_task(test.rows, test.person, o.faces.images);
+}
+
+void LinkageAudit::State::add(NamedFeatures features) {
+  for (const NamedFeatures& other : sets)
+    check(other.name != features.name, "two sets of features are called \"", features.name,
+          "\"; give --protected other names, or settings that differ more");
+  sets.push_back(std::move(features));
+}
+
+void LinkageAudit::State::prepare() {
+  set = extract(o.faces, recogniser, cut, faces, context);
+  std::vector<std::string> files;
+  for (int64_t i : set.indices) files.push_back(faces.name(i));
+  task = choose(files);
+  gallery = embed_rows(recogniser, set.features.selected(task.gallery), cut);
+  const FeatureRows raw = set.features.selected(task.probes);
+  add({"raw", raw, 1, "raw", 0.0, {}});
+  const std::vector<int64_t> images = picked(set.indices, task.probes);
+  for (ProtectionChain& chain : chains) {
+    const auto photographs =
+        photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()), chain.photograph_size());
+    const FeatureRows rows =
+        protected_rows(chain, raw, task.probes, photographs, o.faces.memory_mib << 20, context);
+    add(protected_set(chain.id().summary(), rows, raw, chain.id()));
+  }
+  for (const ProtectedSet& g : given) {
+    check_has_rows(g, set.features.count());
+    add(protected_set(g.name, g.rows.selected(task.probes), raw, g.protection));
+  }
+  std::vector<Meeting> meetings;
+  for (const NamedReader& a : readers) meetings.push_back(a.meeting());
+  left_out = pairs_left_out(meetings, sets, context);
+  for (const NamedFeatures& features : sets)
+    if (features_moved(features.protection))
+      left_out.push_back({kNobody, features.name,
+                          "the recogniser does not know these features: they are in a space of their own"});
+}
+
+LinkageAudit::LinkageAudit(const LinkageSettings& settings, const Context& context)
+    : state_(std::make_unique<State>(settings, context)) {}
+LinkageAudit::~LinkageAudit() = default;
+
+void LinkageAudit::prepare() { state_->prepare(); }
+const LinkageTask& LinkageAudit::task() const { return state_->task; }
+const std::string& LinkageAudit::cut() const { return state_->cut; }
+const std::vector<LeftOut>& LinkageAudit::left_out() const { return state_->left_out; }
+
+std::vector<std::pair<std::string, ProtectionId>> LinkageAudit::protections() const {
+  std::vector<std::pair<std::string, ProtectionId>> list;
+  for (const NamedFeatures& features : state_->sets)
+    if (features.kind == "protected") list.emplace_back(features.name, features.protection);
+  return list;
+}
+
+void LinkageAudit::run(const std::function<void(const LinkageRow&)>& take) {
+  const State& s = *state_;
+  const int64_t pairs = int64_t(s.sets.size() * (s.readers.size() + 1) - s.left_out.size());
+  const auto progress = s.context.begin("link", pairs, "sets of probes");
+  const auto score = [&](const std::string& attacker, const NamedFeatures& features, const Reader* reader) {
+    s.context.check_stop();
+    LinkageRow row = score_linkage(s.task, s.gallery, embed_rows(s.recogniser, features.rows, s.cut, reader));
+    row.attacker = attacker;
+    row.features = features.name;
+    row.kind = features.kind;
+    row.epsilon = features.epsilon;
+    take(row);
+    progress->advance(1);
+  };
+  for (const NamedFeatures& features : s.sets) {
+    if (!features_moved(features.protection)) score(kNobody, features, nullptr);
+    for (const NamedReader& a : s.readers)
+      if (!reason_left_out(a.meeting(), features)) score(a.name, features, a.reader.get());
+  }
+  progress->finish();
+}
+
+}  // namespace advf

@@ -1,0 +1,46 @@
+#include "tools/evaluate/audit_json.h"
+
+#include <cstdio>
+
+#include "advface/audit/metrics.h"
+#include "tools/options/protection_options.h"
+
+namespace advf::tools {
+
+nlohmann::json interval_json(const std::vector<double>& values, const std::vector<int64_t>& people,
+                             uint64_t seed) {
+  if (values.empty()) return nullptr;
+  const Interval i = bootstrap_mean(values, people, seed);
+  return {{"mean", i.mean}, {"low", i.low}, {"high", i.high}};
+}
+
+nlohmann::json left_out_json(const std::vector<LeftOut>& pairs) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const LeftOut& pair : pairs)
+    list.push_back({{"attacker", pair.attacker}, {"features", pair.features}, {"reason", pair.reason}});
+  return list;
+}
+
+nlohmann::json protections_json(const std::vector<std::pair<std::string, ProtectionId>>& protections) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& named : protections) json[named.first] = to_json(named.second);
+  return json;
+}
+
+std::string interval_text(const nlohmann::json& interval) {
+  if (!interval.is_object()) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.3f [%.3f, %.3f]", interval["mean"].get<double>(),
+                interval["low"].get<double>(), interval["high"].get<double>());
+  return text;
+}
+
+void check_protected_files(const std::vector<std::string>& texts) {
+  as_usage([&] {
+    for (const std::string& text : texts)
+      check(text.find('=') != std::string::npos && text.find('=') > 0, "--protected takes NAME=FILE, not \"",
+            text, "\"");
+  });
+}
+
+}  // namespace advf::tools

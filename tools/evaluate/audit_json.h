@@ -1,0 +1,23 @@
+// What the results of all audits have in common.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "advface/audit/feature_sets.h"
+#include "tools/options/cli.h"
+
+namespace advf::tools {
+
+// {"mean", "low", "high"}: with a 95 % interval from a bootstrap over people; null for no values.
+nlohmann::json interval_json(const std::vector<double>& values, const std::vector<int64_t>& people,
+                             uint64_t seed);
+nlohmann::json left_out_json(const std::vector<LeftOut>& pairs);
+// {"protected, epsilon 0.02": [...]}
+nlohmann::json protections_json(const std::vector<std::pair<std::string, ProtectionId>>& protections);
+// "0.912 [0.880, 0.940]", or "-" for null.
+std::string interval_text(const nlohmann::json& interval);
+// --protected takes NAME=FILE; WrongCall for another form.
+void check_protected_files(const std::vector<std::string>& texts);
+
+}  // namespace advf::tools

@@ -1,0 +1,104 @@
+// advface-evaluate attributes: the audit of attributes, as JSON and a table.
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "advface/audit/attribute_audit.h"
+#include "advface/audit/metrics.h"
+#include "tools/evaluate/audit_json.h"
+#include "tools/evaluate/evaluate.h"
+
+namespace advf::tools {
+namespace {
+
+AttributeSettings settings_of(const AttributeOptions& o) {
+  AttributeSettings s;
+  s.faces = o.faces;
+  s.protection = o.protect.specs(o.common.seed);
+  s.attributes = o.attributes;
+  s.part = o.part;
+  s.split_seed = o.split_seed;
+  s.seed = o.common.seed;
+  s.epochs = o.epochs;
+  s.width = o.width;
+  return s;
+}
+
+nlohmann::json row_json(const AttributeRow& row, const AttributeAudit& audit, uint64_t seed) {
+  const std::vector<int64_t> truth = audit.truth(row.attribute);
+  const Interval balanced = bootstrap_class_mean(row.correct, truth, 2, audit.people(), seed);
+  const double present = double(std::count(truth.begin(), truth.end(), int64_t(1))) / double(truth.size());
+  return {{"attribute", row.attribute},
+          {"probe", row.probe},
+          {"trained_on", row.trained_on},
+          {"asked_about", row.asked_about},
+          {"balanced_accuracy", {{"mean", balanced.mean}, {"low", balanced.low}, {"high", balanced.high}}},
+          {"accuracy", interval_json(row.correct, audit.people(), seed)},
+          {"majority_share", std::max(present, 1 - present)}};
+}
+
+void print_attribute_row(const nlohmann::json& row) {
+  std::printf("%-20s %-9s %-28s %-28s %-22s %-22s %.3f\n", row["attribute"].get<std::string>().c_str(),
+              row["probe"].get<std::string>().c_str(), row["trained_on"].get<std::string>().c_str(),
+              row["asked_about"].get<std::string>().c_str(), interval_text(row["balanced_accuracy"]).c_str(),
+              interval_text(row["accuracy"]).c_str(), row["majority_share"].get<double>());
+}
+
+}  // namespace
+
+int evaluate_attributes(AttributeOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  as_usage([&] { check(!o.faces.labels.empty(), "--labels must name a file with attributes"); });
+  o.faces.eye_centres();
+  const Context context = console();
+  AttributeAudit audit(settings_of(o), context);
+  audit.prepare();
+  nlohmann::json rows = nlohmann::json::array();
+  audit.run([&](const AttributeRow& row) { rows.push_back(row_json(row, audit, o.common.seed)); });
+  const std::vector<int64_t>& people = audit.people();
+  o.common.write_json({{"part", o.part},
+                       {"images", people.size()},
+                       {"people", std::set(people.begin(), people.end()).size()},
+                       {"train_images", audit.train_images()},
+                       {"recogniser", o.faces.recogniser},
+                       {"cut", audit.cut()},
+                       {"protections", protections_json(audit.protections())},
+                       {"left_out", left_out_json(audit.left_out())},
+                       {"rows", rows}});
+  std::printf("%-20s %-9s %-28s %-28s %-22s %-22s %s\n", "attribute", "probe", "trained on", "asked about",
+              "balanced accuracy", "accuracy", "majority");
+  for (const nlohmann::json& row : rows) print_attribute_row(row);
+  for (const LeftOut& pair : audit.left_out())
+    std::printf("left out: %s, %s: %s\n", pair.attacker.c_str(), pair.features.c_str(), pair.reason.c_str());
+  return 0;
+}
+
+CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& o) {
+  CLI::App* sub = app.add_subcommand(
+      "attributes", "what can be told of people from raw and protected features: probes trained in the run");
+  o.faces.add_to(*sub);
+  o.faces.add_labels_to(*sub);
+  sub->add_option("--attributes", o.attributes, "columns of --labels, with commas between them")
+      ->delimiter(',')
+      ->required();
+  sub->add_option("--part", o.part, "ask about the test people of the split, or its validation people")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"test", "validation"}));
+  sub->add_option("--epochs", o.epochs,
+                  "passes of a probe over the training images, but 1,000 steps at least")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
+  sub->add_option("--width", o.width, "of the small network's hidden layer")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
+  sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
+      ->check(CLI::NonNegativeNumber);
+  o.protect.add_to(*sub, "Protection");
+  o.common.add_to(*sub);
+  return sub;
+}
+
+}  // namespace advf::tools
