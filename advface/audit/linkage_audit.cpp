@@ -28,7 +28,8 @@ std::vector<NamedReader> load_readers(const LinkageSettings& o, const Recogniser
   std::vector<Meeting> met;
   for (const std::string& text : o.attackers) {
     const auto [name, file] = split_attacker(text);
-    NamedReader& a = list.emplace_back(name.empty() ? file : name, file, Reader::load(file));
+    list.push_back({name.empty() ? file : name, file, Reader::load(file)});
+    const NamedReader& a = list.back();
     const Provenance& from = a.reader->provenance();
     check_takes(from, a.reader->feature(), "the network " + file, space_after(from.protection, raw).row,
                 recogniser.fingerprint(), cut, o.faces.recogniser);
