@@ -34,8 +34,12 @@ while ((\$#)); do
   case \$1 in
     --epochs) args+=("\$1" 1); shift 2 ;;
     --limit) args+=("\$1" 40); shift 2 ;;
+    --people) args+=("\$1" 60); shift 2 ;;
+    --attributes) args+=("\$1" Smiling); shift 2 ;;
+    --attacker) args+=("\$1" "\${2/inversion/inversion:steps=2}"); args[-1]=\${args[-1]/steps=2:/steps=2,}; shift 2 ;;
     --most) args+=("\$1" 12); shift 2 ;;
     shadow | attacker) args+=("\$1" --image-size 32 --batch 8); shift ;;
+    linkage) args+=("\$1"); [[ $program != train ]] || args+=(--batch 8); shift ;;
     *) args+=("\$1"); shift ;;
   esac
 done
@@ -56,7 +60,9 @@ quietly "${choose[@]}" embedding
 quietly "${choose[@]}" tables
 grep -q '^|.*direct' chosen/tables.md || fail "choosing.sh made no table"
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin
-grep -q '^accuracy' tables/tables.txt || fail "tables.sh made no table"
+for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^people_3000' Smiling; do
+  grep -q "$row" tables/tables.txt || fail "tables.sh made no table with $row"
+done
 before=$(wc -l <calls)
 quietly "${choose[@]}" embedding
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin

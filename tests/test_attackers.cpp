@@ -11,9 +11,12 @@
 #include "advface/audit/judge.h"
 #include "advface/core/dataset.h"
 #include "advface/networks/train_decoder.h"
+#include "advface/protections/registry.h"
 #include "attacker_checks.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
+#include "nn/loss.h"
+#include "tensor/ops.h"
 #include "tensor/parallel.h"
 
 using namespace advf;
@@ -78,8 +81,16 @@ std::string file_of(const TempDir& dir, const std::string& kind) {
   return path;
 }
 
+// How an attacker without a file is asked for, where it needs more than its name.
+std::string text_of(const TempDir& dir, const std::string& kind) {
+  if (kind != "oracle") return kind;
+  return "oracle:queries=400,decoder=" + file_of(dir, "decoder");
+}
+
 AttackerInput input() {
   AttackerInput in;
+  in.others = [] { return FeatureRows(scene().features.slice_batch(kTrain, kRows)); };
+  in.threshold = [] { return 0.9; };
   in.recogniser = &scene().recogniser;
   in.cut = "e";
   in.image_size = int(kToySize);
@@ -105,8 +116,9 @@ BOOST_AUTO_TEST_CASE(every_attacker_holds_every_rule) {
   for (const AttackerKind& kind : attackers()) {
     BOOST_TEST(!kind.help.empty());
     if (kind.spec) {  // without a file
-      const auto attacker = named_attacker(kind.name, 1)->make(input());
-      BOOST_TEST((attacker->kind() == kind.name && attacker->provenance().people.empty()));
+      const auto attacker = named_attacker(text_of(dir, kind.name), 1)->make(input());
+      BOOST_TEST((attacker->kind() == kind.name && !attacker->settings().empty()));
+      BOOST_TEST(attacker->provenance().people.empty() == (kind.name == "inversion"));
       const std::string broken = joined(broken_rules(*attacker, raw().slice_batch(0, 20),
                                                      seen().slice_batch(0, 20), "", scene().recogniser));
       BOOST_TEST(broken == "", kind.name << ": " << broken);
@@ -211,6 +223,7 @@ BOOST_AUTO_TEST_CASE(inversion_finds_the_feature) {
   BOOST_TEST(!same_bits(images(1), images(2)));
 
   BOOST_TEST(!named_attacker("file.safetensors", 1));
+  refused([] { named_attacker("inversion:grid=0", 1); }, {"grid", "decoder"});
   refused([] { named_attacker("inversion:step=3", 1); }, {"step", "did you mean steps?", "restarts"});
   refused([] { named_attacker("inversion:steps", 1); }, {"steps", "SETTING=VALUE"});
   for (const char* bad :
@@ -219,6 +232,87 @@ BOOST_AUTO_TEST_CASE(inversion_finds_the_feature) {
   BOOST_TEST((split_attacker("a=b.st").name == "a" && split_attacker("b.st").what == "b.st"));
   BOOST_TEST((split_attacker("inversion:steps=3").name == "" &&
               split_attacker("x=inversion:steps=3").what == "inversion:steps=3"));
+}
+
+namespace {
+
+// Mean cosine of what the recogniser finds in the images to the features.
+double mean_likeness(const Tensor& images, const Tensor& z) {
+  const Recogniser& r = scene().recogniser;
+  return mean_all(reduce_sum(mul(r.features(r.preprocess(images), "e"), z), {1}, false)).item();
+}
+
+}  // namespace
+
+// With a decoder it begins at what that makes of the feature, and varies its input where it is told to.
+BOOST_AUTO_TEST_CASE(inversion_of_what_a_decoder_makes) {
+  const TempDir dir;
+  const std::string file = dir / "young", with = ",decoder=" + file;
+  const auto young = scene().fresh("l1");
+  scene().train(*young, *scene().loss("l1"), 6);
+  young->save(file);
+  const Tensor z = raw().slice_batch(0, 6);
+  const auto made = [&](const std::string& text) {
+    return named_attacker(text, 1)->make(input())->attack(z, {});
+  };
+  const Tensor decoded = load_attacker(file)->attack(z, {});
+  BOOST_TEST(l1_loss(made("inversion:steps=1,rate=1e-9" + with), decoded).item() < 0.01);
+  BOOST_TEST(mean_likeness(made("inversion:steps=60" + with), z) > mean_likeness(decoded, z) + 0.02);
+  // The decoder's input alone; and it, varied, finds more than where it stays.
+  const double stays = mean_likeness(made("inversion:steps=60,grid=0" + with), z),
+               goes = mean_likeness(made("inversion:steps=100,grid=0,latent_rate=0.3" + with), z);
+  BOOST_TEST(stays > mean_likeness(decoded, z) - 1e-5);  // more only where the mean feature suits better
+  BOOST_TEST(goes > stays + 0.003, stays << " and " << goes);
+
+  refused([&] { made("inversion:size=64" + with); }, {file, "64", std::to_string(kToySize)});
+  refused([&] { made("inversion:decoder=" + (dir / "none")); }, {"none"});
+  AttackerInput elsewhere = input();
+  elsewhere.cut = "p";
+  refused([&] { named_attacker("inversion:steps=1" + with, 1)->make(elsewhere); }, {file, " e", " p"});
+}
+
+// What is stored went through a protection that the recogniser does not know: the attacker looks through it.
+BOOST_AUTO_TEST_CASE(inversion_looks_through_a_protection) {
+  const Recogniser& r = scene().recogniser;
+  std::shared_ptr<ProtectionSpec> spec = protection_kind("shuffle", "").spec();
+  set_seed(spec->settings(), 3);
+  ProtectionChain chain({spec}, input_of(r, "e", "toy"));
+  const Tensor z = raw().slice_batch(0, 5);
+  const std::vector<int64_t> records{0, 1, 2, 3, 4};
+  const Tensor stored = chain.apply(z, records, {}, {}).features;
+  AttackerInput in = input();
+  const auto blind = named_attacker("inversion:steps=40", 1)->make(in);
+  in.through = &chain;
+  const auto knows = named_attacker("inversion:steps=40", 1)->make(in);
+  BOOST_TEST(knows->provenance().protection.is_like(chain.id()));
+  BOOST_TEST(mean_likeness(knows->attack(stored, {}), z) > 0.9);
+  BOOST_TEST(mean_likeness(blind->attack(stored, {}), z) < mean_likeness(knows->attack(stored, {}), z) - 0.1);
+}
+
+// More queries find more; with bits alone whoever is accepted stays so.
+BOOST_AUTO_TEST_CASE(oracle_climbs_what_it_is_told) {
+  const TempDir dir;
+  const std::string file = file_of(dir, "decoder");
+  const Tensor z = raw().slice_batch(0, 6);
+  const auto found = [&](const std::string& settings, double threshold, const Tensor& features) {
+    AttackerInput in = input();
+    in.threshold = [=] { return threshold; };
+    const auto oracle = named_attacker("oracle:decoder=" + file + settings, 1)->make(in);
+    return mean_likeness(oracle->attack(features, {}), z);
+  };
+  const double few = found(",queries=10", 0, z), more = found(",queries=100", 0, z),
+               many = found(",queries=1000", 0, z);
+  BOOST_TEST(few < more);
+  BOOST_TEST(more < many);
+  // From the first of the public people who is accepted on, all that is shown at the end is.
+  const double bits = found(",queries=1000,answers=accepts", 0.9, z);
+  BOOST_TEST(bits > 0.9, bits);
+  // Nobody is accepted: the mean.
+  const double refused_all = found(",queries=50,answers=accepts", 2, z);
+  BOOST_TEST(refused_all < more);
+  refused([&] { found(",answers=maybe", 0, z); }, {"answers", "maybe", "scores"});
+  refused([&] { named_attacker("oracle:queries=0,decoder=" + file, 1); }, {"queries"});
+  refused([] { named_attacker("oracle", 1); }, {"oracle:decoder=FILE"});
 }
 
 namespace {

@@ -107,8 +107,8 @@ summary=$out/summary.txt
   fi
   printf '\nReconstruction of people nobody was trained on\n'
   "$bin/advface-evaluate" reconstruction "${data[@]}" --attacker "shadow=$out/shadow.safetensors" \
-    --attacker "transfer=$out/transfer.safetensors" --attacker "adaptive=$out/adaptive.safetensors" "${protection[@]}" \
-    --sheet "$out/sheet.png" --json "$out/reconstruction.json"
+    --attacker "transfer=$out/transfer.safetensors" --attacker "adaptive=$out/adaptive.safetensors" \
+    --attacker inversion "${protection[@]}" --sheet "$out/sheet.png" --json "$out/reconstruction.json"
 } | tee "$summary.tmp"
 mv "$summary.tmp" "$summary"
 

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "advface/core/provenance.h"
-#include "advface/protections/protection.h"
+#include "advface/networks/decoder.h"
+#include "advface/protections/protection_chain.h"
 #include "tensor/tensor.h"
 
 namespace advf {
@@ -22,6 +23,8 @@ class Attacker {
   virtual int image_size() const = 0;    // side of its images in pixels
   virtual std::string kind() const = 0;  // its row in registry.h: "decoder"
   virtual std::string name() const = 0;  // when the user gives it none: "deconv"
+  // For people and results: as JSON has them, by name. Of one that was trained: how.
+  virtual Metadata settings() const { return {}; }
   // (3,S,S): the mean of the faces that it was trained on, which is what an attacker knows without a feature.
   virtual Tensor mean_face() const = 0;
   // (n, row) -> (n,3,S,S) in [0,1], on the current backend. Image i depends on row i alone. An attacker that
@@ -35,9 +38,19 @@ struct AttackerInput {
   std::string cut;
   uint64_t split_seed = 1;  // of the split by person, whose training people it may have seen
   int image_size = 64;      // of the other attackers, whose images are compared with its own
+  // What features went through that the recogniser does not know; outlives the attacker, who knows it too: it
+  // then looks for an image whose feature gives what is stored. Null for features of the recogniser's space.
+  const ProtectionChain* through = nullptr;
   // (3,size,size): the mean of faces of people who are not under test. Asked for when features come.
   std::function<Tensor(int size)> mean_face;
+  // Raw features of such people, and the score at which the recogniser accepts: from then on, too.
+  std::function<FeatureRows()> others;
+  std::function<double()> threshold;
+
+  FeatureSpace stored_space() const;  // of what is attacked
 };
+// The decoder of a file, for features of this recogniser and cut. Throws Error naming both sides.
+std::shared_ptr<const Decoder> decoder_for(const std::string& path, const AttackerInput& input);
 
 // Such an attacker as it is asked for: its settings.
 class AttackerSpec {
@@ -46,6 +59,8 @@ class AttackerSpec {
   virtual std::unique_ptr<AttackerSpec> clone() const = 0;
   virtual Settings settings() = 0;       // bound to this
   virtual void check_valid() const = 0;  // throws Error naming the setting
+  // Whether its settings say how large its images are, and do not leave that to the other attackers.
+  virtual bool knows_size() const { return true; }
   virtual std::unique_ptr<Attacker> make(const AttackerInput& input) const = 0;
 };
 

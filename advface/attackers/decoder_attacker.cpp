@@ -5,6 +5,8 @@
 namespace advf {
 namespace {
 
+std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+
 class DecoderAttacker : public Attacker {
  public:
   explicit DecoderAttacker(std::unique_ptr<Decoder> decoder) : decoder_(std::move(decoder)) {}
@@ -14,6 +16,18 @@ class DecoderAttacker : public Attacker {
   int image_size() const override { return decoder_->info().spec.image_size; }
   std::string kind() const override { return "decoder"; }
   std::string name() const override { return decoder_->info().spec.name; }
+  Metadata settings() const override {
+    const DecoderInfo& info = decoder_->info();
+    Metadata list{{"decoder", quoted(info.spec.name)},
+                  {"loss", quoted(info.loss)},
+                  {"mirrored", info.mirrored ? "true" : "false"},
+                  {"people", std::to_string(info.people.size())}};
+    if (info.training) {
+      list["epochs"] = std::to_string(info.training->epochs);
+      list["training"] = quoted(info.training->flatness.verdict);
+    }
+    return list;
+  }
   Tensor mean_face() const override { return decoder_->statistics().mean_face; }
   Tensor attack(const Tensor& features, const Context&) const override {
     return decoder_->reconstruct(features);

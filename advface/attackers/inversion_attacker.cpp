@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numbers>
+#include <numeric>
 
+#include "advface/attackers/varied_image.h"
 #include "autograd/named_plan.h"
 #include "nn/freeze.h"
 #include "nn/optim.h"
@@ -13,38 +16,22 @@
 namespace advf {
 namespace {
 
-constexpr int64_t kBatch = 8;              // images at once
-constexpr double kMostShift = 0.06;        // of the side, either way
-constexpr double kLeastBrightness = 0.02;  // of the mean face, whose logit must be finite
-constexpr double kRestartNoise = 0.3;      // of the correction where a further restart begins
-
-// The weights (out, in) of enlarging a row of `in` pixels to `out`, bilinear with half-pixel centres, after a
-// shift by `shift` pixels of the input, and mirrored.
-Tensor enlarging(int64_t out, int64_t in, double shift, bool mirrored) {
-  std::vector<float> w(size_t(out * in), 0.0f);
-  for (int64_t i = 0; i < out; ++i) {
-    double at = (double(i) + 0.5) * double(in) / double(out) - 0.5 + shift;
-    if (mirrored) at = double(in - 1) - at;
-    at = std::clamp(at, 0.0, double(in - 1));
-    const auto low = std::min(int64_t(at), std::max<int64_t>(in - 2, 0));
-    const double part = at - double(low);
-    w[size_t(i * in + low)] += float(1 - part);
-    if (in > 1) w[size_t(i * in + low + 1)] += float(part);
-  }
-  return Tensor::from(w, {out, in});
-}
+constexpr int64_t kBatch = 8;          // images at once
+constexpr double kMostShift = 0.06;    // of the side, either way
+constexpr double kMostStretch = 0.12;  // of either side, on its own
+constexpr double kRestartNoise = 0.3;  // of the correction where a further restart begins
 
 // What happens to the image before the recogniser sees it at one step: the same for all images of it.
 struct View {
   double down = 0, right = 0;  // shifts in pixels of the image
+  double tall = 1, wide = 1;   // what of the image is seen, along each side
   bool mirrored = false;
 };
 View random_view(uint64_t seed, int64_t restart, int64_t step, int64_t size) {
   const Philox rng{seed, (uint64_t(1) << 62) | uint64_t(restart)};
-  const auto shift = [&](uint64_t i) {
-    return (2 * double(rng.uniform(3 * uint64_t(step) + i)) - 1) * kMostShift * double(size);
-  };
-  return {shift(0), shift(1), rng.uniform(3 * uint64_t(step) + 2) < 0.5f};
+  const auto either = [&](uint64_t i) { return 2 * double(rng.uniform(5 * uint64_t(step) + i)) - 1; };
+  return {either(0) * kMostShift * double(size), either(1) * kMostShift * double(size),
+          1 + kMostStretch * either(2), 1 + kMostStretch * either(3), either(4) < 0};
 }
 
 // (n): cosines of rows of two tensors.
@@ -56,20 +43,28 @@ Tensor cosines(const Tensor& a, const Tensor& b) {
 class InversionAttacker : public Attacker {
  public:
   InversionAttacker(const InversionSpec& spec, const AttackerInput& input) : spec_(spec), input_(input) {
+    if (!spec_.decoder.empty()) take_decoder();
     if (spec_.image_size == 0) spec_.image_size = input.image_size;
-    spec_.grid = std::min(spec_.grid, spec_.image_size);
+    if (decoder_) return;
     from_.recogniser = input.recogniser->fingerprint();
     from_.cut = input.cut;
-    from_.domain = input.recogniser->domain(input.cut);
     from_.split_seed = input.split_seed;
+    set_space();
   }
 
   const Provenance& provenance() const override { return from_; }
-  const Shape& row() const override { return input_.recogniser->feature_shape(input_.cut); }
+  const Shape& row() const override { return row_; }
   int image_size() const override { return int(spec_.image_size); }
   std::string kind() const override { return "inversion"; }
   std::string name() const override { return "inversion"; }
-  Tensor mean_face() const override { return input_.mean_face(image_size()); }
+  Metadata settings() const override {
+    Metadata list = values_of(InversionSpec(spec_).settings());
+    if (!spec_.decoder.empty()) list["decoder"] = "\"" + file_fingerprint(spec_.decoder) + "\"";
+    return list;
+  }
+  Tensor mean_face() const override {
+    return decoder_ ? decoder_->statistics().mean_face : input_.mean_face(image_size());
+  }
 
   Tensor attack(const Tensor& features, const Context& context) const override {
     const NoTapeScope off;
@@ -87,145 +82,208 @@ class InversionAttacker : public Attacker {
 
  private:
   struct Plans;
+  struct Found {
+    std::vector<float> images, cosines;
+  };
+  void take_decoder();
+  void set_space();
+  const VariedImage& varied() const;
+  Tensor likeness(const Tensor& image, const Tensor& rows, const Tensor& columns, const Tensor& target) const;
   Plans& plans_for(int64_t batch) const;
+  std::vector<Tensor> start(Plans& plans, const Tensor& targets, int64_t restart) const;
+  Found shown(Plans& plans, const std::vector<Tensor>& variables) const;
   Tensor best_of(const Tensor& targets, const Context& context, ProgressLine& progress) const;
-  void climb(Plans& plans, int64_t restart, const Context& context) const;
+  std::vector<Tensor> climb(Plans& plans, const std::vector<Tensor>& from, int64_t restart,
+                            const Context& context) const;
 
   InversionSpec spec_;
   AttackerInput input_;
   Provenance from_;
+  Shape row_;  // of a feature that is stored
+  std::shared_ptr<const Decoder> decoder_;
+  bool decoder_knows_ = false;  // the decoder takes what is stored
+  mutable std::unique_ptr<VariedImage> varied_;
   mutable std::map<int64_t, std::unique_ptr<Plans>> plans_;  // by the number of images
 };
 
 struct InversionAttacker::Plans {
-  NamedPlan step;  // target, base, correction, m, v, hyper, rows, columns -> correction, cosine
-  NamedPlan show;  // base, correction, target, rows, columns -> image, cosine
+  NamedPlan step;  // target, rows, columns, hyper; of each variable itself, .m, .v -> variables, cosine
+  NamedPlan show;  // target, rows, columns, variables -> image, cosine
+  std::vector<std::string> names;  // of the variables
 };
 
-// The image of a correction (n,3,grid,grid) of the base, a logit.
-Tensor image_of(const Tensor& base, const Tensor& correction) {
-  const int64_t size = base.dim(2);
-  return sigmoid(add(resize2d(correction, {.size = {size, size}}), base));
+// The space of what is stored.
+void InversionAttacker::set_space() {
+  const FeatureSpace stored = input_.stored_space();
+  from_.protection = input_.through ? input_.through->id() : ProtectionId();
+  from_.domain = stored.domain;
+  row_ = stored.row;
 }
 
-// Every image (n,3,s,s) through (h,s) and (w,s): (n,3,h,w).
-Tensor seen_through(const Tensor& image, const Tensor& rows, const Tensor& columns) {
-  const int64_t n = image.dim(0), s = image.dim(2), h = rows.dim(0), w = columns.dim(0);
-  const MatmulAttrs by{.transpose_b = true};
-  const Tensor wide = reshape(matmul(reshape(image, {n * 3 * s, s}), columns, {}, by), {n, 3, s, w});
-  const Tensor tall = matmul(reshape(permute(wide, {0, 1, 3, 2}), {n * 3 * w, s}), rows, {}, by);
-  return permute(reshape(tall, {n, 3, w, h}), {0, 1, 3, 2});
+void InversionAttacker::take_decoder() {
+  decoder_ = decoder_for(spec_.decoder, input_);
+  const DecoderInfo& info = decoder_->info();
+  check(spec_.image_size == 0 || spec_.image_size == info.spec.image_size, spec_.decoder,
+        ": makes images of ", info.spec.image_size, " pixels, not of ", spec_.image_size,
+        "; leave the inversion's size out");
+  spec_.image_size = info.spec.image_size;
+  from_ = info;  // whom the decoder has seen, the attacker has seen
+  const ProtectionId trained_on = info.protection;
+  set_space();
+  decoder_knows_ = row_ == info.spec.feature && trained_on.known() && from_.protection.known() &&
+                   (trained_on.is_raw() ? from_.protection.is_raw() : trained_on.is_like(from_.protection));
 }
 
-// (n): the mean absolute difference of neighbouring pixels.
-Tensor variation(const Tensor& image) {
-  const int64_t s = image.dim(2);
-  const auto along = [&](int axis) {
-    const Tensor d = sub(slice(image, axis, 1, s), slice(image, axis, 0, s - 1));
-    return mean(abs(d), {1, 2, 3}, false);
-  };
-  return add(along(2), along(3));
+const VariedImage& InversionAttacker::varied() const {
+  if (!varied_) varied_ = std::make_unique<VariedImage>(spec_.image_size, spec_.grid, mean_face(), decoder_);
+  return *varied_;
+}
+
+// (n): how much of the target the recogniser finds in what is seen of the images.
+Tensor InversionAttacker::likeness(const Tensor& image, const Tensor& rows, const Tensor& columns,
+                                   const Tensor& target) const {
+  const Recogniser& r = *input_.recogniser;
+  Tensor found = r.features(r.preprocess(seen_through(image, rows, columns)), input_.cut);
+  if (input_.through) {
+    std::vector<int64_t> records(size_t(image.dim(0)));
+    std::iota(records.begin(), records.end(), int64_t(0));
+    found = input_.through->apply_probe(found, records);
+  }
+  return cosines(found, target);
 }
 
 InversionAttacker::Plans& InversionAttacker::plans_for(int64_t batch) const {
   std::unique_ptr<Plans>& slot = plans_[batch];
   if (slot) return *slot;
-  const Recogniser& r = *input_.recogniser;
-  const int64_t s = spec_.image_size, h = r.card().input.height, w = r.card().input.width;
-  const Tensor target = Tensor::meta(with_rows(batch, row())), base = Tensor::meta({1, 3, s, s}),
-               rows = Tensor::meta({h, s}), columns = Tensor::meta({w, s});
-  const auto small = [&] { return Tensor::meta({batch, 3, spec_.grid, spec_.grid}); };
-  const auto seen = [&](const Tensor& image) {
-    return cosines(r.features(r.preprocess(seen_through(image, rows, columns)), input_.cut), target);
+  const RecogniserCard::Input& side = input_.recogniser->card().input;
+  const auto variables = varied().variables(batch);
+  const Tensor target = Tensor::meta(with_rows(batch, row_)),
+               rows = Tensor::meta({side.height, spec_.image_size}),
+               columns = Tensor::meta({side.width, spec_.image_size});
+  const auto inputs = [&](NamedTensors& in) {
+    in.add("target", target);
+    in.add("rows", rows);
+    in.add("columns", columns);
+    std::vector<Tensor> list;
+    for (const auto& [name, shape] : variables) in.add(name, list.emplace_back(Tensor::meta(shape)));
+    return list;
   };
   const auto climbing = [&] {
     Tape tape(Tape::Keep::everything);
-    const Tensor correction = small(), m = small(), v = small(), hyper = Tensor::meta({8});
     NamedTensors in, out;
-    for (const auto& [name, tensor] : {std::pair<const char*, Tensor>{"target", target},
-                                       {"base", base},
-                                       {"correction", correction},
-                                       {"m", m},
-                                       {"v", v},
-                                       {"hyper", hyper},
-                                       {"rows", rows},
-                                       {"columns", columns}})
-      in.add(name, tensor);
+    const std::vector<Tensor> at = inputs(in);
+    std::vector<Tensor> m, v, hyper;
+    for (const auto& [name, shape] : variables) {
+      in.add(name + ".hyper", hyper.emplace_back(Tensor::meta({8})));
+      in.add(name + ".m", m.emplace_back(Tensor::meta(shape)));
+      in.add(name + ".v", v.emplace_back(Tensor::meta(shape)));
+    }
     std::vector<Carry> round;
     {
       const MetaScope meta;
       const TapeScope scope(tape);
-      const Tensor image = image_of(base, correction);
-      const Tensor likeness = seen(image);
+      const Tensor image = varied().image(at);
+      const Tensor found = likeness(image, rows, columns, target);
       // A sum: an image must not depend on its neighbours.
-      const Tensor loss = sum_all(sub(affine(variation(image), spec_.smoothness, 0), likeness));
+      const Tensor loss = sum_all(sub(affine(total_variation(image), spec_.smoothness, 0), found));
       tape = fold_batch_norm(tape, std::span(&loss, 1));
-      const Tensor gradient = backward(tape, loss, {correction}, true)[0];
-      const auto next = apply(op_adam_step, {}, {correction, gradient, m, v, hyper});
-      round = {{correction, next[0]}, {m, next[1]}, {v, next[2]}};
-      out.add("correction", next[0]);
-      out.add("cosine", likeness);
+      const std::vector<Tensor> gradients = backward(tape, loss, at, true);
+      for (size_t i = 0; i < at.size(); ++i) {
+        const auto next = apply(op_adam_step, {}, {at[i], gradients[i], m[i], v[i], hyper[i]});
+        round.insert(round.end(), {{at[i], next[0]}, {m[i], next[1]}, {v[i], next[2]}});
+        out.add(variables[i].first, next[0]);
+      }
+      out.add("cosine", found);
     }
     return NamedPlan(tape, in, out, round);
   };
   const auto showing = [&] {
     Tape tape(Tape::Keep::everything);
-    const Tensor correction = small();
     NamedTensors in, out;
-    in.add("target", target);
-    in.add("base", base);
-    in.add("correction", correction);
-    in.add("rows", rows);
-    in.add("columns", columns);
+    const std::vector<Tensor> at = inputs(in);
     {
       const MetaScope meta;
       const TapeScope scope(tape);
-      const Tensor image = image_of(base, correction);
+      const Tensor image = varied().image(at);
       out.add("image", image);
-      out.add("cosine", seen(image));
+      out.add("cosine", likeness(image, rows, columns, target));
     }
     return NamedPlan(fold_batch_norm(tape, out.tensors()), in, out);
   };
-  slot.reset(new Plans{climbing(), showing()});
+  std::vector<std::string> names;
+  for (const auto& [name, shape] : variables) names.push_back(name);
+  slot.reset(new Plans{climbing(), showing(), names});
   return *slot;
 }
 
-// The mean face as a logit.
-Tensor base_of(const Tensor& face) {
-  std::vector<float> values = face.to_vector<float>();
-  for (float& v : values) {
-    const double p = std::clamp(double(v), kLeastBrightness, 1 - kLeastBrightness);
-    v = float(std::log(p / (1 - p)));
-  }
-  return Tensor::from(values, {1, face.dim(0), face.dim(1), face.dim(2)});
+// The images of these variables, and what the recogniser finds in them, neither shifted nor mirrored.
+InversionAttacker::Found InversionAttacker::shown(Plans& plans, const std::vector<Tensor>& variables) const {
+  for (size_t i = 0; i < variables.size(); ++i) plans.show.set(plans.names[i], variables[i]);
+  plans.show.run();
+  return {plans.show.get("image").to_vector<float>(), plans.show.get("cosine").to_vector<float>()};
 }
 
-// Leaves the correction found in plans.step.
-void InversionAttacker::climb(Plans& plans, int64_t restart, const Context& context) const {
-  const RecogniserCard::Input& side = input_.recogniser->card().input;
-  const Shape shape = plans.step.input_shape("correction");
-  Tensor start = Tensor::zeros(shape);
-  if (restart > 0) {  // one start for all images, so that each has its own result whoever is beside it
-    const Philox rng{spec_.seed, (uint64_t(1) << 61) | uint64_t(restart)};
-    std::vector<float> one(size_t(shape.numel(1, 4)));
-    for (size_t k = 0; k < one.size(); ++k) one[k] = float(kRestartNoise * double(rng.normal(k)));
-    start = repeat(Tensor::from(one, {3, spec_.grid, spec_.grid}), shape[0]);
+// Where the ascent of a restart begins. A decoder that knows what is stored begins at what it makes of that,
+// unless the recogniser finds more of it in the mean.
+std::vector<Tensor> InversionAttacker::start(Plans& plans, const Tensor& targets, int64_t restart) const {
+  std::vector<Tensor> at;
+  const Philox rng{spec_.seed, (uint64_t(1) << 61) | uint64_t(restart)};
+  uint64_t drawn = 0;
+  for (const std::string& name : plans.names) {
+    const Shape shape = plans.step.input_shape(name);
+    at.push_back(Tensor::zeros(shape));
+    if (restart == 0)
+      continue;  // one start for all images, so that each has its own result whoever is beside it
+    std::vector<float> values(size_t(shape.numel()));
+    const size_t one = values.size() / size_t(shape[0]);
+    for (size_t k = 0; k < one; ++k) values[k] = float(kRestartNoise * double(rng.normal(drawn++)));
+    for (size_t k = one; k < values.size(); ++k) values[k] = values[k - one];
+    at.back() = Tensor::from(values, shape);
   }
-  plans.step.set("correction", start);
-  plans.step.set("m", Tensor::zeros(shape));
-  plans.step.set("v", Tensor::zeros(shape));
+  if (restart > 0 || !decoder_knows_) return at;
+  const std::vector<Tensor> there = varied().at_features(targets);
+  const std::vector<float> mean = shown(plans, at).cosines, own = shown(plans, there).cosines;
+  for (size_t k = 0; k < at.size(); ++k) {
+    std::vector<float> values = at[k].to_vector<float>();
+    const std::vector<float> other = there[k].to_vector<float>();
+    const size_t one = values.size() / own.size();
+    for (size_t i = 0; i < own.size(); ++i)
+      if (own[i] > mean[i])
+        std::copy_n(other.begin() + std::ptrdiff_t(i * one), one, values.begin() + std::ptrdiff_t(i * one));
+    at[k] = Tensor::from(values, at[k].shape());
+  }
+  return at;
+}
+
+// The variables after all steps.
+std::vector<Tensor> InversionAttacker::climb(Plans& plans, const std::vector<Tensor>& from, int64_t restart,
+                                             const Context& context) const {
+  const RecogniserCard::Input& side = input_.recogniser->card().input;
+  for (size_t i = 0; i < from.size(); ++i) {
+    plans.step.set(plans.names[i], from[i]);
+    for (const char* moment : {".m", ".v"})
+      plans.step.set(plans.names[i] + moment, Tensor::zeros(from[i].shape()));
+  }
   for (int64_t step = 0; step < spec_.steps; ++step) {
     context.check_stop();
     const View view = random_view(spec_.seed, restart, step, spec_.image_size);
     const double t = double(step + 1);
-    plans.step.set(
-        "hyper", Tensor::from(std::vector<float>{float(spec_.rate), 0.9f, 0.999f, 1e-8f, 0, 0,
-                                                 float(1 - std::pow(0.9, t)), float(1 - std::pow(0.999, t))},
-                              {8}));
-    plans.step.set("rows", enlarging(side.height, spec_.image_size, view.down, false));
-    plans.step.set("columns", enlarging(side.width, spec_.image_size, view.right, view.mirrored));
+    // Down to nothing along half a cosine: the mean of many views, not the last few, has the last word.
+    const double decay = 0.5 * (1 + std::cos(std::numbers::pi * double(step) / double(spec_.steps)));
+    for (const std::string& name : plans.names) {
+      const double rate = decay * (name == "latent" ? spec_.latent_rate : spec_.rate);
+      plans.step.set(name + ".hyper", Tensor::from(std::vector<float>{float(rate), 0.9f, 0.999f, 1e-8f, 0, 0,
+                                                                      float(1 - std::pow(0.9, t)),
+                                                                      float(1 - std::pow(0.999, t))},
+                                                   {8}));
+    }
+    plans.step.set("rows", enlarging(side.height, spec_.image_size, view.down, false, view.tall));
+    plans.step.set("columns", enlarging(side.width, spec_.image_size, view.right, view.mirrored, view.wide));
     plans.step.run();
   }
+  std::vector<Tensor> at;
+  for (const std::string& name : plans.names) at.push_back(plans.step.get(name));
+  return at;
 }
 
 // Of several restarts each image keeps the one in which the recogniser finds most of the feature.
@@ -233,36 +291,29 @@ Tensor InversionAttacker::best_of(const Tensor& targets, const Context& context,
                                   ProgressLine& progress) const {
   Plans& plans = plans_for(targets.dim(0));
   const RecogniserCard::Input& side = input_.recogniser->card().input;
-  const Tensor base = base_of(mean_face());
-  for (NamedPlan* plan : {&plans.step, &plans.show}) {
-    plan->set("target", targets);
-    plan->set("base", base);
-  }
+  for (NamedPlan* plan : {&plans.step, &plans.show}) plan->set("target", targets);
   plans.show.set("rows", enlarging(side.height, spec_.image_size, 0, false));
   plans.show.set("columns", enlarging(side.width, spec_.image_size, 0, false));
-  std::vector<float> best, found;
+  Found best;
   for (int64_t restart = 0; restart < spec_.restarts; ++restart) {
-    climb(plans, restart, context);
-    plans.show.set("correction", plans.step.get("correction"));
-    plans.show.run();
-    const auto images = plans.show.get("image").to_vector<float>();
-    const auto likeness = plans.show.get("cosine").to_vector<float>();
-    if (best.empty()) {
-      best = images;
-      found = likeness;
+    const Found found = shown(plans, climb(plans, start(plans, targets, restart), restart, context));
+    if (restart == 0) {
+      best = found;
       continue;
     }
-    const size_t one = images.size() / likeness.size();
-    for (size_t i = 0; i < likeness.size(); ++i)
-      if (likeness[i] > found[i]) {
-        found[i] = likeness[i];
-        std::copy_n(images.begin() + std::ptrdiff_t(i * one), one, best.begin() + std::ptrdiff_t(i * one));
+    const size_t one = found.images.size() / found.cosines.size();
+    for (size_t i = 0; i < found.cosines.size(); ++i)
+      if (found.cosines[i] > best.cosines[i]) {
+        best.cosines[i] = found.cosines[i];
+        std::copy_n(found.images.begin() + std::ptrdiff_t(i * one), one,
+                    best.images.begin() + std::ptrdiff_t(i * one));
       }
   }
   double sum = 0;
-  for (float c : found) sum += double(c);
-  progress.advance(targets.dim(0), "cosine " + std::to_string(sum / double(found.size())).substr(0, 6));
-  return Tensor::from(best, {targets.dim(0), 3, spec_.image_size, spec_.image_size});
+  for (float c : best.cosines) sum += double(c);
+  progress.advance(targets.dim(0),
+                   "cosine " + std::to_string(sum / double(best.cosines.size())).substr(0, 6));
+  return Tensor::from(best.images, {targets.dim(0), 3, spec_.image_size, spec_.image_size});
 }
 
 }  // namespace
@@ -275,6 +326,9 @@ Settings InversionSpec::settings() {
       whole_setting("grid", grid, "side of the correction of the mean face, which is enlarged"),
       number_setting("rate", rate, "of the steps (Adam)"),
       number_setting("smoothness", smoothness, "weight of the image's total variation"),
+      number_setting("latent_rate", latent_rate, "of its input, in standard deviations; 0: it stays"),
+      file_setting("decoder", decoder,
+                   "file of a trained decoder, whose image is corrected instead of the mean face"),
       seed_setting(seed)};
 }
 
@@ -283,8 +337,11 @@ void InversionSpec::check_valid() const {
   check(restarts >= 1 && restarts <= 1000, "restarts must lie between 1 and 1000, not ", restarts);
   check(image_size == 0 || (image_size >= 16 && image_size <= 256),
         "the size must lie between 16 and 256, not ", image_size);
-  check(grid >= 4 && grid <= 256, "the grid must lie between 4 and 256, not ", grid);
+  check((grid >= 4 && grid <= 256) || (grid == 0 && !decoder.empty()),
+        "the grid must lie between 4 and 256, or be 0 with a decoder, not ", grid);
   check(std::isfinite(rate) && rate > 0, "the rate must be positive, not ", rate);
+  check(std::isfinite(latent_rate) && latent_rate >= 0, "the latent_rate must not be negative, not ",
+        latent_rate);
   check(std::isfinite(smoothness) && smoothness >= 0, "the smoothness must not be negative, not ",
         smoothness);
 }

@@ -1,8 +1,9 @@
 // The resident `inversion`: trains nothing. An image that begins as the mean face is changed by gradient
 // steps until the recogniser finds in it the feature that was stolen (white box; as Mahendran and Vedaldi,
-// arXiv 1412.0035, invert networks). The image is the mean face and a smooth correction of it, is shifted and
-// mirrored at random before the recogniser sees it, and its total variation is kept small; so that it becomes
-// a face and not a pattern that only looks like one to this recogniser.
+// arXiv 1412.0035, invert networks). The image is the mean face, or what a trained decoder makes of a
+// feature, and a smooth correction of it; it is shifted, stretched and mirrored at random before the
+// recogniser sees it, the steps become small towards the end, and its total variation is kept small; so that
+// it becomes a face and not a pattern that only looks like one to this recogniser.
 #pragma once
 #include <memory>
 #include <string>
@@ -17,11 +18,14 @@ struct InversionSpec : AttackerSpec {
   int64_t grid = 32;       // and of the correction, which is enlarged
   double rate = 0.1;       // of Adam
   double smoothness = 5;  // of the mean total variation, beside 1 for the cosine: chosen on validation people
-  uint64_t seed = 1;      // of the shifts, and of where a further restart begins
+  double latent_rate = 0;  // and of the decoder's input, in standard deviations; 0: it stays
+  std::string decoder;     // file of one that makes the image; none: the mean face is corrected
+  uint64_t seed = 1;       // of the shifts, and of where a further restart begins
 
   std::unique_ptr<AttackerSpec> clone() const override { return std::make_unique<InversionSpec>(*this); }
   Settings settings() override;
   void check_valid() const override;
+  bool knows_size() const override { return image_size > 0 || !decoder.empty(); }
   std::unique_ptr<Attacker> make(const AttackerInput& input) const override;
 };
 

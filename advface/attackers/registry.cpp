@@ -1,9 +1,11 @@
 #include "advface/attackers/registry.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "advface/attackers/decoder_attacker.h"
 #include "advface/attackers/inversion_attacker.h"
+#include "advface/attackers/oracle_attacker.h"
 #include "tensor/io/safetensors.h"
 
 namespace advf {
@@ -14,6 +16,8 @@ const std::vector<AttackerKind>& attackers() {
        nullptr},
       {"inversion", "trains nothing: an image is changed until the recogniser finds the feature in it", "",
        nullptr, nullptr, [] { return std::unique_ptr<AttackerSpec>(std::make_unique<InversionSpec>()); }},
+      {"oracle", "has not the feature: shows images to the matching side and goes where the score rises", "",
+       nullptr, nullptr, [] { return std::unique_ptr<AttackerSpec>(std::make_unique<OracleSpec>()); }},
   };
   return rows;
 }
@@ -42,6 +46,10 @@ const AttackerKind* named_kind(const std::string& text) {
   return nullptr;
 }
 
+bool can_be_given(const Setting& setting) {
+  return setting.source == Setting::Source::option || setting.source == Setting::Source::file;
+}
+
 }  // namespace
 
 std::unique_ptr<AttackerSpec> named_attacker(const std::string& text, uint64_t seed) {
@@ -52,15 +60,17 @@ std::unique_ptr<AttackerSpec> named_attacker(const std::string& text, uint64_t s
   set_seed(settings, seed);
   std::vector<std::string> known;
   for (const Setting& s : settings)
-    if (s.source == Setting::Source::option) known.push_back(s.name);
+    if (can_be_given(s)) known.push_back(s.name);
   const size_t colon = text.find(':');
   std::stringstream list(colon == std::string::npos ? "" : text.substr(colon + 1));
   for (std::string entry; std::getline(list, entry, ',');) {
     const size_t equals = entry.find('=');
     check(equals != std::string::npos, "\"", text, "\": \"", entry, "\" is no SETTING=VALUE");
     const std::string key = entry.substr(0, equals);
-    const Setting* s = find_setting(settings, key, Setting::Source::option);
-    check(s, "\"", text, "\": ", kind->name, " has no setting \"", key, "\"", known_names(key, known));
+    const auto s = std::find_if(settings.begin(), settings.end(),
+                                [&](const Setting& one) { return one.name == key && can_be_given(one); });
+    check(s != settings.end(), "\"", text, "\": ", kind->name, " has no setting \"", key, "\"",
+          known_names(key, known));
     s->read(entry.substr(equals + 1));
   }
   spec->check_valid();

@@ -118,6 +118,8 @@ void add_meeting(std::vector<Meeting>& list, const Meeting& attacker) {
 }
 
 std::optional<std::string> reason_left_out(const Meeting& attacker, const NamedFeatures& features) {
+  for (const Meeting& other : attacker.also)
+    if (other.from->protection.is_like(features.protection)) return reason_left_out(other, features);
   if (attacker.row != features.rows.row())
     return "it takes features of shape " + attacker.row.str() + ", not " + features.rows.row().str();
   const ProtectionId& trained_on = attacker.from->protection;

@@ -61,6 +61,8 @@ struct Meeting {
   std::string name, file;
   const Provenance* from = nullptr;
   Shape row;  // of a feature that it takes
+  // The same attacker made for features of a protection's own space, where it needs no training for that.
+  std::vector<Meeting> also = {};
 };
 // Adds one. Throws Error where another has its name, or was trained with another split.
 void add_meeting(std::vector<Meeting>& list, const Meeting& attacker);

@@ -22,22 +22,39 @@ constexpr int64_t kBlock = 64;  // features in memory at once
 struct NamedAttacker {
   std::string name, file;
   std::unique_ptr<Attacker> attacker;
-  Meeting meeting() const { return {name, file, &attacker->provenance(), attacker->row()}; }
+  // The same without a file, for features that went through a protection which the recogniser does not know.
+  std::vector<std::unique_ptr<Attacker>> through = {};
+
+  Meeting meeting() const {
+    Meeting m{name, file, &attacker->provenance(), attacker->row()};
+    for (const auto& one : through) m.also.push_back({name, file, &one->provenance(), one->row()});
+    return m;
+  }
+  // The one that meets features which were protected so.
+  const Attacker& suited(const ProtectionId& protection) const {
+    for (const auto& one : through)
+      if (one->provenance().protection.is_like(protection)) return *one;
+    return *attacker;
+  }
 };
 
-// In the order of the call. Those without a file follow those with one in what they must agree on.
-std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, AttackerInput input) {
+// How much an attacker says by itself of what all must agree on: the split and the size of the images.
+enum class Says { all, size, nothing };
+
+// In the order of the call. Those that say less follow the others in what they must agree on.
+std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, AttackerInput input,
+                                          const std::vector<ProtectionChain>& chains) {
   const Recogniser& recogniser = *input.recogniser;
   const FeatureSpace raw{recogniser.feature_shape(input.cut), recogniser.domain(input.cut)};
   std::vector<NamedAttacker> list(o.attackers.size());
   std::vector<Meeting> met;              // so far
-  const NamedAttacker* first = nullptr;  // with a file
-  for (const bool from_file : {true, false})
+  const NamedAttacker* first = nullptr;  // that was loaded
+  for (const Says says : {Says::all, Says::size, Says::nothing})
     for (size_t i = 0; i < list.size(); ++i) {
       const auto [given, what] = split_attacker(o.attackers[i]);
       const std::unique_ptr<AttackerSpec> spec = named_attacker(what, o.seed);
-      if ((spec == nullptr) != from_file) continue;
-      list[i] = {given, what, spec ? spec->make(input) : load_attacker(what)};
+      if (says != (!spec ? Says::all : spec->knows_size() ? Says::size : Says::nothing)) continue;
+      list[i] = {given, what, spec ? spec->make(input) : load_attacker(what), {}};
       NamedAttacker& a = list[i];
       if (a.name.empty()) a.name = a.attacker->name();
       const Provenance& from = a.attacker->provenance();
@@ -49,11 +66,25 @@ std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, Attac
         input.split_seed = from.split_seed;
         input.image_size = a.attacker->image_size();
       }
-      add_meeting(met, a.meeting());
       check(input.image_size == a.attacker->image_size(), what, ": makes images of ",
             a.attacker->image_size(), " pixels, the first attacker of ", input.image_size);
+      for (const ProtectionChain& chain : chains) {
+        if (!spec || !chain.changes_probe()) continue;
+        AttackerInput with = input;
+        with.through = &chain;
+        a.through.push_back(spec->make(with));
+      }
+      add_meeting(met, a.meeting());
     }
   return list;
+}
+
+std::vector<ProtectionChain> load_chains(const ReconstructionSettings& o, const Recogniser& recogniser,
+                                         const std::string& cut) {
+  std::vector<ProtectionChain> chains;
+  for (const ProtectionSpecs& specs : o.protections)
+    chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
+  return chains;
 }
 
 // A verifier before it has seen a face.
@@ -150,9 +181,9 @@ struct ReconstructionAudit::State {
   Recogniser recogniser;
   std::optional<Recogniser> second;
   std::string cut;
+  std::vector<ProtectionChain> chains;
   std::vector<NamedAttacker> attackers;
   std::vector<VerifierSource> sources;
-  std::vector<ProtectionChain> chains;
   FaceSource faces;
   std::vector<ProtectedSet> given;
 
@@ -177,13 +208,18 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
       recogniser(Recogniser::load(o.faces.recogniser)),
       second(load_second(o.second_recogniser)),
       cut(o.faces.cut_of(recogniser)),
-      attackers(load_attackers(
-          o, {&recogniser, cut, o.split_seed, 64, [this](int size) { return mean_face(size); }})),
+      chains(load_chains(o, recogniser, cut)),
+      attackers(load_attackers(o,
+                               {.recogniser = &recogniser,
+                                .cut = cut,
+                                .split_seed = o.split_seed,
+                                .mean_face = [this](int size) { return mean_face(size); },
+                                .others = [this] { return set.features.selected(test.others); },
+                                .threshold = [this] { return all.verifiers[0].threshold; }},
+                               chains)),
       faces(o.faces.open_images(context)) {
   sources.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
   if (second) sources.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
-  for (const ProtectionSpecs& specs : o.protections)
-    chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
   given = open_protected_sets(o.protected_files, o.faces, faces, recogniser, cut);
   choose_unseen(faces.names());  // told before the work; broken images then drop out
   for (const ProtectedSet& g : given)
@@ -311,12 +347,18 @@ std::vector<std::pair<std::string, ProtectionId>> ReconstructionAudit::protectio
   return list;
 }
 
+std::vector<std::pair<std::string, const Attacker*>> ReconstructionAudit::attackers() const {
+  std::vector<std::pair<std::string, const Attacker*>> list;
+  for (const NamedAttacker& a : state_->attackers) list.emplace_back(a.name, a.attacker.get());
+  return list;
+}
+
 void ReconstructionAudit::run(
     const std::function<void(const ReconstructionRow&, const TestImages&, const Tensor& images)>& take) {
   State& s = *state_;
   // Each pair as it is and moment-matched; and the mean face.
   const size_t pairs = s.attackers.size() * s.sets.size() - s.left_out.size();
-  const auto progress = s.context.begin("score", int64_t(2 * pairs + 1), "sets of reconstructions");
+  const auto progress = s.context.begin("score", int64_t(2 * pairs + 2), "sets of reconstructions");
   const auto score = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                          const Tensor& made) {
     s.context.check_stop();
@@ -329,10 +371,12 @@ void ReconstructionAudit::run(
   const ChannelMoments target = channel_moments(s.first().mean_face());
   score("mean face", {"none", {}, 0.0, "none", {}, {}}, false,
         repeat(s.first().mean_face(), s.all.faces.dim(0)));
+  // The most that can be had: the photograph, as small as the attackers' images.
+  score("photograph", {"none", {}, 1.0, "none", {}, {}}, false, s.all.faces);
   for (const NamedAttacker& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
       if (reason_left_out(attacker.meeting(), features)) continue;
-      const Tensor made = attack(*attacker.attacker, features.rows, s.context);
+      const Tensor made = attack(attacker.suited(features.protection), features.rows, s.context);
       score(attacker.name, features, false, made);
       score(attacker.name, features, true, match_moments(made, target));
     }

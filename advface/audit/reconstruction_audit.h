@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "advface/attackers/attacker.h"
 #include "advface/audit/feature_sets.h"
 #include "advface/audit/judge.h"
 #include "advface/core/face_set.h"
@@ -55,6 +56,8 @@ class ReconstructionAudit {
   const std::vector<LeftOut>& left_out() const;
   std::vector<std::pair<std::string, ProtectionId>> protections()
       const;  // of the protected features, by their name
+  // The attackers, in the order of the call; as long as the audit.
+  std::vector<std::pair<std::string, const Attacker*>> attackers() const;
   // take(row, the images it is about, what was made of them) for every row; the mean face comes first.
   void run(
       const std::function<void(const ReconstructionRow&, const TestImages&, const Tensor& images)>& take);

@@ -238,7 +238,10 @@ Tensor PairedFaces::counterparts(const std::vector<std::pair<int64_t, int64_t>>&
       records.push_back(records_[size_t(rows[size_t(i)].first)]);
       others.push_back(rows[size_t(i)].second);
     }
-    return embedded(protection_->apply_probe(set_.features.at(others), records));
+    const NoTapeScope off;
+    const Tensor probes = protection_->apply_probe(set_.features.batch(others), records).on_host();
+    check_rows(probes, protection_->out().domain, "a probe that went through the protection");
+    return embedded(probes);
   });
 }
 

@@ -38,21 +38,21 @@ class ProjectionProtection : public Protection {
 
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& /*photographs*/,
                       const Context& context) override {
-    ProtectedRows result{projected(features, records, &context), {}};
+    ProtectedRows result{projected(features, records, context), {}};
     for (int64_t record : records) result.reports.push_back({.record = record, .losses = {}});
     return result;
   }
-  Tensor apply_probe(const Tensor& features, std::span<const int64_t> records) const override {
-    return projected(features, records, nullptr);
+  Tensor apply_probe(const Tensor& features, std::span<const int64_t>) const override {
+    return net_->forward(features);
   }
 
  private:
-  Tensor projected(const Tensor& features, std::span<const int64_t> records, const Context* context) const {
+  Tensor projected(const Tensor& features, std::span<const int64_t> records, const Context& context) const {
     const Tensor host = features.on_host();
     check_records(host, records, in_.domain);
     const NoTapeScope off;
     const Tensor rows = collect_rows(host.dim(0), kBlock, [&](int64_t begin, int64_t end) {
-      if (context) context->check_stop();
+      context.check_stop();
       return net_->forward(host.slice_batch(begin, end).to(current_backend()));
     });
     check_records(rows, records, FeatureDomain::sphere);

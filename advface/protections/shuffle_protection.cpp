@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "tensor/backend.h"
+#include "tensor/ops.h"
 #include "tensor/rng.h"
 
 namespace advf {
@@ -22,25 +24,36 @@ std::vector<size_t> permutation(size_t n, uint64_t seed) {
 class ShuffleProtection : public Protection {
  public:
   ShuffleProtection(const ShuffleSpec& spec, const FeatureSpace& space)
-      : spec_(spec), space_(space), order_(permutation(size_t(space.row[0]), spec.seed)) {}
+      : spec_(spec), space_(space), order_(permutation(size_t(space.row[0]), spec.seed)) {
+    std::vector<float> matrix(order_.size() * order_.size());
+    for (size_t c = 0; c < order_.size(); ++c) matrix[order_[c] * order_.size() + c] = 1;
+    matrix_ = Tensor::from(matrix, {space.row[0], space.row[0]});
+  }
 
   AppliedProtection applied() const override { return {"shuffle", spec_.values(), {}}; }
   FeatureSpace out() const override { return spec_.out(space_); }
 
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& /*photographs*/,
                       const Context& context) override {
-    ProtectedRows result{shuffled(features, records, &context), {}};
+    ProtectedRows result{shuffled(features, records, context), {}};
     for (const int64_t record : records) result.reports.push_back({.record = record, .losses = {}});
     return result;
   }
-  Tensor apply_probe(const Tensor& features, std::span<const int64_t> records) const override {
-    return shuffled(features, records, nullptr);
+  // As a product, so that an attacker who knows the order can differentiate it.
+  Tensor apply_probe(const Tensor& features, std::span<const int64_t>) const override {
+    const Shape& shape = features.shape();
+    const int64_t n = shape[0], c = shape[1], inner = shape.numel(2, shape.rank());
+    const Tensor order = matrix_.to(current_backend());
+    if (inner == 1) return reshape(matmul(reshape(features, {n, c}), order), shape);
+    const Tensor last = permute(reshape(features, {n, c, inner}), {0, 2, 1});
+    const Tensor mixed = reshape(matmul(reshape(last, {n * inner, c}), order), {n, inner, c});
+    return reshape(permute(mixed, {0, 2, 1}), shape);
   }
 
  private:
-  Tensor shuffled(const Tensor& features, std::span<const int64_t> records, const Context* context) const {
+  Tensor shuffled(const Tensor& features, std::span<const int64_t> records, const Context& context) const {
     const size_t size = size_t(space_.row.numel()) / order_.size();  // of what keeps together: a channel
-    return each_row(features, records, space_, context,
+    return each_row(features, records, space_, &context,
                     [&](int64_t, std::span<const float> feature, std::span<float> stored) {
                       for (size_t c = 0; c < order_.size(); ++c)
                         std::ranges::copy(feature.subspan(order_[c] * size, size),
@@ -51,6 +64,7 @@ class ShuffleProtection : public Protection {
   ShuffleSpec spec_;
   FeatureSpace space_;
   std::vector<size_t> order_;
+  Tensor matrix_;  // (C,C): a row of channels times it is shuffled
 };
 
 }  // namespace

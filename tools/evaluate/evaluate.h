@@ -33,7 +33,7 @@ struct ReconstructionOptions {
   ProtectionOptions protect;
   std::vector<double> epsilons;
   std::vector<std::string> attackers, protected_files;
-  std::string second, thresholds, sheet, scores, part = "test";
+  std::string second, thresholds, sheet, scores, out, part = "test";
   int64_t limit = 0;
   double fmr = 1e-3;
 };

@@ -7,6 +7,7 @@
 #include "tools/evaluate/audit_json.h"
 #include "tools/evaluate/evaluate.h"
 #include "tools/evaluate/reconstruction_report.h"
+#include "tools/options/setting_options.h"
 
 namespace advf::tools {
 namespace {
@@ -77,6 +78,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   o.common.activate();
   install_interrupt_handler();
   check_options(o);
+  ImageFolder folder(o.out);
   const Context context = console();
   ReconstructionAudit audit(settings_of(o), context);
   audit.prepare();
@@ -84,9 +86,11 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   nlohmann::json rows = nlohmann::json::array();
   Sheet sheet(all.faces, all.people);
   ScoreFile scores(o.scores);
+  folder.add({"originals"}, all.files, all.faces);
   audit.run([&](const ReconstructionRow& row, const TestImages& about, const Tensor& images) {
     rows.push_back(to_json(row, about, o.common.seed));
     scores.add(row, about);
+    if (!row.matched && row.kind != "none") folder.add({row.attacker, row.features}, about.files, images);
     // On the sheet stand reconstructions of everybody under test; those of raw features only as they are.
     const bool whole = &about == &all && row.kind != "none";
     if (whole && !(row.matched && row.features == "raw"))
@@ -96,14 +100,22 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   nlohmann::json result = result_json(o, audit);
   result["rows"] = rows;
   result["attackers"] = verdicts(rows, all.verifiers);
+  for (const auto& [name, attacker] : audit.attackers())
+    for (auto& entry : result["attackers"])
+      if (entry["attacker"] == name) {
+        entry["kind"] = attacker->kind();
+        entry["settings"] = json_of(attacker->settings());
+      }
   scores.commit();
   if (!o.sheet.empty()) {
     sheet.write(o.sheet);
     result["sheet"] = o.sheet;
   }
+  if (!o.out.empty()) result["out"] = o.out;
   o.common.write_json(result);
   print_table(rows, result["attackers"], all.verifiers);
   if (!o.sheet.empty()) std::printf("contact sheet: %s\n", o.sheet.c_str());
+  if (!o.out.empty()) std::printf("images: %s\n", o.out.c_str());
   return 0;
 }
 
@@ -118,8 +130,9 @@ std::string kinds_without_file() {
     const auto spec = kind.spec();
     std::string settings;
     for (const Setting& s : spec->settings())
-      if (s.source == Setting::Source::option)
-        settings += (settings.empty() ? "" : ", ") + s.name + " " + s.text() + ": " + s.help;
+      if (s.source == Setting::Source::option || s.source == Setting::Source::file)
+        settings += (settings.empty() ? "" : ", ") + s.name + (s.text().empty() ? "" : " " + s.text()) +
+                    ": " + s.help;
     text += settings + ")";
   }
   return text;
@@ -150,6 +163,8 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
   sub->add_option("--scores", o.scores, "scores of every single image (.tsv)");
   sub->add_option("--thresholds", o.thresholds, "take replay thresholds from an earlier result (.json)");
   sub->add_option("--sheet", o.sheet, "contact sheet of originals and reconstructions (.png)");
+  sub->add_option("--out", o.out,
+                  "folder for every image that an attacker makes, beside the originals (.png)");
   o.protect.add_to(*sub, "Protection");
   sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
       ->delimiter(',')

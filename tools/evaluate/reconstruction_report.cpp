@@ -1,7 +1,9 @@
 #include "tools/evaluate/reconstruction_report.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <filesystem>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -120,6 +122,53 @@ void Sheet::add(const std::string& label, const Tensor& images) {
   const Shape one{images.dim(1), images.dim(2), images.dim(3)};
   for (size_t i = 0; i < samples_.size(); ++i)
     rows_[i].push_back(images.slice_batch(samples_[i], samples_[i] + 1).view(one));
+}
+
+namespace {
+
+// A name as a folder has it: what is neither letter, digit, point nor underscore becomes a dash.
+std::string folder_name(const std::string& text) {
+  std::string name;
+  for (const char c : text) {
+    const bool kept = std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_';
+    if (kept)
+      name += c;
+    else if (!name.empty() && name.back() != '-')
+      name += '-';
+  }
+  while (!name.empty() && (name.back() == '-' || name.front() == '.'))
+    name.back() == '-' ? name.pop_back() : void(name.erase(0, 1));
+  return name.empty() ? "unnamed" : name;
+}
+
+}  // namespace
+
+ImageFolder::ImageFolder(const std::string& folder) : folder_(folder) {
+  if (folder.empty()) return;
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  check(!failed, folder, ": ", failed.message(), "; images cannot be written there");
+  AtomicFile probe((std::filesystem::path(folder) / "probe").string());
+}
+
+void ImageFolder::add(const std::vector<std::string>& below, const std::vector<std::string>& names,
+                      const Tensor& images) {
+  if (folder_.empty()) return;
+  namespace fs = std::filesystem;
+  fs::path place(folder_);
+  for (const std::string& part : below) place /= folder_name(part);
+  const Tensor host = images.on_host();
+  const Shape one{host.dim(1), host.dim(2), host.dim(3)};
+  for (size_t i = 0; i < names.size(); ++i) {
+    const fs::path file =
+        place / (fs::path(names[i]).relative_path().lexically_normal().replace_extension() += ".png");
+    check(written_.insert(file.string()).second, file.string(),
+          ": two images would go there; give attackers and features names that differ more");
+    std::error_code failed;
+    fs::create_directories(file.parent_path(), failed);
+    check(!failed, file.parent_path().string(), ": ", failed.message());
+    write_png(file.string(), to_image(host.slice_batch(int64_t(i), int64_t(i) + 1).view(one)));
+  }
 }
 
 ScoreFile::ScoreFile(const std::string& path) {

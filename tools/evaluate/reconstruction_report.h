@@ -2,6 +2,7 @@
 // sheet.
 #pragma once
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,19 @@ class Sheet {
   std::vector<int64_t> samples_;
   std::vector<std::vector<Tensor>> rows_;
   GridLabels labels_;
+};
+
+// The images themselves, as PNG: FOLDER/originals/NAME.png and FOLDER/ATTACKER/FEATURES/NAME.png, where NAME
+// is that of the photograph, with its folders. An empty folder: nothing.
+class ImageFolder {
+ public:
+  explicit ImageFolder(const std::string& folder);
+  void add(const std::vector<std::string>& below, const std::vector<std::string>& names,
+           const Tensor& images);
+
+ private:
+  std::string folder_;
+  std::set<std::string> written_;
 };
 
 // Scores of single images, tab-separated, for paired comparisons of two settings on the same images. An empty

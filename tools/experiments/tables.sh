@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# Remakes the tables of docs/results.md from real photographs: recognition on LFW, reconstruction on held-out CelebA
-# people and on LFW. Everything that takes long is kept in OUT, and a second run goes on where the first stopped.
+# Remakes the tables of docs/results.md from real photographs: recognition on LFW; reconstruction on held-out CelebA people
+# and on LFW by decoders, and on CelebA by attackers who need the recogniser or its answers alone; linkage and attributes. Everything that takes long is kept in OUT, and a second run goes on where the first stopped.
 set -euo pipefail
 usage() {
   cat <<'TEXT'
-usage: tools/experiments/tables.sh --shared DIR --out DIR [--bin DIR]
+usage: tools/experiments/tables.sh --shared DIR --out DIR [--bin DIR] [--images N]
   --shared DIR  a folder with data/celeba, data/lfw (images, labels.csv, pairs.txt) and models/ (cards with ONNX files)
   --out DIR     where features, decoders and results are kept
   --bin DIR     the programs (default: build/release/bin)
+  --images N    of the inversions, which take seconds each (default: 96)
 TEXT
 }
-shared= out= bin="$(cd "$(dirname "$0")/../.." && pwd)/build/release/bin"
+images=96 shared= out= bin="$(cd "$(dirname "$0")/../.." && pwd)/build/release/bin"
 while [ $# -gt 0 ]; do
   case $1 in
     --shared) shared=$2; shift 2 ;;
     --out) out=$2; shift 2 ;;
     --bin) bin=$2; shift 2 ;;
+    --images) images=$2; shift 2 ;;
     --help) usage; exit 0 ;;
     *) echo "tables.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
   esac
@@ -48,8 +50,12 @@ evaluate() {
 
 train shadow "$out/shadow.safetensors" --decoder deconv --epochs 12
 train attacker "$out/transfer.safetensors" --decoder resup --epochs 8
+train attacker "$out/identity.safetensors" --decoder resup --epochs 6 --decoder-loss identity --identity-weight 0.5
 for e in "${epsilons[@]}"; do
   train attacker "$out/adaptive_$e.safetensors" --decoder resup --epochs 8 --shadow "$out/shadow.safetensors" --epsilon "$e"
+done
+for people in 300 3000 0; do
+  train linkage "$out/linkage_$people.safetensors" --people "$people" --shadow "$out/shadow.safetensors" --epsilon 0.02
 done
 
 evaluate "$out/lfw_facenet.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
@@ -67,7 +73,8 @@ for e in "${epsilons[@]}"; do
   done
 done
 
-attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out/transfer.safetensors")
+attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out/transfer.safetensors"
+           --attacker "identity=$out/identity.safetensors")
 for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive_$e=$out/adaptive_$e.safetensors"); done
 common=(--recogniser "$facenet" --cut embedding --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
         --epsilons "$(IFS=,; echo "${epsilons[*]}")")
@@ -75,8 +82,23 @@ evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit
 evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \
   --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
 
-for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw; do
+# From the recogniser alone, from it and a decoder; and from the answers of the matching side.
+whole=(--recogniser "$facenet" --cut embedding "${celeba[@]}" --shadow "$out/shadow.safetensors" --epsilon 0.02)
+evaluate "$out/inversion.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$images" \
+  --attacker inversion --attacker "corrected=inversion:decoder=$out/shadow.safetensors" --sheet "$out/inversion.png"
+evaluate "$out/oracle.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit $((images / 4)) \
+  --attacker "scores 50=oracle:queries=50,decoder=$out/shadow.safetensors" \
+  --attacker "scores 500=oracle:queries=500,decoder=$out/shadow.safetensors" \
+  --attacker "accepts 500=oracle:queries=500,answers=accepts,decoder=$out/shadow.safetensors" --sheet "$out/oracle.png"
+
+# Who wants no picture.
+linkage=()
+for people in 300 3000 0; do linkage+=(--attacker "people_$people=$out/linkage_$people.safetensors"); done
+evaluate "$out/linkage.json" linkage "${whole[@]}" "${linkage[@]}"
+evaluate "$out/attributes.json" attributes "${whole[@]}" --attributes Male,Smiling,Young,Eyeglasses
+
+for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw inversion oracle linkage attributes; do
   for text in "$out/$file".txt "$out/$file"_*.txt; do
-    [ -f "$text" ] && printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
+    [ ! -f "$text" ] || printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
   done
 done | tee "$out/tables.txt"
