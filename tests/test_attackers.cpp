@@ -76,7 +76,7 @@ std::string file_of(const TempDir& dir, const std::string& kind) {
   BOOST_REQUIRE_MESSAGE(kind == "decoder", "no test of the attacker " << kind);
   const std::string path = dir / kind;
   const auto decoder = scene().fresh("l1");
-  scene().train(*decoder, *scene().loss("l1"), 150);
+  scene().train(*decoder, *scene().loss("l1"), 100);
   decoder->save(path);
   return path;
 }
@@ -84,7 +84,7 @@ std::string file_of(const TempDir& dir, const std::string& kind) {
 // How an attacker without a file is asked for, where it needs more than its name.
 std::string text_of(const TempDir& dir, const std::string& kind) {
   if (kind != "oracle") return kind;
-  return "oracle:queries=400,decoder=" + file_of(dir, "decoder");
+  return "oracle:queries=200,decoder=" + file_of(dir, "decoder");
 }
 
 AttackerInput input() {
@@ -301,11 +301,11 @@ BOOST_AUTO_TEST_CASE(oracle_climbs_what_it_is_told) {
     return mean_likeness(oracle->attack(features, {}), z);
   };
   const double few = found(",queries=10", 0, z), more = found(",queries=100", 0, z),
-               many = found(",queries=1000", 0, z);
+               many = found(",queries=500", 0, z);
   BOOST_TEST(few < more);
   BOOST_TEST(more < many);
   // From the first of the public people who is accepted on, all that is shown at the end is.
-  const double bits = found(",queries=1000,answers=accepts", 0.9, z);
+  const double bits = found(",queries=300,answers=accepts", 0.9, z);
   BOOST_TEST(bits > 0.9, bits);
   // Nobody is accepted: the mean.
   const double refused_all = found(",queries=50,answers=accepts", 2, z);

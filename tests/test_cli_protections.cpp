@@ -78,8 +78,9 @@ BOOST_AUTO_TEST_CASE(a_projection_from_its_fit_to_a_verdict) {
     rows.insert(row["attacker"].get<std::string>() + ": " + row["features"].get<std::string>());
   for (const json& pair : r["left_out"])
     left_out.insert(pair["attacker"].get<std::string>() + ": " + pair["features"].get<std::string>());
-  BOOST_TEST((rows == std::set<std::string>{"mean face: none", "photograph: none", "adaptive: protected, projection dims 6",
-                                            "shadow: raw", "shadow: identity only"}));
+  BOOST_TEST((rows == std::set<std::string>{"mean face: none", "photograph: none",
+                                            "adaptive: protected, projection dims 6", "shadow: raw",
+                                            "shadow: identity only"}));
   BOOST_TEST((left_out == std::set<std::string>{"adaptive: raw", "adaptive: identity only",
                                                 "shadow: protected, projection dims 6"}));
   for (const json& row : r["rows"])
