@@ -289,6 +289,26 @@ BOOST_AUTO_TEST_CASE(inversion_looks_through_a_protection) {
   BOOST_TEST(mean_likeness(blind->attack(stored, {}), z) < mean_likeness(knows->attack(stored, {}), z) - 0.1);
 }
 
+// Also where features stay in the recogniser's space, and those are maps.
+BOOST_AUTO_TEST_CASE(inversion_looks_through_what_changes_maps) {
+  const Recogniser& r = scene().recogniser;
+  ProtectionChain chain({protection_kind("frequency", "").spec()}, input_of(r, "p", "toy"));
+  const std::vector<int64_t> records{0, 1, 2};
+  const Tensor stored = chain.apply(toy_features(r, "p", 3, 5), records, {}, {}).features;
+  AttackerInput in = input();
+  in.cut = "p";
+  in.through = &chain;
+  const auto found = [&](const std::string& text) {
+    const Tensor images = named_attacker(text, 1)->make(in)->attack(stored, {});
+    const Shape flat{3, stored.numel() / 3};
+    const Tensor a = l2_normalise(reshape(in.probes_of(images), flat)),
+                 b = l2_normalise(reshape(stored, flat));
+    return mean_all(reduce_sum(mul(a, b), {1}, false)).item();
+  };
+  const double few = found("inversion:steps=1"), many = found("inversion:steps=60");
+  BOOST_TEST(many > few + 0.01, few << " and " << many);
+}
+
 // More queries find more; with bits alone whoever is accepted stays so.
 BOOST_AUTO_TEST_CASE(oracle_climbs_what_it_is_told) {
   const TempDir dir;

@@ -120,4 +120,6 @@ BOOST_AUTO_TEST_CASE(attackers_that_do_not_fit_are_refused) {
   refused({"--attacker", "d=" + shadow(), "--out", dir / "file/below"}, 1, {"file/below", "Not a directory"});
   refused({"--attacker", "inversion:steps=2,size=32", "--part", "all", "--thresholds", dir / "none"}, 1,
           {"none"});
+  refused({"--attacker", "oracle:answers=accepts,decoder=" + shadow(), "--protect", "shuffle"}, 1,
+          {"answers=scores", "space of their own"});
 }

@@ -317,7 +317,10 @@ BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
   BOOST_TEST(std::fabs(sum / r["images"].get<double>() - r["rows"][0]["ssim"]["mean"].get<double>()) < 1e-6);
   for (const char* judge : {"deployed", "second"})
     BOOST_TEST(between(r["judges"][judge]["threshold"], -1, 1.0001));
-  BOOST_TEST(r["attackers"].size() == 1u);
+  // The second met no raw features, of which a verdict is.
+  BOOST_TEST(r["attackers"].size() == 2u);
+  BOOST_TEST((r["attackers"][1]["attacker"] == "adaptive" && !r["attackers"][1].contains("counts")));
+  BOOST_TEST(r["attackers"][1]["settings"]["loss"] == "l1");
 
   // The same, with the thresholds of that result and features from the cache, at other thread counts.
   write_bytes(dir / "before.json", r.dump());

@@ -1,10 +1,21 @@
 #include "advface/attackers/attacker.h"
 
+#include <numeric>
+
 namespace advf {
 
 FeatureSpace AttackerInput::stored_space() const {
   if (through) return through->out();
   return {recogniser->feature_shape(cut), recogniser->domain(cut)};
+}
+
+Tensor AttackerInput::probes_of(const Tensor& images) const {
+  const Tensor features = recogniser->features(recogniser->preprocess(images), cut);
+  if (!through) return features;
+  // Without a key all records are treated alike.
+  std::vector<int64_t> records(size_t(images.dim(0)));
+  std::iota(records.begin(), records.end(), int64_t(0));
+  return through->apply_probe(features, records);
 }
 
 std::shared_ptr<const Decoder> decoder_for(const std::string& path, const AttackerInput& input) {

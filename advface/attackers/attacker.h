@@ -48,6 +48,9 @@ struct AttackerInput {
   std::function<double()> threshold;
 
   FeatureSpace stored_space() const;  // of what is attacked
+  // What the matching side makes of images (n,3,h,w), as the recogniser takes them: (n, row of
+  // stored_space()). On a tape as well.
+  Tensor probes_of(const Tensor& images) const;
 };
 // The decoder of a file, for features of this recogniser and cut. Throws Error naming both sides.
 std::shared_ptr<const Decoder> decoder_for(const std::string& path, const AttackerInput& input);

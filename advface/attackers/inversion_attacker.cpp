@@ -4,7 +4,6 @@
 #include <cmath>
 #include <map>
 #include <numbers>
-#include <numeric>
 
 #include "advface/attackers/varied_image.h"
 #include "autograd/named_plan.h"
@@ -142,14 +141,7 @@ const VariedImage& InversionAttacker::varied() const {
 // (n): how much of the target the recogniser finds in what is seen of the images.
 Tensor InversionAttacker::likeness(const Tensor& image, const Tensor& rows, const Tensor& columns,
                                    const Tensor& target) const {
-  const Recogniser& r = *input_.recogniser;
-  Tensor found = r.features(r.preprocess(seen_through(image, rows, columns)), input_.cut);
-  if (input_.through) {
-    std::vector<int64_t> records(size_t(image.dim(0)));
-    std::iota(records.begin(), records.end(), int64_t(0));
-    found = input_.through->apply_probe(found, records);
-  }
-  return cosines(found, target);
+  return cosines(input_.probes_of(seen_through(image, rows, columns)), target);
 }
 
 InversionAttacker::Plans& InversionAttacker::plans_for(int64_t batch) const {

@@ -37,16 +37,7 @@ class MatchingSide {
     if (answers == OracleAnswers::accepts) threshold_ = input.threshold();
   }
   // (n, D) of images, before anything is asked.
-  Tensor probes(const Tensor& images) const {
-    const Recogniser& r = *input_.recogniser;
-    Tensor found = r.features(r.preprocess(images), input_.cut);
-    if (input_.through) {
-      std::vector<int64_t> records(size_t(images.dim(0)));
-      std::iota(records.begin(), records.end(), int64_t(0));
-      found = input_.through->apply_probe(found, records);
-    }
-    return embedded(found);
-  }
+  Tensor probes(const Tensor& images) const { return embedded(input_.probes_of(images)); }
   // Scores, or 1 and 0.
   std::vector<double> ask(const Tensor& probes) {
     asked_ += probes.dim(0);
@@ -215,39 +206,37 @@ class OracleAttacker : public Attacker {
   Provenance from_;
   FeatureSpace space_;
   std::unique_ptr<VariedImage> varied_;
-  // Of public people: where the decoder is given their features, and the probes that its images make; a batch
-  // each, the same for every feature that is attacked.
-  mutable std::vector<Tensor> points_, probes_;
+  // What the matching side makes of the decoder's images of public people; a batch each, the same for every
+  // feature that is attacked.
+  mutable std::vector<Tensor> probes_;
 };
 
 // So that the first `count` people can be asked about.
 void OracleAttacker::people(MatchingSide& side, int64_t count, const Context& context) const {
   const FeatureRows others = input_.others();
-  for (int64_t begin = int64_t(points_.size()) * kBatch; begin < std::min(count, others.count());
+  for (int64_t begin = int64_t(probes_.size()) * kBatch; begin < std::min(count, others.count());
        begin += kBatch) {
     context.check_stop();
     const int64_t end = std::min(begin + kBatch, others.count());
-    points_.push_back(varied_->at_features(others.batch(begin, end))[0]);
-    probes_.push_back(side.probes(image_of(points_.back())));
+    probes_.push_back(side.probes(image_of(varied_->at_features(others.batch(begin, end))[0])));
   }
 }
 
 OracleAttacker::Best OracleAttacker::among_people(MatchingSide& side, const Context& context) const {
   // Where only bits are told, all depends on one that is accepted.
-  const auto most = spec_.answers == OracleAnswers::accepts
-                        ? spec_.queries
-                        : int64_t(std::ceil(kShareOfPeople * double(spec_.queries)));
+  const bool bits = spec_.answers == OracleAnswers::accepts;
+  const int64_t most = bits ? spec_.queries : int64_t(std::ceil(kShareOfPeople * double(spec_.queries)));
   Best best;
   for (int64_t at = 0; side.asked() < most; ++at) {
     people(side, (at + 1) * kBatch, context);
-    if (at >= int64_t(points_.size())) break;
-    const int64_t count = std::min(points_[size_t(at)].dim(0), most - side.asked());
+    if (at >= int64_t(probes_.size())) break;
+    const int64_t count = std::min(probes_[size_t(at)].dim(0), most - side.asked());
     const std::vector<double> told = side.ask(probes_[size_t(at)].slice_batch(0, count));
     const auto top = std::max_element(told.begin(), told.end());
-    if (*top <= best.told) continue;
-    const auto i = int64_t(top - told.begin());
-    best = {points_[size_t(at)].slice_batch(i, i + 1), *top};
-    if (spec_.answers == OracleAnswers::accepts && best.told > 0) break;
+    if (*top <= best.told || (bits && *top <= 0)) continue;
+    const int64_t i = at * kBatch + int64_t(top - told.begin());
+    best = {varied_->at_features(input_.others().batch(i, i + 1))[0], *top};
+    if (bits) break;
   }
   return best;
 }
@@ -291,6 +280,10 @@ void OracleSpec::check_valid() const {
 }
 
 std::unique_ptr<Attacker> OracleSpec::make(const AttackerInput& input) const {
+  check(answers == OracleAnswers::scores || !input.through || !input.through->moves(),
+        "oracle:answers=accepts asks a recogniser that accepts at its own threshold; of features that a "
+        "protection "
+        "has moved to a space of their own nobody has said where they are accepted; use answers=scores");
   return std::make_unique<OracleAttacker>(*this, input);
 }
 

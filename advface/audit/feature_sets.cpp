@@ -7,6 +7,7 @@
 
 #include "advface/audit/metrics.h"
 #include "advface/core/feature_file.h"
+#include "advface/core/text_file.h"
 #include "advface/protections/registry.h"
 
 namespace advf {
@@ -31,7 +32,7 @@ TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int
   TestRows test;
   std::map<std::string, int64_t> numbers;
   for (const std::string& name : labels.identities)
-    test.person.push_back(numbers.try_emplace(name, int64_t(numbers.size())).first->second);
+    test.person.push_back(numbers.try_emplace(single_spaced(name), int64_t(numbers.size())).first->second);
   if (part == "all") {
     test.rows.resize(files.size());
     std::iota(test.rows.begin(), test.rows.end(), int64_t(0));

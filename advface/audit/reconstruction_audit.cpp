@@ -9,6 +9,7 @@
 #include "advface/audit/identity_only.h"
 #include "advface/audit/metrics.h"
 #include "advface/core/text_file.h"
+#include "advface/networks/mean_face.h"
 #include "advface/protections/random_noise.h"
 #include "advface/protections/registry.h"
 #include "nn/loss.h"
@@ -261,14 +262,10 @@ Tensor ReconstructionAudit::State::mean_face(int size) {
   for (size_t i = 0; i < std::min(test.others.size(), kMost); ++i)
     images.push_back(set.indices[size_t(test.others[i])]);
   const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()), size);
-  std::vector<double> sum(size_t(3 * size * size));
-  for (int64_t begin = 0; begin < cache.count(); begin += kBlock) {
-    const Tensor block = cache.batch(begin, std::min(cache.count(), begin + kBlock)).on_host();
-    for (size_t k = 0; k < size_t(block.numel()); ++k) sum[k % sum.size()] += double(block.data<float>()[k]);
-  }
-  std::vector<float> mean;
-  for (double s : sum) mean.push_back(float(s / double(cache.count())));
-  return mean_face_ = Tensor::from(mean, {3, size, size});
+  std::vector<int64_t> all_of(images.size());
+  std::iota(all_of.begin(), all_of.end(), int64_t(0));
+  return mean_face_ =
+             mean_face_of([&](const std::vector<int64_t>& rows) { return cache.batch(rows); }, all_of);
 }
 
 // The raw features, those that are protected here and those of files, and beside each of these noise of equal

@@ -46,10 +46,7 @@ Flatness flatness_of(const std::vector<EpochResult>& history, double within, dou
   f.verdict = n < 3 ? "too short" : fell ? "falling" : f.gain > within ? "rising" : "settled";
   if (shorter) {
     f.longer = final - *shorter;
-    if (*f.longer > within)
-      f.verdict = "longer helps";
-    else if (!fell)
-      f.verdict = "flat";
+    if (!fell) f.verdict = *f.longer > within ? "longer helps" : "flat";
   }
   return f;
 }

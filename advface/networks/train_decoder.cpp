@@ -16,7 +16,8 @@ std::string describe(const Decoder& decoder, const DecoderData& data) {
   const Tensor faces = data.face(part_of(data.train, 0, kBatch)).on_host();
   const uint64_t seen = fnv1a({faces.raw(), faces.bytes()}, fnv1a(std::as_bytes(std::span(data.validation))));
   const std::string& loss = decoder.info().loss;
-  return (loss == kPlainLoss ? "" : "loss " + loss + ", ") + data.features.shape().str() + " " +
+  return (data.from.empty() ? "" : "from " + data.from + ", ") +
+         (loss == kPlainLoss ? "" : "loss " + loss + ", ") + data.features.shape().str() + " " +
          hex(fnv1a(data.features.sample_hash(), seen));
 }
 

@@ -21,6 +21,7 @@ struct DecoderData {
   std::function<Tensor(const std::vector<int64_t>&)> face;
   std::vector<int64_t> train, validation;  // rows; no person in both
   int64_t mirrors = 0;                     // 0: none
+  std::string from = {};                   // weights_hash() of those that it goes on from; none
 };
 
 class DecoderTrainer : public Trainer {

@@ -7,6 +7,8 @@
 
 #include "nn/nets/net_metadata.h"
 #include "nn/state_dict.h"
+#include "tensor/backend.h"
+#include "tensor/ops.h"
 
 namespace advf {
 namespace {
@@ -38,8 +40,15 @@ class DuetProtection : public Protection {
                       const Context& context) override {
     return protect_each(features, records, space_, context, "give a larger --hidden-share", filling());
   }
-  Tensor apply_probe(const Tensor& features, std::span<const int64_t> records) const override {
-    return each_row(features, records, space_, nullptr, filling());
+  Tensor apply_probe(const Tensor& features, std::span<const int64_t>) const override {
+    std::vector<float> keeps(size_t(space_.row[0]), 1.0f), fills(keeps.size(), 0.0f);
+    for (const size_t c : hidden_) {
+      keeps[c] = 0;
+      if (spec_.fill == DuetFill::mean) fills[c] = net_->mean(c);
+    }
+    const Shape channels{1, space_.row[0], 1, 1};
+    return add(mul(features, Tensor::from(keeps, channels).to(current_backend())),
+               Tensor::from(fills, channels).to(current_backend()));
   }
 
  private:

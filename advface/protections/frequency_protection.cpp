@@ -4,21 +4,28 @@
 #include <cmath>
 #include <numbers>
 
-#include "tensor/linear_algebra.h"
+#include "advface/protections/ascent/noise.h"
+#include "autograd/tape.h"
+#include "tensor/backend.h"
+#include "tensor/ops.h"
 
 namespace advf {
 namespace {
 
 constexpr int64_t kMostFrequencies = 512;
 
-// The first `count` basis functions of the orthonormal DCT-II of n samples, a row each.
-Matrix lowest_cosines(size_t count, size_t n) {
-  Matrix basis(std::min(count, n), n);
-  for (size_t u = 0; u < basis.rows(); ++u)
+// (n, n): the projection onto the first `count` basis functions of the orthonormal DCT-II of n samples.
+Tensor onto_lowest(size_t count, size_t n) {
+  std::vector<double> sums(n * n);
+  for (size_t u = 0; u < std::min(count, n); ++u) {
+    const auto basis = [&](size_t i) {
+      return std::sqrt((u == 0 ? 1.0 : 2.0) / double(n)) *
+             std::cos(std::numbers::pi * (double(i) + 0.5) * double(u) / double(n));
+    };
     for (size_t i = 0; i < n; ++i)
-      basis(u, i) = std::sqrt((u == 0 ? 1.0 : 2.0) / double(n)) *
-                    std::cos(std::numbers::pi * (double(i) + 0.5) * double(u) / double(n));
-  return basis;
+      for (size_t j = 0; j < n; ++j) sums[i * n + j] += basis(i) * basis(j);
+  }
+  return Tensor::from(std::vector<float>(sums.begin(), sums.end()), {int64_t(n), int64_t(n)});
 }
 
 class FrequencyProtection : public Protection {
@@ -26,8 +33,8 @@ class FrequencyProtection : public Protection {
   FrequencyProtection(const FrequencySpec& spec, const FeatureSpace& space)
       : spec_(spec),
         space_(space),
-        down_(lowest_cosines(size_t(spec.low_frequencies), size_t(space.row[1]))),
-        across_(lowest_cosines(size_t(spec.low_frequencies), size_t(space.row[2]))) {}
+        down_(onto_lowest(size_t(spec.low_frequencies), size_t(space.row[1]))),
+        across_(onto_lowest(size_t(spec.low_frequencies), size_t(space.row[2]))) {}
 
   AppliedProtection applied() const override { return {"frequency", spec_.values(), {}}; }
   FeatureSpace out() const override { return space_; }
@@ -36,44 +43,33 @@ class FrequencyProtection : public Protection {
                       const Context& context) override {
     return protect_each(features, records, space_, context, "give more --low-frequencies", filling());
   }
-  Tensor apply_probe(const Tensor& features, std::span<const int64_t> records) const override {
-    return each_row(features, records, space_, nullptr, filling());
+  Tensor apply_probe(const Tensor& features, std::span<const int64_t>) const override {
+    return without_low(features);
   }
 
  private:
   FillRecord filling() const {
-    return [this](int64_t record, std::span<const float> feature, std::span<float> stored) {
-      const size_t size = across_.columns() * down_.columns();
-      for (size_t begin = 0; begin < feature.size(); begin += size)
-        without_low(feature.subspan(begin, size), stored.subspan(begin, size));
-      bring_into_domain(stored, space_.domain, [&] { return "record " + std::to_string(record); });
+    return [this](int64_t, std::span<const float> feature, std::span<float> stored) {
+      const NoTapeScope off;
+      const Tensor one =
+          Tensor::from(std::vector<float>(feature.begin(), feature.end()), with_rows(1, space_.row));
+      std::ranges::copy(without_low(one.to(current_backend())).to_vector<float>(), stored.begin());
     };
   }
 
-  // One channel z (h, w): z - A^T (A z B^T) B, with the rows of A and B the lowest cosines of its sides.
-  void without_low(std::span<const float> z, std::span<float> out) const {
-    const size_t h = down_.columns(), w = across_.columns();
-    Matrix rows(h, across_.rows()), low(down_.rows(), across_.rows()), back(h, across_.rows());
-    for (size_t i = 0; i < h; ++i)
-      for (size_t v = 0; v < across_.rows(); ++v)
-        for (size_t j = 0; j < w; ++j) rows(i, v) += double(z[i * w + j]) * across_(v, j);
-    for (size_t u = 0; u < down_.rows(); ++u)
-      for (size_t i = 0; i < h; ++i)
-        for (size_t v = 0; v < across_.rows(); ++v) low(u, v) += down_(u, i) * rows(i, v);
-    for (size_t i = 0; i < h; ++i)
-      for (size_t u = 0; u < down_.rows(); ++u)
-        for (size_t v = 0; v < across_.rows(); ++v) back(i, v) += down_(u, i) * low(u, v);
-    for (size_t i = 0; i < h; ++i)
-      for (size_t j = 0; j < w; ++j) {
-        double taken = 0;
-        for (size_t v = 0; v < across_.rows(); ++v) taken += back(i, v) * across_(v, j);
-        out[i * w + j] = float(double(z[i * w + j]) - taken);
-      }
+  // Of every channel z (h, w): z - P z Q, with P and Q the projections onto the lowest cosines of its sides.
+  Tensor without_low(const Tensor& z) const {
+    const int64_t n = z.dim(0), c = z.dim(1), h = z.dim(2), w = z.dim(3);
+    const Tensor p = down_.to(current_backend()), q = across_.to(current_backend());
+    const Tensor rows = reshape(matmul(reshape(z, {n * c * h, w}), q), {n, c, h, w});
+    const Tensor turned = reshape(permute(rows, {0, 1, 3, 2}), {n * c * w, h});
+    const Tensor low = permute(reshape(matmul(turned, p), {n, c, w, h}), {0, 1, 3, 2});
+    return into_domain(space_.domain, sub(z, low));
   }
 
   FrequencySpec spec_;
   FeatureSpace space_;
-  Matrix down_, across_;  // (lowest, h) and (lowest, w)
+  Tensor down_, across_;  // (h, h) and (w, w), symmetric
 };
 
 }  // namespace

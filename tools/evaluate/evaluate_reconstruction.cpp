@@ -72,6 +72,20 @@ nlohmann::json result_json(const ReconstructionOptions& o, const ReconstructionA
   return result;
 }
 
+// Every attacker, how it was set, and what is to be said of it where it met raw features.
+nlohmann::json attackers_json(const nlohmann::json& told, const ReconstructionAudit& audit) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [name, attacker] : audit.attackers()) {
+    nlohmann::json entry = {{"attacker", name}};
+    for (const auto& verdict : told)
+      if (verdict["attacker"] == name) entry = verdict;
+    entry["kind"] = attacker->kind();
+    entry["settings"] = json_of(attacker->settings());
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 }  // namespace
 
 int evaluate_reconstruction(ReconstructionOptions& o) {
@@ -99,13 +113,8 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
 
   nlohmann::json result = result_json(o, audit);
   result["rows"] = rows;
-  result["attackers"] = verdicts(rows, all.verifiers);
-  for (const auto& [name, attacker] : audit.attackers())
-    for (auto& entry : result["attackers"])
-      if (entry["attacker"] == name) {
-        entry["kind"] = attacker->kind();
-        entry["settings"] = json_of(attacker->settings());
-      }
+  const nlohmann::json told = verdicts(rows, all.verifiers);
+  result["attackers"] = attackers_json(told, audit);
   scores.commit();
   if (!o.sheet.empty()) {
     sheet.write(o.sheet);
@@ -113,7 +122,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   }
   if (!o.out.empty()) result["out"] = o.out;
   o.common.write_json(result);
-  print_table(rows, result["attackers"], all.verifiers);
+  print_table(rows, told, all.verifiers);
   if (!o.sheet.empty()) std::printf("contact sheet: %s\n", o.sheet.c_str());
   if (!o.out.empty()) std::printf("images: %s\n", o.out.c_str());
   return 0;

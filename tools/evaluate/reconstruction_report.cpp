@@ -121,7 +121,9 @@ void Sheet::add(const std::string& label, const Tensor& images) {
   labels_.columns.push_back(label);
   const Shape one{images.dim(1), images.dim(2), images.dim(3)};
   for (size_t i = 0; i < samples_.size(); ++i)
-    rows_[i].push_back(images.slice_batch(samples_[i], samples_[i] + 1).view(one));
+    // A copy: the slice would keep all images.
+    rows_[i].push_back(
+        Tensor::from(images.slice_batch(samples_[i], samples_[i] + 1).to_vector<float>(), one));
 }
 
 namespace {
@@ -151,19 +153,29 @@ ImageFolder::ImageFolder(const std::string& folder) : folder_(folder) {
   AtomicFile probe((std::filesystem::path(folder) / "probe").string());
 }
 
+// Each name of its own, as a folder has it.
+std::string ImageFolder::folder_of(const std::string& name) {
+  const auto known = folders_.find(name);
+  if (known != folders_.end()) return known->second;
+  std::string folder = folder_name(name);
+  const auto taken = [&](const std::string& text) {
+    return std::any_of(folders_.begin(), folders_.end(), [&](const auto& f) { return f.second == text; });
+  };
+  for (int number = 2; taken(folder); ++number) folder = folder_name(name) + "-" + std::to_string(number);
+  return folders_[name] = folder;
+}
+
 void ImageFolder::add(const std::vector<std::string>& below, const std::vector<std::string>& names,
                       const Tensor& images) {
   if (folder_.empty()) return;
   namespace fs = std::filesystem;
   fs::path place(folder_);
-  for (const std::string& part : below) place /= folder_name(part);
+  for (const std::string& part : below) place /= folder_of(part);
   const Tensor host = images.on_host();
   const Shape one{host.dim(1), host.dim(2), host.dim(3)};
   for (size_t i = 0; i < names.size(); ++i) {
-    const fs::path file =
-        place / (fs::path(names[i]).relative_path().lexically_normal().replace_extension() += ".png");
-    check(written_.insert(file.string()).second, file.string(),
-          ": two images would go there; give attackers and features names that differ more");
+    // The name as it is: a.jpg and a.png may be two photographs.
+    const fs::path file = place / (fs::path(names[i]).relative_path().lexically_normal() += ".png");
     std::error_code failed;
     fs::create_directories(file.parent_path(), failed);
     check(!failed, file.parent_path().string(), ": ", failed.message());

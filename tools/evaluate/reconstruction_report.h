@@ -1,8 +1,8 @@
 // What advface-evaluate reconstruction says of its rows: JSON and a table, scores of single images, a contact
 // sheet.
 #pragma once
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -36,8 +36,8 @@ class Sheet {
   GridLabels labels_;
 };
 
-// The images themselves, as PNG: FOLDER/originals/NAME.png and FOLDER/ATTACKER/FEATURES/NAME.png, where NAME
-// is that of the photograph, with its folders. An empty folder: nothing.
+// The images themselves, as PNG: FOLDER/originals/FILE.png and FOLDER/ATTACKER/FEATURES/FILE.png, where FILE
+// is the photograph's, with its folders and its ending. An empty folder: nothing.
 class ImageFolder {
  public:
   explicit ImageFolder(const std::string& folder);
@@ -45,8 +45,10 @@ class ImageFolder {
            const Tensor& images);
 
  private:
+  std::string folder_of(const std::string& name);
+
   std::string folder_;
-  std::set<std::string> written_;
+  std::map<std::string, std::string> folders_;  // of the names of attackers and features
 };
 
 // Scores of single images, tab-separated, for paired comparisons of two settings on the same images. An empty

@@ -23,6 +23,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 [ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
+[[ $images =~ ^[1-9][0-9]*$ ]] || { echo "tables.sh: --images takes a number of 1 or more, not $images" >&2; exit 2; }
 mkdir -p "$out"
 
 facenet=$shared/models/facenet_casia_160.json
@@ -84,12 +85,12 @@ evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --
 
 # From the recogniser alone, from it and a decoder; and from the answers of the matching side.
 whole=(--recogniser "$facenet" --cut embedding "${celeba[@]}" --shadow "$out/shadow.safetensors" --epsilon 0.02)
-evaluate "$out/inversion.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$images" \
-  --attacker inversion --attacker "corrected=inversion:decoder=$out/shadow.safetensors" --sheet "$out/inversion.png"
-evaluate "$out/oracle.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit $((images / 4)) \
+evaluate "$out/inversion_$images.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$images" \
+  --attacker inversion --attacker "corrected=inversion:decoder=$out/shadow.safetensors" --sheet "$out/inversion_$images.png"
+evaluate "$out/oracle_$images.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit $(((images + 3) / 4)) \
   --attacker "scores 50=oracle:queries=50,decoder=$out/shadow.safetensors" \
   --attacker "scores 500=oracle:queries=500,decoder=$out/shadow.safetensors" \
-  --attacker "accepts 500=oracle:queries=500,answers=accepts,decoder=$out/shadow.safetensors" --sheet "$out/oracle.png"
+  --attacker "accepts 500=oracle:queries=500,answers=accepts,decoder=$out/shadow.safetensors" --sheet "$out/oracle_$images.png"
 
 # Who wants no picture.
 linkage=()
@@ -97,7 +98,7 @@ for people in 300 3000 0; do linkage+=(--attacker "people_$people=$out/linkage_$
 evaluate "$out/linkage.json" linkage "${whole[@]}" "${linkage[@]}"
 evaluate "$out/attributes.json" attributes "${whole[@]}" --attributes Male,Smiling,Young,Eyeglasses
 
-for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw inversion oracle linkage attributes; do
+for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw "inversion_$images" "oracle_$images" linkage attributes; do
   for text in "$out/$file".txt "$out/$file"_*.txt; do
     [ ! -f "$text" ] || printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
   done

@@ -68,7 +68,8 @@ std::unique_ptr<Decoder> load_from(const DecoderOptions& o, const DecoderSpec& s
   return from;
 }
 
-// The decoder of --shorter, which must be of this very call but for its epochs; null without one.
+// The decoder of --shorter, which must be of this very call but for its epochs, and for how many of them were
+// averaged; null without one.
 std::unique_ptr<Decoder> load_shorter(const DecoderOptions& o) {
   if (o.shorter.empty()) return nullptr;
   auto shorter = Decoder::load(o.shorter);
@@ -109,6 +110,7 @@ std::unique_ptr<Decoder> first_decoder(const DecoderOptions& o, Decoder* from, J
   job.info.people = std::move(people);
   auto decoder = std::make_unique<Decoder>(job.info, o.common.seed);
   load_state_dict(*decoder, state_dict(*from), o.from);
+  job.data.from = weights_hash(*from);
   return decoder;
 }
 

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <map>
 
+#include "advface/core/text_file.h"
 #include "nn/nets/decoders.h"
 #include "tools/options/progress.h"
 #include "tools/train/train.h"
@@ -18,7 +19,7 @@ RecogniserData split_files(const RecogniserOptions& o, const std::vector<std::st
   std::map<std::string, int64_t> numbers;
   std::map<int64_t, int64_t> photos;
   for (const std::string& name : labels.identities) {
-    data.person.push_back(numbers.try_emplace(name, int64_t(numbers.size())).first->second);
+    data.person.push_back(numbers.try_emplace(single_spaced(name), int64_t(numbers.size())).first->second);
     ++photos[data.person.back()];
   }
   // A person with one photograph teaches nothing about what stays the same between two.
