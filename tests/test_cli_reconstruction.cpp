@@ -322,6 +322,16 @@ BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
   BOOST_TEST((r["attackers"][1]["attacker"] == "adaptive" && !r["attackers"][1].contains("counts")));
   BOOST_TEST(r["attackers"][1]["settings"]["loss"] == "l1");
 
+  // A judge of another crop would see other faces than those it was set for.
+  json card = read_json(world().at("second.json"));
+  card["crop"]["margin"] = 0.25;
+  card["model"] = world().at("second.onnx");
+  write_bytes(dir / "wide.json", card.dump());
+  refuse(dir / "", "evaluate",
+         Args{"reconstruction", "--second-recogniser", dir / "wide.json", "--eyes", "18,20,30,20"} +
+             world().images() + world().recogniser() + attackers(),
+         1, {"wide.json", "0.25", "rec.json", "same crop"});
+
   // The same, with the thresholds of that result and features from the cache, at other thread counts.
   write_bytes(dir / "before.json", r.dump());
   succeed("evaluate",

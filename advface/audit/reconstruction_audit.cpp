@@ -220,6 +220,7 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
                                chains)),
       faces(o.faces.open_images(context)) {
   sources.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
+  if (second) check_same_crop(*second, recogniser, o.faces.eye_centres());
   if (second) sources.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
   given = open_protected_sets(o.protected_files, o.faces, faces, recogniser, cut);
   choose_unseen(faces.names());  // told before the work; broken images then drop out

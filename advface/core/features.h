@@ -25,6 +25,8 @@ struct ExtractOptions {
 
 // Where the recogniser wants its faces cut out, given the eyes; without eyes the whole image.
 std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes);
+// Throws Error naming both cards where images that were cut out for one are not cut as the other wants them.
+void check_same_crop(const Recogniser& other, const Recogniser& recogniser, const std::optional<Eyes>& eyes);
 
 // Calls take(indices of the readable images, their features) for the images of the source in order.
 void for_each_feature_batch(
