@@ -27,4 +27,10 @@ std::shared_ptr<const Decoder> decoder_for(const std::string& path, const Attack
   return decoder;
 }
 
+Metadata told_settings(AttackerSpec& spec, const std::string& decoder) {
+  Metadata list = values_of(spec.settings());
+  if (!decoder.empty()) list["decoder"] = "\"" + file_fingerprint(decoder) + "\"";
+  return list;
+}
+
 }  // namespace advf

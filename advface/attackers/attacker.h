@@ -66,5 +66,7 @@ class AttackerSpec {
   virtual bool knows_size() const { return true; }
   virtual std::unique_ptr<Attacker> make(const AttackerInput& input) const = 0;
 };
+// For Attacker::settings(): those of a spec, with the fingerprint of its decoder's file where it names one.
+Metadata told_settings(AttackerSpec& spec, const std::string& decoder);
 
 }  // namespace advf

@@ -44,6 +44,7 @@ class InversionAttacker : public Attacker {
   InversionAttacker(const InversionSpec& spec, const AttackerInput& input) : spec_(spec), input_(input) {
     if (!spec_.decoder.empty()) take_decoder();
     if (spec_.image_size == 0) spec_.image_size = input.image_size;
+    settings_ = told_settings(spec_, spec_.decoder);
     if (decoder_) return;
     from_.recogniser = input.recogniser->fingerprint();
     from_.cut = input.cut;
@@ -56,11 +57,7 @@ class InversionAttacker : public Attacker {
   int image_size() const override { return int(spec_.image_size); }
   std::string kind() const override { return "inversion"; }
   std::string name() const override { return "inversion"; }
-  Metadata settings() const override {
-    Metadata list = values_of(InversionSpec(spec_).settings());
-    if (!spec_.decoder.empty()) list["decoder"] = "\"" + file_fingerprint(spec_.decoder) + "\"";
-    return list;
-  }
+  Metadata settings() const override { return settings_; }
   Tensor mean_face() const override {
     return decoder_ ? decoder_->statistics().mean_face : input_.mean_face(image_size());
   }
@@ -97,6 +94,7 @@ class InversionAttacker : public Attacker {
 
   InversionSpec spec_;
   AttackerInput input_;
+  Metadata settings_;
   Provenance from_;
   Shape row_;  // of a feature that is stored
   std::shared_ptr<const Decoder> decoder_;

@@ -159,6 +159,7 @@ class OracleAttacker : public Attacker {
  public:
   OracleAttacker(const OracleSpec& spec, const AttackerInput& input)
       : spec_(spec), input_(input), decoder_(raw_decoder(spec.decoder, input)) {
+    settings_ = told_settings(spec_, spec_.decoder);
     from_ = decoder_->info();
     space_ = input.stored_space();
     from_.protection = input.through ? input.through->id() : ProtectionId();
@@ -171,11 +172,7 @@ class OracleAttacker : public Attacker {
   int image_size() const override { return decoder_->info().spec.image_size; }
   std::string kind() const override { return "oracle"; }
   std::string name() const override { return "oracle"; }
-  Metadata settings() const override {
-    Metadata list = values_of(OracleSpec(spec_).settings());
-    list["decoder"] = "\"" + file_fingerprint(spec_.decoder) + "\"";
-    return list;
-  }
+  Metadata settings() const override { return settings_; }
   Tensor mean_face() const override { return decoder_->statistics().mean_face; }
 
   Tensor attack(const Tensor& features, const Context& context) const override {
@@ -203,6 +200,7 @@ class OracleAttacker : public Attacker {
   OracleSpec spec_;
   AttackerInput input_;
   std::shared_ptr<const Decoder> decoder_;
+  Metadata settings_;
   Provenance from_;
   FeatureSpace space_;
   std::unique_ptr<VariedImage> varied_;
@@ -213,6 +211,7 @@ class OracleAttacker : public Attacker {
 
 // So that the first `count` people can be asked about.
 void OracleAttacker::people(MatchingSide& side, int64_t count, const Context& context) const {
+  if (int64_t(probes_.size()) * kBatch >= count) return;
   const FeatureRows others = input_.others();
   for (int64_t begin = int64_t(probes_.size()) * kBatch; begin < std::min(count, others.count());
        begin += kBatch) {

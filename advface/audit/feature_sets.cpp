@@ -107,6 +107,41 @@ void check_has_rows(const ProtectedSet& set, int64_t images) {
         " images could be read");
 }
 
+void add_set(std::vector<NamedFeatures>& sets, NamedFeatures features) {
+  for (const NamedFeatures& other : sets)
+    check(other.name != features.name, "two sets of features are called \"", features.name,
+          "\"; give --protected other names, or settings that differ more");
+  sets.push_back(std::move(features));
+}
+
+std::vector<NamedFeatures> guarded_sets(std::vector<ProtectionChain>& chains,
+                                        const std::vector<ProtectedSet>& given, const RowsToGuard& guard,
+                                        const FaceSettings& settings, const Recogniser& recogniser,
+                                        FaceSource& faces, const Context& context) {
+  std::vector<NamedFeatures> sets;
+  std::vector<int64_t> images;
+  for (int64_t r : guard.rows) images.push_back(guard.set.indices[size_t(r)]);
+  for (ProtectionChain& chain : chains) {
+    const auto photographs =
+        photographs_of(faces, images, crop_for(recogniser, settings.eye_centres()), chain.photograph_size());
+    const FeatureRows rows =
+        protected_rows(chain, guard.raw, guard.rows, photographs, settings.memory_mib << 20, context);
+    add_set(sets, protected_set(chain.id().summary(), rows, guard.raw, chain.id()));
+  }
+  for (const ProtectedSet& g : given) {
+    check_has_rows(g, guard.set.features.count());
+    add_set(sets, protected_set(g.name, g.rows.selected(guard.rows), guard.raw, g.protection));
+  }
+  return sets;
+}
+
+std::vector<std::pair<std::string, ProtectionId>> protections_of(const std::vector<NamedFeatures>& sets) {
+  std::vector<std::pair<std::string, ProtectionId>> list;
+  for (const NamedFeatures& features : sets)
+    if (features.kind == "protected") list.emplace_back(features.name, features.protection);
+  return list;
+}
+
 void add_meeting(std::vector<Meeting>& list, const Meeting& attacker) {
   if (!list.empty())
     check(list[0].from->split_seed == attacker.from->split_seed, attacker.file,

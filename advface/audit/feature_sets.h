@@ -56,6 +56,21 @@ std::vector<ProtectedSet> open_protected_sets(const std::vector<std::string>& te
 // Throws Error where not every image has a row.
 void check_has_rows(const ProtectedSet& set, int64_t images);
 
+// Adds one. Throws Error where another has its name.
+void add_set(std::vector<NamedFeatures>& sets, NamedFeatures features);
+// The features of these rows of a set, as each chain and each file protects them. raw: of these rows.
+struct RowsToGuard {
+  const FeatureSet& set;
+  const std::vector<int64_t>& rows;
+  const FeatureRows& raw;
+};
+std::vector<NamedFeatures> guarded_sets(std::vector<ProtectionChain>& chains,
+                                        const std::vector<ProtectedSet>& given, const RowsToGuard& guard,
+                                        const FaceSettings& settings, const Recogniser& recogniser,
+                                        FaceSource& faces, const Context& context);
+// Those of protected features, by their name.
+std::vector<std::pair<std::string, ProtectionId>> protections_of(const std::vector<NamedFeatures>& sets);
+
 // An attacker, as far as it matters whom it meets.
 struct Meeting {
   std::string name, file;

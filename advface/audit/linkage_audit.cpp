@@ -122,7 +122,6 @@ struct LinkageAudit::State {
   std::vector<LeftOut> left_out;
 
   LinkageTask choose(const std::vector<std::string>& files) const;
-  void add(NamedFeatures features);
 };
 
 LinkageAudit::State::State(const LinkageSettings& settings, const Context& with)
@@ -149,13 +148,6 @@ LinkageTask LinkageAudit::State::choose(const std::vector<std::string>& files) c
   return linkage_task(test.rows, test.person, o.faces.images);
 }
 
-void LinkageAudit::State::add(NamedFeatures features) {
-  for (const NamedFeatures& other : sets)
-    check(other.name != features.name, "two sets of features are called \"", features.name,
-          "\"; give --protected other names, or settings that differ more");
-  sets.push_back(std::move(features));
-}
-
 void LinkageAudit::State::prepare() {
   set = extract(o.faces, recogniser, cut, faces, context);
   std::vector<std::string> files;
@@ -163,19 +155,10 @@ void LinkageAudit::State::prepare() {
   task = choose(files);
   gallery = embed_rows(recogniser, set.features.selected(task.gallery), cut);
   const FeatureRows raw = set.features.selected(task.probes);
-  add({"raw", raw, 1, "raw", 0.0, {}});
-  const std::vector<int64_t> images = picked(set.indices, task.probes);
-  for (ProtectionChain& chain : chains) {
-    const auto photographs =
-        photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()), chain.photograph_size());
-    const FeatureRows rows =
-        protected_rows(chain, raw, task.probes, photographs, o.faces.memory_mib << 20, context);
-    add(protected_set(chain.id().summary(), rows, raw, chain.id()));
-  }
-  for (const ProtectedSet& g : given) {
-    check_has_rows(g, set.features.count());
-    add(protected_set(g.name, g.rows.selected(task.probes), raw, g.protection));
-  }
+  add_set(sets, {"raw", raw, 1, "raw", 0.0, {}});
+  for (NamedFeatures& g :
+       guarded_sets(chains, given, {set, task.probes, raw}, o.faces, recogniser, faces, context))
+    add_set(sets, std::move(g));
   std::vector<Meeting> meetings;
   for (const NamedReader& a : readers) meetings.push_back(a.meeting());
   left_out = pairs_left_out(meetings, sets, context);
@@ -195,10 +178,7 @@ const std::string& LinkageAudit::cut() const { return state_->cut; }
 const std::vector<LeftOut>& LinkageAudit::left_out() const { return state_->left_out; }
 
 std::vector<std::pair<std::string, ProtectionId>> LinkageAudit::protections() const {
-  std::vector<std::pair<std::string, ProtectionId>> list;
-  for (const NamedFeatures& features : state_->sets)
-    if (features.kind == "protected") list.emplace_back(features.name, features.protection);
-  return list;
+  return protections_of(state_->sets);
 }
 
 void LinkageAudit::run(const std::function<void(const LinkageRow&)>& take) {

@@ -273,27 +273,12 @@ Tensor ReconstructionAudit::State::mean_face(int size) {
 // norm, where they are still of the raw ones' shape.
 std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const FeatureRows& raw) {
   std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0, {}}};
-  std::vector<NamedFeatures> guarded;
-  const int64_t memory = o.faces.memory_mib << 20;
-  std::vector<int64_t> images;
-  for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
-  for (ProtectionChain& protection : chains) {
-    const auto photographs = photographs_of(faces, images, crop_for(recogniser, o.faces.eye_centres()),
-                                            protection.photograph_size());
-    const FeatureRows rows = protected_rows(protection, raw, test.rows, photographs, memory, context);
-    guarded.push_back(protected_set(protection.id().summary(), rows, raw, protection.id()));
-  }
-  for (const ProtectedSet& g : given) {
-    check_has_rows(g, set.features.count());
-    guarded.push_back(protected_set(g.name, g.rows.selected(test.rows), raw, g.protection));
-  }
-  for (const NamedFeatures& g : guarded) {
-    for (const NamedFeatures& other : sets)
-      check(other.name != g.name, "two sets of features are called \"", g.name,
-            "\"; give --protected other names, or ", "settings that differ more");
-    sets.push_back(g);
+  for (const NamedFeatures& g :
+       guarded_sets(chains, given, {set, test.rows, raw}, o.faces, recogniser, faces, context)) {
+    add_set(sets, g);
     if (!g.cosine) continue;
-    const FeatureRows noise = noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, memory);
+    const FeatureRows noise =
+        noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, o.faces.memory_mib << 20);
     sets.push_back({"noise" + g.name.substr(std::string_view("protected").size()),
                     noise,
                     mean_cosine(noise, raw),
@@ -339,10 +324,7 @@ const std::string& ReconstructionAudit::cut() const { return state_->cut; }
 const std::vector<LeftOut>& ReconstructionAudit::left_out() const { return state_->left_out; }
 
 std::vector<std::pair<std::string, ProtectionId>> ReconstructionAudit::protections() const {
-  std::vector<std::pair<std::string, ProtectionId>> list;
-  for (const NamedFeatures& features : state_->sets)
-    if (features.kind == "protected") list.emplace_back(features.name, features.protection);
-  return list;
+  return protections_of(state_->sets);
 }
 
 std::vector<std::pair<std::string, const Attacker*>> ReconstructionAudit::attackers() const {

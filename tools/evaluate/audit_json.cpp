@@ -21,6 +21,11 @@ nlohmann::json left_out_json(const std::vector<LeftOut>& pairs) {
   return list;
 }
 
+void print_left_out(const std::vector<LeftOut>& pairs) {
+  for (const LeftOut& pair : pairs)
+    std::printf("left out: %s, %s: %s\n", pair.attacker.c_str(), pair.features.c_str(), pair.reason.c_str());
+}
+
 nlohmann::json protections_json(const std::vector<std::pair<std::string, ProtectionId>>& protections) {
   nlohmann::json json = nlohmann::json::object();
   for (const auto& named : protections) json[named.first] = to_json(named.second);

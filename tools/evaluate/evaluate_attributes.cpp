@@ -69,8 +69,7 @@ int evaluate_attributes(AttributeOptions& o) {
   std::printf("%-20s %-9s %-28s %-28s %-22s %-22s %s\n", "attribute", "probe", "trained on", "asked about",
               "balanced accuracy", "accuracy", "majority");
   for (const nlohmann::json& row : rows) print_attribute_row(row);
-  for (const LeftOut& pair : audit.left_out())
-    std::printf("left out: %s, %s: %s\n", pair.attacker.c_str(), pair.features.c_str(), pair.reason.c_str());
+  print_left_out(audit.left_out());
   return 0;
 }
 

@@ -77,8 +77,7 @@ int evaluate_linkage(LinkageOptions& o) {
   std::printf("%-12s %-28s %-22s %-22s %-22s %s\n", "attacker", "probes", "rank 1", "rank 10", "AUC",
               "TAR at FAR 1e-3");
   for (const nlohmann::json& row : rows) print_linkage_row(row);
-  for (const LeftOut& pair : audit.left_out())
-    std::printf("left out: %s, %s: %s\n", pair.attacker.c_str(), pair.features.c_str(), pair.reason.c_str());
+  print_left_out(audit.left_out());
   return 0;
 }
 
