@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <map>
+#include <set>
 
 #include "cli_test_util.h"
 #include "tensor/io/image.h"
@@ -102,6 +103,40 @@ BOOST_AUTO_TEST_CASE(attackers_look_through_protections) {
     BOOST_TEST(r["left_out"].size() >= 1u);
     BOOST_TEST(r["left_out"][0]["attacker"] == "d");
   }
+}
+
+// Who trained a network on what is stored inverts what that makes of it.
+BOOST_AUTO_TEST_CASE(inversion_behind_a_reader) {
+  const TempDir dir;
+  const Args protect{"--protect", "shuffle"};
+  succeed("train", Args{"linkage", "--epochs", "20", "--out", dir / "l.st"} + toy_world().images() +
+                       toy_world().recogniser() + protect);
+  const std::string read = "inversion:steps=40,size=32,reader=" + (dir / "l.st");
+  const json r =
+      reconstruction(Args{"--attacker", "read=" + read, "--attacker", "blind=inversion:steps=40,size=32",
+                          "--attacker", "both=" + read + ",decoder=" + shadow()} +
+                     protect);
+  const auto rows = rows_of(r);
+  std::set<std::string> met;
+  for (const auto& [name, row] : rows)
+    if (name.starts_with("read/") || name.starts_with("both/")) met.insert(name);
+  BOOST_TEST(
+      (met == std::set<std::string>{"read/protected, shuffle seed 1", "both/protected, shuffle seed 1"}),
+      r["left_out"].dump());
+  BOOST_TEST(cosine(rows.at("read/protected, shuffle seed 1")) > cosine(rows.at("mean face/none")));
+  BOOST_TEST(rows.size() == 7u);
+  BOOST_TEST(r["attackers"].dump().find("reader") != std::string::npos);
+  // Only what is asked about.
+  const json some = reconstruction(
+      Args{"--attacker", "blind=inversion:steps=2,size=32", "--sets", "raw,identity"} + protect);
+  BOOST_TEST(rows_of(some).size() == 4u);
+  BOOST_TEST(rows_of(some).count("blind/raw") == 1u);
+  refuse(dir / "", "evaluate",
+         Args{"reconstruction"} + data() + Args{"--attacker", "inversion", "--sets", "guarded"}, 2,
+         {"--sets", "guarded", "protected"}, Late::no);
+  refuse(dir / "", "evaluate",
+         Args{"reconstruction"} + data() + Args{"--attacker", "inversion:reader=" + shadow()}, 1,
+         {shadow(), "linkage network"}, Late::no);
 }
 
 BOOST_AUTO_TEST_CASE(attackers_that_do_not_fit_are_refused) {

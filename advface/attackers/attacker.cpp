@@ -18,18 +18,24 @@ Tensor AttackerInput::probes_of(const Tensor& images) const {
   return through->apply_probe(features, records);
 }
 
+void AttackerInput::check_same_source(const Provenance& from, const std::string& path) const {
+  check(from.recogniser == recogniser->fingerprint() && from.cut == cut, path,
+        ": is for features of the recogniser ", from.recogniser, " at ", from.cut, ", but these are of ",
+        recogniser->fingerprint(), " at ", cut);
+}
+
 std::shared_ptr<const Decoder> decoder_for(const std::string& path, const AttackerInput& input) {
   std::shared_ptr<const Decoder> decoder = Decoder::load(path);
-  const Provenance& from = decoder->provenance();
-  check(from.recogniser == input.recogniser->fingerprint() && from.cut == input.cut, path,
-        ": is for features of the recogniser ", from.recogniser, " at ", from.cut, ", but these are of ",
-        input.recogniser->fingerprint(), " at ", input.cut);
+  input.check_same_source(decoder->provenance(), path);
   return decoder;
 }
 
-Metadata told_settings(AttackerSpec& spec, const std::string& decoder) {
-  Metadata list = values_of(spec.settings());
-  if (!decoder.empty()) list["decoder"] = "\"" + file_fingerprint(decoder) + "\"";
+Metadata told_settings(AttackerSpec& spec) {
+  const Settings settings = spec.settings();
+  Metadata list = values_of(settings);
+  for (const Setting& s : settings)
+    if (s.paths)
+      for (const std::string& path : s.paths()) list[s.name] = "\"" + file_fingerprint(path) + "\"";
   return list;
 }
 

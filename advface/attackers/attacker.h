@@ -51,6 +51,9 @@ struct AttackerInput {
   // What the matching side makes of images (n,3,h,w), as the recogniser takes them: (n, row of
   // stored_space()). On a tape as well.
   Tensor probes_of(const Tensor& images) const;
+  // Throws Error naming both sides unless a file's network was trained on features of this recogniser and
+  // cut.
+  void check_same_source(const Provenance& from, const std::string& path) const;
 };
 // The decoder of a file, for features of this recogniser and cut. Throws Error naming both sides.
 std::shared_ptr<const Decoder> decoder_for(const std::string& path, const AttackerInput& input);
@@ -64,9 +67,11 @@ class AttackerSpec {
   virtual void check_valid() const = 0;  // throws Error naming the setting
   // Whether its settings say how large its images are, and do not leave that to the other attackers.
   virtual bool knows_size() const { return true; }
+  // Whether it is made once more for features that went through this chain (AttackerInput::through).
+  virtual bool looks_through(const ProtectionChain& chain) const { return chain.changes_probe(); }
   virtual std::unique_ptr<Attacker> make(const AttackerInput& input) const = 0;
 };
-// For Attacker::settings(): those of a spec, with the fingerprint of its decoder's file where it names one.
-Metadata told_settings(AttackerSpec& spec, const std::string& decoder);
+// For Attacker::settings(): those of a spec, with the fingerprints of the files that it names.
+Metadata told_settings(AttackerSpec& spec);
 
 }  // namespace advf

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "advface/attackers/varied_image.h"
+#include "advface/networks/reader.h"
 #include "autograd/named_plan.h"
 #include "nn/freeze.h"
 #include "nn/optim.h"
@@ -42,14 +43,17 @@ Tensor cosines(const Tensor& a, const Tensor& b) {
 class InversionAttacker : public Attacker {
  public:
   InversionAttacker(const InversionSpec& spec, const AttackerInput& input) : spec_(spec), input_(input) {
-    if (!spec_.decoder.empty()) take_decoder();
-    if (spec_.image_size == 0) spec_.image_size = input.image_size;
-    settings_ = told_settings(spec_, spec_.decoder);
-    if (decoder_) return;
     from_.recogniser = input.recogniser->fingerprint();
     from_.cut = input.cut;
     from_.split_seed = input.split_seed;
-    set_space();
+    const FeatureSpace stored = input_.stored_space();
+    from_.protection = input_.through ? input_.through->id() : ProtectionId();
+    from_.domain = stored.domain;
+    row_ = target_row_ = stored.row;
+    if (!spec_.reader.empty()) take_reader();
+    if (!spec_.decoder.empty()) take_decoder();
+    if (spec_.image_size == 0) spec_.image_size = input.image_size;
+    settings_ = told_settings(spec_);
   }
 
   const Provenance& provenance() const override { return from_; }
@@ -69,7 +73,8 @@ class InversionAttacker : public Attacker {
     std::vector<Tensor> parts;
     for (int64_t begin = 0; begin < n;) {
       const int64_t batch = std::min(most, n - begin);
-      parts.push_back(best_of(features.slice_batch(begin, begin + batch), context, *progress));
+      const Tensor stored = features.slice_batch(begin, begin + batch);
+      parts.push_back(best_of(reader_ ? reader_->forward(stored) : stored, context, *progress));
       begin += batch;
     }
     progress->finish();
@@ -81,8 +86,9 @@ class InversionAttacker : public Attacker {
   struct Found {
     std::vector<float> images, cosines;
   };
+  void take_reader();
   void take_decoder();
-  void set_space();
+  void has_seen(const Provenance& from, const std::string& file);
   const VariedImage& varied() const;
   Tensor likeness(const Tensor& image, const Tensor& rows, const Tensor& columns, const Tensor& target) const;
   Plans& plans_for(int64_t batch) const;
@@ -96,9 +102,10 @@ class InversionAttacker : public Attacker {
   AttackerInput input_;
   Metadata settings_;
   Provenance from_;
-  Shape row_;  // of a feature that is stored
+  Shape row_, target_row_;  // of a feature that is stored, and of what is looked for
+  std::unique_ptr<const Reader> reader_;
   std::shared_ptr<const Decoder> decoder_;
-  bool decoder_knows_ = false;  // the decoder takes what is stored
+  bool decoder_knows_ = false;  // the decoder takes what is looked for
   mutable std::unique_ptr<VariedImage> varied_;
   mutable std::map<int64_t, std::unique_ptr<Plans>> plans_;  // by the number of images
 };
@@ -109,12 +116,25 @@ struct InversionAttacker::Plans {
   std::vector<std::string> names;  // of the variables
 };
 
-// The space of what is stored.
-void InversionAttacker::set_space() {
-  const FeatureSpace stored = input_.stored_space();
-  from_.protection = input_.through ? input_.through->id() : ProtectionId();
-  from_.domain = stored.domain;
-  row_ = stored.row;
+// Whom a network of it has seen, the attacker has seen.
+void InversionAttacker::has_seen(const Provenance& from, const std::string& file) {
+  check(from_.people.empty() || from_.split_seed == from.split_seed, file, ": trained with --split-seed ",
+        from.split_seed, ", but ", spec_.reader, " with ", from_.split_seed, "; their test people differ");
+  from_.split_seed = from.split_seed;
+  std::vector<int64_t> all;
+  std::set_union(from_.people.begin(), from_.people.end(), from.people.begin(), from.people.end(),
+                 std::back_inserter(all));
+  from_.people = std::move(all);
+}
+
+void InversionAttacker::take_reader() {
+  reader_ = Reader::load(spec_.reader);
+  input_.check_same_source(reader_->provenance(), spec_.reader);
+  has_seen(reader_->provenance(), spec_.reader);
+  from_.protection = reader_->provenance().protection;
+  from_.domain = reader_->provenance().domain;
+  row_ = reader_->feature();
+  if (reader_->emits_embeddings()) target_row_ = {reader_->info().spec.out};
 }
 
 void InversionAttacker::take_decoder() {
@@ -124,11 +144,12 @@ void InversionAttacker::take_decoder() {
         ": makes images of ", info.spec.image_size, " pixels, not of ", spec_.image_size,
         "; leave the inversion's size out");
   spec_.image_size = info.spec.image_size;
-  from_ = info;  // whom the decoder has seen, the attacker has seen
-  const ProtectionId trained_on = info.protection;
-  set_space();
-  decoder_knows_ = row_ == info.spec.feature && trained_on.known() && from_.protection.known() &&
-                   (trained_on.is_raw() ? from_.protection.is_raw() : trained_on.is_like(from_.protection));
+  has_seen(info, spec_.decoder);
+  // A reader's features are as the recogniser makes them.
+  const ProtectionId& trained_on = info.protection;
+  const bool raw = reader_ || from_.protection.is_raw();
+  decoder_knows_ = target_row_ == info.spec.feature && trained_on.known() && from_.protection.known() &&
+                   (trained_on.is_raw() ? raw : !reader_ && trained_on.is_like(from_.protection));
 }
 
 const VariedImage& InversionAttacker::varied() const {
@@ -139,7 +160,10 @@ const VariedImage& InversionAttacker::varied() const {
 // (n): how much of the target the recogniser finds in what is seen of the images.
 Tensor InversionAttacker::likeness(const Tensor& image, const Tensor& rows, const Tensor& columns,
                                    const Tensor& target) const {
-  return cosines(input_.probes_of(seen_through(image, rows, columns)), target);
+  const Tensor seen = seen_through(image, rows, columns);
+  if (!reader_ || !reader_->emits_embeddings()) return cosines(input_.probes_of(seen), target);
+  const Recogniser& r = *input_.recogniser;
+  return cosines(r.features(r.preprocess(seen), r.card().embedding.name), target);
 }
 
 InversionAttacker::Plans& InversionAttacker::plans_for(int64_t batch) const {
@@ -147,7 +171,7 @@ InversionAttacker::Plans& InversionAttacker::plans_for(int64_t batch) const {
   if (slot) return *slot;
   const RecogniserCard::Input& side = input_.recogniser->card().input;
   const auto variables = varied().variables(batch);
-  const Tensor target = Tensor::meta(with_rows(batch, row_)),
+  const Tensor target = Tensor::meta(with_rows(batch, target_row_)),
                rows = Tensor::meta({side.height, spec_.image_size}),
                columns = Tensor::meta({side.width, spec_.image_size});
   const auto inputs = [&](NamedTensors& in) {
@@ -319,6 +343,9 @@ Settings InversionSpec::settings() {
       number_setting("latent_rate", latent_rate, "of its input, in standard deviations; 0: it stays"),
       file_setting("decoder", decoder,
                    "file of a trained decoder, whose image is corrected instead of the mean face"),
+      file_setting(
+          "reader", reader,
+          "file of advface-train linkage, which leads what is stored back to the recogniser's space first"),
       seed_setting(seed)};
 }
 

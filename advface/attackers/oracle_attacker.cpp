@@ -159,7 +159,7 @@ class OracleAttacker : public Attacker {
  public:
   OracleAttacker(const OracleSpec& spec, const AttackerInput& input)
       : spec_(spec), input_(input), decoder_(raw_decoder(spec.decoder, input)) {
-    settings_ = told_settings(spec_, spec_.decoder);
+    settings_ = told_settings(spec_);
     from_ = decoder_->info();
     space_ = input.stored_space();
     from_.protection = input.through ? input.through->id() : ProtectionId();

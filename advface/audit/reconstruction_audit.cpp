@@ -70,7 +70,7 @@ std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, Attac
       check(input.image_size == a.attacker->image_size(), what, ": makes images of ",
             a.attacker->image_size(), " pixels, the first attacker of ", input.image_size);
       for (const ProtectionChain& chain : chains) {
-        if (!spec || !chain.changes_probe()) continue;
+        if (!spec || !spec->looks_through(chain)) continue;
         AttackerInput with = input;
         with.through = &chain;
         a.through.push_back(spec->make(with));
@@ -172,6 +172,11 @@ std::optional<Recogniser> load_second(const std::string& card) {
 
 }  // namespace
 
+const std::vector<std::string>& feature_kinds() {
+  static const std::vector<std::string> names{"raw", "protected", "noise", "identity"};
+  return names;
+}
+
 struct ReconstructionAudit::State {
   State(const ReconstructionSettings& settings, const Context& context);
   void prepare();
@@ -197,6 +202,9 @@ struct ReconstructionAudit::State {
   Tensor mean_face_;
 
   const Attacker& first() const { return *attackers[0].attacker; }
+  bool asks(const std::string& kind) const {
+    return o.kinds.empty() || std::find(o.kinds.begin(), o.kinds.end(), kind) != o.kinds.end();
+  }
   std::vector<NamedFeatures> feature_sets(const FeatureRows& raw);
   Tensor mean_face(int size);
   // The images under test among these files, whose people no network has seen.
@@ -270,13 +278,15 @@ Tensor ReconstructionAudit::State::mean_face(int size) {
 }
 
 // The raw features, those that are protected here and those of files, and beside each of these noise of equal
-// norm, where they are still of the raw ones' shape.
+// norm, where they are still of the raw ones' shape; of these what is asked about.
 std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const FeatureRows& raw) {
-  std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0, {}}};
+  std::vector<NamedFeatures> sets;
+  if (asks("raw")) sets.push_back({"raw", raw, 1, "raw", 0.0, {}});
+  if (!asks("protected") && !asks("noise")) return sets;
   for (const NamedFeatures& g :
        guarded_sets(chains, given, {set, test.rows, raw}, o.faces, recogniser, faces, context)) {
-    add_set(sets, g);
-    if (!g.cosine) continue;
+    if (asks("protected")) add_set(sets, g);
+    if (!g.cosine || !asks("noise")) continue;
     const FeatureRows noise =
         noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, o.faces.memory_mib << 20);
     sets.push_back({"noise" + g.name.substr(std::string_view("protected").size()),
@@ -300,7 +310,7 @@ void ReconstructionAudit::State::prepare() {
 
   const FeatureRows raw = set.features.selected(test.rows);
   sets = feature_sets(raw);
-  if (!all.with_another_photo().empty()) {
+  if (!all.with_another_photo().empty() && asks("identity")) {
     known = all.only(all.with_another_photo());
     std::vector<int64_t> rows_of;
     for (int64_t i : known.images) rows_of.push_back(test.rows[size_t(i)]);
@@ -309,6 +319,7 @@ void ReconstructionAudit::State::prepare() {
     sets.push_back(
         {"identity only", means, mean_cosine(means, raw.selected(known.images)), "identity", {}, {}, &known});
   }
+  check(!sets.empty(), "there are no features of the kinds that --sets asks about");
   std::vector<Meeting> meetings;
   for (const NamedAttacker& attacker : attackers) meetings.push_back(attacker.meeting());
   left_out = pairs_left_out(meetings, sets, context);

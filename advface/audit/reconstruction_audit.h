@@ -28,7 +28,10 @@ struct ReconstructionSettings {
   double fmr = 1e-3;                         // false match rate at which replay thresholds are set
   uint64_t seed = 1;                         // of the noise of equal norm, and of attackers without a file
   uint64_t split_seed = 1;                   // of the split, where no attacker has a file that says it
+  std::vector<std::string> kinds = {};       // of the features that are asked about; none: all
 };
+// What ReconstructionSettings::kinds may name: "raw", "protected", "noise", "identity".
+const std::vector<std::string>& feature_kinds();
 
 // What one attacker makes of one set of features.
 struct ReconstructionRow {

@@ -86,12 +86,17 @@ Setting seed_setting(uint64_t& value) {
 }
 
 Setting file_setting(const std::string& name, std::string& path, const std::string& help) {
-  return {name, help, Setting::Source::file, [&path](const std::string& text) { path = text; }, {},
-          {},   false};
+  Setting s{name, help, Setting::Source::file, [&path](const std::string& text) { path = text; }, {},
+            {},   false};
+  s.paths = [&path] { return path.empty() ? std::vector<std::string>{} : std::vector<std::string>{path}; };
+  return s;
 }
 Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help) {
-  return {name, help, Setting::Source::file, [&paths](const std::string& text) { paths.push_back(text); }, {},
-          {},   true};
+  Setting s{
+      name, help, Setting::Source::file, [&paths](const std::string& text) { paths.push_back(text); }, {},
+      {},   true};
+  s.paths = [&paths] { return paths; };
+  return s;
 }
 
 Setting derived(Setting setting) {

@@ -48,6 +48,7 @@ struct Setting {
   // Whether it says anything, as the others are now; null: always. Where it does not it stands in no file.
   std::function<bool()> applies = {};
   std::string only_with = {};  // for messages: what it goes with, "--mechanism gaussian"
+  std::function<std::vector<std::string>()> paths = {};  // of a file setting: the files it names now
 
   std::string option() const { return option_name(name); }  // "--step-size"
   std::string text() const;                                 // the value as read() takes it; empty: not set

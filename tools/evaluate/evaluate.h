@@ -32,7 +32,7 @@ struct ReconstructionOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<double> epsilons;
-  std::vector<std::string> attackers, protected_files;
+  std::vector<std::string> attackers, protected_files, sets;
   std::string second, thresholds, sheet, scores, out, part = "test";
   int64_t limit = 0;
   double fmr = 1e-3;

@@ -51,8 +51,10 @@ std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
 }
 
 ReconstructionSettings settings_of(const ReconstructionOptions& o) {
-  return {o.faces, chains_of(o), o.attackers, o.protected_files, o.second, o.thresholds,
-          o.part,  o.limit,      o.fmr,       o.common.seed};
+  ReconstructionSettings s{o.faces, chains_of(o), o.attackers, o.protected_files, o.second, o.thresholds,
+                           o.part,  o.limit,      o.fmr,       o.common.seed};
+  s.kinds = o.sets;
+  return s;
 }
 
 // All but the rows.
@@ -181,6 +183,12 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
       ->group("Protection");
   sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")
       ->group("Protection");
+  sub->add_option(
+         "--sets", o.sets,
+         "kinds of features to ask about, of raw, protected, noise (of equal norm), identity (the mean "
+         "of the person's other photographs); without it all")
+      ->delimiter(',')
+      ->check(CLI::IsMember(feature_kinds()));
   o.common.add_to(*sub);
   return sub;
 }
