@@ -63,7 +63,7 @@ std::string describe(const ConvCase& c) {
 BOOST_AUTO_TEST_CASE(random_convolutions) {
   on_every_isa([] {
     Random r{{2024, 5}};
-    for (int i = 0; i < 150; ++i) {
+    for (int i = 0; i < (kUnderSanitizer ? 75 : 150); ++i) {
       const ConvCase c = random_conv(r);
       const uint64_t seed = 100 * uint64_t(i);
       const Tensor x = randn(c.x, seed, DType::f32), w = randn(c.w, seed + 1, DType::f32),

@@ -77,7 +77,10 @@ BOOST_AUTO_TEST_CASE(mobilefacenet_on_reference) {
   compare_to_reference("mobilefacenet_112", "reference", 1);
 }
 BOOST_AUTO_TEST_CASE(mobilefacenet_on_cpu) { compare_to_reference("mobilefacenet_112", "cpu", 2); }
-BOOST_AUTO_TEST_CASE(facenet_on_reference) { compare_to_reference("facenet_casia_160", "reference", 1); }
+// Four minutes under the sanitizer, which finds nothing in these kernels that it does not find above.
+BOOST_AUTO_TEST_CASE(facenet_on_reference, *boost::unit_test::enable_if<!kUnderSanitizer>()) {
+  compare_to_reference("facenet_casia_160", "reference", 1);
+}
 BOOST_AUTO_TEST_CASE(facenet_on_cpu) { compare_to_reference("facenet_casia_160", "cpu", 2); }
 
 // ---- cards

@@ -11,6 +11,15 @@
 
 namespace advf::test {
 
+// Whether the address sanitizer looks on, under which arithmetic takes ten to twenty times as long.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kUnderSanitizer = true;
+#elif defined(__has_feature)
+inline constexpr bool kUnderSanitizer = __has_feature(address_sanitizer);
+#else
+inline constexpr bool kUnderSanitizer = false;
+#endif
+
 // ||a - b|| / ||b|| over all elements, in f64; infinite where a holds a NaN, |a| itself where b is zero.
 inline double relative_error(const Tensor& a, const Tensor& b) {
   const auto x = a.to(DType::f64).to_vector<double>(), y = b.to(DType::f64).to_vector<double>();
