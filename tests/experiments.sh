@@ -33,10 +33,12 @@ args=()
 while ((\$#)); do
   case \$1 in
     --epochs) args+=("\$1" 1); shift 2 ;;
-    --limit) args+=("\$1" 40); shift 2 ;;
+    --limit) args+=("\$1" \$((\$2 < 40 ? \$2 : 40))); shift 2 ;;
+    MaxPool_3a_3x3) args+=(MAPCUT); shift ;;
     --people) args+=("\$1" 60); shift 2 ;;
     --attributes) args+=("\$1" Smiling); shift 2 ;;
-    --attacker) args+=("\$1" "\${2/inversion/inversion:steps=2}"); args[-1]=\${args[-1]/steps=2:/steps=2,}; shift 2 ;;
+    --attacker) args+=("\$1" "\${2/inversion/inversion:steps=2}"); args[-1]=\${args[-1]/steps=2:/steps=2,}
+      args[-1]=\${args[-1]/queries=*,/queries=20,}; shift 2 ;;
     --most) args+=("\$1" 12); shift 2 ;;
     shadow | attacker) args+=("\$1" --image-size 32 --batch 8); shift ;;
     linkage) args+=("\$1"); [[ $program != train ]] || args+=(--batch 8); shift ;;
@@ -59,12 +61,12 @@ choose=("$experiments/choosing.sh" --shared shared --out chosen --bin bin --only
 quietly "${choose[@]}" embedding
 quietly "${choose[@]}" tables
 grep -q '^|.*direct' chosen/tables.md || fail "choosing.sh made no table"
-quietly "$experiments/tables.sh" --shared shared --out tables --bin bin
-for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^people_3000' Smiling; do
+quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12
+for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling; do
   grep -q "$row" tables/tables.txt || fail "tables.sh made no table with $row"
 done
 before=$(wc -l <calls)
 quietly "${choose[@]}" embedding
-quietly "$experiments/tables.sh" --shared shared --out tables --bin bin
+quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12
 [[ $(wc -l <calls) == "$before" ]] || fail "a second run did something anew"
 echo "$before calls"

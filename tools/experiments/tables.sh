@@ -8,7 +8,7 @@ usage: tools/experiments/tables.sh --shared DIR --out DIR [--bin DIR] [--images 
   --shared DIR  a folder with data/celeba, data/lfw (images, labels.csv, pairs.txt) and models/ (cards with ONNX files)
   --out DIR     where features, decoders and results are kept
   --bin DIR     the programs (default: build/release/bin)
-  --images N    of the inversions, which take seconds each (default: 96)
+  --images N    of the inversions, which take seconds each (default: 96); baselines and oracles take a quarter
 TEXT
 }
 images=96 shared= out= bin="$(cd "$(dirname "$0")/../.." && pwd)/build/release/bin"
@@ -26,7 +26,7 @@ done
 [[ $images =~ ^[1-9][0-9]*$ ]] || { echo "tables.sh: --images takes a number of 1 or more, not $images" >&2; exit 2; }
 mkdir -p "$out"
 
-facenet=$shared/models/facenet_casia_160.json
+facenet=$shared/models/facenet_casia_160.json map=MaxPool_3a_3x3
 mobile=$shared/models/mobilefacenet_112.json
 celeba=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes "34.5,55.5,54,55.5"
         --cache "$out/cache")
@@ -50,11 +50,12 @@ evaluate() {
 }
 
 train shadow "$out/shadow.safetensors" --decoder deconv --epochs 12
-train attacker "$out/transfer.safetensors" --decoder resup --epochs 8
-train attacker "$out/identity.safetensors" --decoder resup --epochs 6 --decoder-loss identity --identity-weight 0.5
+decoder=(--decoder resup --epochs 8 --mirror --average 3)
+train attacker "$out/transfer.safetensors" "${decoder[@]}"
 for e in "${epsilons[@]}"; do
-  train attacker "$out/adaptive_$e.safetensors" --decoder resup --epochs 8 --shadow "$out/shadow.safetensors" --epsilon "$e"
+  train attacker "$out/adaptive_$e.safetensors" "${decoder[@]}" --shadow "$out/shadow.safetensors" --epsilon "$e"
 done
+train attacker "$out/identity.safetensors" --decoder resup --epochs 6 --decoder-loss identity --identity-weight 0.5
 for people in 300 3000 0; do
   train linkage "$out/linkage_$people.safetensors" --people "$people" --shadow "$out/shadow.safetensors" --epsilon 0.02
 done
@@ -83,14 +84,46 @@ evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit
 evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \
   --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
 
-# From the recogniser alone, from it and a decoder; and from the answers of the matching side.
+# From the recogniser alone, from it and a decoder, behind a reader; the same with the recognisers changed over.
 whole=(--recogniser "$facenet" --cut embedding "${celeba[@]}" --shadow "$out/shadow.safetensors" --epsilon 0.02)
 evaluate "$out/inversion_$images.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$images" \
   --attacker inversion --attacker "corrected=inversion:decoder=$out/shadow.safetensors" --sheet "$out/inversion_$images.png"
-evaluate "$out/oracle_$images.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit $(((images + 3) / 4)) \
-  --attacker "scores 50=oracle:queries=50,decoder=$out/shadow.safetensors" \
-  --attacker "scores 500=oracle:queries=500,decoder=$out/shadow.safetensors" \
-  --attacker "accepts 500=oracle:queries=500,answers=accepts,decoder=$out/shadow.safetensors" --sheet "$out/oracle_$images.png"
+evaluate "$out/read_$images.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$images" --sets protected \
+  --attacker "read=inversion:reader=$out/linkage_0.safetensors,decoder=$out/shadow.safetensors"
+evaluate "$out/mobile_$images.json" reconstruction --recogniser "$mobile" "${celeba[@]}" --second-recogniser "$facenet" \
+  --limit "$images" --attacker inversion --sheet "$out/mobile_$images.png"
+
+# From the answers of the matching side.
+few=$(((images + 3) / 4)) by=decoder=$out/shadow.safetensors
+asked=(--recogniser "$facenet" --cut embedding "${celeba[@]}" --second-recogniser "$mobile" --sets raw)
+evaluate "$out/oracle_$few.json" reconstruction "${asked[@]}" --limit "$few" --attacker "scores 50=oracle:queries=50,$by" \
+  --attacker "scores 500=oracle:queries=500,$by" --attacker "accepts 500=oracle:queries=500,answers=accepts,$by" \
+  --sheet "$out/oracle_$few.png"
+fewer=$(((few + 7) / 8))
+evaluate "$out/oracle5000_$fewer.json" reconstruction "${asked[@]}" --limit "$fewer" \
+  --attacker "scores 5000=oracle:queries=5000,$by" --attacker "accepts 5000=oracle:queries=5000,answers=accepts,$by"
+
+# Other protections, under the inversion that knows them.
+[ -f "$out/projection.safetensors" ] || "$bin/advface-train" fit projection --recogniser "$facenet" --cut embedding \
+  "${celeba[@]}" --dims 64 --out "$out/projection.safetensors"
+# against CUT NAME options...
+against() {
+  local cut=$1 name=$2; shift 2
+  evaluate "$out/${name}_$few.json" reconstruction --recogniser "$facenet" --cut "$cut" "${celeba[@]}" \
+    --second-recogniser "$mobile" --limit "$few" --sets protected --attacker inversion "$@"
+}
+against embedding projection --protect projection --projection "$out/projection.safetensors"
+against embedding quantise --protect quantise --bits 1
+against embedding gaussian_500 --protect noise --mechanism gaussian --privacy-epsilon 500
+against embedding gaussian_100 --protect noise --mechanism gaussian --privacy-epsilon 100
+for name in frequency shuffle quantise; do
+  case $name in
+    frequency) with=(--low-frequencies 2) ;;
+    shuffle) with=() ;;
+    quantise) with=(--bits 1) ;;
+  esac
+  against "$map" "map_$name" --protect "$name" ${with[@]+"${with[@]}"}
+done
 
 # Who wants no picture.
 linkage=()
@@ -98,7 +131,9 @@ for people in 300 3000 0; do linkage+=(--attacker "people_$people=$out/linkage_$
 evaluate "$out/linkage.json" linkage "${whole[@]}" "${linkage[@]}"
 evaluate "$out/attributes.json" attributes "${whole[@]}" --attributes Male,Smiling,Young,Eyeglasses
 
-for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw "inversion_$images" "oracle_$images" linkage attributes; do
+for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw "inversion_$images" "read_$images" "mobile_$images" \
+  "oracle_$few" "oracle5000_$fewer" {projection,quantise,gaussian_500,gaussian_100,map_frequency,map_shuffle,map_quantise}_"$few" \
+  linkage attributes; do
   for text in "$out/$file".txt "$out/$file"_*.txt; do
     [ ! -f "$text" ] || printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
   done
