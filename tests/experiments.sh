@@ -34,11 +34,13 @@ while ((\$#)); do
   case \$1 in
     --epochs) args+=("\$1" 1); shift 2 ;;
     --limit) args+=("\$1" \$((\$2 < 40 ? \$2 : 40))); shift 2 ;;
-    MaxPool_3a_3x3) args+=(MAPCUT); shift ;;
+    MaxPool_3a_3x3) args+=(add_22); shift ;;
     --people) args+=("\$1" 60); shift 2 ;;
     --attributes) args+=("\$1" Smiling); shift 2 ;;
     --attacker) args+=("\$1" "\${2/inversion/inversion:steps=2}"); args[-1]=\${args[-1]/steps=2:/steps=2,}
-      args[-1]=\${args[-1]/queries=*,/queries=20,}; shift 2 ;;
+      args[-1]=\$(sed -E "s/queries=[0-9]+/queries=20/" <<<"\${args[-1]}"); shift 2 ;;
+    --dims) args+=("\$1" 8); shift 2 ;;
+    --average) args+=("\$1" 1); shift 2 ;;
     --most) args+=("\$1" 12); shift 2 ;;
     shadow | attacker) args+=("\$1" --image-size 32 --batch 8); shift ;;
     linkage) args+=("\$1"); [[ $program != train ]] || args+=(--batch 8); shift ;;

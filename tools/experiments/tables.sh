@@ -99,7 +99,7 @@ asked=(--recogniser "$facenet" --cut embedding "${celeba[@]}" --second-recognise
 evaluate "$out/oracle_$few.json" reconstruction "${asked[@]}" --limit "$few" --attacker "scores 50=oracle:queries=50,$by" \
   --attacker "scores 500=oracle:queries=500,$by" --attacker "accepts 500=oracle:queries=500,answers=accepts,$by" \
   --sheet "$out/oracle_$few.png"
-fewer=$(((few + 7) / 8))
+fewer=$((few < 6 ? few : 6))
 evaluate "$out/oracle5000_$fewer.json" reconstruction "${asked[@]}" --limit "$fewer" \
   --attacker "scores 5000=oracle:queries=5000,$by" --attacker "accepts 5000=oracle:queries=5000,answers=accepts,$by"
 
