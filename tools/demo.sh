@@ -85,6 +85,10 @@ say "training the same attacker on protected features: the one who adapts"
 make "$out/adaptive.safetensors" "$bin/advface-train" attacker "${data[@]}" --decoder resup --epochs 4 --seed "$seed" \
   "${protection[@]}" --out "$out/adaptive.safetensors"
 
+say "training a network that leads protected features back: the one who then asks the recogniser"
+make "$out/linkage.safetensors" "$bin/advface-train" linkage "${data[@]}" --seed "$seed" "${protection[@]}" \
+  --out "$out/linkage.safetensors"
+
 say "extracting and protecting features, as files"
 make "$out/features.npy" "$bin/advface-extract" --recogniser "${recogniser[@]}" --images "$faces" ${eyes:+--eyes "$eyes"} \
   --out "$out/features.npy"
@@ -106,9 +110,10 @@ summary=$out/summary.txt
     printf 'Recognition: not measured (no --pairs)\n'
   fi
   printf '\nReconstruction of people nobody was trained on\n'
-  "$bin/advface-evaluate" reconstruction "${data[@]}" --attacker "shadow=$out/shadow.safetensors" \
-    --attacker "transfer=$out/transfer.safetensors" --attacker "adaptive=$out/adaptive.safetensors" \
-    --attacker inversion "${protection[@]}" --sheet "$out/sheet.png" --json "$out/reconstruction.json"
+  "$bin/advface-evaluate" reconstruction "${data[@]}" --attacker "transfer=$out/transfer.safetensors" \
+    --attacker "adaptive=$out/adaptive.safetensors" \
+    --attacker "inversion=inversion:reader=$out/linkage.safetensors,decoder=$out/transfer.safetensors" \
+    "${protection[@]}" --sheet "$out/sheet.png" --json "$out/reconstruction.json"
 } | tee "$summary.tmp"
 mv "$summary.tmp" "$summary"
 
