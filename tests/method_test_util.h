@@ -23,13 +23,13 @@ inline std::vector<float> scaled_randn(size_t n, uint64_t seed, float scale) {
 }
 
 // x (3,16,16) -> conv c -> relu r (8,8,8) -> max pool p (8,7,7) -> conv d -> relu -> mean -> e (12)
-inline std::string toy_model() {
+inline std::string toy_model(uint64_t last_seed = 3) {
   return OnnxBuilder()
       .input("x", {1, 3, 16, 16})
       .output("e")
       .floats("w1", {8, 3, 3, 3}, scaled_randn(8 * 27, 1, 0.3f))
       .floats("w2", {16, 8, 3, 3}, scaled_randn(16 * 72, 2, 0.2f))
-      .floats("w3", {16, 12}, scaled_randn(16 * 12, 3, 0.5f))
+      .floats("w3", {16, 12}, scaled_randn(16 * 12, last_seed, 0.5f))
       .node("Conv", {"x", "w1"}, {"c"}, {{"pads", {1, 1, 1, 1}}, {"strides", {2, 2}}})
       .node("Relu", {"c"}, {"r"})
       .node("MaxPool", {"r"}, {"p"}, {{"kernel_shape", {2, 2}}, {"strides", {1, 1}}})

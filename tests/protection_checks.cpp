@@ -6,6 +6,9 @@
 #include <limits>
 #include <numeric>
 
+#include "autograd/plan.h"
+#include "autograd/tape.h"
+#include "tensor/backend.h"
 #include "tensor/parallel.h"
 
 namespace advf::test {
@@ -27,6 +30,7 @@ class Checker {
     who_it_depends_on();
     bad_features();
     id();
+    looked_through();
     return broken_;
   }
 
@@ -126,6 +130,29 @@ class Checker {
       hold(space_after(id, {raw, FeatureDomain::sphere}).row == protection_->out().row, "id");
     } catch (const Error&) {
       hold(false, "id");
+    }
+  }
+
+  void looked_through() {
+    try {
+      const Tensor probe = scene_.features.to(current_backend());
+      Tape tape(Tape::Keep::everything);
+      Tensor in = Tensor::meta(probe.shape()), out;
+      {
+        const MetaScope meta;
+        const TapeScope recording(tape);
+        out = protection_->apply_probe(in, records_);
+      }
+      if (tape.records().empty()) return;  // the probe as it is, or moved without a tape
+      PlanState plan(compile(tape, std::span(&in, 1), std::span(&out, 1)));
+      plan.set(0, probe);
+      plan.run();
+      const std::vector<float> planned = plan.get(0).to_vector<float>(),
+                               eager = protection_->apply_probe(probe, records_).to_vector<float>();
+      hold(planned.size() == eager.size(), "probe");
+      for (size_t k = 0; k < planned.size(); ++k) hold(std::abs(planned[k] - eager[k]) < 1e-4f, "probe");
+    } catch (const Error&) {
+      hold(false, "probe");
     }
   }
 

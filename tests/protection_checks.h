@@ -28,6 +28,7 @@ struct ProtectionScene {
 //  "again"                 and is the same in a second call, and of a second instance
 //  "bad feature"           a feature that is none is refused, and named
 //  "id"                    applied() reads back as itself, and knows where features end up
+//  "probe"                 a probe goes through on a tape without values as it does with them
 std::vector<std::string> broken_rules(const ProtectionScene& scene);
 
 }  // namespace advf::test

@@ -11,6 +11,7 @@
 #include "advface/audit/judge.h"
 #include "advface/core/dataset.h"
 #include "advface/networks/train_decoder.h"
+#include "advface/protections/duet_protection.h"
 #include "advface/protections/registry.h"
 #include "attacker_checks.h"
 #include "file_test_util.h"
@@ -43,17 +44,17 @@ struct Scene {
     info.loss = loss;
     return std::make_unique<Decoder>(info, seed);
   }
-  // The second recogniser is the toy as well.
+  // The second recogniser is the toy with another last layer.
   DecoderLossSpec spec(const std::string& name) const {
     std::map<std::string, std::string> given;
     if (name == "second") {
       static const TempDir folder;
-      write_bytes(folder / "toy.onnx", toy_model());
+      write_bytes(folder / "toy.onnx", toy_model(4));
       write_bytes(folder / "toy.json", kToyCard);
       given["loss_recogniser"] = folder / "toy.json";
     }
     DecoderLossSpec made({name}, given);
-    made.open();
+    made.open(recogniser);
     return made;
   }
   std::unique_ptr<DecoderLoss> loss(const std::string& name) const {
@@ -224,6 +225,8 @@ BOOST_AUTO_TEST_CASE(inversion_finds_the_feature) {
 
   BOOST_TEST(!named_attacker("file.safetensors", 1));
   refused([] { named_attacker("inversion:grid=0", 1); }, {"grid", "decoder"});
+  refused([] { named_attacker("inversion:steps=2,steps=3", 1); }, {"steps twice"});
+  refused([] { named_attacker("invertion:steps=2", 1); }, {"did you mean inversion?"});
   refused([] { named_attacker("inversion:step=3", 1); }, {"step", "did you mean steps?", "restarts"});
   refused([] { named_attacker("inversion:steps", 1); }, {"steps", "SETTING=VALUE"});
   for (const char* bad :
@@ -258,8 +261,8 @@ BOOST_AUTO_TEST_CASE(inversion_of_what_a_decoder_makes) {
   const Tensor decoded = load_attacker(file)->attack(z, {});
   BOOST_TEST(l1_loss(made("inversion:steps=1,rate=1e-9" + with), decoded).item() < 0.01);
   BOOST_TEST(mean_likeness(made("inversion:steps=60" + with), z) > mean_likeness(decoded, z) + 0.02);
-  // The decoder's input alone; and it, varied, finds more than where it stays.
-  const double stays = mean_likeness(made("inversion:steps=60,grid=0" + with), z),
+  // The decoder's input alone; and it, varied, finds more than where it all but stays.
+  const double stays = mean_likeness(made("inversion:steps=60,grid=0,latent_rate=1e-9" + with), z),
                goes = mean_likeness(made("inversion:steps=100,grid=0,latent_rate=0.3" + with), z);
   BOOST_TEST(stays > mean_likeness(decoded, z) - 1e-5);  // more only where the mean feature suits better
   BOOST_TEST(goes > stays + 0.003, stays << " and " << goes);
@@ -291,22 +294,39 @@ BOOST_AUTO_TEST_CASE(inversion_looks_through_a_protection) {
 
 // Also where features stay in the recogniser's space, and those are maps.
 BOOST_AUTO_TEST_CASE(inversion_looks_through_what_changes_maps) {
+  const TempDir dir;
   const Recogniser& r = scene().recogniser;
-  ProtectionChain chain({protection_kind("frequency", "").spec()}, input_of(r, "p", "toy"));
-  const std::vector<int64_t> records{0, 1, 2};
-  const Tensor stored = chain.apply(toy_features(r, "p", 3, 5), records, {}, {}).features;
-  AttackerInput in = input();
-  in.cut = "p";
-  in.through = &chain;
-  const auto found = [&](const std::string& text) {
-    const Tensor images = named_attacker(text, 1)->make(in)->attack(stored, {});
-    const Shape flat{3, stored.numel() / 3};
-    const Tensor a = l2_normalise(reshape(in.probes_of(images), flat)),
-                 b = l2_normalise(reshape(stored, flat));
-    return mean_all(reduce_sum(mul(a, b), {1}, false)).item();
+  FitData data;
+  data.features = toy_features(r, "p", 20, 8);
+  for (int64_t i = 0; i < 20; ++i) data.train.push_back(i);
+  data.provenance = toy_decoder(r, "p")->info();
+  DuetFit().fit(data, dir / "duet", {});
+  const auto chain_of = [&](const std::string& name, const std::map<std::string, std::string>& given) {
+    std::shared_ptr<ProtectionSpec> spec = protection_kind(name, "").spec();
+    for (const Setting& s : spec->settings())
+      if (const auto text = given.find(s.name); text != given.end()) s.read(text->second);
+    return ProtectionChain({spec}, input_of(r, "p", "toy"));
   };
-  const double few = found("inversion:steps=1"), many = found("inversion:steps=60");
-  BOOST_TEST(many > few + 0.01, few << " and " << many);
+  std::vector<ProtectionChain> chains;
+  chains.push_back(chain_of("frequency", {}));
+  for (const char* fill : {"zero", "mean"})
+    chains.push_back(chain_of("duet", {{"duet", dir / "duet"}, {"duet_fill", fill}}));
+  const std::vector<int64_t> records{0, 1, 2};
+  for (ProtectionChain& chain : chains) {
+    const Tensor stored = chain.apply(toy_features(r, "p", 3, 5), records, {}, {}).features;
+    AttackerInput in = input();
+    in.cut = "p";
+    in.through = &chain;
+    const auto found = [&](const std::string& text) {
+      const Tensor images = named_attacker(text, 1)->make(in)->attack(stored, {});
+      const Shape flat{3, stored.numel() / 3};
+      const Tensor a = l2_normalise(reshape(in.probes_of(images), flat)),
+                   b = l2_normalise(reshape(stored, flat));
+      return mean_all(reduce_sum(mul(a, b), {1}, false)).item();
+    };
+    const double few = found("inversion:steps=1"), many = found("inversion:steps=60");
+    BOOST_TEST(many > few + 0.01, chain.id().describe() << ": " << few << " and " << many);
+  }
 }
 
 // More queries find more; with bits alone whoever is accepted stays so.
@@ -327,9 +347,24 @@ BOOST_AUTO_TEST_CASE(oracle_climbs_what_it_is_told) {
   // From the first of the public people who is accepted on, all that is shown at the end is.
   const double bits = found(",queries=300,answers=accepts", 0.9, z);
   BOOST_TEST(bits > 0.9, bits);
-  // Nobody is accepted: the mean.
-  const double refused_all = found(",queries=50,answers=accepts", 2, z);
-  BOOST_TEST(refused_all < more);
+  // Nobody is accepted: what is shown is one of those that were asked about, the first; and the people that
+  // there are end before the queries.
+  AttackerInput strict = input();
+  strict.threshold = [] { return 2.0; };
+  const auto decoder = Decoder::load(file);
+  const auto refused_all =
+      named_attacker("oracle:answers=accepts,queries=50,decoder=" + file, 1)->make(strict);
+  BOOST_TEST(refused_all->queries().empty());
+  const Tensor shown = refused_all->attack(z, {});
+  const Tensor first = decoder->reconstruct(strict.others().batch(0, 1));
+  BOOST_TEST(l1_loss(shown, repeat(reshape(first, {3, kToySize, kToySize}), 6)).item() < 1e-5);
+  BOOST_TEST((refused_all->queries() == std::vector<int64_t>(6, kRows - kTrain)));
+  // One query shows what it has shown, and where there are no people it is about the mean.
+  BOOST_TEST(found(",queries=1", 0, z) == mean_likeness(shown, z));
+  strict.others = [] { return FeatureRows(); };
+  const auto alone = named_attacker("oracle:answers=accepts,decoder=" + file, 1)->make(strict);
+  alone->attack(z, {});
+  BOOST_TEST((alone->queries() == std::vector<int64_t>(6, 1)));
   refused([&] { found(",answers=maybe", 0, z); }, {"answers", "maybe", "scores"});
   refused([&] { named_attacker("oracle:queries=0,decoder=" + file, 1); }, {"queries"});
   refused([] { named_attacker("oracle", 1); }, {"oracle:decoder=FILE"});

@@ -149,7 +149,8 @@ BOOST_AUTO_TEST_CASE(pairs_that_are_left_out_have_a_reason) {
       reasons(Args{"--shadow", dir / "other.safetensors", "--attacker", "stray=" + dir / "stray"} + strength);
   BOOST_TEST(list["adaptive/protected, epsilon 0.02, steps 2"].find("the shadow is ") != std::string::npos);
   BOOST_TEST(list.size() == 4u);  // nothing of the stray
-  list = reasons({"--protected", "old=" + dir / "old.npy"});
+  list = reasons(
+      {"--protected", "old=" + dir / "old.npy", "--attacker", "raw=" + world().at("raw.safetensors")});
   BOOST_TEST(list["adaptive/protected, old"].find("old.npy.json") != std::string::npos);
 }
 

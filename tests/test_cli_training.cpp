@@ -26,23 +26,18 @@ void interrupt(const Args& args, const std::string& out) {
 // All at once, on protected features; interrupted and resumed to the same bytes.
 BOOST_AUTO_TEST_CASE(an_attacker_with_everything) {
   const TempDir dir;
-  const Args how = tiny("attacker", 6) + world().shadow() +
-                   Args{"--mirror",
-                        "--average",
-                        "3",
-                        "--decoder-loss",
-                        "identity",
-                        "--decoder-loss",
-                        "structure",
-                        "--loss-recogniser",
-                        world().at("rec.json"),
-                        "--loss-recogniser-weight",
-                        "0.1",
-                        "--steps",
-                        "2"};
+  const std::string second = dir / "second.json";
+  succeed("train", Args{"recogniser", "--out", second, "--batch", "16", "--epochs", "1", "--seed", "7"} +
+                       world().images() + ToyWorld::tiny_recogniser());
+  const Args how =
+      tiny("attacker", 6) + world().shadow() +
+      Args{"--mirror",  "--average",         "3",    "--decoder-loss",           "identity", "--decoder-loss",
+           "structure", "--loss-recogniser", second, "--loss-recogniser-weight", "0.1",      "--steps",
+           "2"};
   succeed("train", how + Args{"--out", dir / "whole.safetensors", "--json", dir / "whole.json"});
   const json result = read_json(dir / "whole.json");
-  const std::string fingerprint = read_json(world().at("z.json"))["recogniser"],
+  succeed("inspect", {second, "--json", dir / "second.inspected.json"});
+  const std::string fingerprint = read_json(dir / "second.inspected.json")["fingerprint"],
                     loss = "identity, weight 0.5; structure, weight 0.5; second, weight 0.1, recogniser " +
                            fingerprint;
   BOOST_TEST(result["decoder_loss"] == loss);

@@ -16,6 +16,7 @@
 #include "file_test_util.h"
 #include "method_test_util.h"
 #include "protection_checks.h"
+#include "tensor/backend.h"
 #include "tensor/linear_algebra.h"
 #include "tensor/parallel.h"
 
@@ -226,6 +227,10 @@ class Planted : public Protection {
     result.features = Tensor::from(values, features.shape());
     return result;
   }
+  Tensor apply_probe(const Tensor& features, std::span<const int64_t>) const override {
+    if (mistake_ != "probe") return features;
+    return mul(features, Tensor::full({1, kToyDim}, 2).to(current_backend()));
+  }
 
  private:
   std::string mistake_;
@@ -244,8 +249,8 @@ BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
                          [](auto z, auto x) { return distance(z, x) < 0.1; }});
   };
   BOOST_TEST(rules_of("").empty());
-  for (const std::string mistake :
-       {"shape", "domain", "ball", "report", "number", "company", "threads", "again", "bad feature", "id"}) {
+  for (const std::string mistake : {"shape", "domain", "ball", "report", "number", "company", "threads",
+                                    "again", "bad feature", "id", "probe"}) {
     const std::vector<std::string> found = rules_of(mistake);
     std::string all;
     for (const std::string& rule : found) all += rule + ", ";

@@ -188,6 +188,17 @@ BOOST_AUTO_TEST_CASE(what_a_curve_can_tell) {
   const Flatness f = flatness_of(curve({0.1, 0.2, 0.3, 0.35, 0.38, 0.40}), 0.005, 0.41, 0.3);
   BOOST_TEST((f.over == 2 && std::abs(f.gain - 0.05) < 1e-12 && std::abs(f.last_step - 0.02) < 1e-12));
   BOOST_TEST(std::abs(*f.longer - 0.11) < 1e-12);
+  // Of averaged weights the curve says nothing; those of the files are compared.
+  const auto averaged = [](double final, std::optional<double> shorter) {
+    return flatness_of(curve({0.1, 0.2, 0.5, 0.45, 0.4, 0.4}), 0.005, final, shorter, true).verdict;
+  };
+  BOOST_TEST(averaged(0.5, {}) == "falling before averaging");
+  BOOST_TEST(averaged(0.51, 0.4) == "longer helps");
+  BOOST_TEST(averaged(0.5, 0.5) == "flat");
+  BOOST_TEST(averaged(0.4, 0.3) == "falling");
+  BOOST_TEST(told_run("batch 16, data from ab, loss l1, weight 2, [9,4] cd, rows ef") ==
+             "batch 16, from ab, loss \"l1, weight 2\", data of shape [9,4] cd, rows ef");
+  BOOST_TEST(told_run("batch 16, data [9,4] cd") == "batch 16, data of shape [9,4] cd");
   BOOST_TEST(describe(f, 6).find("longer helps: 0.05 more in the last 2 of 6 epochs") == 0u, describe(f, 6));
 }
 
@@ -276,7 +287,11 @@ BOOST_AUTO_TEST_CASE(terms_are_added_up_with_their_weights) {
   refused([&] { made({"l1"}, {{"structure_weight", "1"}}); }, {"--structure-weight", "l1"});
   refused([&] { made({"second"}, {}); }, {"second", "--loss-recogniser"});
   refused([&] { made({}, {{"loss_recogniser", "nobody.json"}}); }, {"nobody.json"});
-  refused([&] { DecoderLossSpec({}, {{"loss_recogniser", "nobody.json"}}).open(); }, {"nobody.json"});
+  refused(
+      [&] {
+        DecoderLossSpec({}, {{"loss_recogniser", "nobody.json"}}).open(toy_recogniser());
+      },
+      {"nobody.json"});
   for (const char* bad : {"0", "-1", "nan", "1e9"})
     refused([&] { made({"structure"}, {{"structure_weight", bad}}); }, {"structure"});
 }

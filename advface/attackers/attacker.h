@@ -30,6 +30,9 @@ class Attacker {
   // (n, row) -> (n,3,S,S) in [0,1], on the current backend. Image i depends on row i alone. An attacker that
   // works long shows how far it is, and throws Interrupted where the context says so.
   virtual Tensor attack(const Tensor& features, const Context& context) const = 0;
+  // Of the last attack(), in the order of its rows: how often the matching side was asked. Empty for one that
+  // asks nobody.
+  virtual std::vector<int64_t> queries() const { return {}; }
 };
 
 // What an attacker that has no file may know.
@@ -67,6 +70,8 @@ class AttackerSpec {
   virtual void check_valid() const = 0;  // throws Error naming the setting
   // Whether its settings say how large its images are, and do not leave that to the other attackers.
   virtual bool knows_size() const { return true; }
+  // Whether it cannot do without people who are not under test (AttackerInput::mean_face).
+  virtual bool needs_people() const { return false; }
   // Whether it is made once more for features that went through this chain (AttackerInput::through).
   virtual bool looks_through(const ProtectionChain& chain) const { return chain.changes_probe(); }
   virtual std::unique_ptr<Attacker> make(const AttackerInput& input) const = 0;

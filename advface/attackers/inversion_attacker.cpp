@@ -19,6 +19,7 @@ namespace {
 constexpr int64_t kBatch = 8;          // images at once
 constexpr double kMostShift = 0.06;    // of the side, either way
 constexpr double kMostStretch = 0.12;  // of either side, on its own
+constexpr double kMostRate = 10, kMostSmoothness = 1e6;
 constexpr double kRestartNoise = 0.3;  // of the correction where a further restart begins
 
 // What happens to the image before the recogniser sees it at one step: the same for all images of it.
@@ -356,11 +357,15 @@ void InversionSpec::check_valid() const {
         "the size must lie between 16 and 256, not ", image_size);
   check((grid >= 4 && grid <= 256) || (grid == 0 && !decoder.empty()),
         "the grid must lie between 4 and 256, or be 0 with a decoder, not ", grid);
-  check(std::isfinite(rate) && rate > 0, "the rate must be positive, not ", rate);
-  check(std::isfinite(latent_rate) && latent_rate >= 0, "the latent_rate must not be negative, not ",
-        latent_rate);
-  check(std::isfinite(smoothness) && smoothness >= 0, "the smoothness must not be negative, not ",
-        smoothness);
+  check(rate > 0 && rate <= kMostRate, "the rate must lie above 0 and not above ", kMostRate, ", not ", rate);
+  check(latent_rate >= 0 && latent_rate <= kMostRate, "the latent_rate must lie between 0 and ", kMostRate,
+        ", not ", latent_rate);
+  check(latent_rate == 0 || !decoder.empty(),
+        "latent_rate varies the input of a decoder, but none is named: decoder=FILE");
+  check(grid > 0 || latent_rate > 0,
+        "with grid=0 and latent_rate=0 nothing of the image varies; give one of them");
+  check(smoothness >= 0 && smoothness <= kMostSmoothness, "the smoothness must lie between 0 and ",
+        kMostSmoothness, ", not ", smoothness);
 }
 
 std::unique_ptr<Attacker> InversionSpec::make(const AttackerInput& input) const {

@@ -30,6 +30,7 @@ struct InversionSpec : AttackerSpec {
   Settings settings() override;
   void check_valid() const override;
   bool knows_size() const override { return image_size > 0 || !decoder.empty(); }
+  bool needs_people() const override { return decoder.empty(); }
   bool looks_through(const ProtectionChain& chain) const override {
     return reader.empty() && AttackerSpec::looks_through(chain);
   }

@@ -179,20 +179,24 @@ class OracleAttacker : public Attacker {
     const NoTapeScope off;
     const auto progress = context.begin("ask", features.dim(0), "features");
     std::vector<Tensor> images;
+    queries_.clear();
     for (int64_t i = 0; i < features.dim(0); ++i) {
-      images.push_back(best_image(features.slice_batch(i, i + 1), context));
-      progress->advance(1);
+      MatchingSide side(input_, features.slice_batch(i, i + 1).to(current_backend()), spec_.answers);
+      images.push_back(best_image(side, context));
+      queries_.push_back(side.asked());
+      progress->advance(1, std::to_string(side.asked()) + " queries");
     }
     progress->finish();
     return concat(images, 0);
   }
+  std::vector<int64_t> queries() const override { return queries_; }
 
  private:
   struct Best {
     Tensor point;
     double told = -std::numeric_limits<double>::infinity();
   };
-  Tensor best_image(const Tensor& stored, const Context& context) const;
+  Tensor best_image(MatchingSide& side, const Context& context) const;
   Best among_people(MatchingSide& side, const Context& context) const;
   void people(MatchingSide& side, int64_t count, const Context& context) const;
   Tensor image_of(const Tensor& points) const { return varied_->image({points}); }
@@ -207,6 +211,7 @@ class OracleAttacker : public Attacker {
   // What the matching side makes of the decoder's images of public people; a batch each, the same for every
   // feature that is attacked.
   mutable std::vector<Tensor> probes_;
+  mutable std::vector<int64_t> queries_;  // of the last attack
 };
 
 // So that the first `count` people can be asked about.
@@ -221,6 +226,7 @@ void OracleAttacker::people(MatchingSide& side, int64_t count, const Context& co
   }
 }
 
+// The first who is asked about where only bits are told and nobody is accepted.
 OracleAttacker::Best OracleAttacker::among_people(MatchingSide& side, const Context& context) const {
   // Where only bits are told, all depends on one that is accepted.
   const bool bits = spec_.answers == OracleAnswers::accepts;
@@ -232,18 +238,21 @@ OracleAttacker::Best OracleAttacker::among_people(MatchingSide& side, const Cont
     const int64_t count = std::min(probes_[size_t(at)].dim(0), most - side.asked());
     const std::vector<double> told = side.ask(probes_[size_t(at)].slice_batch(0, count));
     const auto top = std::max_element(told.begin(), told.end());
-    if (*top <= best.told || (bits && *top <= 0)) continue;
+    if (*top <= best.told) continue;
     const int64_t i = at * kBatch + int64_t(top - told.begin());
     best = {varied_->at_features(input_.others().batch(i, i + 1))[0], *top};
-    if (bits) break;
+    if (bits && *top > 0) break;
   }
   return best;
 }
 
-Tensor OracleAttacker::best_image(const Tensor& stored, const Context& context) const {
-  MatchingSide side(input_, stored.to(current_backend()), spec_.answers);
+// One of those that were asked about, so that what comes of N queries is what N queries have shown.
+Tensor OracleAttacker::best_image(MatchingSide& side, const Context& context) const {
   Best best = among_people(side, context);
-  if (!best.point.defined()) best.point = Tensor::zeros(with_rows(1, decoder_->feature()));
+  if (!best.point.defined()) {  // there is nobody to begin with
+    best.point = Tensor::zeros(with_rows(1, decoder_->feature()));
+    best.told = side.ask(side.probes(image_of(best.point)))[0];
+  }
   const bool bits = spec_.answers == OracleAnswers::accepts;
   Cloud cloud(best.point.to_vector<float>(), spec_.seed);
   while (side.asked() < spec_.queries && !(bits && best.told <= 0)) {

@@ -1,6 +1,8 @@
 #include "advface/attackers/registry.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "advface/attackers/decoder_attacker.h"
@@ -46,6 +48,24 @@ const AttackerKind* named_kind(const std::string& text) {
   return nullptr;
 }
 
+std::vector<std::string> kinds_without_file() {
+  std::vector<std::string> names;
+  for (const AttackerKind& kind : attackers())
+    if (kind.spec) names.push_back(kind.name);
+  return names;
+}
+
+// Whether the text was meant for KIND or KIND:SETTING=VALUE, though no kind has this name: a word that is no
+// file, alone or with settings.
+bool may_be_kind(const std::string& text) {
+  const size_t end = text.find(':');
+  const std::string word = text.substr(0, end);
+  std::error_code none;
+  return !word.empty() && word.find_first_of("/.=") == std::string::npos &&
+         (end == std::string::npos || text.find('=', end) != std::string::npos || end + 1 == text.size()) &&
+         !std::filesystem::exists(text, none);
+}
+
 bool can_be_given(const Setting& setting) {
   return setting.source == Setting::Source::option || setting.source == Setting::Source::file;
 }
@@ -54,13 +74,18 @@ bool can_be_given(const Setting& setting) {
 
 std::unique_ptr<AttackerSpec> named_attacker(const std::string& text, uint64_t seed) {
   const AttackerKind* kind = named_kind(text);
-  if (!kind) return nullptr;
+  if (!kind) {
+    check(!may_be_kind(text), "there is no attacker \"", text.substr(0, text.find(':')), "\"",
+          known_names(text.substr(0, text.find(':')), kinds_without_file()), ", and no file \"", text, "\"");
+    return nullptr;
+  }
   std::unique_ptr<AttackerSpec> spec = kind->spec();
   const Settings settings = spec->settings();
   set_seed(settings, seed);
   std::vector<std::string> known;
   for (const Setting& s : settings)
     if (can_be_given(s)) known.push_back(s.name);
+  std::set<std::string> given;
   const size_t colon = text.find(':');
   std::stringstream list(colon == std::string::npos ? "" : text.substr(colon + 1));
   for (std::string entry; std::getline(list, entry, ',');) {
@@ -71,6 +96,7 @@ std::unique_ptr<AttackerSpec> named_attacker(const std::string& text, uint64_t s
                                 [&](const Setting& one) { return one.name == key && can_be_given(one); });
     check(s != settings.end(), "\"", text, "\": ", kind->name, " has no setting \"", key, "\"",
           known_names(key, known));
+    check(given.insert(key).second, "\"", text, "\": gives ", key, " twice");
     s->read(entry.substr(equals + 1));
   }
   spec->check_valid();
@@ -79,8 +105,15 @@ std::unique_ptr<AttackerSpec> named_attacker(const std::string& text, uint64_t s
 
 AttackerText split_attacker(const std::string& text) {
   const size_t equals = text.find('=');
-  // The first "=" of inversion:steps=60 belongs to a setting.
+  // The first "=" of inversion:steps=60 belongs to a setting, also where the kind is not known. But NAME may
+  // hold a colon where a file or a kind stands behind it.
+  std::error_code none;
+  const auto named_behind = [&] {
+    const std::string what = text.substr(equals + 1);
+    return named_kind(what) != nullptr || std::filesystem::exists(what, none);
+  };
   if (equals == std::string::npos || named_kind(text)) return {"", text};
+  if (text.find(':') < equals && may_be_kind(text) && !named_behind()) return {"", text};
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 

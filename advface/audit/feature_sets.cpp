@@ -4,8 +4,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 
 #include "advface/audit/metrics.h"
+#include "advface/core/dataset.h"
 #include "advface/core/feature_file.h"
 #include "advface/core/text_file.h"
 #include "advface/protections/registry.h"
@@ -14,6 +16,7 @@ namespace advf {
 namespace {
 
 constexpr int64_t kBlock = 64;  // features in memory at once
+constexpr const char* kProtected = "protected, ";
 
 // Of features that were protected once, by something that has one.
 std::optional<double> epsilon_of(const ProtectionId& protection) {
@@ -70,7 +73,8 @@ bool features_moved(const ProtectionId& protection) { return space_after(protect
 
 NamedFeatures protected_set(const std::string& name, const FeatureRows& rows, const FeatureRows& raw,
                             const ProtectionId& protection) {
-  NamedFeatures set{"protected, " + name, rows, {}, "protected", epsilon_of(protection), protection};
+  NamedFeatures set{std::string(kProtected) + name, rows,      {}, "protected",
+                    epsilon_of(protection),         protection};
   if (!features_moved(protection)) set.cosine = mean_cosine(rows, raw);
   return set;
 }
@@ -153,6 +157,74 @@ void add_meeting(std::vector<Meeting>& list, const Meeting& attacker) {
   list.push_back(attacker);
 }
 
+std::vector<NamedProvenance> networks_of(const std::vector<ProtectionChain>& chains) {
+  std::vector<NamedProvenance> list;
+  for (const ProtectionChain& chain : chains)
+    for (const Provenance* network : chain.networks())
+      list.push_back({"a network of what is " + chain.id().describe(), network});
+  return list;
+}
+
+void tell_of_other_names(const std::vector<NamedProvenance>& networks, const std::vector<std::string>& names,
+                         const Context& context) {
+  std::set<int64_t> known;
+  for (const std::string& name : names) known.insert(person_key(name));
+  for (const auto& [name, from] : networks) {
+    const std::vector<int64_t>& people = from->people;
+    if (people.empty() ||
+        std::any_of(people.begin(), people.end(), [&](int64_t p) { return known.contains(p); }))
+      continue;
+    context.tell(name + ": was trained on people of other names (0 of " + std::to_string(people.size()) +
+                 " known here): whether they are the same cannot be told");
+  }
+}
+
+NamedFeatures foreseen_raw(const Shape& row) {
+  return {"raw", Tensor::zeros(with_rows(1, row)), 1, "raw", {}, {}};
+}
+
+std::vector<NamedFeatures> foreseen_guarded(const std::vector<ProtectionChain>& chains,
+                                            const std::vector<ProtectedSet>& given) {
+  std::vector<NamedFeatures> list;
+  const auto add = [&](const std::string& name, const Shape& row, const ProtectionId& protection) {
+    NamedFeatures set = foreseen_raw(row);
+    set.name = kProtected + name;
+    set.kind = "protected";
+    set.protection = protection;
+    list.push_back(std::move(set));
+  };
+  for (const ProtectionChain& chain : chains) add(chain.id().summary(), chain.out().row, chain.id());
+  for (const ProtectedSet& g : given) add(g.name, g.rows.row(), g.protection);
+  return list;
+}
+
+namespace {
+
+// Why an attacker meets none of these sets; nothing where it meets one. Of protected features, which it is
+// there for, where there are some.
+std::optional<std::string> reasons_for_none(const Meeting& attacker, const std::vector<NamedFeatures>& sets) {
+  std::string all, guarded;
+  for (const NamedFeatures& features : sets) {
+    const auto why = reason_left_out(attacker, features);
+    if (!why) return {};
+    const std::string text = "; not \"" + features.name + "\": " + *why;
+    (features.kind == "protected" ? guarded : all) += text;
+  }
+  return guarded.empty() ? all.substr(0, all.find("; not", 1)) : guarded;
+}
+
+}  // namespace
+
+void check_somebody_meets(const std::vector<Meeting>& attackers, const std::vector<NamedFeatures>& sets) {
+  std::string all;
+  for (const Meeting& attacker : attackers) {
+    const auto reasons = reasons_for_none(attacker, sets);
+    if (!reasons) return;
+    all += (all.empty() ? "" : "; ") + attacker.name + " meets none of the features" + *reasons;
+  }
+  if (!attackers.empty()) fail(all);
+}
+
 std::optional<std::string> reason_left_out(const Meeting& attacker, const NamedFeatures& features) {
   for (const Meeting& other : attacker.also)
     if (other.from->protection.is_like(features.protection)) return reason_left_out(other, features);
@@ -182,6 +254,7 @@ std::vector<LeftOut> pairs_left_out(const std::vector<Meeting>& attackers,
       list.push_back({attacker.name, features.name, *why});
       if (features.kind == "protected") reasons += "; not \"" + features.name + "\": " + *why;
     }
+    if (met == 0) reasons = *reasons_for_none(attacker, sets);
     if (met < sets.size())
       context.tell(attacker.name + " meets " + std::to_string(met) + " of " + std::to_string(sets.size()) +
                    " sets of features" + reasons);

@@ -82,6 +82,24 @@ struct Meeting {
 // Adds one. Throws Error where another has its name, or was trained with another split.
 void add_meeting(std::vector<Meeting>& list, const Meeting& attacker);
 
+// A network by what messages call it.
+struct NamedProvenance {
+  std::string name;
+  const Provenance* from = nullptr;
+};
+std::vector<NamedProvenance> networks_of(const std::vector<ProtectionChain>& chains);
+// Tells of each network that was trained on people of whom none has a name that is known here: people are
+// compared by name, so that nobody can tell whether it has seen them.
+void tell_of_other_names(const std::vector<NamedProvenance>& networks, const std::vector<std::string>& names,
+                         const Context& context);
+
+// Sets as they can be judged before features are there: of one row, which nobody looks at.
+NamedFeatures foreseen_raw(const Shape& row);
+std::vector<NamedFeatures> foreseen_guarded(const std::vector<ProtectionChain>& chains,
+                                            const std::vector<ProtectedSet>& given);
+// Throws Error with the reasons where no attacker meets any of these sets.
+void check_somebody_meets(const std::vector<Meeting>& attackers, const std::vector<NamedFeatures>& sets);
+
 // A pair that has no row.
 struct LeftOut {
   std::string attacker, features, reason;

@@ -121,6 +121,7 @@ struct LinkageAudit::State {
   std::vector<NamedFeatures> sets;  // of the probes
   std::vector<LeftOut> left_out;
 
+  std::vector<Meeting> meetings() const;
   LinkageTask choose(const std::vector<std::string>& files) const;
 };
 
@@ -135,6 +136,12 @@ LinkageAudit::State::State(const LinkageSettings& settings, const Context& with)
     chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
   given = open_protected_sets(o.protected_files, o.faces, faces, recogniser, cut);
   choose(faces.names());  // told before the work; broken images then drop out
+  std::vector<NamedProvenance> networks = networks_of(chains);
+  for (const NamedReader& a : readers) networks.push_back({a.file, &a.reader->provenance()});
+  tell_of_other_names(networks, o.faces.names_known(faces.names()), context);
+  std::vector<NamedFeatures> foreseen = foreseen_guarded(chains, given);
+  foreseen.push_back(foreseen_raw(recogniser.feature_shape(cut)));
+  check_somebody_meets(meetings(), foreseen);
   for (const ProtectedSet& g : given)
     if (!g.protection.known()) context.tell(g.protection.unknown);
 }
@@ -148,6 +155,12 @@ LinkageTask LinkageAudit::State::choose(const std::vector<std::string>& files) c
   return linkage_task(test.rows, test.person, o.faces.images);
 }
 
+std::vector<Meeting> LinkageAudit::State::meetings() const {
+  std::vector<Meeting> list;
+  for (const NamedReader& a : readers) list.push_back(a.meeting());
+  return list;
+}
+
 void LinkageAudit::State::prepare() {
   set = extract(o.faces, recogniser, cut, faces, context);
   std::vector<std::string> files;
@@ -159,9 +172,7 @@ void LinkageAudit::State::prepare() {
   for (NamedFeatures& g :
        guarded_sets(chains, given, {set, task.probes, raw}, o.faces, recogniser, faces, context))
     add_set(sets, std::move(g));
-  std::vector<Meeting> meetings;
-  for (const NamedReader& a : readers) meetings.push_back(a.meeting());
-  left_out = pairs_left_out(meetings, sets, context);
+  left_out = pairs_left_out(meetings(), sets, context);
   for (const NamedFeatures& features : sets)
     if (features_moved(features.protection))
       left_out.push_back({kNobody, features.name,

@@ -19,10 +19,21 @@ namespace advf {
 namespace {
 
 constexpr int64_t kBlock = 64;  // features in memory at once
+constexpr const char* kNobodyElse =
+    " is made of people who are not under test, but --part all leaves nobody; take another part";
+constexpr const char* kNothingAsked = "there are no features of the kinds that --sets asks about";
+
+// Rows of the result and a folder of images have these names.
+void check_not_reserved(const std::string& attacker) {
+  for (const char* name : {"mean face", "photograph", "originals"})
+    check(attacker != name, "an attacker is called \"", name,
+          "\", which stands for something else in the result; give it another name");
+}
 
 struct NamedAttacker {
   std::string name, file;
   std::unique_ptr<Attacker> attacker;
+  bool needs_people = false;  // who are not under test
   // The same without a file, for features that went through a protection which the recogniser does not know.
   std::vector<std::unique_ptr<Attacker>> through = {};
 
@@ -55,9 +66,11 @@ std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, Attac
       const auto [given, what] = split_attacker(o.attackers[i]);
       const std::unique_ptr<AttackerSpec> spec = named_attacker(what, o.seed);
       if (says != (!spec ? Says::all : spec->knows_size() ? Says::size : Says::nothing)) continue;
-      list[i] = {given, what, spec ? spec->make(input) : load_attacker(what), {}};
+      list[i] = {
+          given, what, spec ? spec->make(input) : load_attacker(what), spec && spec->needs_people(), {}};
       NamedAttacker& a = list[i];
       if (a.name.empty()) a.name = a.attacker->name();
+      check_not_reserved(a.name);
       const Provenance& from = a.attacker->provenance();
       check_takes(from, a.attacker->row(), "the " + a.attacker->kind() + " " + what,
                   space_after(from.protection, raw).row, recogniser.fingerprint(), input.cut,
@@ -159,10 +172,19 @@ FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guard
   return spool.finish();
 }
 
-Tensor attack(const Attacker& attacker, const FeatureRows& features, const Context& context) {
-  return collect_rows(features.count(), kBlock, [&](int64_t begin, int64_t end) {
-    return attacker.attack(features.batch(begin, end), context);
+struct Made {
+  Tensor images;
+  std::vector<int64_t> queries;
+};
+Made attack(const Attacker& attacker, const FeatureRows& features, const Context& context) {
+  Made made;
+  made.images = collect_rows(features.count(), kBlock, [&](int64_t begin, int64_t end) {
+    const Tensor images = attacker.attack(features.batch(begin, end), context);
+    const std::vector<int64_t> asked = attacker.queries();
+    made.queries.insert(made.queries.end(), asked.begin(), asked.end());
+    return images;
   });
+  return made;
 }
 
 std::optional<Recogniser> load_second(const std::string& card) {
@@ -205,6 +227,8 @@ struct ReconstructionAudit::State {
   bool asks(const std::string& kind) const {
     return o.kinds.empty() || std::find(o.kinds.begin(), o.kinds.end(), kind) != o.kinds.end();
   }
+  std::vector<Meeting> meetings() const;
+  std::vector<NamedFeatures> foreseen() const;
   std::vector<NamedFeatures> feature_sets(const FeatureRows& raw);
   Tensor mean_face(int size);
   // The images under test among these files, whose people no network has seen.
@@ -228,10 +252,17 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
                                chains)),
       faces(o.faces.open_images(context)) {
   sources.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
-  if (second) check_same_crop(*second, recogniser, o.faces.eye_centres());
-  if (second) sources.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
+  if (second) {
+    check_same_crop(*second, recogniser);
+    sources.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
+    check_another(*second, recogniser);
+  }
   given = open_protected_sets(o.protected_files, o.faces, faces, recogniser, cut);
   choose_unseen(faces.names());  // told before the work; broken images then drop out
+  std::vector<NamedProvenance> networks = networks_of(chains);
+  for (const NamedAttacker& a : attackers) networks.push_back({a.file, &a.attacker->provenance()});
+  tell_of_other_names(networks, o.faces.names_known(faces.names()), context);
+  check_somebody_meets(meetings(), foreseen());
   for (const ProtectedSet& g : given)
     if (!g.protection.known()) context.tell(g.protection.unknown);
 }
@@ -241,6 +272,9 @@ TestRows ReconstructionAudit::State::choose_unseen(const std::vector<std::string
   for (const NamedAttacker& attacker : attackers)
     check_never_saw(attacker.attacker->provenance(), attacker.file, chosen.identities);
   for (const ProtectionChain& chain : chains) chain.check_never_saw(chosen.identities);
+  for (const NamedAttacker& attacker : attackers)
+    check(!attacker.needs_people || !chosen.others.empty(), attacker.file, " begins at the mean face, which",
+          kNobodyElse);
   check(!chosen.others.empty() || !o.thresholds.empty(),
         "there are no people outside the test to set a threshold on; use --thresholds");
   return chosen;
@@ -264,9 +298,7 @@ void ReconstructionAudit::State::take_images(const std::vector<int64_t>& images)
 Tensor ReconstructionAudit::State::mean_face(int size) {
   constexpr size_t kMost = 1024;  // more change it hardly
   if (mean_face_.defined() && mean_face_.dim(1) == size) return mean_face_;
-  check(!test.others.empty(),
-        "an attacker without a file begins at the mean face of people who are not under ",
-        "test, but --part all leaves nobody");
+  check(!test.others.empty(), "the mean face", kNobodyElse);
   std::vector<int64_t> images;
   for (size_t i = 0; i < std::min(test.others.size(), kMost); ++i)
     images.push_back(set.indices[size_t(test.others[i])]);
@@ -275,6 +307,33 @@ Tensor ReconstructionAudit::State::mean_face(int size) {
   std::iota(all_of.begin(), all_of.end(), int64_t(0));
   return mean_face_ =
              mean_face_of([&](const std::vector<int64_t>& rows) { return cache.batch(rows); }, all_of);
+}
+
+std::vector<Meeting> ReconstructionAudit::State::meetings() const {
+  std::vector<Meeting> list;
+  for (const NamedAttacker& attacker : attackers) list.push_back(attacker.meeting());
+  return list;
+}
+
+// Of the sets that there will be what is known before the work. Whether somebody has another photograph is
+// not.
+std::vector<NamedFeatures> ReconstructionAudit::State::foreseen() const {
+  const NamedFeatures raw = foreseen_raw(recogniser.feature_shape(cut));
+  std::vector<NamedFeatures> list;
+  for (const char* kind : {"raw", "identity"})
+    if (asks(kind)) {
+      list.push_back(raw);
+      list.back().kind = list.back().name = kind;
+    }
+  if (asks("protected") || asks("noise"))
+    for (const NamedFeatures& g : foreseen_guarded(chains, given)) {
+      if (asks("protected")) list.push_back(g);
+      if (!asks("noise") || features_moved(g.protection)) continue;
+      list.push_back(raw);
+      list.back().kind = list.back().name = "noise";
+    }
+  check(!list.empty(), kNothingAsked);
+  return list;
 }
 
 // The raw features, those that are protected here and those of files, and beside each of these noise of equal
@@ -319,10 +378,8 @@ void ReconstructionAudit::State::prepare() {
     sets.push_back(
         {"identity only", means, mean_cosine(means, raw.selected(known.images)), "identity", {}, {}, &known});
   }
-  check(!sets.empty(), "there are no features of the kinds that --sets asks about");
-  std::vector<Meeting> meetings;
-  for (const NamedAttacker& attacker : attackers) meetings.push_back(attacker.meeting());
-  left_out = pairs_left_out(meetings, sets, context);
+  check(!sets.empty(), kNothingAsked);
+  left_out = pairs_left_out(meetings(), sets, context);
 }
 
 ReconstructionAudit::ReconstructionAudit(const ReconstructionSettings& settings, const Context& context)
@@ -351,25 +408,25 @@ void ReconstructionAudit::run(
   const size_t pairs = s.attackers.size() * s.sets.size() - s.left_out.size();
   const auto progress = s.context.begin("score", int64_t(2 * pairs + 2), "sets of reconstructions");
   const auto score = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
-                         const Tensor& made) {
+                         const Tensor& made, const std::vector<int64_t>& queries) {
     s.context.check_stop();
     const TestImages& about = features.about ? *features.about : s.all;
     take({attacker, features.name, matched, features.cosine, features.kind, features.epsilon,
-          judge_all(made, about)},
+          judge_all(made, about), queries},
          about, made);
     progress->advance(1);
   };
   const ChannelMoments target = channel_moments(s.first().mean_face());
   score("mean face", {"none", {}, 0.0, "none", {}, {}}, false,
-        repeat(s.first().mean_face(), s.all.faces.dim(0)));
+        repeat(s.first().mean_face(), s.all.faces.dim(0)), {});
   // The most that can be had: the photograph, as small as the attackers' images.
-  score("photograph", {"none", {}, 1.0, "none", {}, {}}, false, s.all.faces);
+  score("photograph", {"none", {}, 1.0, "none", {}, {}}, false, s.all.faces, {});
   for (const NamedAttacker& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
       if (reason_left_out(attacker.meeting(), features)) continue;
-      const Tensor made = attack(attacker.suited(features.protection), features.rows, s.context);
-      score(attacker.name, features, false, made);
-      score(attacker.name, features, true, match_moments(made, target));
+      const Made made = attack(attacker.suited(features.protection), features.rows, s.context);
+      score(attacker.name, features, false, made.images, made.queries);
+      score(attacker.name, features, true, match_moments(made.images, target), made.queries);
     }
   progress->finish();
 }

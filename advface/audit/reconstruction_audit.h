@@ -41,6 +41,7 @@ struct ReconstructionRow {
   std::string kind;                      // raw, protected, noise, identity or none
   std::optional<double> epsilon;
   std::vector<Measure> measures;  // of all judges
+  std::vector<int64_t> queries;   // to the matching side, feature by feature; of who asks it
 };
 
 class ReconstructionAudit {

@@ -26,6 +26,10 @@ Labels FaceSettings::labels_of(const std::vector<std::string>& files) const {
   return labels.empty() ? labels_from_folders(files) : select(load_labels(labels), files);
 }
 
+std::vector<std::string> FaceSettings::names_known(const std::vector<std::string>& files) const {
+  return (labels.empty() ? labels_from_folders(files) : load_labels(labels)).identities;
+}
+
 ExtractOptions extract_options(const FaceSettings& settings, ProgressLine& progress, const Context& context) {
   ExtractOptions result;
   result.batch = settings.extract_batch;

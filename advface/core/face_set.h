@@ -28,6 +28,8 @@ struct FaceSettings {
   FaceSource open_images(const Context& context) const;
   // Of these files. Throws Error naming the first without a label.
   Labels labels_of(const std::vector<std::string>& files) const;
+  // All whom the labels name, or the folders of these files.
+  std::vector<std::string> names_known(const std::vector<std::string>& files) const;
   std::string cut_of(const Recogniser& recogniser) const {
     return cut.empty() ? recogniser.card().default_cut : cut;
   }

@@ -53,7 +53,7 @@ void list_pictures(const std::string& folder, std::vector<std::string>& names, P
       const bool apple_double = it->path().filename().string().starts_with("._");
       const std::string ending = apple_double ? "._*" : ending_of(it->path());
       const bool leads_nowhere = it->is_symlink(none) && !it->exists(none);
-      const bool picture = std::find(std::begin(kEndings), std::end(kEndings), ending) != std::end(kEndings);
+      const bool picture = !apple_double && has_picture_ending(name);
       if (!picture && !leads_nowhere)
         ++passed_over.by_ending[ending];
       else if (!it->is_regular_file(none))
@@ -106,6 +106,10 @@ std::vector<int64_t> range(int64_t begin, int64_t end) {
 }
 
 }  // namespace
+
+bool has_picture_ending(const std::string& path) {
+  return std::find(std::begin(kEndings), std::end(kEndings), ending_of(path)) != std::end(kEndings);
+}
 
 FaceBox face_box(const Eyes& eyes, const std::string& face_template, double margin) {
   check(face_template == "arcface112", "no crop template named \"", face_template,

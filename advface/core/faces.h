@@ -57,6 +57,9 @@ struct PassedOver {
   std::string summary() const;
 };
 
+// Whether a file of this name in a folder of pictures is one.
+bool has_picture_ending(const std::string& path);
+
 class FaceSource {
  public:
   // The pictures (endings jpg, jpeg, jpe, jfif, png, bmp, pgm, ppm, in any case) below a folder, sorted by

@@ -47,13 +47,18 @@ std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optiona
   return face_box(*eyes, recogniser.card().crop.face_template, recogniser.card().crop.margin);
 }
 
-void check_same_crop(const Recogniser& other, const Recogniser& recogniser, const std::optional<Eyes>& eyes) {
-  if (!eyes) return;  // whole images
+void check_same_crop(const Recogniser& other, const Recogniser& recogniser) {
   const RecogniserCard::Crop &a = other.card().crop, &b = recogniser.card().crop;
   check(a.face_template == b.face_template && a.margin == b.margin, other.card().path,
         ": wants faces cut out by \"", a.face_template, "\" with a margin of ", a.margin,
         ", but images are made for ", recogniser.card().path, ", by \"", b.face_template, "\" with ",
         b.margin, "; give a recogniser of the same crop");
+}
+
+void check_another(const Recogniser& other, const Recogniser& recogniser) {
+  check(other.fingerprint() != recogniser.fingerprint(), other.card().path,
+        ": is the deployed recogniser itself (", recogniser.card().path, " has the same network, ",
+        recogniser.fingerprint(), "); name another one, or none");
 }
 
 namespace {

@@ -26,7 +26,10 @@ struct ExtractOptions {
 // Where the recogniser wants its faces cut out, given the eyes; without eyes the whole image.
 std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes);
 // Throws Error naming both cards where images that were cut out for one are not cut as the other wants them.
-void check_same_crop(const Recogniser& other, const Recogniser& recogniser, const std::optional<Eyes>& eyes);
+// Whole images were cut out by somebody else, as both want them.
+void check_same_crop(const Recogniser& other, const Recogniser& recogniser);
+// Throws Error naming both cards where they have the same network: it has no second opinion.
+void check_another(const Recogniser& other, const Recogniser& recogniser);
 
 // Calls take(indices of the readable images, their features) for the images of the source in order.
 void for_each_feature_batch(

@@ -27,6 +27,11 @@ Setting number_like(const std::string& name, Slot& value, const std::string& hel
   return s;
 }
 
+const std::string& file_of(const std::string& name, const std::string& text) {
+  check(!text.empty(), name, " names no file");
+  return text;
+}
+
 // Edits (one letter changed, put in or left out) between two words.
 size_t edits(const std::string& a, const std::string& b) {
   std::vector<size_t> row(b.size() + 1);
@@ -86,15 +91,14 @@ Setting seed_setting(uint64_t& value) {
 }
 
 Setting file_setting(const std::string& name, std::string& path, const std::string& help) {
-  Setting s{name, help, Setting::Source::file, [&path](const std::string& text) { path = text; }, {},
-            {},   false};
+  Setting s{name, help, Setting::Source::file, {}, {}, {}, false};
+  s.read = [name, &path](const std::string& text) { path = file_of(name, text); };
   s.paths = [&path] { return path.empty() ? std::vector<std::string>{} : std::vector<std::string>{path}; };
   return s;
 }
 Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help) {
-  Setting s{
-      name, help, Setting::Source::file, [&paths](const std::string& text) { paths.push_back(text); }, {},
-      {},   true};
+  Setting s{name, help, Setting::Source::file, {}, {}, {}, true};
+  s.read = [name, &paths](const std::string& text) { paths.push_back(file_of(name, text)); };
   s.paths = [&paths] { return paths; };
   return s;
 }

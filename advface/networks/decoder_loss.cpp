@@ -72,8 +72,8 @@ DecoderLossSpec::DecoderLossSpec(const std::vector<std::string>& names,
   fail(option_name(*unread.begin()), " is no option of --decoder-loss ", list);
 }
 
-void DecoderLossSpec::open() {
-  for (const auto& term : terms_) term->open();
+void DecoderLossSpec::open(const Recogniser& deployed) {
+  for (const auto& term : terms_) term->open(deployed);
 }
 
 std::string DecoderLossSpec::summary() const {

@@ -31,9 +31,11 @@ struct DecoderLossInput {
 class DecoderTermSpec {
  public:
   virtual ~DecoderTermSpec() = default;
-  virtual Settings settings() = 0;          // bound to this
-  virtual void check_valid() const = 0;     // throws Error naming the setting
-  virtual void open() {}                    // loads the files that are named, before hours of work
+  virtual Settings settings() = 0;       // bound to this
+  virtual void check_valid() const = 0;  // throws Error naming the setting
+  // Loads the files that are named, before hours of work. Throws Error where they do not go with the
+  // recogniser whose features are decoded.
+  virtual void open(const Recogniser& /*deployed*/) {}
   virtual std::string summary() const = 0;  // "identity, weight 0.5"; after open()
   // Null for a term that weighs nothing. Throws Error where the input lacks what it needs.
   virtual std::unique_ptr<DecoderLoss> make(const DecoderLossInput& input) const = 0;
@@ -56,7 +58,7 @@ class DecoderLossSpec {
   // Throws Error naming what is not known, not valid, or belongs to none of the terms.
   DecoderLossSpec(const std::vector<std::string>& names, const std::map<std::string, std::string>& given);
 
-  void open();
+  void open(const Recogniser& deployed);
   // Stands in the decoder's file: the terms with "; " between; "l1" is left out beside others where it has
   // the weight that it always has. "l1", "identity, weight 0.5", "identity, weight 0.5; structure, weight 1".
   std::string summary() const;

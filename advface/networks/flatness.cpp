@@ -32,7 +32,7 @@ std::string short_text(double value) {
 }  // namespace
 
 Flatness flatness_of(const std::vector<EpochResult>& history, double within, double final,
-                     std::optional<double> shorter) {
+                     std::optional<double> shorter, bool averaged) {
   Flatness f;
   f.within = within;
   const size_t n = history.size();
@@ -42,11 +42,13 @@ Flatness flatness_of(const std::vector<EpochResult>& history, double within, dou
   if (n >= 2) f.last_step = history[n - 1].validation_score - history[n - 2].validation_score;
   f.over = int(n / 3);
   if (n >= 3) f.gain = history.back().validation_score - history[n - 1 - size_t(f.over)].validation_score;
-  const bool fell = best - history.back().validation_score > within;
+  const bool fell = best - (shorter ? final : history.back().validation_score) > within;
   f.verdict = n < 3 ? "too short" : fell ? "falling" : f.gain > within ? "rising" : "settled";
   if (shorter) {
     f.longer = final - *shorter;
     if (!fell) f.verdict = *f.longer > within ? "longer helps" : "flat";
+  } else if (averaged) {
+    f.verdict += " before averaging";
   }
   return f;
 }

@@ -28,6 +28,8 @@ struct Flatness {
   //   "flat"          this one's score is no higher, and none of its own epochs is better
   //   "longer helps"  it is higher: yet more epochs may bring more
   // each by more than `within`. "rising" and "settled" give way to these two; "falling" does not.
+  // Of a run whose weights were averaged in the end the curve is that of the weights before that, and so say
+  // the verdicts of the run alone: "settled before averaging". Those beside a shorter run are of the files.
   std::string verdict;
   double gain = 0;               // of the last third: what the last epoch has more than the one before these
   int over = 0;                  // epochs in this third
@@ -38,7 +40,7 @@ struct Flatness {
 
 // shorter: the score of a run of at most half the epochs, final: the score of this one.
 Flatness flatness_of(const std::vector<EpochResult>& history, double within, double final = 0,
-                     std::optional<double> shorter = {});
+                     std::optional<double> shorter = {}, bool averaged = false);
 // "settled: 0.0012 more in the last 4 of 12 epochs" and so on, for people.
 std::string describe(const Flatness& flatness, int epochs);
 

@@ -1,5 +1,6 @@
 #include "advface/networks/recogniser_terms.h"
 
+#include "advface/core/features.h"
 #include "advface/networks/image_terms.h"
 #include "autograd/tape.h"
 #include "tensor/ops.h"
@@ -82,7 +83,10 @@ void SecondTermSpec::check_valid() const {
   check_term_weight("the second recogniser's weight", weight);
 }
 
-void SecondTermSpec::open() { recogniser_ = std::make_shared<const Recogniser>(Recogniser::load(card)); }
+void SecondTermSpec::open(const Recogniser& deployed) {
+  recogniser_ = std::make_shared<const Recogniser>(Recogniser::load(card));
+  check_another(*recogniser_, deployed);
+}
 
 std::string SecondTermSpec::summary() const {
   check(recogniser_ != nullptr, card, ": the second recogniser is not loaded");

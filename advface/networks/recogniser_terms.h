@@ -25,7 +25,7 @@ struct SecondTermSpec : DecoderTermSpec {
 
   Settings settings() override;
   void check_valid() const override;
-  void open() override;
+  void open(const Recogniser& deployed) override;
   std::string summary() const override;  // names the model by its fingerprint
   std::unique_ptr<DecoderLoss> make(const DecoderLossInput& input) const override;
 

@@ -41,6 +41,18 @@ void TrainSettings::check_valid() const {
         " epochs, as many as there are, not ", average);
 }
 
+std::string told_run(const std::string& run) {
+  const std::string data = "data ", loss = "loss ";
+  const size_t begin = run.find(data), shape = run.find('[', begin);
+  if (begin == std::string::npos || shape == std::string::npos) return run;
+  const size_t from = begin + data.size();
+  std::string before = run.substr(from, shape - from);  // of the data: "loss identity, weight 0.5, "
+  if (const size_t at = before.find(loss); at != std::string::npos && before.ends_with(", "))
+    before = before.substr(0, at) + "loss \"" +
+             before.substr(at + loss.size(), before.size() - at - loss.size() - 2) + "\", ";
+  return run.substr(0, begin) + before + "data of shape " + run.substr(shape);
+}
+
 TensorMap taken_out(TensorMap& all, const std::string& prefix) {
   TensorMap part;
   for (auto at = all.begin(); at != all.end();) {
@@ -204,7 +216,7 @@ void Trainer::load_checkpoint(const std::string& path) {
   check(format != file.metadata.end() && format->second == "advface-checkpoint-1", path,
         ": not a checkpoint");
   check(metadata_text(file.metadata, "run", path) == run_name(), path, ": the checkpoint is of another run (",
-        file.metadata["run"], "), this one has ", run_name(),
+        told_run(file.metadata["run"]), "), this one has ", told_run(run_name()),
         "; use the same settings and data, or no --resume");
   Tensor past = file.tensors["history"], position = file.tensors["position"];
   check(past.defined() && past.dtype() == DType::f64 && past.shape().rank() == 2 && past.dim(1) == 4 &&

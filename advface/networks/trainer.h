@@ -28,6 +28,9 @@ struct EpochResult {
   double seconds = 0;
 };
 
+// A run (Trainer::run_but_epochs) as people read it, who need to know where its loss ends and its data begin.
+std::string told_run(const std::string& run);
+
 class Trainer {
  public:
   virtual ~Trainer() = default;

@@ -27,6 +27,14 @@ class DuetProtection : public Protection {
     space_ = {net_->feature(), net_->provenance().domain, input.space.moved};
     spec_.hidden_channels = channels_of(spec_.hidden_share, space_.row[0]);
     hidden_ = net_->strongest(size_t(spec_.hidden_channels));
+    std::vector<float> keeps(size_t(space_.row[0]), 1.0f), fills(keeps.size(), 0.0f);
+    for (const size_t c : hidden_) {
+      keeps[c] = 0;
+      if (spec_.fill == DuetFill::mean) fills[c] = net_->mean(c);
+    }
+    const Shape channels{1, space_.row[0], 1, 1};
+    keeps_ = Tensor::from(keeps, channels);
+    fills_ = Tensor::from(fills, channels);
   }
 
   AppliedProtection applied() const override { return {"duet", spec_.values(), {{"duet", fingerprint_}}}; }
@@ -41,14 +49,7 @@ class DuetProtection : public Protection {
     return protect_each(features, records, space_, context, "give a larger --hidden-share", filling());
   }
   Tensor apply_probe(const Tensor& features, std::span<const int64_t>) const override {
-    std::vector<float> keeps(size_t(space_.row[0]), 1.0f), fills(keeps.size(), 0.0f);
-    for (const size_t c : hidden_) {
-      keeps[c] = 0;
-      if (spec_.fill == DuetFill::mean) fills[c] = net_->mean(c);
-    }
-    const Shape channels{1, space_.row[0], 1, 1};
-    return add(mul(features, Tensor::from(keeps, channels).to(current_backend())),
-               Tensor::from(fills, channels).to(current_backend()));
+    return add(mul(features, keeps_.to(current_backend())), fills_.to(current_backend()));
   }
 
  private:
@@ -67,6 +68,7 @@ class DuetProtection : public Protection {
   std::unique_ptr<ChannelEnergies> net_;
   FeatureSpace space_;
   std::vector<size_t> hidden_;
+  Tensor keeps_, fills_;  // (1,C,1,1): a map times the one and the other is what is stored
 };
 
 // Mean square of each channel over these rows, from their moments.

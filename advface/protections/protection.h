@@ -94,8 +94,8 @@ class Protection {
   virtual ProtectedRows apply(const Tensor& features, std::span<const int64_t> records,
                               const Tensor& photographs, const Context& context) = 0;
   // Row i is a probe, a raw feature, that is to be compared with record records[i]; on the current backend,
-  // and by operations of the core alone: an attacker who knows the protection looks through it on a tape
-  // (AttackerInput::through).
+  // and by operations of the core alone, on constants that were made before: an attacker who knows the
+  // protection looks through it on a tape, also one without values (AttackerInput::through).
   virtual Tensor apply_probe(const Tensor& features, std::span<const int64_t> /*records*/) const {
     return features;
   }

@@ -62,6 +62,12 @@ int ProtectionChain::photograph_size() const {
   for (const auto& link : links_) size = std::max(size, link->photograph_size());
   return size;
 }
+std::vector<const Provenance*> ProtectionChain::networks() const {
+  std::vector<const Provenance*> list;
+  for (const auto& link : links_)
+    for (const Provenance* network : link->networks()) list.push_back(network);
+  return list;
+}
 void ProtectionChain::check_never_saw(const std::vector<std::string>& identities) const {
   for (const auto& link : links_) link->check_never_saw(identities);
 }

@@ -30,6 +30,7 @@ class ProtectionChain {
   // As Protection has them, of all links.
   int photograph_size() const;
   bool changes_probe() const { return changes_probe_; }
+  std::vector<const Provenance*> networks() const;
   void check_never_saw(const std::vector<std::string>& identities) const;
   void look_at(const FeatureRows& features, std::span<const int64_t> records, const Context& context);
   // The report is of the whole way; what only one link has to say (losses, a bound) is its own.

@@ -4,12 +4,35 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 
 #include "tensor/check.h"
 
 namespace advf {
+namespace {
+
+std::string temporary_of(const std::string& target) { return target + ".tmp-"; }
+
+}  // namespace
+
+void remove_stale_temporaries(const std::string& path) {
+  namespace fs = std::filesystem;
+  const fs::path begin(temporary_of(path));
+  std::error_code none;
+  const fs::path folder = begin.has_parent_path() ? begin.parent_path() : fs::path(".");
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string(), prefix = begin.filename().string();
+    if (!name.starts_with(prefix)) continue;
+    pid_t process = 0;
+    const char* end = name.data() + name.size();
+    const auto [at, error] = std::from_chars(name.data() + prefix.size(), end, process);
+    if (error != std::errc() || at != end || process <= 0) continue;
+    if (::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry.path(), none);
+  }
+}
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(path_) {
   // A rename would replace a link by the file.
@@ -19,7 +42,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(path_
   struct stat info {};
   const bool exists = ::stat(path_.c_str(), &info) == 0;
   if (exists && S_ISDIR(info.st_mode)) fail(path_, ": cannot be written: is a folder");
-  if (!exists || S_ISREG(info.st_mode)) temporary_ = target_ + ".tmp-" + std::to_string(::getpid());
+  if (!exists || S_ISREG(info.st_mode)) temporary_ = temporary_of(target_) + std::to_string(::getpid());
   file_ = std::fopen((temporary_.empty() ? target_ : temporary_).c_str(), "wb");
   if (!file_) fail(path_, ": cannot be written: ", std::strerror(errno));
 }
@@ -31,7 +54,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::fail_errno(const char* what) {
-  fail(path_, ": ", what, ": ", std::strerror(errno), "; nothing was written");
+  fail(path_, ": ", what, ": ", std::strerror(errno), "; it was not written");
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {

@@ -9,6 +9,10 @@
 
 namespace advf {
 
+// Removes what writers of this file that were killed have left beside it: temporary files of processes that
+// are no more.
+void remove_stale_temporaries(const std::string& path);
+
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);  // throws Error naming the path and the reason; a folder is one

@@ -94,7 +94,7 @@ CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& o) {
   sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   o.protect.add_to(*sub, "Protection");
   o.common.add_to(*sub);
   return sub;

@@ -94,11 +94,11 @@ CLI::App* add_linkage_verb(CLI::App& app, LinkageOptions& o) {
       ->check(CLI::IsMember({"test", "validation"}));
   sub->add_option("--limit", o.limit, "use at most this many images of the part; 0 = all")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   sub->add_option("--split-seed", o.split_seed, "of the split by person, where no --attacker says it")
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   o.protect.add_to(*sub, "Protection");
   sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")
       ->group("Protection");

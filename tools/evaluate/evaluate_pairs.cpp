@@ -46,7 +46,7 @@ CLI::App* add_pairs_verb(CLI::App& app, PairsOptions& o) {
   sub->add_option("--split-seed", o.split_seed, "of the split by person")
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   sub->add_option("--folds", o.folds, "folds of the test")->capture_default_str()->check(CLI::Range(2, 1000));
   sub->add_option("--most", o.most, "at most this many genuine pairs, and as many impostors")
       ->capture_default_str()

@@ -1,5 +1,6 @@
 // advface-evaluate reconstruction: the audit of reconstruction, as JSON, a table, a contact sheet and the
 // scores of single images.
+#include <cmath>
 #include <cstdio>
 
 #include "advface/attackers/registry.h"
@@ -35,12 +36,13 @@ std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
   std::vector<ProtectionSpecs> list;
   as_usage([&] {
     for (double epsilon : o.epsilons) {
+      check(std::isfinite(epsilon), "--epsilons holds ", epsilon, ", which is no number");
+      check(epsilon != 0, "--epsilons holds 0, which protects nothing");
       list.push_back(chain);
       bool taken = false;
       for (auto& spec : list.back())
         if (const auto changed = with_setting(*spec, "epsilon", nlohmann::json(epsilon).dump())) {
           changed->check_valid();
-          check(epsilon > 0, "--epsilons holds 0, which protects nothing");
           spec = changed;
           taken = true;
         }
@@ -118,11 +120,9 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   const nlohmann::json told = verdicts(rows, all.verifiers);
   result["attackers"] = attackers_json(told, audit);
   scores.commit();
-  if (!o.sheet.empty()) {
-    sheet.write(o.sheet);
-    result["sheet"] = o.sheet;
-  }
-  if (!o.out.empty()) result["out"] = o.out;
+  if (!o.sheet.empty()) sheet.write(o.sheet);
+  for (const auto& [key, path] : {std::pair{"sheet", &o.sheet}, {"out", &o.out}})
+    result[key] = path->empty() ? nlohmann::json() : nlohmann::json(*path);
   o.common.write_json(result);
   print_table(rows, told, all.verifiers);
   if (!o.sheet.empty()) std::printf("contact sheet: %s\n", o.sheet.c_str());
@@ -167,15 +167,16 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
       ->check(CLI::IsMember({"test", "validation", "all"}));
   sub->add_option("--limit", o.limit, "score at most this many images; 0 = all")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   sub->add_option("--fmr", o.fmr, "false match rate at which replay thresholds are set")
       ->capture_default_str()
       ->check(number_in(0, 0.5));
   sub->add_option("--scores", o.scores, "scores of every single image (.tsv)");
   sub->add_option("--thresholds", o.thresholds, "take replay thresholds from an earlier result (.json)");
   sub->add_option("--sheet", o.sheet, "contact sheet of originals and reconstructions (.png)");
-  sub->add_option("--out", o.out,
-                  "folder for every image that an attacker makes, beside the originals (.png)");
+  sub->add_option(
+      "--out", o.out,
+      "folder, absent or empty, for every image that an attacker makes, beside the originals (.png)");
   o.protect.add_to(*sub, "Protection");
   sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
       ->delimiter(',')

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstdio>
 #include <filesystem>
+#include <numeric>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -44,6 +45,14 @@ void print_beside_identity(const nlohmann::json& rows) {
   std::printf("\n");
 }
 
+// How often the matching side was asked for a feature; null of who asks nobody.
+nlohmann::json queries_json(const std::vector<int64_t>& queries) {
+  if (queries.empty()) return {};
+  const int64_t all = std::accumulate(queries.begin(), queries.end(), int64_t(0));
+  return {{"mean", double(all) / double(queries.size())},
+          {"most", *std::max_element(queries.begin(), queries.end())}};
+}
+
 }  // namespace
 
 nlohmann::json to_json(const ReconstructionRow& row, const TestImages& test, uint64_t seed) {
@@ -54,6 +63,7 @@ nlohmann::json to_json(const ReconstructionRow& row, const TestImages& test, uin
                          {"kind", row.kind},
                          {"moment_matched", row.matched}};
   json["feature_cosine"] = row.feature_cosine ? nlohmann::json(*row.feature_cosine) : nlohmann::json();
+  json["queries"] = queries_json(row.queries);
   json["epsilon"] = row.epsilon ? nlohmann::json(*row.epsilon) : nlohmann::json();
   nlohmann::json& beside = json["with_another_photo"] = {{"images", others.size()}};
   for (const Measure& m : row.measures) {
@@ -72,7 +82,12 @@ nlohmann::json verdicts(const nlohmann::json& rows, const std::vector<Verifier>&
   for (const auto& r : rows) {
     if (r["features"] != "raw" || !as_is(r)) continue;
     const bool pixels = r["ssim"]["low"].get<double>() > similarity;
-    const bool identity = r["cosine"][deployed]["low"] > mean_face["cosine"][deployed]["high"];
+    const auto beyond = [&](const nlohmann::json::json_pointer& measure) {
+      return r[measure]["low"] > mean_face[measure]["high"];
+    };
+    using At = nlohmann::json::json_pointer;
+    const bool identity =
+        beyond(At("/cosine/" + deployed)) || beyond(At("/replay_rate/" + deployed + "/same_photo"));
     list.push_back({{"attacker", r["attacker"]},
                     {"ssim_above_mean_face", r["ssim"]["mean"].get<double>() - similarity},
                     {"counts", pixels || identity},
@@ -98,6 +113,11 @@ void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
                   cell(r["replay_rate"][v.name]["other_photo"], "%.3f").c_str());
     std::printf("\n");
   }
+  for (const auto& r : rows)
+    if (as_is(r) && r["queries"].is_object())
+      std::printf("%s asked %.1f times for each of the features %s, at most %s\n",
+                  r["attacker"].get<std::string>().c_str(), r["queries"]["mean"].get<double>(),
+                  r["features"].get<std::string>().c_str(), r["queries"]["most"].dump().c_str());
   print_beside_identity(rows);
   for (const auto& v : verdicts)
     if (!v["counts"].get<bool>())
@@ -128,11 +148,13 @@ void Sheet::add(const std::string& label, const Tensor& images) {
 
 namespace {
 
-// A name as a folder has it: what is neither letter, digit, point nor underscore becomes a dash.
+// A name as a folder has it: what is neither letter, digit, point nor underscore becomes a dash. Letters
+// beyond ASCII are bytes above it.
 std::string folder_name(const std::string& text) {
   std::string name;
   for (const char c : text) {
-    const bool kept = std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_';
+    const unsigned char byte = static_cast<unsigned char>(c);
+    const bool kept = std::isalnum(byte) || byte >= 0x80 || c == '.' || c == '_';
     if (kept)
       name += c;
     else if (!name.empty() && name.back() != '-')
@@ -147,10 +169,15 @@ std::string folder_name(const std::string& text) {
 
 ImageFolder::ImageFolder(const std::string& folder) : folder_(folder) {
   if (folder.empty()) return;
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  check(!failed, folder, ": ", failed.message(), "; images cannot be written there");
-  AtomicFile probe((std::filesystem::path(folder) / "probe").string());
+  namespace fs = std::filesystem;
+  std::error_code none;
+  // It comes with the first image, so that a call that is refused leaves no folder.
+  fs::path there = fs::absolute(folder);
+  while (!fs::exists(there, none) && there.has_relative_path()) there = there.parent_path();
+  check(fs::is_directory(there, none), folder, ": Not a directory; images cannot be written there");
+  check(!fs::exists(folder, none) || fs::is_empty(folder, none), folder,
+        ": is not empty, and its files would lie among the images; choose another folder or empty this one");
+  AtomicFile probe((there / "probe").string());
 }
 
 // Each name of its own, as a folder has it.
@@ -176,10 +203,15 @@ void ImageFolder::add(const std::vector<std::string>& below, const std::vector<s
   for (size_t i = 0; i < names.size(); ++i) {
     // The name as it is: a.jpg and a.png may be two photographs.
     const fs::path file = place / (fs::path(names[i]).relative_path().lexically_normal() += ".png");
-    std::error_code failed;
-    fs::create_directories(file.parent_path(), failed);
-    check(!failed, file.parent_path().string(), ": ", failed.message());
-    write_png(file.string(), to_image(host.slice_batch(int64_t(i), int64_t(i) + 1).view(one)));
+    try {
+      std::error_code failed;
+      fs::create_directories(file.parent_path(), failed);
+      check(!failed, file.parent_path().string(), ": ", failed.message());
+      write_png(file.string(), to_image(host.slice_batch(int64_t(i), int64_t(i) + 1).view(one)));
+    } catch (const Error& e) {
+      fail(e.what(), "; ", folder_, " has the ", written_, " images that came before it");
+    }
+    ++written_;
   }
 }
 

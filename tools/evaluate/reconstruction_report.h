@@ -17,7 +17,8 @@ namespace advf::tools {
 // what identity alone reveals can be told.
 nlohmann::json to_json(const ReconstructionRow& row, const TestImages& about, uint64_t seed);
 // What keeps an attacker's rows from meaning anything: on raw features it does no better than the mean face,
-// neither in pixels nor in the eyes of the deployed recogniser. rows: the first is about the mean face.
+// neither in pixels nor in the eyes of the deployed recogniser, which finds more of the person in its images
+// or accepts more of them. rows: the first is about the mean face.
 nlohmann::json verdicts(const nlohmann::json& rows, const std::vector<Verifier>& verifiers);
 // rows and verdicts are those above; then all attackers beside what identity alone reveals.
 void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
@@ -37,9 +38,10 @@ class Sheet {
 };
 
 // The images themselves, as PNG: FOLDER/originals/FILE.png and FOLDER/ATTACKER/FEATURES/FILE.png, where FILE
-// is the photograph's, with its folders and its ending. An empty folder: nothing.
+// is the photograph's, with its folders and its ending. An empty name: nothing.
 class ImageFolder {
  public:
+  // Throws Error where the folder cannot be made, or has files.
   explicit ImageFolder(const std::string& folder);
   void add(const std::vector<std::string>& below, const std::vector<std::string>& names,
            const Tensor& images);
@@ -48,6 +50,7 @@ class ImageFolder {
   std::string folder_of(const std::string& name);
 
   std::string folder_;
+  int64_t written_ = 0;
   std::map<std::string, std::string> folders_;  // of the names of attackers and features
 };
 

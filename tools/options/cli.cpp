@@ -8,9 +8,13 @@
 #include <iostream>
 #include <map>
 #include <new>
+#include <set>
 #include <sstream>
 
+#include "advface/attackers/registry.h"
+#include "advface/core/faces.h"
 #include "advface/core/feature_file.h"
+#include "advface/core/recogniser.h"
 #include "cuda/cuda_backend.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
@@ -35,10 +39,7 @@ void Common::add_to(CLI::App& app) {
                  "of frozen networks (protection, inference): f32 or bf16, which needs --device cuda")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16"}));
-  app.add_option("--seed", seed, "seed of everything random")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--seed", seed, "seed of everything random")->capture_default_str()->check(not_negative());
   app.add_option("--threads", threads, "CPU threads; 0 = all of the machine")
       ->capture_default_str()
       ->check(CLI::Range(0, 1024));
@@ -85,9 +86,10 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
 
 namespace {
 
-// A file that a call writes: by an option, or beside what an option names.
+// A file that a call writes: by an option, or beside what an option names; or a folder of pictures.
 struct Written {
   std::string option, path;
+  bool folder = false;
 };
 
 // Where two names lead to one file; empty for what is no file (a pipe, a device), which may be named twice.
@@ -104,8 +106,12 @@ std::vector<Written> written_by(const CLI::App& app) {
     const CLI::Option* option = app.get_option_no_throw(name);
     return option && option->count() > 0 ? option->as<std::string>() : std::string();
   };
+  // Beside a sheet of the images --out is the folder for them all.
+  const auto is_folder = [&](const std::string& name) {
+    return name == "--out" && app.get_option_no_throw("--sheet") != nullptr;
+  };
   for (const char* name : kOutputs)
-    if (const std::string path = given(name); !path.empty()) list.push_back({name, path});
+    if (const std::string path = given(name); !path.empty()) list.push_back({name, path, is_folder(name)});
   const auto beside = [&](const char* option, const std::string& path) { list.push_back({option, path}); };
   if (const std::string out = given("--out"); !out.empty()) {
     if (app.get_option_no_throw("--resume"))
@@ -121,25 +127,78 @@ std::vector<Written> written_by(const CLI::App& app) {
   return list;
 }
 
-// The files that an option reads, as it is given: also behind NAME=, and the network beside a card.
-std::vector<std::string> read_by(const CLI::Option& option) {
-  std::vector<std::string> list;
-  for (const std::string& value : option.results()) {
-    std::error_code none;
-    const std::string path = value.substr(value.find('=') + 1);
-    if (!std::filesystem::is_regular_file(path, none)) continue;
-    list.push_back(path);
-    if (option.get_name() == "--recogniser")
-      list.push_back(std::filesystem::path(path).replace_extension(".onnx").string());
+// With dashes; also of an option that the help does not show, which has no get_name().
+std::string full_name(const CLI::Option& option) {
+  return option.get_lnames().empty() ? option.get_name() : "--" + option.get_lnames()[0];
+}
+
+// The files that the text of an option names: the whole text, what stands behind NAME= (and before further
+// settings), and the file settings of an attacker without a file.
+std::vector<std::string> named_files(const std::string& option, const std::string& text) {
+  const std::string behind = text.substr(text.find('=') + 1);
+  std::vector<std::string> list{text, behind, behind.substr(0, behind.find(','))};
+  if (option != "--attacker") return list;
+  try {
+    if (const auto spec = named_attacker(split_attacker(text).what, 1))
+      for (const Setting& s : spec->settings())
+        if (s.paths)
+          for (const std::string& path : s.paths()) list.push_back(path);
+  } catch (const Error&) {  // told by whoever makes the attacker
   }
   return list;
+}
+
+// What is read with a file: the network of a card, and how the features of a file were protected.
+std::vector<std::string> read_beside(const std::string& option, const std::string& path) {
+  if (path.ends_with(".npy")) return {feature_info_path(path), path + ".index"};
+  if (!option.ends_with("recogniser") && option != "--facenet") return {};
+  std::vector<std::string> list{std::filesystem::path(path).replace_extension(".onnx").string()};
+  try {
+    list.push_back(load_card(path).model);
+  } catch (const Error&) {  // told by whoever loads it
+  }
+  return list;
+}
+
+// The files that an option reads, as it is given.
+std::vector<std::string> read_by(const CLI::Option& option) {
+  std::set<std::string> files;
+  for (const std::string& value : option.results())
+    for (const std::string& path : named_files(full_name(option), value)) {
+      std::error_code none;
+      if (!std::filesystem::is_regular_file(path, none)) continue;
+      files.insert(path);
+      for (const std::string& beside : read_beside(full_name(option), path)) files.insert(beside);
+    }
+  return {files.begin(), files.end()};
+}
+
+// Pictures that would lie among the photographs: the next call would read them.
+void check_not_among_photographs(const CLI::App& app, const std::vector<Written>& written) {
+  namespace fs = std::filesystem;
+  const CLI::Option *images = app.get_option_no_throw("--images"), *list = app.get_option_no_throw("--list");
+  if (!images || images->count() == 0) return;
+  const std::string folder = images->as<std::string>();
+  const auto whole = [](const std::string& path) {
+    std::error_code none;
+    return fs::weakly_canonical(fs::absolute(path, none), none);
+  };
+  for (const Written& w : written) {
+    const bool picture = has_picture_ending(w.path) && !(list && list->count() > 0);
+    const fs::path within = whole(w.path).lexically_relative(whole(folder));
+    if ((w.folder || picture) && !within.empty() && *within.begin() != "..")
+      fail(w.option, " would write ", w.path, " among the photographs of --images ", folder,
+           ", where the next call would read it; name another ", w.folder ? "folder" : "place");
+  }
 }
 
 }  // namespace
 
 void check_outputs(const CLI::App& app) {
   std::map<std::string, std::string> writer;  // file -> option
-  for (const Written& w : written_by(app)) {
+  const std::vector<Written> written = written_by(app);
+  check_not_among_photographs(app, written);
+  for (const Written& w : written) {
     const std::string file = canonical(w.path);
     if (file.empty()) continue;
     const auto [other, fresh] = writer.emplace(file, w.option);
@@ -147,7 +206,7 @@ void check_outputs(const CLI::App& app) {
   }
   const bool protects = app.get_option_no_throw("--append") != nullptr;
   for (const CLI::Option* option : app.get_options()) {
-    const std::string name = option->get_name();
+    const std::string name = full_name(*option);
     if (std::find(std::begin(kOutputs), std::end(kOutputs), name) != std::end(kOutputs)) continue;
     for (const std::string& path : read_by(*option)) {
       const auto at = writer.find(canonical(path));
@@ -228,6 +287,15 @@ CLI::Validator number_in(double low, double high) {
             return ok ? std::string() : "Value " + text + " not in range " + name;
           },
           "FLOAT in " + range.str()};
+}
+
+CLI::Validator not_negative() {
+  return {[](std::string& text) {
+            double value = 0;
+            const bool ok = !CLI::detail::lexical_cast(text, value) || value >= 0;  // else told when read
+            return ok ? std::string() : "Value " + text + " is negative";
+          },
+          "NONNEGATIVE"};
 }
 
 void check_writable(std::initializer_list<std::string> paths) {

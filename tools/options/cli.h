@@ -42,8 +42,10 @@ Context console();
 void as_usage(const std::function<void()>& checks);
 // For options of type double; refuses NaN, which CLI::Range lets through.
 CLI::Validator number_in(double low, double high);
-// Throws where two options name one file to be written, or one that is read: the later would replace the
-// earlier.
+// For whole numbers: the range of theirs that CLI::NonNegativeNumber tells is that of a double.
+CLI::Validator not_negative();
+// Throws where two options name one file to be written, or one that is read, also by a setting of what they
+// name: the later would replace the earlier. And where pictures would be written among those that are read.
 void check_outputs(const CLI::App& app);
 // Throws where a result could not be written in the end, before hours of work. Empty paths are skipped.
 void check_writable(std::initializer_list<std::string> paths);

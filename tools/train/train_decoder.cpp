@@ -87,17 +87,18 @@ void check_same_call(const DecoderOptions& o, const Decoder* shorter, const Deco
   const DecoderInfo &theirs = shorter->info(), &ours = decoder.info();
   check(theirs.spec == ours.spec && theirs.loss == ours.loss &&
             theirs.training->run == trainer.run_but_epochs(),
-        o.shorter, ": was trained otherwise (", theirs.spec.name, ", ", theirs.training->run, ") than here (",
-        ours.spec.name, ", ", trainer.run_but_epochs(),
+        o.shorter, ": was trained otherwise (", theirs.spec.name, ", ", told_run(theirs.training->run),
+        ") than here (", ours.spec.name, ", ", told_run(trainer.run_but_epochs()),
         "); --shorter takes a decoder of the same call with fewer --epochs");
 }
 
-nlohmann::json flatness_json(const Flatness& f) {
+nlohmann::json flatness_json(const Flatness& f, bool averaged) {
   return {{"verdict", f.verdict},
           {"gain", f.gain},
           {"over_epochs", f.over},
           {"last_step", f.last_step},
           {"within", f.within},
+          {"curve_is_of", averaged ? "the weights before averaging" : "the weights in the file"},
           {"more_than_shorter", f.longer ? nlohmann::json(*f.longer) : nlohmann::json()}};
 }
 
@@ -149,7 +150,7 @@ void report(const DecoderOptions& o, const Job& job, Decoder& decoder, const Dec
                        {"mirror", o.mirror},
                        {"average", o.settings.average},
                        {"validation_ssim", record.score},
-                       {"flat", flatness_json(record.flatness)},
+                       {"flat", flatness_json(record.flatness, o.settings.average > 1)},
                        {"history", history_json(trainer.history(), "ssim")}});
   std::cout << o.out << ": " << o.decoder << " trained on " << job.data.train.size() << " images ("
             << job.info.protection.describe() << "), validation SSIM " << short_number(record.score)
@@ -194,7 +195,7 @@ int train_decoder(DecoderOptions& o) {
   const DecoderSpec spec{o.decoder, row_of(o, recogniser.feature_shape(cut), protection), o.image_size};
   as_usage([&] { make_decoder(spec, 0); });  // a wrong size or cut is found before hours of work
   const std::unique_ptr<Decoder> from = load_from(o, spec, recogniser), shorter = load_shorter(o);
-  loss_spec->open();
+  loss_spec->open(recogniser);
   Job job = prepare(o, recogniser, faces, protection ? &*protection : nullptr);
 
   std::cerr << "reading faces\n";
@@ -218,8 +219,9 @@ int train_decoder(DecoderOptions& o) {
   if (o.settings.average > 1) draw(last);
   std::optional<double> half;
   if (shorter) half = shorter->info().training->score;
-  const TrainingRecord record{trainer.run_but_epochs(), o.settings.epochs, last.validation_score,
-                              flatness_of(trainer.history(), o.flat_within, last.validation_score, half)};
+  const TrainingRecord record{
+      trainer.run_but_epochs(), o.settings.epochs, last.validation_score,
+      flatness_of(trainer.history(), o.flat_within, last.validation_score, half, o.settings.average > 1)};
   decoder.set_training(record);
   decoder.save(o.out);
   finish_training(trainer, checkpoint, o.out + ".curve.png", "SSIM");
@@ -246,7 +248,7 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
       ->type_name("NAME")
       ->allow_extra_args(false);
   for (const DecoderTermKind& kind : decoder_terms())
-    add_texts(*sub, kind.spec()->settings(), "", o.loss_settings);
+    add_texts(*sub, kind.spec()->settings(), sub->get_option("--decoder-loss")->get_group(), o.loss_settings);
   CLI::Option* features =
       sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
           ->needs(sub->get_option("--list"));
@@ -262,7 +264,9 @@ CLI::App* add_decoder_verb(CLI::App& app, const std::string& verb, const std::st
   sub->add_option("--flat-within", o.flat_within, "SSIM that is this close is the same, where that is judged")
       ->capture_default_str();
   o.split.add_to(*sub);
-  sub->add_option("--from", o.from, "go on from the weights of this decoder, of the same architecture");
+  sub->add_option(
+      "--from", o.from,
+      "go on from the weights of this decoder, of the same architecture, which --out may replace");
   sub->add_option("--out", o.out, "where the decoder goes (.safetensors)")->required();
   sub->add_option("--samples", o.samples, "picture of samples after each epoch (default: OUT.png)");
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");

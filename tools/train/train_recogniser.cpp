@@ -158,7 +158,7 @@ CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& o) {
   sub->add_option("--split-seed", o.split_seed, "of the split by person: 80 % are trained on")
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   sub->add_option("--out", o.out, "where the card goes (.json); the network lies beside it (.onnx)")
       ->required();
   sub->add_flag("--resume", o.resume, "go on from OUT.checkpoint, which an interrupted run leaves");

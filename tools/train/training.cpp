@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "advface/core/feature_file.h"
+#include "tensor/io/atomic_file.h"
 #include "tools/options/progress.h"
 #include "tools/train/train.h"
 
@@ -23,14 +24,14 @@ void SplitOptions::add_to(CLI::App& app) {
   app.add_option("--split-seed", seed, "of the split by person: 80 % training, 10 % validation, 10 % test")
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app.add_option("--limit", limit, "train on at most this many images, the first ones; 0 = all")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app.add_option("--people", people,
                  "train on so many of the training people (fewer are some of more); 0 = all of them")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
 }
 
 void print_split(const TrainingSet& source) {
@@ -95,6 +96,8 @@ void finish_training(const Trainer& trainer, const std::string& checkpoint, cons
   write_png(curve, line_plot("training", all, "epoch", ""));
   std::error_code ignored;
   std::filesystem::remove(checkpoint, ignored);
+  // Of a run that was killed, before this one went on.
+  for (const std::string& file : {checkpoint, curve}) remove_stale_temporaries(file);
 }
 
 nlohmann::json history_json(const std::vector<EpochResult>& history, const std::string& score) {
