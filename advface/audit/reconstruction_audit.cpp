@@ -29,12 +29,13 @@ struct NamedAttacker {
   Meeting meeting() const {
     Meeting m{name, file, &attacker->provenance(), attacker->row()};
     for (const auto& one : through) m.also.push_back({name, file, &one->provenance(), one->row()});
+    m.asks = attacker->asks_matching_side();
     return m;
   }
   // The one that meets features which were protected so.
   const Attacker& suited(const ProtectionId& protection) const {
     for (const auto& one : through)
-      if (one->provenance().protection.is_like(protection)) return *one;
+      if (one->provenance().protection.is_like(protection.without_key())) return *one;
     return *attacker;
   }
 };
@@ -44,7 +45,7 @@ enum class Says { all, size, nothing };
 
 // In the order of the call. Those that say less follow the others in what they must agree on.
 std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, AttackerInput input,
-                                          const std::vector<ProtectionChain>& chains) {
+                                          const std::vector<const ProtectionChain*>& chains) {
   const Recogniser& recogniser = *input.recogniser;
   const FeatureSpace raw{recogniser.feature_shape(input.cut), recogniser.domain(input.cut)};
   std::vector<NamedAttacker> list(o.attackers.size());
@@ -69,10 +70,10 @@ std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, Attac
       }
       check(input.image_size == a.attacker->image_size(), what, ": makes images of ",
             a.attacker->image_size(), " pixels, the first attacker of ", input.image_size);
-      for (const ProtectionChain& chain : chains) {
-        if (!spec || !chain.changes_probe()) continue;
+      for (const ProtectionChain* chain : chains) {
+        if (!spec || !chain->changes_probe()) continue;
         AttackerInput with = input;
-        with.through = &chain;
+        with.through = chain;
         a.through.push_back(spec->make(with));
       }
       add_meeting(met, a.meeting());
@@ -87,6 +88,31 @@ std::vector<ProtectionChain> load_chains(const ReconstructionSettings& o, const 
     chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
   return chains;
 }
+
+// The chains as attackers know them, who have no key.
+class ChainsWithoutKey {
+ public:
+  ChainsWithoutKey(const ReconstructionSettings& o, const std::vector<ProtectionChain>& chains,
+                   const Recogniser& recogniser, const std::string& cut) {
+    for (size_t i = 0; i < chains.size(); ++i) {
+      if (!chains[i].needs_key()) {
+        known_.push_back(&chains[i]);
+        continue;
+      }
+      ProtectionSpecs specs = o.protections[i];
+      std::erase_if(specs, [](const auto& spec) { return spec->needs_key(); });
+      if (specs.empty()) continue;
+      made_.push_back(
+          std::make_unique<ProtectionChain>(specs, input_of(recogniser, cut, o.faces.recogniser)));
+      known_.push_back(made_.back().get());
+    }
+  }
+  const std::vector<const ProtectionChain*>& list() const { return known_; }
+
+ private:
+  std::vector<std::unique_ptr<ProtectionChain>> made_;
+  std::vector<const ProtectionChain*> known_;
+};
 
 // A verifier before it has seen a face.
 struct VerifierSource {
@@ -183,6 +209,7 @@ struct ReconstructionAudit::State {
   std::optional<Recogniser> second;
   std::string cut;
   std::vector<ProtectionChain> chains;
+  ChainsWithoutKey looked_through;
   std::vector<NamedAttacker> attackers;
   std::vector<VerifierSource> sources;
   FaceSource faces;
@@ -210,6 +237,7 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
       second(load_second(o.second_recogniser)),
       cut(o.faces.cut_of(recogniser)),
       chains(load_chains(o, recogniser, cut)),
+      looked_through(o, chains, recogniser, cut),
       attackers(load_attackers(o,
                                {.recogniser = &recogniser,
                                 .cut = cut,
@@ -217,7 +245,7 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
                                 .mean_face = [this](int size) { return mean_face(size); },
                                 .others = [this] { return set.features.selected(test.others); },
                                 .threshold = [this] { return all.verifiers[0].threshold; }},
-                               chains)),
+                               looked_through.list())),
       faces(o.faces.open_images(context)) {
   sources.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
   if (second) check_same_crop(*second, recogniser, o.faces.eye_centres());
@@ -273,10 +301,11 @@ Tensor ReconstructionAudit::State::mean_face(int size) {
 // norm, where they are still of the raw ones' shape.
 std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const FeatureRows& raw) {
   std::vector<NamedFeatures> sets{{"raw", raw, 1, "raw", 0.0, {}}};
-  for (const NamedFeatures& g :
-       guarded_sets(chains, given, {set, test.rows, raw}, o.faces, recogniser, faces, context)) {
+  for (const NamedFeatures& g : guarded_sets(chains, given, {set, test.rows, raw, o.leaked_key}, o.faces,
+                                             recogniser, faces, context)) {
     add_set(sets, g);
-    if (!g.cosine) continue;
+    // Behind a leaked key may lie the raw feature: no noise is like that.
+    if (!g.cosine || g.protection.is_raw()) continue;
     const FeatureRows noise =
         noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, o.faces.memory_mib << 20);
     sets.push_back({"noise" + g.name.substr(std::string_view("protected").size()),
@@ -356,7 +385,9 @@ void ReconstructionAudit::run(
   for (const NamedAttacker& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
       if (reason_left_out(attacker.meeting(), features)) continue;
-      const Tensor made = attack(attacker.suited(features.protection), features.rows, s.context);
+      const Attacker& suited = attacker.suited(features.protection);
+      const bool answered = suited.asks_matching_side() && features.unlocked;
+      const Tensor made = attack(suited, answered ? *features.unlocked : features.rows, s.context);
       score(attacker.name, features, false, made);
       score(attacker.name, features, true, match_moments(made, target));
     }

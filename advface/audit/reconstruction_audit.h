@@ -28,6 +28,7 @@ struct ReconstructionSettings {
   double fmr = 1e-3;                         // false match rate at which replay thresholds are set
   uint64_t seed = 1;                         // of the noise of equal norm, and of attackers without a file
   uint64_t split_seed = 1;                   // of the split, where no attacker has a file that says it
+  bool leaked_key = false;                   // attackers also have what lies under a key
 };
 
 // What one attacker makes of one set of features.

@@ -26,6 +26,7 @@ void check_options(const ReconstructionOptions& o) {
 // The chain as it is asked for, or one for each of --epsilons.
 std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
   const ProtectionSpecs chain = o.protect.specs(o.common.seed);
+  if (o.leaked_key) check_leaks_key(chain);
   as_usage([&] {
     check(o.epsilons.empty() || !chain.empty(),
           "--epsilons needs a protection: --shadow FILE, or --protect NAME");
@@ -51,8 +52,10 @@ std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
 }
 
 ReconstructionSettings settings_of(const ReconstructionOptions& o) {
-  return {o.faces, chains_of(o), o.attackers, o.protected_files, o.second, o.thresholds,
-          o.part,  o.limit,      o.fmr,       o.common.seed};
+  ReconstructionSettings s{o.faces, chains_of(o), o.attackers, o.protected_files, o.second, o.thresholds,
+                           o.part,  o.limit,      o.fmr,       o.common.seed};
+  s.leaked_key = o.leaked_key;
+  return s;
 }
 
 // All but the rows.
@@ -175,6 +178,7 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
   sub->add_option("--out", o.out,
                   "folder for every image that an attacker makes, beside the originals (.png)");
   o.protect.add_to(*sub, "Protection");
+  add_leaked_key(*sub, o.leaked_key);
   sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
       ->delimiter(',')
       ->excludes(sub->get_option("--epsilon"))
