@@ -9,7 +9,7 @@
 namespace advf {
 namespace {
 
-constexpr int64_t kBlock = 16;  // records that share scratch memory
+constexpr int64_t kExactBlock = 16, kFastBlock = 512;  // records that share scratch memory
 // What a key is used for, 16 letters each.
 constexpr std::string_view kExact = "advface-rotation", kFast = "advface-rot-fast",
                            kTestSet = "advface-test-set";
@@ -44,23 +44,28 @@ class Turner {
     const int64_t n = int64_t(records.size());
     if (n == 0) return;
     const size_t d = values.size() / records.size();
-    parallel_for((n + kBlock - 1) / kBlock, [&](int64_t block) {
-      SecretBytes key(Key::kBytes), stream(rotation_stream_bytes(kind_, int64_t(d)));
-      for (int64_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i) {
+    const int64_t block = kind_ == RotationKind::fast ? kFastBlock : kExactBlock;
+    parallel_for((n + block - 1) / block, [&](int64_t at) {
+      SecretBytes scratch(Key::kBytes + rotation_stream_bytes(kind_, int64_t(d)));
+      for (int64_t i = at * block; i < std::min(n, (at + 1) * block); ++i) {
         if (context) context->check_stop();
         // One rotation for all: the stream of the first record is that of the others.
-        if (mode_ == KeyMode::per_record || i == block * kBlock)
-          fill(key, stream, mode_ == KeyMode::per_set ? kWholeSet : uint64_t(records[size_t(i)]));
-        turn(kind_, stream.bytes(), values.subspan(size_t(i) * d, d), back);
+        if (mode_ == KeyMode::per_record || i == at * block)
+          fill(scratch, mode_ == KeyMode::per_set ? kWholeSet : uint64_t(records[size_t(i)]));
+        turn(kind_, stream_of(scratch), values.subspan(size_t(i) * d, d), back);
       }
     });
   }
 
  private:
-  void fill(SecretBytes& key, SecretBytes& stream, uint64_t number) const {
-    key_->derive(kind_ == RotationKind::fast ? kFast : kExact, record_salt(set_, number), key.bytes());
-    fill_stream(key.bytes(), stream.bytes());
+  // The key of a record, and the stream behind it.
+  static std::span<std::byte> stream_of(SecretBytes& scratch) { return scratch.bytes().subspan(Key::kBytes); }
+  void fill(SecretBytes& scratch, uint64_t number) const {
+    const auto key = scratch.bytes().first(Key::kBytes);
+    key_->derive(kind_ == RotationKind::fast ? kFast : kExact, record_salt(set_, number), key);
+    fill_stream(key, stream_of(scratch));
   }
+
   std::shared_ptr<const Key> key_;
   KeyMode mode_;
   RotationKind kind_;

@@ -7,6 +7,7 @@
 #include "advface/keys/key.h"
 #include "advface/protections/rotation_protection.h"
 #include "advface/store/stored_rows.h"
+#include "tensor/io/npy.h"
 #include "tools/options/cli.h"
 #include "tools/options/progress.h"
 
@@ -80,7 +81,7 @@ const AppliedProtection& rotation_of(const FeatureFile& file, const std::string&
 Job open_job(const Options& o) {
   Job job{open_feature_file(o.in), {}, {}, o.out};
   job.made = job.from.info;
-  if (is_there(o.in + ".index"))
+  if (is_there(npy_index_path(o.in)))
     for (const auto& record : read_enrolled_set(o.in).records) job.names.push_back(record.name);
   else
     job.growing += ".part";
@@ -94,21 +95,21 @@ std::vector<int64_t> numbers(int64_t begin, int64_t end) {
 }
 
 // What an earlier call left must be of the same rows: its last one is made again.
-void check_goes_on(const Job& job, const KeyChange& change, int64_t done) {
-  check(done <= job.from.rows.count(), job.growing, " has ", done, " rows, more than there are to turn");
+void check_goes_on(const Options& o, const Job& job, const KeyChange& change, int64_t done) {
+  check(done <= job.from.rows.count(), job.growing, " has ", done, " rows, more than ", o.in,
+        "; remove it to begin anew");
   if (done == 0) return;
   const Tensor again = change.change(job.from.rows.range(done - 1, done), numbers(done - 1, done)),
                there = FeatureRows::open(job.growing).range(done - 1, done);
-  const auto a = again.to_vector<float>(), b = there.to_vector<float>();
-  check(a == b, job.growing, ": its last row is not that of ", job.growing,
-        "'s source; remove it to begin anew");
+  check(again.to_vector<float>() == there.to_vector<float>(), job.growing, ": its row ", done - 1,
+        " does not come of that of ", o.in, "; remove it to begin anew");
 }
 
 void turn_all(const Options& o, const Job& job, const KeyChange& change) {
   const int64_t rows = job.from.rows.count();
   const auto wait = [] { return !interrupted(); };
   int64_t done = StoredRows::to_set(job.growing, job.from.rows.row(), job.made, wait).first();
-  check_goes_on(job, change, done);
+  check_goes_on(o, job, change, done);
   if (done > 0) std::cerr << "goes on behind row " << done << " of " << job.growing << "\n";
   Progress progress("turn", rows - done, "records");
   while (done < rows) {
@@ -140,7 +141,8 @@ void finish(const Options& o, const Job& job) {
     out.append_rows(turned.range(begin, std::min(turned.count(), begin + o.batch)));
   out.commit();
   std::error_code none;
-  for (const char* ending : {"", ".index"}) std::filesystem::remove(job.growing + ending, none);
+  for (const std::string& path : {job.growing, npy_index_path(job.growing)})
+    std::filesystem::remove(path, none);
 }
 
 int rotate_key(const Options& o) {
