@@ -13,6 +13,7 @@ Tensor AttackerInput::probes_of(const Tensor& images) const {
   const Tensor features = recogniser->features(recogniser->preprocess(images), cut);
   if (!through) return features;
   // Without a key all records are treated alike.
+  check(!through->needs_key(), "an attacker was given a key");
   std::vector<int64_t> records(size_t(images.dim(0)));
   std::iota(records.begin(), records.end(), int64_t(0));
   return through->apply_probe(features, records);

@@ -25,6 +25,9 @@ class Attacker {
   virtual std::string name() const = 0;  // when the user gives it none: "deconv"
   // For people and results: as JSON has them, by name. Of one that was trained: how.
   virtual Metadata settings() const { return {}; }
+  // Whether it shows images to the matching side, which answers with its key: then it is handed what lies
+  // under that key, by which the matching side answers.
+  virtual bool asks_matching_side() const { return false; }
   // (3,S,S): the mean of the faces that it was trained on, which is what an attacker knows without a feature.
   virtual Tensor mean_face() const = 0;
   // (n, row) -> (n,3,S,S) in [0,1], on the current backend. Image i depends on row i alone. An attacker that
@@ -43,6 +46,7 @@ struct AttackerInput {
   int image_size = 64;      // of the other attackers, whose images are compared with its own
   // What features went through that the recogniser does not know; outlives the attacker, who knows it too: it
   // then looks for an image whose feature gives what is stored. Null for features of the recogniser's space.
+  // Nothing that needs a key is in it.
   const ProtectionChain* through = nullptr;
   // (3,size,size): the mean of faces of people who are not under test. Asked for when features come.
   std::function<Tensor(int size)> mean_face;

@@ -172,6 +172,7 @@ class OracleAttacker : public Attacker {
   int image_size() const override { return decoder_->info().spec.image_size; }
   std::string kind() const override { return "oracle"; }
   std::string name() const override { return "oracle"; }
+  bool asks_matching_side() const override { return true; }
   Metadata settings() const override { return settings_; }
   Tensor mean_face() const override { return decoder_->statistics().mean_face; }
 

@@ -251,8 +251,9 @@ struct AttributeAudit::State {
   std::vector<LeftOut> left_out;
 
   Inputs inputs_of(const std::string& name, const FeatureRows& used) const;
+  // Who has no key takes what needs one for what lies under it.
   bool is_left_out(const Inputs& trained_on, const Inputs& asked_about) const {
-    return chain && chain->moves() && trained_on.name != asked_about.name;
+    return chain && features_moved(chain->id().without_key()) && trained_on.name != asked_about.name;
   }
 };
 
@@ -290,9 +291,13 @@ void AttributeAudit::State::prepare() {
                      chain->photograph_size());
   const FeatureRows rows = protected_rows(*chain, raw, used, photographs, o.faces.memory_mib << 20, context);
   sets.push_back(inputs_of("protected, " + chain->id().summary(), rows));
-  if (is_left_out(sets[0], sets[1]))
-    left_out.push_back({"probes trained on raw features", sets[1].name,
-                        "a protection has moved these features to a space of their own"});
+  if (o.leaked_key)
+    sets.push_back(inputs_of(sets[1].name + ", key leaked",
+                             chain->unlocked(rows, used, o.faces.memory_mib << 20, context)));
+  for (size_t i = 1; i < sets.size(); ++i)
+    if (is_left_out(sets[0], sets[i]))
+      left_out.push_back({"probes trained on raw features", sets[i].name,
+                          "a protection has moved these features to a space of their own"});
 }
 
 AttributeAudit::AttributeAudit(const AttributeSettings& settings, const Context& context)
@@ -310,16 +315,18 @@ const std::vector<LeftOut>& AttributeAudit::left_out() const { return state_->le
 
 std::vector<std::pair<std::string, ProtectionId>> AttributeAudit::protections() const {
   if (!state_->chain) return {};
-  return {{state_->sets[1].name, state_->chain->id()}};
+  std::vector<std::pair<std::string, ProtectionId>> list{{state_->sets[1].name, state_->chain->id()}};
+  if (state_->sets.size() > 2) list.emplace_back(state_->sets[2].name, state_->chain->id().without_key());
+  return list;
 }
 
 void AttributeAudit::run(const std::function<void(const AttributeRow&)>& take) {
   const State& s = *state_;
   using Pair = std::pair<const State::Inputs*, const State::Inputs*>;
   std::vector<Pair> pairs{{&s.sets[0], &s.sets[0]}};  // trained on, asked about
-  if (s.sets.size() > 1) {
-    if (!s.is_left_out(s.sets[0], s.sets[1])) pairs.push_back({&s.sets[0], &s.sets[1]});
-    pairs.push_back({&s.sets[1], &s.sets[1]});
+  for (size_t i = 1; i < s.sets.size(); ++i) {
+    if (!s.is_left_out(s.sets[0], s.sets[i])) pairs.push_back({&s.sets[0], &s.sets[i]});
+    pairs.push_back({&s.sets[i], &s.sets[i]});
   }
   const auto progress = s.context.begin(
       "probes", int64_t(s.o.attributes.size() * probe_kinds().size() * pairs.size()), "probes");

@@ -19,6 +19,7 @@ struct AttributeSettings {
   uint64_t split_seed = 1, seed = 1;    // of the split; of the probes' weights and the order of rows
   int epochs = 30;                      // of a probe, but 1,000 steps at least
   int width = 64;                       // of the small network's hidden layer
+  bool leaked_key = false;              // probes also see what lies under a key
 };
 
 // The probes that there are, a row each.

@@ -16,7 +16,7 @@ namespace advf {
 namespace {
 
 constexpr int64_t kBlock = 64;  // features in memory at once
-constexpr const char* kProtected = "protected, ";
+constexpr const char *kProtected = "protected, ", *kKeyLeaked = ", key leaked";
 
 // Of features that were protected once, by something that has one.
 std::optional<double> epsilon_of(const ProtectionId& protection) {
@@ -130,13 +130,29 @@ std::vector<NamedFeatures> guarded_sets(std::vector<ProtectionChain>& chains,
         photographs_of(faces, images, crop_for(recogniser, settings.eye_centres()), chain.photograph_size());
     const FeatureRows rows =
         protected_rows(chain, guard.raw, guard.rows, photographs, settings.memory_mib << 20, context);
-    add_set(sets, protected_set(chain.id().summary(), rows, guard.raw, chain.id()));
+    NamedFeatures set = protected_set(chain.id().summary(), rows, guard.raw, chain.id());
+    if (chain.needs_key())
+      set.unlocked = chain.unlocked(rows, guard.rows, settings.memory_mib << 20, context);
+    add_set(sets, set);
+    if (!guard.leaked_key) continue;
+    NamedFeatures open =
+        protected_set(chain.id().summary() + kKeyLeaked, *set.unlocked, guard.raw, chain.id().without_key());
+    add_set(sets, std::move(open));
   }
   for (const ProtectedSet& g : given) {
     check_has_rows(g, guard.set.features.count());
     add_set(sets, protected_set(g.name, g.rows.selected(guard.rows), guard.raw, g.protection));
   }
   return sets;
+}
+
+void check_leaks_key(const ProtectionSpecs& chain) {
+  const auto needs = [](const auto& spec) { return spec->needs_key(); };
+  if (std::none_of(chain.begin(), chain.end(), needs))
+    throw WrongCall("--leaked-key is for a protection that needs a key: --protect rotation");
+  if (!needs(chain.back()) || std::count_if(chain.begin(), chain.end(), needs) > 1)
+    throw WrongCall(
+        "--leaked-key: what needs the key must be the last --protect, and the only one that does");
 }
 
 std::vector<std::pair<std::string, ProtectionId>> protections_of(const std::vector<NamedFeatures>& sets) {
@@ -184,7 +200,7 @@ NamedFeatures foreseen_raw(const Shape& row) {
 }
 
 std::vector<NamedFeatures> foreseen_guarded(const std::vector<ProtectionChain>& chains,
-                                            const std::vector<ProtectedSet>& given) {
+                                            const std::vector<ProtectedSet>& given, bool leaked_key) {
   std::vector<NamedFeatures> list;
   const auto add = [&](const std::string& name, const Shape& row, const ProtectionId& protection) {
     NamedFeatures set = foreseen_raw(row);
@@ -193,7 +209,11 @@ std::vector<NamedFeatures> foreseen_guarded(const std::vector<ProtectionChain>& 
     set.protection = protection;
     list.push_back(std::move(set));
   };
-  for (const ProtectionChain& chain : chains) add(chain.id().summary(), chain.out().row, chain.id());
+  for (const ProtectionChain& chain : chains) {
+    add(chain.id().summary(), chain.out().row, chain.id());
+    if (leaked_key && chain.needs_key())
+      add(chain.id().summary() + kKeyLeaked, chain.out().row, chain.id().without_key());
+  }
   for (const ProtectedSet& g : given) add(g.name, g.rows.row(), g.protection);
   return list;
 }
@@ -226,16 +246,19 @@ void check_somebody_meets(const std::vector<Meeting>& attackers, const std::vect
 }
 
 std::optional<std::string> reason_left_out(const Meeting& attacker, const NamedFeatures& features) {
+  const ProtectionId seen = features.protection.without_key();
   for (const Meeting& other : attacker.also)
-    if (other.from->protection.is_like(features.protection)) return reason_left_out(other, features);
+    if (other.from->protection.is_like(seen)) return reason_left_out(other, features);
+  if (attacker.asks && features.protection.needs_key() && !features.unlocked)
+    return "it asks the matching side, whose key is not here; protect here, with --protect and --key";
   if (attacker.row != features.rows.row())
     return "it takes features of shape " + attacker.row.str() + ", not " + features.rows.row().str();
   const ProtectionId& trained_on = attacker.from->protection;
-  if (features_moved(features.protection) && !features_moved(trained_on))
+  if (features_moved(seen) && !features_moved(trained_on))
     return "it takes features as the recogniser makes them, but these are in a space of their own";
   if (!trained_on.known() || trained_on.is_raw()) return {};
   if (features.kind != "protected") return "it was trained on features that are " + trained_on.describe();
-  if (trained_on.is_like(features.protection)) return {};
+  if (trained_on.is_like(features.protection) || trained_on.is_like(seen)) return {};
   return "it was trained on others: " + trained_on.difference(features.protection);
 }
 

@@ -34,6 +34,8 @@ struct NamedFeatures {
   std::optional<double> epsilon;      // where it was protected here
   ProtectionId protection;            // of kind protected
   const TestImages* about = nullptr;  // whose they are, where not all under test have one
+  // What lies under a key, which the matching side has: it answers by that.
+  std::optional<FeatureRows> unlocked = {};
 };
 // "protected, " + name.
 NamedFeatures protected_set(const std::string& name, const FeatureRows& rows, const FeatureRows& raw,
@@ -63,11 +65,14 @@ struct RowsToGuard {
   const FeatureSet& set;
   const std::vector<int64_t>& rows;
   const FeatureRows& raw;
+  bool leaked_key = false;  // and, of a chain that needs a key, what lies under it: for who has it
 };
 std::vector<NamedFeatures> guarded_sets(std::vector<ProtectionChain>& chains,
                                         const std::vector<ProtectedSet>& given, const RowsToGuard& guard,
                                         const FaceSettings& settings, const Recogniser& recogniser,
                                         FaceSource& faces, const Context& context);
+// Throws WrongCall where a key is to have leaked, but the chain has none, or others lie over what needs it.
+void check_leaks_key(const ProtectionSpecs& chain);
 // Those of protected features, by their name.
 std::vector<std::pair<std::string, ProtectionId>> protections_of(const std::vector<NamedFeatures>& sets);
 
@@ -78,6 +83,7 @@ struct Meeting {
   Shape row;  // of a feature that it takes
   // The same attacker made for features of a protection's own space, where it needs no training for that.
   std::vector<Meeting> also = {};
+  bool asks = false;  // the matching side, which has the key
 };
 // Adds one. Throws Error where another has its name, or was trained with another split.
 void add_meeting(std::vector<Meeting>& list, const Meeting& attacker);
@@ -96,7 +102,7 @@ void tell_of_other_names(const std::vector<NamedProvenance>& networks, const std
 // Sets as they can be judged before features are there: of one row, which nobody looks at.
 NamedFeatures foreseen_raw(const Shape& row);
 std::vector<NamedFeatures> foreseen_guarded(const std::vector<ProtectionChain>& chains,
-                                            const std::vector<ProtectedSet>& given);
+                                            const std::vector<ProtectedSet>& given, bool leaked_key);
 // Throws Error with the reasons where no attacker meets any of these sets.
 void check_somebody_meets(const std::vector<Meeting>& attackers, const std::vector<NamedFeatures>& sets);
 
@@ -105,7 +111,8 @@ struct LeftOut {
   std::string attacker, features, reason;
 };
 // Why an attacker does not meet these features; nothing where it does. One trained on raw features, or on
-// features of which nothing is known, meets all of its shape.
+// features of which nothing is known, meets all of its shape. Nobody knows a key: what needs one is to him as
+// what lies under it, and he fails or does not.
 std::optional<std::string> reason_left_out(const Meeting& attacker, const NamedFeatures& features);
 // Every pair that is left out, with its reason; and told, an attacker a line.
 std::vector<LeftOut> pairs_left_out(const std::vector<Meeting>& attackers,

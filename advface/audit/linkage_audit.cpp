@@ -139,7 +139,7 @@ LinkageAudit::State::State(const LinkageSettings& settings, const Context& with)
   std::vector<NamedProvenance> networks = networks_of(chains);
   for (const NamedReader& a : readers) networks.push_back({a.file, &a.reader->provenance()});
   tell_of_other_names(networks, o.faces.names_known(faces.names()), context);
-  std::vector<NamedFeatures> foreseen = foreseen_guarded(chains, given);
+  std::vector<NamedFeatures> foreseen = foreseen_guarded(chains, given, o.leaked_key);
   foreseen.push_back(foreseen_raw(recogniser.feature_shape(cut)));
   check_somebody_meets(meetings(), foreseen);
   for (const ProtectedSet& g : given)
@@ -169,12 +169,12 @@ void LinkageAudit::State::prepare() {
   gallery = embed_rows(recogniser, set.features.selected(task.gallery), cut);
   const FeatureRows raw = set.features.selected(task.probes);
   add_set(sets, {"raw", raw, 1, "raw", 0.0, {}});
-  for (NamedFeatures& g :
-       guarded_sets(chains, given, {set, task.probes, raw}, o.faces, recogniser, faces, context))
+  for (NamedFeatures& g : guarded_sets(chains, given, {set, task.probes, raw, o.leaked_key}, o.faces,
+                                       recogniser, faces, context))
     add_set(sets, std::move(g));
   left_out = pairs_left_out(meetings(), sets, context);
   for (const NamedFeatures& features : sets)
-    if (features_moved(features.protection))
+    if (features_moved(features.protection.without_key()))
       left_out.push_back({kNobody, features.name,
                           "the recogniser does not know these features: they are in a space of their own"});
 }
@@ -207,7 +207,7 @@ void LinkageAudit::run(const std::function<void(const LinkageRow&)>& take) {
     progress->advance(1);
   };
   for (const NamedFeatures& features : s.sets) {
-    if (!features_moved(features.protection)) score(kNobody, features, nullptr);
+    if (!features_moved(features.protection.without_key())) score(kNobody, features, nullptr);
     for (const NamedReader& a : s.readers)
       if (!reason_left_out(a.meeting(), features)) score(a.name, features, a.reader.get());
   }

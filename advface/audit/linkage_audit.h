@@ -20,6 +20,7 @@ struct LinkageSettings {
   std::string part = "test";                 // or validation, of the split
   int64_t limit = 0;                         // of images; 0: all
   uint64_t split_seed = 1;                   // of the split, where no attacker says it
+  bool leaked_key = false;                   // who links also has what lies under a key
 };
 
 // Who is looked for among whom. Positions are rows of the feature set.

@@ -40,12 +40,13 @@ struct NamedAttacker {
   Meeting meeting() const {
     Meeting m{name, file, &attacker->provenance(), attacker->row()};
     for (const auto& one : through) m.also.push_back({name, file, &one->provenance(), one->row()});
+    m.asks = attacker->asks_matching_side();
     return m;
   }
   // The one that meets features which were protected so.
   const Attacker& suited(const ProtectionId& protection) const {
     for (const auto& one : through)
-      if (one->provenance().protection.is_like(protection)) return *one;
+      if (one->provenance().protection.is_like(protection.without_key())) return *one;
     return *attacker;
   }
 };
@@ -55,7 +56,7 @@ enum class Says { all, size, nothing };
 
 // In the order of the call. Those that say less follow the others in what they must agree on.
 std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, AttackerInput input,
-                                          const std::vector<ProtectionChain>& chains) {
+                                          const std::vector<const ProtectionChain*>& chains) {
   const Recogniser& recogniser = *input.recogniser;
   const FeatureSpace raw{recogniser.feature_shape(input.cut), recogniser.domain(input.cut)};
   std::vector<NamedAttacker> list(o.attackers.size());
@@ -82,10 +83,10 @@ std::vector<NamedAttacker> load_attackers(const ReconstructionSettings& o, Attac
       }
       check(input.image_size == a.attacker->image_size(), what, ": makes images of ",
             a.attacker->image_size(), " pixels, the first attacker of ", input.image_size);
-      for (const ProtectionChain& chain : chains) {
-        if (!spec || !spec->looks_through(chain)) continue;
+      for (const ProtectionChain* chain : chains) {
+        if (!spec || !spec->looks_through(*chain)) continue;
         AttackerInput with = input;
-        with.through = &chain;
+        with.through = chain;
         a.through.push_back(spec->make(with));
       }
       add_meeting(met, a.meeting());
@@ -100,6 +101,31 @@ std::vector<ProtectionChain> load_chains(const ReconstructionSettings& o, const 
     chains.emplace_back(specs, input_of(recogniser, cut, o.faces.recogniser));
   return chains;
 }
+
+// The chains as attackers know them, who have no key.
+class ChainsWithoutKey {
+ public:
+  ChainsWithoutKey(const ReconstructionSettings& o, const std::vector<ProtectionChain>& chains,
+                   const Recogniser& recogniser, const std::string& cut) {
+    for (size_t i = 0; i < chains.size(); ++i) {
+      if (!chains[i].needs_key()) {
+        known_.push_back(&chains[i]);
+        continue;
+      }
+      ProtectionSpecs specs = o.protections[i];
+      std::erase_if(specs, [](const auto& spec) { return spec->needs_key(); });
+      if (specs.empty()) continue;
+      made_.push_back(
+          std::make_unique<ProtectionChain>(specs, input_of(recogniser, cut, o.faces.recogniser)));
+      known_.push_back(made_.back().get());
+    }
+  }
+  const std::vector<const ProtectionChain*>& list() const { return known_; }
+
+ private:
+  std::vector<std::unique_ptr<ProtectionChain>> made_;
+  std::vector<const ProtectionChain*> known_;
+};
 
 // A verifier before it has seen a face.
 struct VerifierSource {
@@ -210,6 +236,7 @@ struct ReconstructionAudit::State {
   std::optional<Recogniser> second;
   std::string cut;
   std::vector<ProtectionChain> chains;
+  ChainsWithoutKey looked_through;
   std::vector<NamedAttacker> attackers;
   std::vector<VerifierSource> sources;
   FaceSource faces;
@@ -242,6 +269,7 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
       second(load_second(o.second_recogniser)),
       cut(o.faces.cut_of(recogniser)),
       chains(load_chains(o, recogniser, cut)),
+      looked_through(o, chains, recogniser, cut),
       attackers(load_attackers(o,
                                {.recogniser = &recogniser,
                                 .cut = cut,
@@ -249,7 +277,7 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
                                 .mean_face = [this](int size) { return mean_face(size); },
                                 .others = [this] { return set.features.selected(test.others); },
                                 .threshold = [this] { return all.verifiers[0].threshold; }},
-                               chains)),
+                               looked_through.list())),
       faces(o.faces.open_images(context)) {
   sources.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
   if (second) {
@@ -326,7 +354,7 @@ std::vector<NamedFeatures> ReconstructionAudit::State::foreseen() const {
       list.back().kind = list.back().name = kind;
     }
   if (asks("protected") || asks("noise"))
-    for (const NamedFeatures& g : foreseen_guarded(chains, given)) {
+    for (const NamedFeatures& g : foreseen_guarded(chains, given, o.leaked_key)) {
       if (asks("protected")) list.push_back(g);
       if (!asks("noise") || features_moved(g.protection)) continue;
       list.push_back(raw);
@@ -342,10 +370,11 @@ std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const Featur
   std::vector<NamedFeatures> sets;
   if (asks("raw")) sets.push_back({"raw", raw, 1, "raw", 0.0, {}});
   if (!asks("protected") && !asks("noise")) return sets;
-  for (const NamedFeatures& g :
-       guarded_sets(chains, given, {set, test.rows, raw}, o.faces, recogniser, faces, context)) {
+  for (const NamedFeatures& g : guarded_sets(chains, given, {set, test.rows, raw, o.leaked_key}, o.faces,
+                                             recogniser, faces, context)) {
     if (asks("protected")) add_set(sets, g);
-    if (!g.cosine || !asks("noise")) continue;
+    // Behind a leaked key may lie the raw feature: no noise is like that.
+    if (!g.cosine || g.protection.is_raw() || !asks("noise")) continue;
     const FeatureRows noise =
         noise_of_equal_norm(raw, g.rows, recogniser.domain(cut), o.seed, o.faces.memory_mib << 20);
     sets.push_back({"noise" + g.name.substr(std::string_view("protected").size()),
@@ -424,7 +453,9 @@ void ReconstructionAudit::run(
   for (const NamedAttacker& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
       if (reason_left_out(attacker.meeting(), features)) continue;
-      const Made made = attack(attacker.suited(features.protection), features.rows, s.context);
+      const Attacker& suited = attacker.suited(features.protection);
+      const bool answered = suited.asks_matching_side() && features.unlocked;
+      const Made made = attack(suited, answered ? *features.unlocked : features.rows, s.context);
       score(attacker.name, features, false, made.images, made.queries);
       score(attacker.name, features, true, match_moments(made.images, target), made.queries);
     }

@@ -29,6 +29,7 @@ struct ReconstructionSettings {
   uint64_t seed = 1;                         // of the noise of equal norm, and of attackers without a file
   uint64_t split_seed = 1;                   // of the split, where no attacker has a file that says it
   std::vector<std::string> kinds = {};       // of the features that are asked about; none: all
+  bool leaked_key = false;                   // attackers also have what lies under a key
 };
 // What ReconstructionSettings::kinds may name: "raw", "protected", "noise", "identity".
 const std::vector<std::string>& feature_kinds();

@@ -30,15 +30,15 @@ struct GivenFeatures {
   ProtectionId protection;
   std::unordered_map<std::string, int64_t> row_of;
 
-  // In the order of these files, all of which it must have.
-  FeatureRows of(const std::vector<std::string>& files, const std::string& list) const {
+  // The rows of these files, all of which it must have.
+  std::vector<int64_t> order_of(const std::vector<std::string>& files, const std::string& list) const {
     std::vector<int64_t> order;
     for (const std::string& file : files) {
       const auto found = row_of.find(file);
       check(found != row_of.end(), list, " does not name ", file, ", which the pairs need");
       order.push_back(found->second);
     }
-    return rows.selected(order);
+    return order;
   }
 };
 
@@ -46,9 +46,9 @@ GivenFeatures open_protected(const VerificationSettings& o, const Recogniser& re
                              const std::string& cut) {
   FeatureFile file = open_feature_file(o.protected_file);
   check_comes_from(file.info, o.protected_file, recogniser.fingerprint(), cut, o.faces.recogniser);
-  check(!changes_probe(file.info.protection), o.protected_file, ": a probe must be changed before it is ",
-        "compared with features that are ", file.info.protection.describe(),
-        "; protect them here instead, with --protect and its files");
+  check(!o.protection.empty() || !changes_probe(file.info.protection), o.protected_file,
+        ": a probe must be changed before it is compared with features that are ",
+        file.info.protection.describe(), "; say how, with --protect and its files");
   const FeatureSpace like =
       space_after(file.info.protection, {recogniser.feature_shape(cut), recogniser.domain(cut)});
   GivenFeatures given{std::move(file.rows), std::move(file.info.protection), {}};
@@ -61,6 +61,21 @@ GivenFeatures open_protected(const VerificationSettings& o, const Recogniser& re
   check_rows(rows, like.domain, o.protected_file);
   for (int64_t i = 0; i < listed.size(); ++i) given.row_of[listed.name(i)] = i;
   return given;
+}
+
+// The chain that changes probes for what is stored in the file: of what was applied to that, the part that
+// probes go through as well.
+ProtectionChain chain_beside(const VerificationSettings& o, ProtectionInput input,
+                             const ProtectionId& stored) {
+  input.beside = &stored;
+  input.beside_what = o.protected_file;
+  ProtectionChain chain(o.protection, input);
+  check(stored.known(), stored.unknown, ", so --protect cannot go with it");
+  ProtectionId of_probes = stored;
+  std::erase_if(of_probes.applied, [](const AppliedProtection& a) { return !changes_probe({{a}, {}}); });
+  check(chain.id() == of_probes, o.protected_file, ": probes for its features must be ", of_probes.describe(),
+        ", but --protect says ", chain.id().describe(), ": ", of_probes.difference(chain.id()));
+  return chain;
 }
 
 // The rows that advface-extract would give these files of the folder (or of --list): a record is protected
@@ -116,7 +131,9 @@ class PairedFaces {
   // Pairs whose images were read, scored; stored: embeddings of what is stored, undefined for raw features.
   std::vector<ScoredPair> score(const Tensor& stored) const;
 
-  ProtectionId protection() const { return protection_ ? protection_->id() : given_.protection; }
+  ProtectionId protection() const {
+    return protection_ && o_.protected_file.empty() ? protection_->id() : given_.protection;
+  }
 
   Tensor raw, guarded;  // in host memory; guarded is undefined without protection,
   Tensor adapted;       // and adapted, of protected features behind the adapter, without one
@@ -152,20 +169,23 @@ PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogn
       cut_(o.faces.cut_of(recogniser)),
       names_(name_files(o.faces.images, pairs)),
       faces_(o.faces.images, names_) {
-  if (!o.protection.empty())
-    protection_.emplace(o.protection, input_of(recogniser, cut_, o.faces.recogniser));
+  if (!o.protected_file.empty()) given_ = open_protected(o, recogniser, cut_);
+  if (!o.protection.empty()) {
+    const ProtectionInput input = input_of(recogniser, cut_, o.faces.recogniser);
+    protection_.emplace(o.protected_file.empty() ? ProtectionChain(o.protection, input)
+                                                 : chain_beside(o, input, given_.protection));
+  }
   if (!o.adapter.empty()) {
     adapter_ = Reader::load(o.adapter, ReaderRole::adapter);
     adapter_->check_fits(recogniser.feature_shape(cut_), recogniser.fingerprint(), cut_, o.faces.recogniser);
-    if (protection_) adapter_->check_trained_on(protection_->id());
+    if (protection_ && o.protected_file.empty()) adapter_->check_trained_on(protection_->id());
   }
   if (protection_ || adapter_) {
     const std::vector<std::string> people = o.faces.labels_of(names_).identities;
     if (protection_) protection_->check_never_saw(people);
     if (adapter_) adapter_->check_never_saw(people);
   }
-  if (protection_) all_.emplace(o.faces.open_images(context));
-  if (!o.protected_file.empty()) given_ = open_protected(o, recogniser, cut_);
+  if (protection_ && o.protected_file.empty()) all_.emplace(o.faces.open_images(context));
   // Of a file that nobody described only its owner knows how it was protected.
   if (adapter_ && !o.protected_file.empty() && given_.protection.known())
     adapter_->check_trained_on(given_.protection);
@@ -215,14 +235,15 @@ void PairedFaces::embed() {
   }
   raw = embed_rows(recogniser_, set_.features, cut_);
   FeatureRows stored;
-  if (protection_) {
+  if (!o_.protected_file.empty()) {
+    records_ = given_.order_of(files, o_.protected_list);
+    stored = given_.rows.selected(records_);
+  } else if (protection_) {
     const auto photographs = photographs_of(
         faces_, set_.indices, crop_for(recogniser_, o_.faces.eye_centres()), protection_->photograph_size());
     records_ = record_numbers(*all_, files, o_.faces.list, context_);
     stored = protected_rows(*protection_, set_.features, records_, photographs, o_.faces.memory_mib << 20,
                             context_);
-  } else if (!o_.protected_file.empty()) {
-    stored = given_.of(files, o_.protected_list);
   }
   if (stored.count() > 0) guarded = embedded(stored);
   if (adapter_) adapted = embed_rows(recogniser_, stored, cut_, adapter_.get());

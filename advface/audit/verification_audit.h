@@ -14,8 +14,9 @@ namespace advf {
 
 struct VerificationSettings {
   FaceSettings faces;
-  ProtectionSpecs protection;  // none: nothing is protected here
-  std::string pairs;           // file of load_pairs()
+  // None: nothing is protected here. With protected_file: how a probe is changed for it.
+  ProtectionSpecs protection;
+  std::string pairs;  // file of load_pairs()
   std::string protected_file,
       protected_list;            // protected features instead, and the files that they belong to; none
   std::string adapter;           // protected features go through it as well; none

@@ -59,7 +59,7 @@ std::string option_name(const std::string& setting) {
 std::string Setting::text() const {
   if (!json) return "";
   const std::string value = json();
-  return choices.empty() ? value : nlohmann::json::parse(value).get<std::string>();
+  return is_text() && !value.empty() ? nlohmann::json::parse(value).get<std::string>() : value;
 }
 
 Setting number_setting(const std::string& name, double& value, const std::string& help) {
@@ -80,6 +80,14 @@ Setting whole_setting(const std::string& name, int64_t& value, const std::string
 Setting whole_setting(const std::string& name, std::optional<int>& value, const std::string& help) {
   Setting s = number_like<int>(name, value, help);
   s.json = [&value] { return value ? std::to_string(*value) : ""; };
+  return s;
+}
+
+Setting word_setting(const std::string& name, std::string& value, const std::string& help) {
+  Setting s{name, help, Setting::Source::option, {}, {}, {}, false};
+  s.word = true;
+  s.read = [&value](const std::string& text) { value = text; };
+  s.json = [&value] { return json(value).dump(); };
   return s;
 }
 
@@ -140,7 +148,7 @@ void read_values(const Settings& settings, const Metadata& values, const std::st
     check(s != settings.end(), source, ": the setting ", name, " is not known here");
     const json value = json::parse(text, nullptr, false);
     // A number is no word, and the other way round.
-    const bool word = !s->choices.empty();
+    const bool word = s->is_text();
     check(word ? value.is_string() : value.is_number(), source, ": no proper \"", name, "\"");
     try {
       s->read(word ? value.get<std::string>() : text);

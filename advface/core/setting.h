@@ -49,6 +49,9 @@ struct Setting {
   std::function<bool()> applies = {};
   std::string only_with = {};  // for messages: what it goes with, "--mechanism gaussian"
   std::function<std::vector<std::string>()> paths = {};  // of a file setting: the files it names now
+  bool word = false;                                     // a text, of which no list of choices is known
+
+  bool is_text() const { return word || !choices.empty(); }  // and no number
 
   std::string option() const { return option_name(name); }  // "--step-size"
   std::string text() const;                                 // the value as read() takes it; empty: not set
@@ -60,6 +63,7 @@ Setting number_setting(const std::string& name, double& value, const std::string
 Setting number_setting(const std::string& name, std::optional<double>& value, const std::string& help);
 Setting whole_setting(const std::string& name, int64_t& value, const std::string& help);
 Setting whole_setting(const std::string& name, std::optional<int>& value, const std::string& help);
+Setting word_setting(const std::string& name, std::string& value, const std::string& help);
 Setting seed_setting(uint64_t& value);
 Setting file_setting(const std::string& name, std::string& path, const std::string& help);
 Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help);

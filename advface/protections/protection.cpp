@@ -13,6 +13,10 @@ std::string ProtectionInput::why_no_network() const {
                      : "name its card with --recogniser";
 }
 
+Tensor Protection::unlock(const Tensor&, std::span<const int64_t>) const {
+  fail("the protection ", applied().name, " has no key, with which it could be undone");
+}
+
 std::shared_ptr<const ProtectionSpec> with_setting(const ProtectionSpec& spec, const std::string& name,
                                                    const std::string& text) {
   std::unique_ptr<ProtectionSpec> changed = spec.clone();

@@ -40,6 +40,12 @@ struct ProtectionInput {
   const Recogniser* network = nullptr;
   ProtectionId before;       // how they were protected already
   bool domain_known = true;  // false: nobody has said where the features live
+  // What comes of it is kept, and not only measured: what must never come twice is then drawn afresh.
+  bool to_keep = false;
+  // How that is protected which it goes on with, or is compared with, and its name in messages; null:
+  // nothing.
+  const ProtectionId* beside = nullptr;
+  std::string beside_what;
 
   // What to do where `network` is null.
   std::string why_no_network() const;
@@ -95,10 +101,14 @@ class Protection {
                               const Tensor& photographs, const Context& context) = 0;
   // Row i is a probe, a raw feature, that is to be compared with record records[i]; on the current backend,
   // and by operations of the core alone, on constants that were made before: an attacker who knows the
-  // protection looks through it on a tape, also one without values (AttackerInput::through).
+  // protection looks through it on a tape, also one without values (AttackerInput::through). Of one that
+  // needs a key nobody but the matching side can ask this.
   virtual Tensor apply_probe(const Tensor& features, std::span<const int64_t> /*records*/) const {
     return features;
   }
+  // Of one that needs a key: what was stored without it, (n, row of the features), in host memory, for who
+  // has the key. Row i is record records[i].
+  virtual Tensor unlock(const Tensor& stored, std::span<const int64_t> records) const;
 };
 
 // A protection as it is asked for, before a file is read: its settings, which the programs offer as options
@@ -110,6 +120,7 @@ class ProtectionSpec {
   virtual Settings settings() = 0;          // bound to this
   virtual void check_valid() const = 0;     // throws Error naming the setting that is out of range
   virtual void check_complete() const {}    // throws Error naming the option without which it cannot be made
+  virtual void check_stated() const {}      // of values from a file: throws Error naming what they do not say
   virtual std::string summary() const = 0;  // for people: "epsilon 0.02, norm l2"
   // The settings as files have them, with what follows from others written out.
   virtual Metadata values() const { return values_of(const_cast<ProtectionSpec*>(this)->settings()); }
@@ -119,6 +130,8 @@ class ProtectionSpec {
   virtual std::string alone_because() const { return ""; }
   // Whether a probe must go through Protection::apply_probe() before it is compared with what is stored.
   virtual bool changes_probe() const { return false; }
+  // Whether it cannot be looked through, or undone, without a key.
+  virtual bool needs_key() const { return false; }
   // Loads what it needs. Throws Error, naming both sides, for what does not fit; WrongCall where a recogniser
   // is needed and none is there.
   virtual std::unique_ptr<Protection> make(const ProtectionInput& input) const = 0;

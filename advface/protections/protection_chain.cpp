@@ -35,6 +35,7 @@ ProtectionChain::ProtectionChain(const ProtectionSpecs& specs, const ProtectionI
   for (const auto& spec : specs) {
     links_.push_back(spec->make(next));
     changes_probe_ = changes_probe_ || spec->changes_probe();
+    needs_key_ = needs_key_ || spec->needs_key();
     const Protection& link = *links_.back();
     for (const Provenance* network : link.networks()) {
       check_trained_on(*network, link.applied().name, next.before, next.space.moved);
@@ -118,6 +119,19 @@ Tensor ProtectionChain::apply_probe(const Tensor& features, std::span<const int6
   Tensor probe = features;
   for (const auto& link : links_) probe = link->apply_probe(probe, records);
   return probe;
+}
+
+FeatureRows ProtectionChain::unlocked(const FeatureRows& stored, std::span<const int64_t> records,
+                                      int64_t memory_bytes, const Context& context) const {
+  constexpr int64_t kBatch = 256;
+  FeatureSpool spool(out().row, memory_bytes);
+  for (int64_t begin = 0; begin < stored.count(); begin += kBatch) {
+    context.check_stop();
+    const int64_t end = std::min(stored.count(), begin + kBatch);
+    spool.append(
+        links_.back()->unlock(stored.range(begin, end), records.subspan(size_t(begin), size_t(end - begin))));
+  }
+  return spool.finish();
 }
 
 ProtectionInput input_of(const Recogniser& recogniser, const std::string& cut, const std::string& what) {

@@ -37,6 +37,12 @@ class ProtectionChain {
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& photographs,
                       const Context& context);
   Tensor apply_probe(const Tensor& features, std::span<const int64_t> records) const;
+  // Whether a link needs a key.
+  bool needs_key() const { return needs_key_; }
+  // What lies under the last link, for who has its key, as Protection::unlock() has it. Throws Error where
+  // another link lies over the one that needs a key.
+  FeatureRows unlocked(const FeatureRows& stored, std::span<const int64_t> records, int64_t memory_bytes,
+                       const Context& context) const;
 
  private:
   ProtectedRows through(size_t links, const Tensor& features, std::span<const int64_t> records,
@@ -44,7 +50,7 @@ class ProtectionChain {
 
   FeatureSpace in_;
   std::string recogniser_, cut_;
-  bool changes_probe_ = false;
+  bool changes_probe_ = false, needs_key_ = false;
   std::vector<std::unique_ptr<Protection>> links_;
 };
 

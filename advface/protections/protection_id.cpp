@@ -87,6 +87,12 @@ bool ProtectionId::same_space(const ProtectionId& other) const {
                     });
 }
 
+ProtectionId ProtectionId::without_key() const {
+  ProtectionId id = *this;
+  std::erase_if(id.applied, [](const AppliedProtection& a) { return spec_of(a, a.name)->needs_key(); });
+  return id;
+}
+
 std::string ProtectionId::difference(const ProtectionId& other) const {
   if (!known()) return unknown;
   if (!other.known()) return other.unknown;
@@ -135,6 +141,7 @@ AppliedProtection canonical(AppliedProtection applied, const std::string& source
   const std::unique_ptr<ProtectionSpec> spec = spec_of(applied, source);
   try {
     spec->check_valid();
+    spec->check_stated();
   } catch (const Error& e) {
     fail(source, ": ", e.what());
   }

@@ -31,6 +31,9 @@ struct ProtectionId {
   // Of two that are alike: whether features end up in the same space. A seed that says to which space they
   // are moved, as that of a permutation, counts here.
   bool same_space(const ProtectionId& other) const;
+  // What it is to who has no key: without the protections that need one.
+  ProtectionId without_key() const;
+  bool needs_key() const { return known() && without_key().applied.size() < applied.size(); }
   // The first thing in which they are not alike, for messages; empty where they are.
   std::string difference(const ProtectionId& other) const;
 

@@ -9,6 +9,7 @@
 #include "advface/protections/noise_protection.h"
 #include "advface/protections/projection_protection.h"
 #include "advface/protections/quantise_protection.h"
+#include "advface/protections/rotation_protection.h"
 #include "advface/protections/shuffle_protection.h"
 
 namespace advf {
@@ -36,6 +37,8 @@ const std::vector<ProtectionKind>& protections() {
       {"projection", "only the directions that tell people apart are kept", make<ProjectionSpec>,
        fit<ProjectionFit>},
       {"quantise", "every value is stored with a few bits", make<QuantiseSpec>, nullptr},
+      {"rotation", "unit vectors are turned at random under a key, which lies elsewhere", make<RotationSpec>,
+       nullptr},
       {"shuffle", "values, or channels of a map, in another order, drawn from the seed", make<ShuffleSpec>,
        nullptr},
       {"duet",

@@ -14,6 +14,7 @@
 #include "tensor/rng.h"
 #include "tools/bench/bench_protect.h"
 #include "tools/bench/bench_report.h"
+#include "tools/bench/bench_rotation.h"
 #include "tools/bench/bench_shapes.h"
 #include "tools/bench/bench_workloads.h"
 #include "tools/options/cli.h"
@@ -115,6 +116,7 @@ int bench(Options& options) {
         conv_min.count, conv_min.geometric_mean(), conv_median.geometric_mean());
   options.workloads.repeat = options.repeat;
   if (!bench_workloads(options.workloads, report)) return 130;
+  if (!bench_rotation(options.repeat, report)) return 130;
   options.protect.repeat = options.repeat;
   options.protect.threads = num_threads();
   if (!bench_protect(options.protect, report)) return 130;

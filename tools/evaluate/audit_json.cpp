@@ -3,9 +3,18 @@
 #include <cstdio>
 
 #include "advface/audit/metrics.h"
+#include "tools/evaluate/evaluate.h"
 #include "tools/options/protection_options.h"
 
 namespace advf::tools {
+
+void add_leaked_key(CLI::App& app, bool& leaked) {
+  app.add_flag("--leaked-key", leaked,
+               "the key has leaked: attackers also get what lies under it (without this nobody but the "
+               "matching side "
+               "has it)")
+      ->group("Protection");
+}
 
 nlohmann::json interval_json(const std::vector<double>& values, const std::vector<int64_t>& people,
                              uint64_t seed) {

@@ -36,6 +36,7 @@ struct ReconstructionOptions {
   std::string second, thresholds, sheet, scores, out, part = "test";
   int64_t limit = 0;
   double fmr = 1e-3;
+  bool leaked_key = false;
 };
 CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
 int evaluate_reconstruction(ReconstructionOptions& options);
@@ -48,6 +49,7 @@ struct LinkageOptions {
   std::string part = "test";
   int64_t limit = 0;
   uint64_t split_seed = 1;
+  bool leaked_key = false;
 };
 CLI::App* add_linkage_verb(CLI::App& app, LinkageOptions& options);
 int evaluate_linkage(LinkageOptions& options);
@@ -60,7 +62,10 @@ struct AttributeOptions {
   std::string part = "test";
   int epochs = 30, width = 64;
   uint64_t split_seed = 1;
+  bool leaked_key = false;
 };
+// Of the audits of who attacks.
+void add_leaked_key(CLI::App& app, bool& leaked);
 CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& options);
 int evaluate_attributes(AttributeOptions& options);
 

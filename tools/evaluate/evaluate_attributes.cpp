@@ -18,6 +18,8 @@ AttributeSettings settings_of(const AttributeOptions& o) {
   s.attributes = o.attributes;
   s.part = o.part;
   s.split_seed = o.split_seed;
+  s.leaked_key = o.leaked_key;
+  if (o.leaked_key) check_leaks_key(s.protection);
   s.seed = o.common.seed;
   s.epochs = o.epochs;
   s.width = o.width;
@@ -96,6 +98,7 @@ CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& o) {
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
       ->check(not_negative());
   o.protect.add_to(*sub, "Protection");
+  add_leaked_key(*sub, o.leaked_key);
   o.common.add_to(*sub);
   return sub;
 }

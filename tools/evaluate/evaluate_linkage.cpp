@@ -18,6 +18,8 @@ LinkageSettings settings_of(const LinkageOptions& o) {
   s.part = o.part;
   s.limit = o.limit;
   s.split_seed = o.split_seed;
+  s.leaked_key = o.leaked_key;
+  if (o.leaked_key) check_leaks_key(s.protections.empty() ? ProtectionSpecs() : s.protections[0]);
   return s;
 }
 
@@ -100,6 +102,7 @@ CLI::App* add_linkage_verb(CLI::App& app, LinkageOptions& o) {
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
       ->check(not_negative());
   o.protect.add_to(*sub, "Protection");
+  add_leaked_key(*sub, o.leaked_key);
   sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")
       ->group("Protection");
   o.common.add_to(*sub);

@@ -1,4 +1,5 @@
 // advface-evaluate recognition: the audit of recognition, as JSON and a line.
+#include <algorithm>
 #include <cstdio>
 
 #include "advface/audit/verification_audit.h"
@@ -43,8 +44,11 @@ VerificationSettings settings_of(const RecognitionOptions& o) {
       o.faces, o.protect.specs(o.common.seed), o.pairs, o.protected_file, o.protected_list, o.adapter,
       o.side};
   as_usage([&] {
-    check(s.protection.empty() || o.protected_file.empty(),
-          "--protected brings features that are protected already; leave --protect out");
+    check(
+        o.protected_file.empty() || std::all_of(s.protection.begin(), s.protection.end(),
+                                                [](const auto& spec) { return spec->changes_probe(); }),
+        "--protected brings features that are protected already; --protect then names what probes go through "
+        "alone");
   });
   return s;
 }

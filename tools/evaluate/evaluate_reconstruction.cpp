@@ -27,6 +27,7 @@ void check_options(const ReconstructionOptions& o) {
 // The chain as it is asked for, or one for each of --epsilons.
 std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
   const ProtectionSpecs chain = o.protect.specs(o.common.seed);
+  if (o.leaked_key) check_leaks_key(chain);
   as_usage([&] {
     check(o.epsilons.empty() || !chain.empty(),
           "--epsilons needs a protection: --shadow FILE, or --protect NAME");
@@ -56,6 +57,7 @@ ReconstructionSettings settings_of(const ReconstructionOptions& o) {
   ReconstructionSettings s{o.faces, chains_of(o), o.attackers, o.protected_files, o.second, o.thresholds,
                            o.part,  o.limit,      o.fmr,       o.common.seed};
   s.kinds = o.sets;
+  s.leaked_key = o.leaked_key;
   return s;
 }
 
@@ -178,6 +180,7 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
       "--out", o.out,
       "folder, absent or empty, for every image that an attacker makes, beside the originals (.png)");
   o.protect.add_to(*sub, "Protection");
+  add_leaked_key(*sub, o.leaked_key);
   sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
       ->delimiter(',')
       ->excludes(sub->get_option("--epsilon"))

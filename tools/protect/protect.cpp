@@ -1,5 +1,6 @@
 // advface-protect: features or photographs in, adversarial features out, as .npy, streamed in chunks; to a
 // new file, or behind the rows of a set.
+#include <filesystem>
 #include <iostream>
 #include <numeric>
 
@@ -80,6 +81,13 @@ void check_append(const Options& o, const std::string& batch_norm) {
           " a record would depend on those that are protected with it; advface-train recalibrate makes a "
           "shadow for all of them");
   });
+}
+
+// A set that grows says how those go on that are added to it.
+std::optional<ProtectionId> of_set(const std::string& path) {
+  std::error_code none;
+  if (path.empty() || !std::filesystem::exists(path, none)) return {};
+  return open_feature_file(path).info.protection;
 }
 
 StoredRows open_output(const Options& o, const Shape& row, const FeatureInfo& info) {
@@ -196,7 +204,12 @@ int protect_file(Options& o) {
       images ? FeaturesToProtect::of_photographs(o.faces, *recogniser, o.photographs, o.names)
              : FeaturesToProtect::of_file(o.in);
   if (!images && original) input.add_photographs(o.faces, console());
-  ProtectionChain chain(specs, input.input(known));
+  const std::optional<ProtectionId> beside = of_set(o.append);
+  ProtectionInput made_for = input.input(known);
+  made_for.to_keep = true;
+  if (beside && beside->known()) made_for.beside = &*beside;
+  made_for.beside_what = o.append;
+  ProtectionChain chain(specs, made_for);
   if (images) input.extract(o.faces, *recogniser, console());
   // A bad row at the end of a large file is told before the work.
   if (!images) check_rows(input.features(), chain.in().domain, o.in);

@@ -1,0 +1,265 @@
+#include "advface/protections/rotation_protection.h"
+
+#include <algorithm>
+
+#include "tensor/backend.h"
+#include "tensor/ops.h"
+#include "tensor/parallel.h"
+
+namespace advf {
+namespace {
+
+constexpr int64_t kExactBlock = 16, kFastBlock = 512;  // records that share scratch memory
+// What a key is used for, 16 letters each.
+constexpr std::string_view kExact = "advface-rotation", kFast = "advface-rot-fast",
+                           kTestSet = "advface-test-set";
+constexpr uint64_t kWholeSet = ~uint64_t(0);  // the number that stands for all records of a set
+
+bool is_salt(const std::string& text) {
+  Salt salt;
+  return from_text(text, salt);
+}
+
+Setting text_of_32_digits(const std::string& name, std::string& value, const std::string& help) {
+  Setting s = word_setting(name, value, help);
+  s.json = [json = s.json, &value] { return value.empty() ? std::string() : json(); };
+  s.read = [name, &value](const std::string& text) {
+    check(is_salt(text), name, " is \"", text, "\", not 32 hexadecimal digits");
+    value = text;
+  };
+  return s;
+}
+
+// The rotations of one set under one key.
+class Turner {
+ public:
+  Turner(std::shared_ptr<const Key> key, const RotationSpec& spec)
+      : key_(std::move(key)), mode_(spec.mode), kind_(spec.kind) {
+    check(from_text(spec.set, set_), "a rotation without the name of its set");
+  }
+
+  // Every row (n, D) in place by R of its record, or back; the norm of each stays as it is.
+  void turn_rows(std::span<float> values, std::span<const int64_t> records, bool back,
+                 const Context* context) const {
+    const int64_t n = int64_t(records.size());
+    if (n == 0) return;
+    const size_t d = values.size() / records.size();
+    const int64_t block = kind_ == RotationKind::fast ? kFastBlock : kExactBlock;
+    parallel_for((n + block - 1) / block, [&](int64_t at) {
+      SecretBytes scratch(Key::kBytes + rotation_stream_bytes(kind_, int64_t(d)));
+      for (int64_t i = at * block; i < std::min(n, (at + 1) * block); ++i) {
+        if (context) context->check_stop();
+        // One rotation for all: the stream of the first record is that of the others.
+        if (mode_ == KeyMode::per_record || i == at * block)
+          fill(scratch, mode_ == KeyMode::per_set ? kWholeSet : uint64_t(records[size_t(i)]));
+        turn(kind_, stream_of(scratch), values.subspan(size_t(i) * d, d), back);
+      }
+    });
+  }
+
+ private:
+  // The key of a record, and the stream behind it.
+  static std::span<std::byte> stream_of(SecretBytes& scratch) { return scratch.bytes().subspan(Key::kBytes); }
+  void fill(SecretBytes& scratch, uint64_t number) const {
+    const auto key = scratch.bytes().first(Key::kBytes);
+    key_->derive(kind_ == RotationKind::fast ? kFast : kExact, record_salt(set_, number), key);
+    fill_stream(key, stream_of(scratch));
+  }
+
+  std::shared_ptr<const Key> key_;
+  KeyMode mode_;
+  RotationKind kind_;
+  Salt set_{};
+};
+
+class RotationProtection : public Protection {
+ public:
+  RotationProtection(const RotationSpec& spec, const FeatureSpace& space)
+      : spec_(spec),
+        space_(space),
+        key_id_(spec.source->key()->info().id),
+        turner_(spec.source->key(), spec) {
+    if (spec.mode == KeyMode::per_set) keep_matrix();
+  }
+
+  AppliedProtection applied() const override { return {"rotation", spec_.values(), {{"key", key_id_}}}; }
+  FeatureSpace out() const override { return spec_.out(space_); }
+
+  ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& /*photographs*/,
+                      const Context& context) override {
+    const Tensor host = features.on_host();
+    check(host.shape() == with_rows(int64_t(records.size()), space_.row), "features of shape ", host.shape(),
+          " for ", records.size(), " records of shape ", space_.row);
+    check_records(host, records, space_.domain);
+    ProtectedRows result{turned(host, records, false, &context), {}};
+    for (const int64_t record : records) result.reports.push_back({.record = record, .losses = {}});
+    return result;
+  }
+  // No attacker looks through it, so only a rotation of the whole set is of operations of the core.
+  Tensor apply_probe(const Tensor& features, std::span<const int64_t> records) const override {
+    if (matrix_.defined()) return matmul(features, matrix_.to(current_backend()));
+    return turned(features.on_host(), records, false, nullptr).to(current_backend());
+  }
+  Tensor unlock(const Tensor& stored, std::span<const int64_t> records) const override {
+    return turned(stored.on_host(), records, true, nullptr);
+  }
+
+ private:
+  Tensor turned(const Tensor& rows, std::span<const int64_t> records, bool back,
+                const Context* context) const {
+    const BackendScope on_host(host_backend());
+    if (matrix_.defined()) {
+      const NoTapeScope off;
+      return back ? matmul(rows, matrix_back_) : matmul(rows, matrix_);
+    }
+    std::vector<float> values = rows.to_vector<float>();
+    turner_.turn_rows(values, records, back, context);
+    return Tensor::from(values, rows.shape());
+  }
+  // Row i is R e_i, so a row of features times it is R of that feature.
+  void keep_matrix() {
+    const int64_t d = space_.row[0];
+    std::vector<float> values(size_t(d * d), 0.0f);
+    for (int64_t i = 0; i < d; ++i) values[size_t(i * d + i)] = 1;
+    turner_.turn_rows(values, std::vector<int64_t>(size_t(d), 0), false, nullptr);
+    const BackendScope on_host(host_backend());
+    matrix_ = Tensor::from(values, {d, d});
+    matrix_back_ = permute(matrix_, {1, 0});
+  }
+
+  RotationSpec spec_;
+  FeatureSpace space_;
+  std::string key_id_;
+  Turner turner_;
+  Tensor matrix_, matrix_back_;  // (D,D) of per-set
+};
+
+// The rotation among what was applied already; null where there is none.
+const AppliedProtection* rotation_in(const ProtectionId* id) {
+  if (!id) return nullptr;
+  const auto found = std::find_if(id->applied.begin(), id->applied.end(),
+                                  [](const AppliedProtection& a) { return a.name == "rotation"; });
+  return found == id->applied.end() ? nullptr : &*found;
+}
+
+RotationSpec spec_in(const AppliedProtection& applied, const std::string& source) {
+  RotationSpec spec;
+  read_values(spec.settings(), applied.settings, source + ": the protection rotation");
+  return spec;
+}
+
+// Ids and check values are compared before anything is computed: a wrong key is told as one.
+void check_same_key(const AppliedProtection& applied, const RotationSpec& stated, const KeyInfo& info,
+                    const std::string& source, const std::string& key) {
+  const auto id = applied.networks.find("key");
+  check(stated.check_value == info.check, key, ": the wrong key: it is ", info.id, ", but ", source,
+        " was protected with ", id == applied.networks.end() ? std::string("another") : id->second);
+}
+
+}  // namespace
+
+template <>
+const std::vector<Choice<KeyMode>>& choices<KeyMode>() {
+  static const std::vector<Choice<KeyMode>> list = {{KeyMode::per_record, "per-record"},
+                                                    {KeyMode::per_set, "per-set"}};
+  return list;
+}
+template <>
+const std::vector<Choice<RotationKind>>& choices<RotationKind>() {
+  static const std::vector<Choice<RotationKind>> list = {{RotationKind::exact, "exact"},
+                                                         {RotationKind::fast, "fast"}};
+  return list;
+}
+
+std::string KeySource::what() const {
+  return file.empty() ? "descriptor " + std::to_string(descriptor) : file;
+}
+
+std::shared_ptr<const Key> KeySource::key() const {
+  if (!key_)
+    key_ = std::make_shared<const Key>(file.empty() ? Key::read_from(int(descriptor)) : Key::read(file));
+  return key_;
+}
+
+Settings RotationSpec::settings() {
+  Setting number =
+      whole_setting("key_fd", source->descriptor, "the key comes over this open file descriptor instead");
+  number.json = [] { return std::string(); };  // says nothing about what is stored
+  Setting unwritten = seed_setting(seed);      // nor does this: it names a set, which is written
+  unwritten.applies = [] { return false; };
+  return {file_setting("key", source->file, "the key, which advface-key new has written"),
+          number,
+          choice_setting("key_mode", mode, "a rotation for each record, or one for the whole set"),
+          choice_setting(
+              "rotation", kind,
+              "exact: uniformly random; fast: three rounds of signs and Hadamard transforms, for a power of "
+              "two of values"),
+          text_of_32_digits("key_set", set,
+                            "32 hexadecimal digits that name the set (default: new for a new set)"),
+          derived(text_of_32_digits("key_check", check_value, "tells the key")),
+          unwritten};
+}
+
+void RotationSpec::check_valid() const {
+  check(source->file.empty() || source->descriptor < 0, "give the key by --key or by --key-fd, not both");
+}
+
+void RotationSpec::check_complete() const {
+  check(has_keys(), "the protection rotation needs a key, but this build has none (ADVF_KEYS is off)");
+  check(source->named(),
+        "the protection rotation needs --key FILE, which advface-key new makes, or --key-fd N");
+}
+
+void RotationSpec::check_stated() const {
+  check(!set.empty() && !check_value.empty(),
+        "the protection rotation does not say of which set (key_set) and with which key (key_check)");
+}
+
+std::string RotationSpec::summary() const {
+  return std::string(name_of(mode)) + (kind == RotationKind::fast ? ", fast" : "");
+}
+
+std::unique_ptr<Protection> RotationSpec::make(const ProtectionInput& input) const {
+  check_domain_known(input, "rotation");
+  check(input.space.domain == FeatureDomain::sphere && input.space.row.rank() == 1,
+        "a rotation keeps the cosines of unit vectors, but ", input.what, " of shape ", input.space.row,
+        " are none; encrypt them, or better do not store them");
+  check_rotation(kind, input.space.row[0], input.what);
+  const KeyInfo& info = source->key()->info();
+  RotationSpec made = *this;
+  made.check_value = info.check;
+  if (const AppliedProtection* other = rotation_in(input.beside)) {
+    const RotationSpec stated = spec_in(*other, input.beside_what);
+    check_same_key(*other, stated, info, input.beside_what, source->what());
+    check(set.empty() || set == stated.set, "--key-set ", set, " is not the set of ", input.beside_what, ", ",
+          stated.set, "; leave it out");
+    made.set = stated.set;
+  } else if (made.set.empty()) {
+    made.set = to_text(input.to_keep ? random_salt() : source->key()->derive_public(kTestSet, seed));
+  }
+  return std::make_unique<RotationProtection>(made, input.space);
+}
+
+KeyChange::KeyChange(const AppliedProtection& before, std::shared_ptr<const Key> old_key,
+                     std::shared_ptr<const Key> new_key, const std::string& source)
+    : spec_(spec_in(before, source)), old_(std::move(old_key)), new_(std::move(new_key)) {
+  check_same_key(before, spec_, old_->info(), source, "the old key");
+  check(old_->info().check != new_->info().check, "the new key is the old one (", old_->info().id, ")");
+}
+
+AppliedProtection KeyChange::after() const {
+  RotationSpec spec = spec_;
+  spec.check_value = new_->info().check;
+  return {"rotation", spec.values(), {{"key", new_->info().id}}};
+}
+
+Tensor KeyChange::change(const Tensor& rows, std::span<const int64_t> records) const {
+  std::vector<float> values = rows.to_vector<float>();
+  check_records(rows, records, FeatureDomain::sphere);
+  Turner(old_, spec_).turn_rows(values, records, true, nullptr);
+  Turner(new_, spec_).turn_rows(values, records, false, nullptr);
+  const BackendScope on_host(host_backend());
+  return Tensor::from(values, rows.shape());
+}
+
+}  // namespace advf

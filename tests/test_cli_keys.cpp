@@ -1,0 +1,314 @@
+// Keys through the programs: making and destroying them, protecting with one, verification that stays what it
+// was, attackers without the key and with it, changing the key, and every call that is refused.
+#define BOOST_TEST_MODULE cli_keys
+#include <sys/stat.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <iostream>
+
+#include "advface/core/feature_file.h"
+#include "advface/keys/key.h"
+#include "advface/store/enrolled_set.h"
+#include "cli_test_util.h"
+#include "file_test_util.h"
+#include "method_test_util.h"
+#include "tensor/io/npy.h"
+#include "tensor/ops.h"
+
+using namespace advf;
+using namespace advf::test;
+using nlohmann::json;
+
+namespace {
+
+bool ready() {
+  if (!has_keys()) std::cout << "SKIPPED: this build has no keys (ADVF_KEYS is off)\n";
+  return has_keys();
+}
+
+struct World {
+  TempDir dir;
+  std::string key = dir / "key";
+  Args lock{"--protect", "rotation", "--key", key};
+  Args data =
+      toy_world().images() + toy_world().recogniser() + Args{"--labels", toy_world().at("faces/labels.csv")};
+  World() { succeed("key", {"new", key}); }
+};
+const World& here() {
+  static const World w;
+  return w;
+}
+
+Args features(const std::string& out) { return {"--in", toy_world().at("z.npy"), "--out", out}; }
+
+// The secret, which nothing may ever show.
+std::string secret_of(const std::string& file) {
+  const std::string text = read_bytes(file);
+  return text.substr(text.find("key ", 20) + 4, 64);
+}
+
+std::vector<double> points_of(const json& result) {
+  std::vector<double> list{result["accuracy"]["mean"], result["eer"]};
+  for (const char* far : {"1e-2", "1e-3"}) list.push_back(result["operating_points"][far]["threshold"]);
+  return list;
+}
+
+Args test_faces() {
+  return Args{"--images", toy_world().at("faces/test/images"),
+              "--labels", toy_world().at("faces/test/labels.csv"),
+              "--pairs",  toy_world().at("faces/test/pairs.txt")} +
+         toy_world().recogniser();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_key_from_its_making_to_its_end) {
+  if (!ready()) return;
+  const TempDir dir;
+  const std::string key = dir / "key";
+  const Outcome made = succeed("key", {"new", key}), seen = succeed("key", {"inspect", key});
+  const std::string id = Key::read(key).info().id;
+  BOOST_TEST(made.out.find(id) != std::string::npos);
+  for (const std::string& part : {id, Key::read(key).info().date, Key::read(key).info().check})
+    BOOST_TEST(seen.out.find(part) != std::string::npos, seen.out);
+  BOOST_TEST((made.out + seen.out + seen.err).find(secret_of(key)) == std::string::npos);
+  refuse(dir.path().string(), "key", {"new", key}, 1, {key, "never replaced"});
+  chmod(key.c_str(), 0644);
+  refuse(dir.path().string(), "key", {"inspect", key}, 1, {key, "644", "chmod 600"});
+  refuse(dir.path().string(), "protect",
+         features(dir / "p.npy") + Args{"--protect", "rotation", "--key", key}, 1, {key, "644"});
+  chmod(key.c_str(), 0600);
+  BOOST_TEST(succeed("key", {"destroy", key}).out.find("flash") != std::string::npos);
+  BOOST_TEST(!std::filesystem::exists(key));
+  refuse(dir.path().string(), "key", {"destroy", toy_world().at("z.npy")}, 1, {"no key file"});
+  refuse(dir.path().string(), "key", {}, 2, {"subcommand"});
+}
+
+BOOST_AUTO_TEST_CASE(what_is_stored_is_compared_as_before) {
+  if (!ready()) return;
+  const TempDir dir;
+  const std::string p = dir / "p.npy";
+  const Outcome done =
+      succeed("protect", features(p) + here().lock + Args{"--json", dir / "p.json", "--report", dir / "r"});
+  const FeatureFile stored = open_feature_file(p);
+  BOOST_TEST(stored.info.protection.describe() == "protected, rotation per-record");
+  for (const std::string& text :
+       {done.out, done.err, read_bytes(dir / "p.json"), read_bytes(p + ".json"), read_bytes(dir / "r")})
+    BOOST_TEST(text.find(secret_of(here().key)) == std::string::npos);
+  // Nothing is left of the raw feature.
+  double most = 0;
+  const Tensor z = load_npy(toy_world().at("z.npy")), x = load_npy(p);
+  double mean = 0;
+  for (int64_t r = 0; r < z.dim(0); ++r)
+    mean += cosine({z.data<float>() + r * z.dim(1), size_t(z.dim(1))},
+                   {x.data<float>() + r * z.dim(1), size_t(z.dim(1))}) /
+            double(z.dim(0));
+  most = std::max(most, std::abs(mean));
+  BOOST_TEST(most < 5 * 0.25 / std::sqrt(200.0));
+  // A new set each time, but for one that is named; chunks and threads change nothing.
+  const std::string set = stored.info.protection.applied[0].settings.at("key_set").substr(1, 32);
+  succeed("protect", features(dir / "q.npy") + here().lock);
+  BOOST_TEST(read_bytes(p) != read_bytes(dir / "q.npy"));
+  succeed("protect",
+          features(dir / "q.npy") + here().lock + Args{"--key-set", set, "--batch", "7", "--threads", "1"});
+  BOOST_TEST(read_bytes(p) == read_bytes(dir / "q.npy"));
+
+  const auto scores = [&](const Args& more) {
+    succeed("evaluate", Args{"recognition", "--json", dir / "e.json"} + test_faces() + more);
+    return points_of(read_json(dir / "e.json"));
+  };
+  const std::vector<double> raw = scores({});
+  succeed("extract", Args{"--images", toy_world().at("faces/test/images"), "--out", dir / "t.npy"} +
+                         toy_world().recogniser());
+  succeed("protect", Args{"--in", dir / "t.npy", "--out", dir / "tp.npy"} + here().lock);
+  const Args file{"--protected", dir / "tp.npy", "--protected-list", dir / "t.npy.txt"};
+  for (const Args& more :
+       {here().lock, here().lock + Args{"--key-mode", "per-set"}, here().lock + Args{"--rotation", "fast"},
+        here().lock + Args{"--side", "probe"}, here().lock + file}) {
+    const std::vector<double> locked = scores(more);
+    for (size_t i = 0; i < raw.size(); ++i)
+      BOOST_TEST(std::abs(locked[i] - raw[i]) < 1e-6, i << " of " << more.back());
+  }
+  // Against what is stored with another key nothing is computed.
+  succeed("key", {"new", dir / "other"});
+  refuse(dir.path().string(), "evaluate",
+         Args{"recognition"} + test_faces() + file + Args{"--protect", "rotation", "--key", dir / "other"}, 1,
+         {dir / "other", "the wrong key", dir / "tp.npy"});
+  refuse(dir.path().string(), "evaluate",
+         Args{"recognition"} + test_faces() + file + here().lock + Args{"--key-mode", "per-set"}, 1,
+         {"tp.npy", "per-record", "per-set"});
+  refuse(dir.path().string(), "evaluate", Args{"recognition"} + test_faces() + file, 1,
+         {"tp.npy", "--protect"});
+}
+
+BOOST_AUTO_TEST_CASE(a_set_grows_under_its_key) {
+  if (!ready()) return;
+  const TempDir dir;
+  const std::string set = dir / "set.npy";
+  for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 3}, {3, 7}}) {
+    save_npy(dir / "z.npy", load_npy(toy_world().at("z.npy")).slice_batch(begin, end));
+    succeed("protect", Args{"--in", dir / "z.npy", "--append", set} + toy_world().recogniser() + here().lock);
+  }
+  const std::string name =
+      open_feature_file(set).info.protection.applied[0].settings.at("key_set").substr(1, 32);
+  succeed("protect", features(dir / "all.npy") + here().lock + Args{"--key-set", name});
+  BOOST_TEST(same_bits(load_npy(set), load_npy(dir / "all.npy").slice_batch(0, 7)));
+  succeed("key", {"new", dir / "other"});
+  const Args more = Args{"--in", dir / "z.npy", "--append", set} + toy_world().recogniser();
+  refuse(dir.path().string(), "protect", more + Args{"--protect", "rotation", "--key", dir / "other"}, 1,
+         {"the wrong key", set});
+  refuse(dir.path().string(), "protect", more + Args{"--protect", "quantise"}, 1, {set});
+  refuse(dir.path().string(), "protect",
+         more + here().lock + Args{"--key-set", "00112233445566778899aabbccddeeff"}, 1, {"--key-set", name});
+}
+
+BOOST_AUTO_TEST_CASE(a_key_changes_and_goes_on_where_it_stopped) {
+  if (!ready()) return;
+  const TempDir dir;
+  const std::string p = dir / "p.npy", next = dir / "next";
+  succeed("protect", features(p) + here().lock);
+  const Args change{"rotate", "--key", here().key, "--new-key", next, "--in", p};
+  const Args slow = change + Args{"--out", dir / "slow.npy", "--batch", "1"};
+  Surroundings stop;
+  stop.interrupt_when = dir / "slow.npy.part.index";
+  const Outcome stopped = run_program("key", slow, stop);
+  BOOST_TEST(stopped.code == 130, stopped.err);
+  BOOST_TEST(!std::filesystem::exists(dir / "slow.npy"));
+  const Outcome went_on = succeed("key", slow);
+  BOOST_TEST(went_on.out.find("200 records") != std::string::npos);
+  BOOST_TEST(tree(dir.path().string()).size() == 5u);  // p.npy, slow.npy, what lies beside them, and the key
+  succeed("key", change + Args{"--out", dir / "once.npy", "--json", dir / "j"});
+  BOOST_TEST(read_bytes(dir / "slow.npy") == read_bytes(dir / "once.npy"));
+  BOOST_TEST(read_json(dir / "j")["new_key"] == Key::read(next).info().id);
+  // What was turned is what the new key would have made.
+  const std::string name =
+      open_feature_file(p).info.protection.applied[0].settings.at("key_set").substr(1, 32);
+  succeed("protect",
+          features(dir / "anew.npy") + Args{"--protect", "rotation", "--key", next, "--key-set", name});
+  const auto a = load_npy(dir / "anew.npy").to_vector<float>(),
+             b = load_npy(dir / "once.npy").to_vector<float>();
+  for (size_t i = 0; i < a.size(); ++i) BOOST_REQUIRE(std::abs(a[i] - b[i]) < 2e-6f);
+  BOOST_TEST((open_feature_file(dir / "anew.npy").info.protection ==
+              open_feature_file(dir / "once.npy").info.protection));
+  // A set stays a set, with its names.
+  succeed("protect", Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + here().lock);
+  succeed("key", {"rotate", "--key", here().key, "--new-key", next, "--in", dir / "set.npy", "--out",
+                  dir / "set2.npy"});
+  BOOST_TEST(read_enrolled_set(dir / "set2.npy").records[5].name ==
+             read_enrolled_set(dir / "set.npy").records[5].name);
+
+  const std::string folder = dir.path().string();
+  refuse(folder, "key",
+         {"rotate", "--key", next, "--new-key", here().key, "--in", p, "--out", dir / "no.npy"}, 1,
+         {"the wrong key", p});
+  refuse(folder, "key",
+         {"rotate", "--key", here().key, "--new-key", here().key, "--in", p, "--out", dir / "no.npy"}, 1,
+         {"old one"});
+  refuse(folder, "key",
+         {"rotate", "--key", next, "--new-key", here().key, "--in", toy_world().at("z.npy"), "--out",
+          dir / "no.npy"},
+         1, {"z.npy", "raw"});
+  refuse(folder, "key", change + Args{"--out", p}, 2, {"--out would replace", "--in"});
+}
+
+// Who has the rows alone is at chance; who has the key has what lies under it.
+BOOST_AUTO_TEST_CASE(attackers_without_the_key_and_with_it) {
+  if (!ready()) return;
+  const TempDir dir;
+  const Args with = here().data + here().lock;
+  succeed("train", Args{"attacker", "--out", dir / "a"} + toy_world().images() + toy_world().recogniser() +
+                       ToyWorld::tiny_training());
+  const auto run = [&](const Args& verb) {
+    succeed("evaluate", verb + with + Args{"--json", dir / "j.json"});
+    return read_json(dir / "j.json");
+  };
+  // Inversion and the trained decoder take the rows for raw ones; the oracle asks the matching side, which
+  // has the key.
+  const json made =
+      run({"reconstruction", "--leaked-key", "--attacker", "decoder=" + (dir / "a"), "--attacker",
+           "inversion:steps=5", "--attacker", "oracle:queries=20,decoder=" + (dir / "a"), "--limit", "8"});
+  BOOST_TEST(made["left_out"].empty(), made["left_out"].dump());
+  const std::string locked = "protected, rotation per-record", leaked = locked + ", key leaked";
+  std::map<std::string, json> rows;
+  for (const json& row : made["rows"])
+    if (!row["moment_matched"].get<bool>())
+      rows[row["attacker"].get<std::string>() + " " + row["features"].get<std::string>()] = row;
+  for (const std::string attacker : {"decoder", "inversion", "oracle"})
+    for (const std::string& set : {std::string("raw"), locked, leaked})
+      BOOST_TEST(rows.contains(attacker + " " + set), attacker << " " << set);
+  // By three measures: of a decoder this small one alone may agree by chance.
+  const auto same = [&](const std::string& attacker, const std::string& a, const std::string& b) {
+    const json &one = rows[attacker + " " + a], &two = rows[attacker + " " + b];
+    const auto near = [](const json& x, const json& y, double most) {
+      return std::abs(x["mean"].get<double>() - y["mean"].get<double>()) < most;
+    };
+    return near(one["ssim"], two["ssim"], 1e-4) && near(one["psnr"], two["psnr"], 1e-3) &&
+           near(one["cosine"]["deployed"], two["cosine"]["deployed"], 1e-4);
+  };
+  BOOST_TEST((same("decoder", "raw", leaked) && !same("decoder", "raw", locked)));
+  BOOST_TEST(!same("inversion", "raw", locked));
+  BOOST_TEST(same("oracle", "raw", locked));
+  BOOST_TEST(made["protections"][leaked].empty());
+
+  const json linked = run({"linkage", "--leaked-key"});
+  std::map<std::string, double> auc;
+  for (const json& row : linked["rows"]) auc[row["features"]] = row["auc"]["mean"];
+  BOOST_TEST(std::abs(auc.at(leaked) - auc.at("raw")) < 1e-6);
+  BOOST_TEST(std::abs(auc.at(locked) - 0.5) < 0.25);
+  BOOST_TEST(run({"linkage"})["rows"].size() == 2u);
+
+  // Probes trained on raw features say of what lies under the lock what they say of raw ones.
+  const json asked = run({"attributes", "--attributes", "Smiling", "--epochs", "1", "--leaked-key"});
+  std::map<std::string, double> told;
+  for (const json& row : asked["rows"])
+    if (row["probe"] == "logistic")
+      told[row["trained_on"].get<std::string>() + ", " + row["asked_about"].get<std::string>()] =
+          row["accuracy"]["mean"];
+  BOOST_TEST(told.size() == 5u);
+  BOOST_TEST(told.at("raw, " + leaked) == told.at("raw, raw"));
+
+  const std::string folder = dir.path().string();
+  refuse(folder, "evaluate", Args{"linkage", "--leaked-key"} + here().data, 2, {"--leaked-key", "rotation"});
+  refuse(folder, "evaluate", Args{"linkage", "--leaked-key"} + with + Args{"--protect", "noise"}, 2,
+         {"--leaked-key", "last"});
+}
+
+// Whoever knows pairs of one set learns its one rotation, but not those of single records.
+BOOST_AUTO_TEST_CASE(who_knows_pairs_trains_on_them) {
+  if (!ready()) return;
+  const TempDir dir;
+  const Args lock = here().lock + Args{"--key-mode", "per-set"};
+  succeed("train", Args{"linkage", "--epochs", "2", "--out", dir / "l"} + here().data + lock);
+  succeed("evaluate",
+          Args{"linkage", "--attacker", "pairs=" + (dir / "l"), "--json", dir / "j"} + here().data + lock);
+  BOOST_TEST(read_json(dir / "j")["rows"].size() ==
+             3u);  // the recogniser on both, the network on what is stored
+}
+
+BOOST_AUTO_TEST_CASE(calls_that_are_refused) {
+  const TempDir dir;
+  const std::string folder = dir.path().string();
+  const Args rotate{"--protect", "rotation"};
+  if (!ready()) {
+    refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key", dir / "k"}, 2, {"ADVF_KEYS"});
+    refuse(folder, "key", {"new", dir / "k"}, 1, {"ADVF_KEYS"});
+    return;
+  }
+  refuse(folder, "protect", features(dir / "p.npy") + rotate, 2, {"--key FILE", "--key-fd"});
+  refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-fd", "3"}, 2, {"not both"});
+  refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key-fd", "63"}, 1, {"descriptor 63"});
+  refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key", dir / "absent"}, 1,
+         {"absent", "No such file"});
+  refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-set", "12"}, 2,
+         {"key_set", "32"});
+  refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-mode", "per-day"}, 2,
+         {"key_mode", "per-day"});
+  save_npy(dir / "long.npy", affine(load_npy(toy_world().at("z.npy")), 3, 0));
+  refuse(folder, "protect",
+         Args{"--in", dir / "long.npy", "--out", dir / "p.npy"} + toy_world().recogniser() + here().lock, 1,
+         {"long.npy", "norm"});
+  refuse(folder, "protect",
+         features(dir / "p.npy") + here().lock + Args{"--protect", "advface"} + toy_world().shadow(), 1,
+         {"rotation"});
+}
