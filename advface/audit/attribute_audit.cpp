@@ -286,9 +286,8 @@ void AttributeAudit::State::prepare() {
   const FeatureRows raw = set.features.selected(used);
   sets.push_back(inputs_of("raw", raw));
   if (!chain) return;
-  const auto photographs =
-      photographs_of(faces, picked(set.indices, used), crop_for(recogniser, o.faces.eye_centres()),
-                     chain->photograph_size());
+  const auto photographs = photographs_of(faces, picked(set.indices, used), o.faces.face_cut(recogniser),
+                                          chain->photograph_size());
   const FeatureRows rows = protected_rows(*chain, raw, used, photographs, o.faces.memory_mib << 20, context);
   sets.push_back(inputs_of("protected, " + chain->id().summary(), rows));
   if (o.leaked_key)

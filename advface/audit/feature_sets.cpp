@@ -93,7 +93,8 @@ std::vector<ProtectedSet> open_protected_sets(const std::vector<std::string>& te
     given.rows = std::move(file.rows);
     const FeatureSpace space =
         space_after(given.protection, {recogniser.feature_shape(cut), recogniser.domain(cut)});
-    const int64_t broken = int64_t(settings.max_broken * double(faces.size()));  // may have no row
+    const double share = settings.max_broken + (settings.detection.used() ? settings.max_rejected : 0);
+    const int64_t broken = int64_t(std::min(1.0, share) * double(faces.size()));  // may have no row
     check(given.rows.row() == space.row && given.rows.count() <= faces.size() &&
               given.rows.count() >= faces.size() - broken,
           given.file, " has shape ", given.rows.shape(), ", but ", settings.images, " has ", faces.size(),
@@ -127,7 +128,7 @@ std::vector<NamedFeatures> guarded_sets(std::vector<ProtectionChain>& chains,
   for (int64_t r : guard.rows) images.push_back(guard.set.indices[size_t(r)]);
   for (ProtectionChain& chain : chains) {
     const auto photographs =
-        photographs_of(faces, images, crop_for(recogniser, settings.eye_centres()), chain.photograph_size());
+        photographs_of(faces, images, settings.face_cut(recogniser), chain.photograph_size());
     const FeatureRows rows =
         protected_rows(chain, guard.raw, guard.rows, photographs, settings.memory_mib << 20, context);
     NamedFeatures set = protected_set(chain.id().summary(), rows, guard.raw, chain.id());

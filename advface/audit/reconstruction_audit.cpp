@@ -309,7 +309,7 @@ TestRows ReconstructionAudit::State::choose_unseen(const std::vector<std::string
 }
 
 void ReconstructionAudit::State::take_images(const std::vector<int64_t>& images) {
-  const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()), first().image_size());
+  const FaceCache cache(faces, images, o.faces.face_cut(recogniser), first().image_size());
   check(cache.count() == int64_t(images.size()), "some images became unreadable; run again");
   all.images.resize(images.size());
   std::iota(all.images.begin(), all.images.end(), int64_t(0));
@@ -330,7 +330,7 @@ Tensor ReconstructionAudit::State::mean_face(int size) {
   std::vector<int64_t> images;
   for (size_t i = 0; i < std::min(test.others.size(), kMost); ++i)
     images.push_back(set.indices[size_t(test.others[i])]);
-  const FaceCache cache(faces, images, crop_for(recogniser, o.faces.eye_centres()), size);
+  const FaceCache cache(faces, images, o.faces.face_cut(recogniser), size);
   std::vector<int64_t> all_of(images.size());
   std::iota(all_of.begin(), all_of.end(), int64_t(0));
   return mean_face_ =

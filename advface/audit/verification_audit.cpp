@@ -79,17 +79,18 @@ ProtectionChain chain_beside(const VerificationSettings& o, ProtectionInput inpu
 }
 
 // The rows that advface-extract would give these files of the folder (or of --list): a record is protected
-// under its number there, whichever of them the pairs name. Unreadable images have no row, so all are looked
-// at.
-std::vector<int64_t> record_numbers(FaceSource& all, const std::vector<std::string>& files,
-                                    const std::string& list, const Context& context) {
+// under its number there, whichever of them the pairs name. Unreadable images and those without a face have
+// no row, so all are looked at.
+std::vector<int64_t> record_numbers(FaceSource& all, const FaceCut& cut,
+                                    const std::vector<std::string>& files, const std::string& list,
+                                    const Context& context) {
   constexpr int64_t kChunk = 256;
   std::unordered_map<std::string, int64_t> number;
   const auto progress = context.begin("number", all.size(), "images");
   for (int64_t begin = 0; begin < all.size(); begin += kChunk) {
     context.check_stop();
     const int64_t end = std::min(all.size(), begin + kChunk);
-    for (int64_t i : all.load(begin, end, std::nullopt, 1).good)
+    for (int64_t i : all.load(begin, end, cut, 1).good)
       number.try_emplace(all.name(i), int64_t(number.size()));
     progress->advance(end - begin);
   }
@@ -140,6 +141,8 @@ class PairedFaces {
 
  private:
   void check_names() const;
+  // By which cut an image is looked at to learn whether it has a row: the cheapest that can tell.
+  FaceCut looked_for() const;
   Tensor counterparts(const std::vector<std::pair<int64_t, int64_t>>& rows) const;
   Tensor embedded(const FeatureRows& stored) const;
 
@@ -192,9 +195,15 @@ PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogn
   faces_.set_max_broken_share(1);  // of the few that are looked at here
   check_names();
   faces_.set_max_broken_share(o.faces.max_broken);
+  faces_.set_max_rejected_share(o.faces.max_rejected);
   if (!given_.protection.known()) context.tell(given_.protection.unknown);
   if (!o.protected_file.empty() && given_.protection.is_raw())
     context.tell(o.protected_file + ": its features are raw, so nothing is protected here");
+}
+
+FaceCut PairedFaces::looked_for() const {
+  const FaceCut cut = o_.faces.face_cut(recogniser_);
+  return cut.finds() ? cut : FaceCut();
 }
 
 // Every photograph has a number, or a row.
@@ -210,7 +219,7 @@ void PairedFaces::check_names() const {
   looked_at.set_max_broken_share(1);
   for (size_t i = 0; i < names_.size(); ++i)
     check(given_.row_of.contains(names_[i]) ||
-              looked_at.load(int64_t(i), int64_t(i) + 1, std::nullopt, 1).good.empty(),
+              looked_at.load(int64_t(i), int64_t(i) + 1, looked_for(), 1).good.empty(),
           o_.protected_list, " does not name ", names_[i], ", which the pairs need");
 }
 
@@ -239,9 +248,9 @@ void PairedFaces::embed() {
     records_ = given_.order_of(files, o_.protected_list);
     stored = given_.rows.selected(records_);
   } else if (protection_) {
-    const auto photographs = photographs_of(
-        faces_, set_.indices, crop_for(recogniser_, o_.faces.eye_centres()), protection_->photograph_size());
-    records_ = record_numbers(*all_, files, o_.faces.list, context_);
+    const auto photographs =
+        photographs_of(faces_, set_.indices, o_.faces.face_cut(recogniser_), protection_->photograph_size());
+    records_ = record_numbers(*all_, looked_for(), files, o_.faces.list, context_);
     stored = protected_rows(*protection_, set_.features, records_, photographs, o_.faces.memory_mib << 20,
                             context_);
   }

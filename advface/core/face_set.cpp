@@ -1,21 +1,43 @@
 #include "advface/core/face_set.h"
 
+#include "advface/detect/face_list.h"
+
 namespace advf {
 
-std::optional<Eyes> FaceSettings::eye_centres() const {
-  if (eyes.empty()) return std::nullopt;
-  const Eyes centres{eyes.at(0), eyes.at(1), eyes.at(2), eyes.at(3)};
+namespace {
+
+Eyes eyes_of(const std::vector<float>& centres) {
+  return {centres.at(0), centres.at(1), centres.at(2), centres.at(3)};
+}
+
+}  // namespace
+
+void FaceSettings::check_cut(bool several) const {
   try {
-    face_box(centres);
+    if (!eyes.empty()) face_box(eyes_of(eyes));
+    check(eyes.empty() || !detection.used(), "--eyes are for pictures that are aligned already, and ",
+          detection.card.empty() ? "--landmarks" : "--detector", " for those that are not; give one of them");
+    check(detection.card.empty() || detection.landmarks.empty(),
+          "--detector finds the points that --landmarks names; give one of them");
+    check(several || !detection.used() || detection.choice != FaceChoice::all,
+          "--faces all gives several rows to a picture, which advface-extract and advface-align alone can "
+          "use; give "
+          "largest, central or only");
   } catch (const Error& e) {
     throw WrongCall(e.what());
   }
-  return centres;
+}
+
+FaceCut FaceSettings::face_cut(const FaceTemplate& face_template) const {
+  if (!detection.used()) return eyes.empty() ? FaceCut() : FaceCut(face_box(eyes_of(eyes), face_template));
+  if (!finder_) finder_ = FaceFinder::open(detection);
+  return detected_cut(finder_, face_template, detection);
 }
 
 FaceSource FaceSettings::open_images(const Context& context) const {
   FaceSource faces = FaceSource::open(images, list);
   faces.set_max_broken_share(max_broken);
+  faces.set_max_rejected_share(max_rejected);
   for (const std::string& file : faces.passed_over().unusable) context.tell("passed over: " + file);
   if (const std::string others = faces.passed_over().summary(); !others.empty())
     context.tell(images + ": " + others);
@@ -39,17 +61,22 @@ ExtractOptions extract_options(const FaceSettings& settings, ProgressLine& progr
     before = done;
     return !context.stopped();
   };
-  result.broken = [&context](const BrokenFace& face) { context.tell("left out: " + face.why); };
+  // Pictures without a face can be many: they are summed up in the end.
+  result.broken = [&context](const BrokenFace& face) {
+    if (face.is_broken()) context.tell("left out: " + face.why);
+  };
   return result;
 }
 
 FeatureSet extract(const FaceSettings& settings, const Recogniser& recogniser, const std::string& cut,
                    FaceSource& faces, const Context& context) {
   const auto progress = context.begin("features", faces.size(), "images");
-  FeatureSet set = extract_features(recogniser, cut, faces, crop_for(recogniser, settings.eye_centres()),
-                                    settings.cache, extract_options(settings, *progress, context));
+  FeatureSet set = extract_features(recogniser, cut, faces, settings.face_cut(recogniser), settings.cache,
+                                    extract_options(settings, *progress, context));
   progress->finish();
-  if (const int64_t lost = faces.size() - int64_t(set.indices.size()); lost > 0)
+  const std::string rejected = left_out_summary(faces);
+  if (!rejected.empty()) context.tell(rejected);
+  if (const int64_t lost = faces.size() - int64_t(set.indices.size()); lost > 0 && rejected.empty())
     context.tell(std::to_string(lost) + " of " + std::to_string(faces.size()) +
                  " images could not be read and are left out");
   return set;

@@ -1,6 +1,7 @@
 // The photographs that a call works on: where they lie, how faces are cut out of them, who is on them, and
 // the features that a recogniser makes of them.
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "advface/core/faces.h"
 #include "advface/core/features.h"
 #include "advface/core/recogniser.h"
+#include "advface/detect/detected_cut.h"
 
 namespace advf {
 
@@ -18,12 +20,21 @@ struct FaceSettings {
   std::string images, list,
       labels;               // folder; list of its files, or all; who is on them, or else their folders' names
   std::string cut, cache;   // the card's default; none
-  std::vector<float> eyes;  // centres x1, y1, x2, y2 in pixels; none: the whole image
-  double max_broken = 0.01;  // share of unreadable images that is borne
+  std::vector<float> eyes;  // centres x1, y1, x2, y2 in pixels; none: the whole image, unless
+  DetectionSettings detection;  // says how the face of each is found
+  double max_broken = 0.01;     // share of unreadable images that is borne,
+  double max_rejected = 0.5;    // and of those that give no face
   int64_t extract_batch = 32;
   int64_t memory_mib = 1024;  // of features; more go to a temporary file
 
-  std::optional<Eyes> eye_centres() const;  // throws WrongCall where they cannot be a face's
+  // Throws WrongCall for eyes that cannot be a face's, eyes beside a detector, and all faces of a picture
+  // where `several` is not set: a row stands for a picture.
+  void check_cut(bool several = false) const;
+  // How faces are cut out for this recogniser, or for this template. A detector is loaded at the first call;
+  // copies made afterwards share it, and what it found. Not for several threads at once.
+  FaceCut face_cut(const Recogniser& recogniser) const { return face_cut(recogniser.card().crop); }
+  FaceCut face_cut(const FaceTemplate& face_template) const;
+  bool whole_pictures() const { return eyes.empty() && !detection.used(); }
   // Tells of what is passed over.
   FaceSource open_images(const Context& context) const;
   // Of these files. Throws Error naming the first without a label.
@@ -33,6 +44,9 @@ struct FaceSettings {
   std::string cut_of(const Recogniser& recogniser) const {
     return cut.empty() ? recogniser.card().default_cut : cut;
   }
+
+ private:
+  mutable std::shared_ptr<const FaceFinder> finder_;
 };
 
 // Shows progress on the line, ends where the context says so, and tells the names of broken images.

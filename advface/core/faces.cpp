@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <condition_variable>
 #include <cstdio>
 #include <filesystem>
+#include <mutex>
 #include <numeric>
-#include <sstream>
 
 #include "advface/core/text_file.h"
 #include "tensor/backend.h"
+#include "tensor/io/input_file.h"
 #include "tensor/parallel.h"
 
 namespace advf {
@@ -77,55 +79,47 @@ Tensor host_tensor(const Shape& shape) {
   return Tensor::empty(shape);
 }
 
-// Why the box does not belong to a picture of this size; "" where it does.
-std::string misfit(const FaceBox& box, int width, int height) {
-  constexpr double kLeastSide = 8, kLeastShare = 0.5;
-  const double w = double(box.x1) - double(box.x0), h = double(box.y1) - double(box.y0);
-  const auto inside = [](double low, double high, double size) {
-    return std::max(0.0, std::min(high, size) - std::max(low, 0.0));
-  };
-  const double share = inside(double(box.x0), double(box.x1), width) *
-                       inside(double(box.y0), double(box.y1), height) / (w * h);
-  std::ostringstream why;
-  if (!(w >= kLeastSide && h >= kLeastSide && share >= kLeastShare)) {
-    why << "the box to cut out is " << w << " x " << h << " from (" << box.x0 << ", " << box.y0 << "), "
-        << (share < kLeastShare ? "of which more than half lies outside" : "too few to show a face");
-  } else if (box.eyes) {
-    const Eyes& e = *box.eyes;
-    for (const auto& [x, y] : {std::pair(e.x1, e.y1), std::pair(e.x2, e.y2)})
-      if (why.view().empty() && !(x >= 0 && y >= 0 && x <= float(width) && y <= float(height)))
-        why << "the eye centre (" << x << ", " << y << ") lies outside";
-  }
-  return why.str();
-}
-
 std::vector<int64_t> range(int64_t begin, int64_t end) {
   std::vector<int64_t> indices(size_t(end - begin));
   std::iota(indices.begin(), indices.end(), begin);
   return indices;
 }
 
-}  // namespace
+// How many pixels may be decoded at a time. A picture that has more than all waits until nobody else decodes.
+class PixelBudget {
+ public:
+  explicit PixelBudget(int64_t most) : most_(most) {}
+  class Share {
+   public:
+    Share(PixelBudget& budget, int64_t pixels) : budget_(budget), pixels_(pixels) {
+      std::unique_lock lock(budget_.mutex_);
+      budget_.freed_.wait(lock,
+                          [&] { return budget_.taken_ == 0 || budget_.taken_ + pixels_ <= budget_.most_; });
+      budget_.taken_ += pixels_;
+    }
+    ~Share() {
+      {
+        const std::lock_guard lock(budget_.mutex_);
+        budget_.taken_ -= pixels_;
+      }
+      budget_.freed_.notify_all();
+    }
+    Share(const Share&) = delete;
 
+   private:
+    PixelBudget& budget_;
+    int64_t pixels_;
+  };
+
+ private:
+  int64_t most_, taken_ = 0;
+  std::mutex mutex_;
+  std::condition_variable freed_;
+};
+
+}  // namespace
 bool has_picture_ending(const std::string& path) {
   return std::find(std::begin(kEndings), std::end(kEndings), ending_of(path)) != std::end(kEndings);
-}
-
-FaceBox face_box(const Eyes& eyes, const std::string& face_template, double margin) {
-  check(face_template == "arcface112", "no crop template named \"", face_template,
-        "\"; there is: arcface112");
-  check(margin > -0.5 && margin <= 4, "a crop margin of ", margin, "; it must lie in (-0.5, 4]");
-  constexpr double kSide = 112, kLeftX = 38.29, kLeftY = 51.70, kRightX = 73.53, kRightY = 51.50;
-  const double distance = std::hypot(double(eyes.x2) - eyes.x1, double(eyes.y2) - eyes.y1);
-  check(std::isfinite(distance) && distance > 0 && eyes.x2 > eyes.x1, "eye centres (", eyes.x1, ", ", eyes.y1,
-        ") and (", eyes.x2, ", ", eyes.y2, "): the first must be further left in the picture");
-  const double scale =
-      distance / std::hypot(kRightX - kLeftX, kRightY - kLeftY);  // source pixels per template pixel
-  const double centre_x = (double(eyes.x1) + eyes.x2) / 2 + (kSide / 2 - (kLeftX + kRightX) / 2) * scale;
-  const double centre_y = (double(eyes.y1) + eyes.y2) / 2 + (kSide / 2 - (kLeftY + kRightY) / 2) * scale;
-  const double half = kSide / 2 * scale * (1 + margin);
-  return {{float(centre_x - half), float(centre_y - half), float(centre_x + half), float(centre_y + half)},
-          eyes};
 }
 
 int64_t PassedOver::count() const {
@@ -173,74 +167,89 @@ void FaceSource::set_max_broken_share(double share) {
   max_broken_share_ = share;
 }
 
-FaceBatch FaceSource::load(std::span<const int64_t> indices, const std::optional<FaceBox>& box, int size) {
+void FaceSource::set_max_rejected_share(double share) {
+  check(share >= 0 && share <= 1, "a share of pictures without a face of ", share, "; 0 to 1 are possible");
+  max_rejected_share_ = share;
+}
+
+FaceBatch FaceSource::load(std::span<const int64_t> indices, const FaceCut& cut, int size) {
   check(size >= 1 && size <= kMaxFaceSize, "faces of ", size, " pixels; 1 to ", kMaxFaceSize,
         " are possible");
   for (int64_t i : indices) check(i >= 0 && i < this->size(), folder_, ": picture ", i, " of ", this->size());
-  const int64_t n = int64_t(indices.size()), face = int64_t(3) * size * size;
-  Tensor images = host_tensor({n, 3, size, size});
-  float* values = n > 0 ? images.mutable_data<float>() : nullptr;
-  std::vector<std::string> errors(indices.size()), misfits(indices.size());
-  parallel_for(n, [&](int64_t i) {
+  std::vector<CutResult> results(indices.size());
+  PixelBudget budget(kMostPixels);
+  parallel_for(int64_t(indices.size()), [&](int64_t i) {
+    CutResult& result = results[size_t(i)];
+    const std::string& file = name(indices[size_t(i)]);
+    const std::string path = (fs::path(folder_) / file).string();
     try {
-      const std::string path = (fs::path(folder_) / name(indices[size_t(i)])).string();
-      const Image image = load_image(path);
-      if (const std::string why = box ? misfit(*box, image.width, image.height) : ""; !why.empty()) {
-        std::ostringstream text;
-        text << path << ": is " << image.width << " x " << image.height << " pixels, and " << why
-             << "; the eye centres must be those of these pictures, in pixels";
-        misfits[size_t(i)] = text.str();
-        return;
-      }
-      crop_resize_into(image, box ? CropBox(*box) : whole(image), size, size, values + i * face);
+      const std::vector<std::byte> bytes = read_file(path, ImageLimits().max_file_bytes);
+      const PixelBudget::Share share(budget, pixels_of(bytes, path));
+      result = cut.cut(decode_image(bytes, path), file, path, size);
     } catch (const Error& e) {
-      errors[size_t(i)] = e.what();
+      result = {};
+      result.why = e.what();
     }
   });
-  for (const std::string& why : misfits) check(why.empty(), why);
+  int64_t faces = 0;
+  for (const CutResult& result : results) {
+    check(!result.ends_run, result.why);
+    faces += int64_t(result.faces);
+  }
 
   FaceBatch out;
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t index = indices[size_t(i)];
-    if (!errors[size_t(i)].empty()) {
-      out.broken.push_back({index, errors[size_t(i)]});
-      continue;
-    }
-    const int64_t to = int64_t(out.good.size());
-    if (to != i) std::copy_n(values + i * face, face, values + to * face);
-    out.good.push_back(index);
+  out.images = host_tensor({faces, 3, size, size});
+  float* values = faces > 0 ? out.images.mutable_data<float>() : nullptr;
+  for (size_t i = 0; i < results.size(); ++i) {
+    CutResult& result = results[i];
+    if (result.faces == 0) out.broken.push_back({indices[i], result.why, result.reason});
+    out.good.insert(out.good.end(), result.faces, indices[i]);
+    values = std::copy(result.pixels.begin(), result.pixels.end(), values);
+    out.found.insert(out.found.end(), result.found.begin(), result.found.end());
   }
   count_broken(out.broken);
-  out.images = images.slice_batch(0, int64_t(out.good.size())).to(current_backend());
+  out.images = out.images.to(current_backend());
   return out;
 }
 
-void FaceSource::count_broken(std::span<const BrokenFace> broken) {
-  for (const BrokenFace& face : broken) broken_.insert(face.index);
-  if (double(broken_.size()) <= max_broken_share_ * double(size())) return;
-  std::string some;
-  for (size_t i = 0; i < broken.size() && i < 3; ++i) some += (i > 0 ? "; " : "") + broken[i].why;
-  fail(folder_, ": ", broken_.size(), " of ", size(), " pictures cannot be read, more than the ",
-       max_broken_share_ * 100, " % that are tolerated: ", some);
+int64_t FaceSource::broken_count() const {
+  return std::count_if(left_out_.begin(), left_out_.end(),
+                       [](const auto& f) { return f.second.is_broken(); });
 }
 
-FaceBatch FaceSource::load(int64_t begin, int64_t end, const std::optional<FaceBox>& box, int size) {
+void FaceSource::count_broken(std::span<const BrokenFace> broken) {
+  for (const BrokenFace& face : broken) left_out_.emplace(face.index, face);
+  const auto judge = [&](bool unreadable, double most, const char* what) {
+    int64_t count = 0;
+    for (const auto& [unused, face] : left_out_) count += face.is_broken() == unreadable ? 1 : 0;
+    if (double(count) <= most * double(size())) return;
+    std::string some;
+    int named = 0;
+    for (const BrokenFace& face : broken)
+      if (face.is_broken() == unreadable && named++ < 3) some += (some.empty() ? "" : "; ") + face.why;
+    fail(folder_, ": ", count, " of ", size(), " pictures ", what, ", more than the ", most * 100,
+         " % that are tolerated: ", some);
+  };
+  judge(true, max_broken_share_, "cannot be read");
+  judge(false, max_rejected_share_, "give no face to work with");
+}
+
+FaceBatch FaceSource::load(int64_t begin, int64_t end, const FaceCut& cut, int size) {
   check(0 <= begin && begin <= end && end <= this->size(), folder_, ": pictures [", begin, ", ", end, ") of ",
         this->size());
-  return load(range(begin, end), box, size);
+  return load(range(begin, end), cut, size);
 }
 
-FaceCache::FaceCache(FaceSource& source, const std::optional<FaceBox>& box, int size)
-    : FaceCache(source, range(0, source.size()), box, size) {}
+FaceCache::FaceCache(FaceSource& source, const FaceCut& cut, int size)
+    : FaceCache(source, range(0, source.size()), cut, size) {}
 
-FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<FaceBox>& box,
-                     int size)
+FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const FaceCut& cut, int size)
     : size_(size) {
   const size_t face = size_t(3) * size_t(size) * size_t(size);
   BackendScope host(host_backend());
   for (size_t begin = 0; begin < indices.size(); begin += kCacheChunk) {
     const FaceBatch chunk =
-        source.load(indices.subspan(begin, std::min<size_t>(kCacheChunk, indices.size() - begin)), box, size);
+        source.load(indices.subspan(begin, std::min<size_t>(kCacheChunk, indices.size() - begin)), cut, size);
     if (begin == 0) pixels_.reserve(face * indices.size());
     if (chunk.good.empty()) continue;
     const float* values = chunk.images.data<float>();

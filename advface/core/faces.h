@@ -4,44 +4,30 @@
 #pragma once
 #include <cstdint>
 #include <map>
-#include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "tensor/io/resample.h"
+#include "advface/core/face_cut.h"
 #include "tensor/tensor.h"
 
 namespace advf {
 
-// Mean eye centres of a set of aligned pictures, in source pixels: the eye further left in the picture first.
-struct Eyes {
-  float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
-};
-
-// Where a face is cut out of a picture, and the eyes that the box was made from, where it was.
-struct FaceBox : CropBox {
-  std::optional<Eyes> eyes;
-  FaceBox(const CropBox& box, const std::optional<Eyes>& from = {}) : CropBox(box), eyes(from) {}
-};
-
-// The square box (no rotation; one for all pictures of a set) in which the eyes' midpoint and distance are
-// those of the template; `margin` is the share of the side by which the box grows around its centre. Both
-// come from the recogniser's card. arcface112: eyes at (38.29, 51.70) and (73.53, 51.50) of 112 x 112, the
-// five-point template used with ArcFace (CVPR 2019). Throws Error for an unknown template, a margin outside
-// (-0.5, 4], eyes that coincide.
-FaceBox face_box(const Eyes& eyes, const std::string& face_template = "arcface112", double margin = 0);
-
-// A picture that could not be read or used, and why (the message names the file).
+// A picture that could not be read or gives no face, and why (the message names the file).
 struct BrokenFace {
   int64_t index = 0;
   std::string why;
+  Reason reason = Reason::unreadable;
+
+  bool is_broken() const { return reason == Reason::unreadable || reason == Reason::no_feature; }
 };
 
 struct FaceBatch {
-  Tensor images;              // (good.size(), 3, S, S) f32 in [0, 1]
-  std::vector<int64_t> good;  // indices in the source, in the order asked for
+  Tensor images;  // (good.size(), 3, S, S) f32 in [0, 1]
+  // Indices in the source, in the order asked for; a picture of which all faces are cut out stands there once
+  // for each.
+  std::vector<int64_t> good;
+  std::vector<FoundFace> found;  // of each, where faces are found; else empty
   std::vector<BrokenFace> broken;
 };
 
@@ -75,37 +61,42 @@ class FaceSource {
   const std::vector<std::string>& names() const { return names_; }
   const PassedOver& passed_over() const { return passed_over_; }  // empty where a list was given
 
-  // Without eyes the whole picture is resized. Broken pictures are left out, named in the result and counted
-  // over all calls; more than max_broken_share() of the source end the run with an Error that names the first
-  // ones. A box that does not fit a picture ends it at once, with both sizes: one of fewer than 8 pixels a
-  // side, one of which less than half lies in the picture, or one made from an eye outside of it, since the
-  // eye centres are then those of other pictures. The result does not depend on the number of threads. Not
-  // for several threads at once.
-  FaceBatch load(std::span<const int64_t> indices, const std::optional<FaceBox>& box, int size);
-  FaceBatch load(int64_t begin, int64_t end, const std::optional<FaceBox>& box, int size);
+  // Broken pictures, and those without a face, are left out, named in the result and counted over all calls;
+  // more than max_broken_share() of the source that are broken, or max_rejected_share() that give no face,
+  // end the run with an Error that names the first ones. A box that does not fit a picture ends it at once,
+  // with both sizes: one of fewer than 8 pixels a side, one of which less than half lies in the picture, or
+  // one made from an eye outside of it, since the eye centres are then those of other pictures. Pictures that
+  // are decoded at the same time have at most kMostPixels together. The result does not depend on the number
+  // of threads. Not for several threads at once.
+  static constexpr int64_t kMostPixels = 200'000'000;
+  FaceBatch load(std::span<const int64_t> indices, const FaceCut& cut, int size);
+  FaceBatch load(int64_t begin, int64_t end, const FaceCut& cut, int size);
 
-  // Adds pictures that turned out to be broken after they were read, under the same limit.
+  // Adds pictures that turned out to be broken after they were read, under the same limits.
   void count_broken(std::span<const BrokenFace> broken);
 
   double max_broken_share() const { return max_broken_share_; }
-  void set_max_broken_share(double share);  // [0, 1]; 1 = never end the run
-  int64_t broken_count() const { return int64_t(broken_.size()); }
+  void set_max_broken_share(double share);    // [0, 1]; 1 = never end the run
+  void set_max_rejected_share(double share);  // likewise
+  int64_t broken_count() const;
+  // All that was left out so far, by index.
+  const std::map<int64_t, BrokenFace>& left_out() const { return left_out_; }
 
  private:
   std::string folder_;
   std::vector<std::string> names_;
   PassedOver passed_over_;
   double max_broken_share_ = 0.01;
-  std::set<int64_t> broken_;  // counted once, however often they are asked for
+  double max_rejected_share_ = 1;
+  std::map<int64_t, BrokenFace> left_out_;  // counted once, however often they are asked for
 };
 
 // Crops of a whole set in memory, as 8 bits: 10,000 of 3 x 64 x 64 take 123 MB.
 class FaceCache {
  public:
   // Reads all pictures of the source, or the given ones; broken ones are left out.
-  FaceCache(FaceSource& source, const std::optional<FaceBox>& box, int size);
-  FaceCache(FaceSource& source, std::span<const int64_t> indices, const std::optional<FaceBox>& box,
-            int size);
+  FaceCache(FaceSource& source, const FaceCut& cut, int size);
+  FaceCache(FaceSource& source, std::span<const int64_t> indices, const FaceCut& cut, int size);
 
   int64_t count() const { return int64_t(source_index_.size()); }
   int image_size() const { return size_; }

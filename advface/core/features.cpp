@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <sstream>
 
+#include "advface/core/text_file.h"
 #include "tensor/hash.h"
+#include "tensor/io/atomic_file.h"
 #include "tensor/io/npy.h"
 
 namespace advf {
@@ -15,9 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string cache_key(const Recogniser& recogniser, const std::string& cut, const FaceSource& faces,
-                      const std::optional<FaceBox>& box, bool mirrored) {
+                      const FaceCut& face_cut, bool mirrored) {
   // Counts up whenever the same picture and the same card come to give other features.
-  constexpr int kVersion = 4;
+  constexpr int kVersion = 5;
   std::ostringstream text;
   text.precision(17);  // two numbers that differ are two texts
   const auto& card = recogniser.card();
@@ -30,7 +32,7 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
     for (const double v : numbers) text << ' ' << v;
   text << '\n';
   if (mirrored) text << "mirrored\n";
-  if (box) text << box->x0 << ' ' << box->y0 << ' ' << box->x1 << ' ' << box->y1 << '\n';
+  if (!face_cut.is_whole()) text << face_cut.key() << '\n';
   for (const std::string& name : faces.names()) {
     const fs::path path = fs::path(faces.folder()) / name;
     std::error_code ignored;
@@ -42,14 +44,11 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
 
 }  // namespace
 
-std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes) {
-  if (!eyes) return std::nullopt;
-  return face_box(*eyes, recogniser.card().crop.face_template, recogniser.card().crop.margin);
-}
-
 void check_same_crop(const Recogniser& other, const Recogniser& recogniser) {
-  const RecogniserCard::Crop &a = other.card().crop, &b = recogniser.card().crop;
-  check(a.face_template == b.face_template && a.margin == b.margin, other.card().path,
+  const FaceTemplate &a = other.card().crop, &b = recogniser.card().crop;
+  const auto same = [](const Point& p, const Point& q) { return p.x == q.x && p.y == q.y; };
+  const std::vector<Point> in_a = a.in_crop(), in_b = b.in_crop();
+  check(std::equal(in_a.begin(), in_a.end(), in_b.begin(), in_b.end(), same), other.card().path,
         ": wants faces cut out by \"", a.face_template, "\" with a margin of ", a.margin,
         ", but images are made for ", recogniser.card().path, ", by \"", b.face_template, "\" with ",
         b.margin, "; give a recogniser of the same crop");
@@ -75,72 +74,107 @@ std::string fault_of(std::span<const float> row, FeatureDomain domain) {
 // What the recogniser makes of a picture may be no feature: an all-black picture divided by its own contrast.
 // Such a picture is as broken as one that cannot be read. Where it is so for every picture, they are not at
 // fault.
-std::pair<std::vector<int64_t>, Tensor> usable_rows(const std::vector<int64_t>& pictures,
-                                                    const Tensor& features, const Recogniser& recogniser,
-                                                    FeatureDomain domain, FaceSource& faces,
-                                                    const ExtractOptions& options) {
+FeatureBatch usable_rows(FaceBatch batch, const Tensor& features, const Recogniser& recogniser,
+                         FeatureDomain domain, FaceSource& faces, const ExtractOptions& options) {
   const Tensor host = features.on_host();
-  const size_t d = size_t(host.numel()) / pictures.size();
-  std::vector<int64_t> good, rows;
+  const size_t d = size_t(host.numel()) / batch.good.size();
+  std::vector<int64_t> rows;
   std::vector<BrokenFace> broken;
   std::string fault;
-  for (size_t i = 0; i < pictures.size(); ++i) {
+  for (size_t i = 0; i < batch.good.size(); ++i) {
     const std::string here = fault_of({host.data<float>() + i * d, d}, domain);
     if (here.empty()) {
-      good.push_back(pictures[i]);
       rows.push_back(int64_t(i));
       continue;
     }
     fault = here;
-    broken.push_back({pictures[i], (fs::path(faces.folder()) / faces.name(pictures[i])).string() + ": " +
-                                       here + "; " + recogniser.card().model + " cannot take this picture"});
+    const int64_t picture = batch.good[i];
+    broken.push_back({picture,
+                      (fs::path(faces.folder()) / faces.name(picture)).string() + ": " + here + "; " +
+                          recogniser.card().model + " cannot take this picture",
+                      Reason::no_feature});
   }
-  check(!good.empty() || pictures.size() < 2, recogniser.card().path, ": of each of ", pictures.size(),
-        " pictures, ", faces.name(pictures.empty() ? 0 : pictures[0]), " the first, ", fault,
-        "; the network ", recogniser.card().model,
-        " is broken, or the card's \"mean\" and \"scale\" are not its own");
+  check(!rows.empty() || batch.good.size() < 2, recogniser.card().path, ": of each of ", batch.good.size(),
+        " pictures, ", faces.name(batch.good[0]), " the first, ", fault, "; the network ",
+        recogniser.card().model, " is broken, or the card's \"mean\" and \"scale\" are not its own");
   for (const BrokenFace& face : broken) {
     if (options.broken) options.broken(face);
     faces.count_broken(std::span(&face, 1));
   }
-  if (good.size() == pictures.size()) return {good, features};
-  if (good.empty()) return {};
-  return {good, FeatureRows(host).batch(rows)};
+  if (broken.empty()) return {std::move(batch.good), features, batch.images, std::move(batch.found)};
+  FeatureBatch usable;
+  if (rows.empty()) return usable;
+  for (int64_t r : rows) {
+    usable.indices.push_back(batch.good[size_t(r)]);
+    if (!batch.found.empty()) usable.found.push_back(batch.found[size_t(r)]);
+  }
+  usable.features = FeatureRows(host).batch(rows);
+  usable.images = FeatureRows(batch.images.on_host()).batch(rows);
+  return usable;
 }
 
 }  // namespace
 
-void for_each_feature_batch(
-    const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
-    const std::optional<FaceBox>& box, const ExtractOptions& options,
-    const std::function<void(const std::vector<int64_t>& indices, const Tensor& features)>& take) {
+void for_each_feature_batch(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
+                            const FaceCut& face_cut, const ExtractOptions& options,
+                            const std::function<void(const FeatureBatch& batch)>& take) {
   const auto& input = recogniser.card().input;
   check(input.width == input.height, recogniser.card().path, ": the input is ", input.width, "x",
         input.height, "; only square inputs can be cropped to");
   recogniser.cut_point(cut);  // a wrong name is found before the work starts
   for (int64_t begin = 0; begin < faces.size(); begin += options.batch) {
     const int64_t end = std::min(faces.size(), begin + options.batch);
-    const FaceBatch batch = faces.load(begin, end, box, int(input.width));
+    FaceBatch batch = faces.load(begin, end, face_cut, int(input.width));
     if (options.broken)
       for (const BrokenFace& face : batch.broken) options.broken(face);
     if (!batch.good.empty()) {
-      const Tensor images = options.mirrored ? mirrored(batch.images) : batch.images;
-      const auto [good, features] =
-          usable_rows(batch.good, recogniser.features(recogniser.preprocess(images), cut), recogniser,
-                      recogniser.domain(cut), faces, options);
-      if (!good.empty()) take(good, features);
+      if (options.mirrored) batch.images = mirrored(batch.images);
+      const Tensor features = recogniser.features(recogniser.preprocess(batch.images), cut);
+      const FeatureBatch usable =
+          usable_rows(std::move(batch), features, recogniser, recogniser.domain(cut), faces, options);
+      if (!usable.indices.empty()) take(usable);
     }
     if (options.progress && !options.progress(end)) throw Interrupted();
   }
 }
 
+namespace {
+
+// What was left out when the features of a cache were made: a line with number, reason and explanation each.
+void save_left_out(const std::string& path, const FaceSource& faces) {
+  AtomicFile file(path);
+  for (const auto& [index, face] : faces.left_out()) {
+    std::string why = face.why;
+    std::replace(why.begin(), why.end(), '\n', ' ');
+    file.write(std::to_string(index) + "\t" + name_of(face.reason) + "\t" + why + "\n");
+  }
+  file.commit();
+}
+
+void count_left_out(const std::string& path, FaceSource& faces) {
+  if (!fs::exists(path)) return;
+  std::vector<BrokenFace> all;
+  const std::string text = read_text(path);
+  for (const std::string_view line : split_lines(text, path)) {
+    const auto fields = split_fields(line, '\t');
+    int index = 0;
+    check(fields.size() == 3 && parse_number(fields[0], index) && index < faces.size(), path,
+          ": not a list of what was left out; delete the file");
+    all.push_back({index, std::string(fields[2]), reason_from(std::string(fields[1]), path)});
+  }
+  faces.count_broken(all);
+}
+
+}  // namespace
+
 FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
-                            const std::optional<FaceBox>& box, const std::string& cache_dir,
+                            const FaceCut& face_cut, const std::string& cache_dir,
                             const ExtractOptions& options) {
-  const fs::path base = cache_dir.empty()
-                            ? fs::path()
-                            : fs::path(cache_dir) / cache_key(recogniser, cut, faces, box, options.mirrored);
-  const std::string rows_file = base.string() + ".npy", index_file = base.string() + ".index.npy";
+  const fs::path base =
+      cache_dir.empty() ? fs::path()
+                        : fs::path(cache_dir) / cache_key(recogniser, cut, faces, face_cut, options.mirrored);
+  const std::string rows_file = base.string() + ".npy", index_file = base.string() + ".index.npy",
+                    left_out_file = base.string() + ".left_out.tsv";
   if (!cache_dir.empty() && fs::exists(rows_file) && fs::exists(index_file)) {
     const FeatureRows rows = FeatureRows::open(rows_file);
     check_rows(rows, recogniser.domain(cut), rows_file + ", a feature cache to be deleted");
@@ -150,6 +184,7 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
           rows_file, ": not a feature cache; delete the file");
     for (int64_t i : index.to_vector<int64_t>())
       check(i >= 0 && i < faces.size(), index_file, ": image ", i, " does not exist; delete the file");
+    count_left_out(left_out_file, faces);
     if (options.progress) options.progress(faces.size());
     return {index.to_vector<int64_t>(), rows};
   }
@@ -165,15 +200,15 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
     cache.emplace(rows_file, DType::f32, row);
   }
   FeatureSpool spool(row, options.memory_bytes);
-  for_each_feature_batch(recogniser, cut, faces, box, options,
-                         [&](const std::vector<int64_t>& indices, const Tensor& features) {
-                           set.indices.insert(set.indices.end(), indices.begin(), indices.end());
-                           if (cache)
-                             cache->append_rows(features);
-                           else
-                             spool.append(features);
-                         });
+  for_each_feature_batch(recogniser, cut, faces, face_cut, options, [&](const FeatureBatch& batch) {
+    set.indices.insert(set.indices.end(), batch.indices.begin(), batch.indices.end());
+    if (cache)
+      cache->append_rows(batch.features);
+    else
+      spool.append(batch.features);
+  });
   if (cache) {
+    save_left_out(left_out_file, faces);
     save_npy(index_file, Tensor::from(set.indices, {int64_t(set.indices.size())}));
     cache->commit();
     set.features = FeatureRows::open(rows_file);

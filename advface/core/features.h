@@ -2,7 +2,6 @@
 // disk.
 #pragma once
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,19 +22,25 @@ struct ExtractOptions {
   std::function<void(const BrokenFace&)> broken;
 };
 
-// Where the recogniser wants its faces cut out, given the eyes; without eyes the whole image.
-std::optional<FaceBox> crop_for(const Recogniser& recogniser, const std::optional<Eyes>& eyes);
 // Throws Error naming both cards where images that were cut out for one are not cut as the other wants them.
 // Whole images were cut out by somebody else, as both want them.
 void check_same_crop(const Recogniser& other, const Recogniser& recogniser);
 // Throws Error naming both cards where they have the same network: it has no second opinion.
 void check_another(const Recogniser& other, const Recogniser& recogniser);
 
-// Calls take(indices of the readable images, their features) for the images of the source in order.
-void for_each_feature_batch(
-    const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
-    const std::optional<FaceBox>& box, const ExtractOptions& options,
-    const std::function<void(const std::vector<int64_t>& indices, const Tensor& features)>& take);
+// Features of one batch: of the faces that were cut out, with the indices of their images in the source, and
+// the crops that the recogniser saw.
+struct FeatureBatch {
+  std::vector<int64_t> indices;
+  Tensor features;
+  Tensor images;                 // (indices.size(), 3, S, S) in [0, 1]
+  std::vector<FoundFace> found;  // of each, where faces are found; else empty
+};
+
+// Calls take() for the images of the source in order; those that are left out are missing.
+void for_each_feature_batch(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
+                            const FaceCut& face_cut, const ExtractOptions& options,
+                            const std::function<void(const FeatureBatch& batch)>& take);
 
 // The features of a whole set. Row r belongs to image indices[r] of the source: broken ones are
 // left out.
@@ -45,10 +50,10 @@ struct FeatureSet {
 };
 
 // cache_dir: where features are kept between programs, under a name made from the recogniser's fingerprint,
-// the cut, the crop and the files' names, sizes and times; empty = no cache. A damaged cache file is an error
-// that names it.
+// the cut, how faces are cut out (by which detector) and the files' names, sizes and times; empty = no cache.
+// A damaged cache file is an error that names it.
 FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
-                            const std::optional<FaceBox>& box, const std::string& cache_dir,
+                            const FaceCut& face_cut, const std::string& cache_dir,
                             const ExtractOptions& options);
 
 }  // namespace advf

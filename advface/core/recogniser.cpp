@@ -2,110 +2,19 @@
 
 #include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
-#include "advface/core/text_file.h"
+#include "advface/core/card_reader.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
-#include "tensor/io/input_file.h"
 #include "tensor/ops.h"
 #include "tensor/rng.h"
 
 namespace advf {
-namespace {
-
-using nlohmann::json;
-
-// One object of the card. Every key is asked for exactly once; finish() refuses those nobody asked for.
-class CardReader {
- public:
-  CardReader(const json& object, std::string file, std::string prefix)
-      : object_(object), file_(std::move(file)), prefix_(std::move(prefix)) {
-    check(object_.is_object(), file_, ": ", prefix_.empty() ? "the card" : prefix_, " must be a JSON object");
-  }
-
-  bool has(const char* key) const { return object_.contains(key); }
-  CardReader object(const char* key) { return {get(key), file_, prefix_ + key + "."}; }
-
-  std::string text(const char* key) {
-    const json& v = get(key);
-    check(v.is_string() && !v.get_ref<const std::string&>().empty(), where(key),
-          " must be a non-empty string");
-    return v.get<std::string>();
-  }
-  std::string one_of(const char* key, const std::vector<std::string>& allowed) {
-    const std::string v = text(key);
-    std::string list;
-    for (const std::string& a : allowed) {
-      if (v == a) return v;
-      list += (list.empty() ? "" : ", ") + a;
-    }
-    fail(where(key), " is \"", v, "\"; allowed: ", list);
-  }
-  double number(const char* key) {
-    const json& v = get(key);
-    check(v.is_number() && std::isfinite(v.get<double>()), where(key), " must be a finite number");
-    return v.get<double>();
-  }
-  // One number for all channels, or three.
-  std::array<double, 3> by_channel(const char* key) {
-    const json& v = get(key);
-    if (!v.is_array()) return all_channels(number(key));
-    std::array<double, 3> out{};
-    check(v.size() == 3, where(key), " must be one number, or three");
-    for (size_t i = 0; i < 3; ++i) {
-      check(v[i].is_number() && std::isfinite(v[i].get<double>()), where(key), " must hold finite numbers");
-      out[i] = v[i].get<double>();
-    }
-    return out;
-  }
-  int64_t whole(const char* key, int64_t low, int64_t high) {
-    const json& v = get(key);
-    check(v.is_number_integer() && v.get<double>() >= double(low) && v.get<double>() <= double(high),
-          where(key), " must be a whole number from ", low, " to ", high);
-    return v.get<int64_t>();
-  }
-  bool flag(const char* key) {
-    const json& v = get(key);
-    check(v.is_boolean(), where(key), " must be true or false");
-    return v.get<bool>();
-  }
-  std::vector<std::string> keys() const {
-    std::vector<std::string> list;
-    for (const auto& [key, unused] : object_.items()) list.push_back(key);
-    return list;
-  }
-  void finish() const {
-    for (const auto& [key, unused] : object_.items()) {
-      bool known = false;
-      for (const char* r : read_) known = known || key == r;
-      check(known, where(key), ": unknown key");
-    }
-  }
-
- private:
-  std::string where(const std::string& key) const { return file_ + ": \"" + prefix_ + key + "\""; }
-  const json& get(const char* key) {
-    check(object_.contains(key), where(key), " is missing");
-    read_.push_back(key);
-    return object_.at(key);
-  }
-
-  const json& object_;
-  std::string file_, prefix_;
-  std::vector<const char*> read_;
-};
-
-}  // namespace
 
 RecogniserCard parse_card(const std::string& text, const std::string& path) {
-  check_utf8(text, path);
-  json root;
-  try {
-    root = json::parse(text);
-  } catch (const json::exception& e) {
-    fail(path, ": not valid JSON: ", e.what());
-  }
+  const nlohmann::json root = parse_card_json(text, path);
+  check(!root.is_object() || !root.contains("decoding"), path,
+        ": is the card of a detector, which finds faces; name it with --detector, and a recogniser's here");
   constexpr int64_t kMaxSide = 4096, kMaxDimension = 1 << 20;
   RecogniserCard card;
   card.path = path;
@@ -124,6 +33,15 @@ RecogniserCard parse_card(const std::string& text, const std::string& path) {
   CardReader crop = top.object("crop");
   card.crop.face_template = crop.text("template");
   card.crop.margin = crop.number("margin");
+  if (crop.has("points")) {
+    check(card.crop.face_template == "points", path,
+          ": \"crop.points\" are for the template \"points\", not for \"", card.crop.face_template,
+          "\", whose points are known");
+    const auto points = crop.points("points", 5, 5);
+    for (size_t i = 0; i < 5; ++i)
+      card.crop.points.push_back(
+          {points[i][0] / double(card.input.width), points[i][1] / double(card.input.height)});
+  }
   check(card.crop.margin > -0.5 && card.crop.margin <= 4, path, ": \"crop.margin\" must lie in (-0.5, 4]");
   crop.finish();
   CardReader embedding = top.object("embedding");
@@ -150,11 +68,7 @@ RecogniserCard parse_card(const std::string& text, const std::string& path) {
   return card;
 }
 
-RecogniserCard load_card(const std::string& path) {
-  constexpr uint64_t kMaxBytes = 1 << 20;
-  const std::vector<std::byte> bytes = read_file(path, kMaxBytes);
-  return parse_card({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
-}
+RecogniserCard load_card(const std::string& path) { return parse_card(read_card_text(path), path); }
 
 Recogniser Recogniser::load(const std::string& card_path, DType dtype) {
   RecogniserCard card = load_card(card_path);

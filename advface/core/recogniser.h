@@ -8,15 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "advface/core/channels.h"
+#include "advface/core/face_template.h"
 #include "advface/core/feature_domain.h"
 #include "advface/core/row_plans.h"
 #include "nn/onnx/model.h"
 #include "tensor/tensor.h"
 
 namespace advf {
-
-// One number for each of three channels.
-constexpr std::array<double, 3> all_channels(double value) { return {value, value, value}; }
 
 // What the card says. Its keys are the fields' names; every key is required but layout, default_cut,
 // domains and trained_against, and no other is allowed.
@@ -30,10 +29,6 @@ struct RecogniserCard {
     std::array<double, 3> mean = all_channels(0), scale = all_channels(1);
     bool channels_last = false;  // optional key "layout": "NCHW" (the default) or "NHWC"
   };
-  struct Crop {
-    std::string face_template;  // key "template": how faces are aligned, e.g. "arcface112"
-    double margin = 0;          // fraction of the crop's side added around it
-  };
   struct Embedding {
     std::string name;
     int64_t dimension = 0;
@@ -42,7 +37,7 @@ struct RecogniserCard {
   };
   std::string path, model;  // of the card; of the ONNX file (in the card: relative to the card)
   Input input;
-  Crop crop;
+  FaceTemplate crop;
   Embedding embedding;
   std::string metric;                            // "cosine"
   std::string default_cut;                       // the embedding where the card names none

@@ -133,8 +133,8 @@ FeatureRows protect_set(ProtectionChain& protection, const FaceSettings& options
                         const Context& context) {
   source.provenance.protection = protection.id();
   source.provenance.domain = protection.out().domain;
-  const auto photographs = photographs_of(
-      faces, source.set.indices, crop_for(recogniser, options.eye_centres()), protection.photograph_size());
+  const auto photographs =
+      photographs_of(faces, source.set.indices, options.face_cut(recogniser), protection.photograph_size());
   return protected_rows(protection, source.set.features, source.records, photographs,
                         options.memory_mib << 20, context);
 }
@@ -148,9 +148,8 @@ FeatureRows mirrored_features(const FaceSettings& options, const Recogniser& rec
   const auto progress = context.begin("mirrored features", used.size(), "images");
   ExtractOptions extraction = extract_options(options, *progress, context);
   extraction.mirrored = true;
-  const FeatureSet set =
-      extract_features(recogniser, options.cut_of(recogniser), used,
-                       crop_for(recogniser, options.eye_centres()), options.cache, extraction);
+  const FeatureSet set = extract_features(recogniser, options.cut_of(recogniser), used,
+                                          options.face_cut(recogniser), options.cache, extraction);
   progress->finish();
   check(set.features.count() == used.size(), options.images, ": of ", used.size(), " mirrored images ",
         set.features.count(), " have a feature");
@@ -162,8 +161,8 @@ FeatureRows protect_mirrored(ProtectionChain& protection, const FaceSettings& op
                              const FeatureRows& mirrored, const Context& context) {
   std::vector<int64_t> records;
   for (int64_t r : source.records) records.push_back(source.all_rows + r);
-  const ReadPhotographs plain = photographs_of(
-      faces, source.set.indices, crop_for(recogniser, options.eye_centres()), protection.photograph_size());
+  const ReadPhotographs plain =
+      photographs_of(faces, source.set.indices, options.face_cut(recogniser), protection.photograph_size());
   const auto turned = [&plain](int64_t begin, int64_t end) { return advf::mirrored(plain(begin, end)); };
   return protected_beside(protection, mirrored, records, turned, options.memory_mib << 20, context);
 }

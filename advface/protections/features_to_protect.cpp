@@ -86,8 +86,7 @@ void FeaturesToProtect::extract(const FaceSettings& faces, const Recogniser& rec
   options.broken = [](const BrokenFace& face) { fail(face.why, "; nothing was written"); };
   options.progress = [&](int64_t) { return !context.stopped(); };
   features_ =
-      extract_features(recogniser, info_.cut, *faces_, crop_for(recogniser, faces.eye_centres()), "", options)
-          .features;
+      extract_features(recogniser, info_.cut, *faces_, faces.face_cut(recogniser), "", options).features;
 }
 
 ReadPhotographs FeaturesToProtect::photographs(const FaceSettings& faces, const Recogniser* recogniser,
@@ -95,8 +94,7 @@ ReadPhotographs FeaturesToProtect::photographs(const FaceSettings& faces, const 
   if (size == 0) return {};
   std::vector<int64_t> all(size_t(features_.count()));
   std::iota(all.begin(), all.end(), int64_t(0));
-  const auto eyes = faces.eye_centres();
-  return photographs_of(*faces_, all, eyes ? crop_for(*recogniser, eyes) : std::nullopt, size);
+  return photographs_of(*faces_, all, faces.whole_pictures() ? FaceCut() : faces.face_cut(*recogniser), size);
 }
 
 std::vector<std::string> FeaturesToProtect::names(int64_t begin, int64_t end) const {

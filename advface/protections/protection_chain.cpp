@@ -144,11 +144,11 @@ ProtectionInput input_of(const Recogniser& recogniser, const std::string& cut, c
   return input;
 }
 
-ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
-                               const std::optional<FaceBox>& box, int size) {
-  return [&faces, indices = std::move(indices), box, size](int64_t begin, int64_t end) {
+ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices, const FaceCut& cut,
+                               int size) {
+  return [&faces, indices = std::move(indices), cut, size](int64_t begin, int64_t end) {
     const FaceBatch batch =
-        faces.load(std::span(indices).subspan(size_t(begin), size_t(end - begin)), box, size);
+        faces.load(std::span(indices).subspan(size_t(begin), size_t(end - begin)), cut, size);
     check(batch.broken.empty(),
           "an image became unreadable: ", batch.broken.empty() ? "" : batch.broken[0].why);
     return batch.images;

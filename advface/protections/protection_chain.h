@@ -60,8 +60,7 @@ ProtectionInput input_of(const Recogniser& recogniser, const std::string& cut, c
 // Photographs [begin, end) of a set, as (n,3,S,S) in [0,1].
 using ReadPhotographs = std::function<Tensor(int64_t begin, int64_t end)>;
 // These images of the source, read when asked for.
-ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices,
-                               const std::optional<FaceBox>& box, int size);
+ReadPhotographs photographs_of(FaceSource& faces, std::vector<int64_t> indices, const FaceCut& cut, int size);
 // All rows; row r is record records[r], or r where no records are given. Up to memory_bytes stay in memory.
 FeatureRows protected_rows(ProtectionChain& protection, const FeatureRows& features,
                            std::span<const int64_t> records, const ReadPhotographs& photographs,

@@ -78,6 +78,10 @@ std::array<bool, kFaceAttributes.size()> face_attributes(const FaceIdentity& per
 FaceIdentity draw_face_identity(uint64_t seed, int64_t identity);
 FaceShot draw_face_shot(uint64_t seed, int64_t identity, int64_t image, const FaceIdentity& person);
 
+// Where eyes (the one further left first), tip of the nose and corners of the mouth lie in the photograph, in
+// shares of its side.
+std::array<std::array<double, 2>, 5> face_landmarks(const FaceIdentity& person, const FaceShot& shot);
+
 // An RGB picture of size x size pixels, 16 <= size <= 1024. `noise_seed` keys the sensor noise only.
 Image render_face(const FaceIdentity& person, const FaceShot& shot, int size, uint64_t noise_seed);
 // The photograph (seed, identity, image).

@@ -78,6 +78,9 @@ class Portrait {
   Portrait(const FaceIdentity& person, const FaceShot& shot, int size);
   void paint_all();
   Image develop(uint64_t noise_seed) const;
+  // Where a point of the surface lies in the picture, in shares of its side.
+  std::array<double, 2> place_of(float x, float y, bool nose = false) const;
+  std::array<std::array<double, 2>, 5> landmarks() const;
 
  private:
   // One sample: head coordinates, canvas coordinates, position in the arrays.

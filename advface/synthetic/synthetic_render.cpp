@@ -96,6 +96,26 @@ void Portrait::lay_surface() {
   }
 }
 
+// The inverse of lay_surface(), whose turn depends on the depth that it is to find.
+std::array<double, 2> Portrait::place_of(float x, float y, bool nose) const {
+  float X = x, Y = y;
+  if (nose) x += 0.10f * sin_yaw_;
+  for (int i = 0; i < 50; ++i) {
+    const float w = width(Y), z = w > std::fabs(X) ? std::sqrt(w * w - X * X) : 0.f;
+    X = 0.5f * (X + (x + z * sin_yaw_) / cos_yaw_);
+    Y = 0.5f * (Y + (y + z * sin_pitch_ - 0.35f * sin_pitch_) / cos_pitch_);
+  }
+  const float cx = (X * cos_ - Y * sin_) * scale_ + centre_x_,
+              cy = (X * sin_ + Y * cos_) * scale_ + centre_y_;
+  return {(double(cx) + 1) / 2, (double(cy) + 1) / 2};
+}
+
+std::array<std::array<double, 2>, 5> Portrait::landmarks() const {
+  const float corner = mouth_line(1);
+  return {place_of(-f_.eye_distance, 0), place_of(f_.eye_distance, 0), place_of(0, f_.nose_length, true),
+          place_of(-mouth_half_, corner), place_of(mouth_half_, corner)};
+}
+
 // Lambert light with an ambient part; `wrap` softens the terminator as skin and hair do.
 Rgb Portrait::lit(const Rgb& albedo, float nx, float ny, float nz, float wrap) const {
   const float diffuse =
@@ -246,6 +266,11 @@ Image Portrait::develop(uint64_t noise_seed) const {
 }
 
 }  // namespace portrait
+
+std::array<std::array<double, 2>, 5> face_landmarks(const FaceIdentity& person, const FaceShot& shot) {
+  constexpr int kSmallest = 16;  // places are shares of the side: any size will do
+  return portrait::Portrait(person, shot, kSmallest).landmarks();
+}
 
 Image render_face(const FaceIdentity& person, const FaceShot& shot, int size, uint64_t noise_seed) {
   check(size >= 16 && size <= 1024, "a face has 16 to 1024 pixels a side, not ", size);

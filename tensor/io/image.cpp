@@ -250,11 +250,15 @@ void check_bmp(std::string_view text, const std::string& name) {
 
 }  // namespace
 
-Image decode_image(std::span<const std::byte> bytes, const std::string& name, const ImageLimits& limits) {
-  const std::string_view text = text_of(bytes);
-  check(text.size() <= limits.max_file_bytes && text.size() <= size_t(INT32_MAX), name, ": has ", text.size(),
-        " bytes; at most ", limits.max_file_bytes, " are decoded");
-  if (text.substr(0, 2) == "P5" || text.substr(0, 2) == "P6") return decode_pnm(text, name, limits);
+namespace {
+
+// What is known of a picture before it is decoded.
+struct Header {
+  int width = 0, height = 0, components = 0, orientation = 1;
+};
+
+// Judges all that can be judged without decoding. Not for PGM and PPM.
+Header examine(std::string_view text, const std::string& name, const ImageLimits& limits) {
   const bool jpeg = text.substr(0, 3) == "\xff\xd8\xff", png = text.substr(0, 8) == "\x89PNG\r\n\x1a\n";
   if (!jpeg && !png) {
     const std::string other = other_format(text);
@@ -262,37 +266,62 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name, co
     check(text.substr(0, 2) == "BM", name, ": not a JPEG, PNG, BMP, PGM or PPM picture");
     check_bmp(text, name);
   }
-
-  const auto* data = reinterpret_cast<const stbi_uc*>(text.data());
-  const int size = int(text.size());
-  int width = 0, height = 0, components = 0;
-  int orientation = 1;
+  Header header;
   if (jpeg) {
-    const JpegHeader header = check_jpeg(text, name);
-    check_jpeg_kind(header, name);
-    orientation = header.orientation;
+    const JpegHeader of_jpeg = check_jpeg(text, name);
+    check_jpeg_kind(of_jpeg, name);
+    header.orientation = of_jpeg.orientation;
   }
   if (png) {
     check_size(big_endian(text, 16), big_endian(text, 20), name, limits);  // stb knows its own limits only
-    orientation = png_orientation(text, name);
+    header.orientation = png_orientation(text, name);
   }
   // Reading a header takes the decoder's own state, some 20 kB, and little else.
   allocation_limit = size_t(1) << 20;
-  check(stbi_info_from_memory(data, size, &width, &height, &components) != 0, name,
-        ": damaged picture header");
-  height = std::abs(height);  // of a BMP whose rows begin at the top it is negative
-  check_size(width, height, name, limits);
+  check(stbi_info_from_memory(reinterpret_cast<const stbi_uc*>(text.data()), int(text.size()), &header.width,
+                              &header.height, &header.components) != 0,
+        name, ": damaged picture header");
+  header.height = std::abs(header.height);  // of a BMP whose rows begin at the top it is negative
+  check_size(header.width, header.height, name, limits);
+  return header;
+}
+
+std::string_view checked_text(std::span<const std::byte> bytes, const std::string& name,
+                              const ImageLimits& limits) {
+  const std::string_view text = text_of(bytes);
+  check(text.size() <= limits.max_file_bytes && text.size() <= size_t(INT32_MAX), name, ": has ", text.size(),
+        " bytes; at most ", limits.max_file_bytes, " are decoded");
+  return text;
+}
+
+bool is_pnm(std::string_view text) { return text.substr(0, 2) == "P5" || text.substr(0, 2) == "P6"; }
+
+}  // namespace
+
+int64_t pixels_of(std::span<const std::byte> bytes, const std::string& name, const ImageLimits& limits) {
+  const std::string_view text = checked_text(bytes, name, limits);
+  if (is_pnm(text)) return int64_t(text.size());
+  const Header header = examine(text, name, limits);
+  return int64_t(header.width) * header.height;
+}
+
+Image decode_image(std::span<const std::byte> bytes, const std::string& name, const ImageLimits& limits) {
+  const std::string_view text = checked_text(bytes, name, limits);
+  if (is_pnm(text)) return decode_pnm(text, name, limits);
+  Header header = examine(text, name, limits);
+  const auto* data = reinterpret_cast<const stbi_uc*>(text.data());
 
   // 16-bit RGBA with filter bytes is 8 bytes per pixel, and buffers double; a JPEG is padded to blocks of up
   // to 32.
-  allocation_limit = (size_t(16) << 20) + 20 * size_t(width) * size_t(height) + 2 * text.size();
-  const int channels = components <= 2 ? 1 : 3;
-  stbi_uc* pixels = stbi_load_from_memory(data, size, &width, &height, &components, channels);
+  allocation_limit = (size_t(16) << 20) + 20 * size_t(header.width) * size_t(header.height) + 2 * text.size();
+  const int channels = header.components <= 2 ? 1 : 3;
+  stbi_uc* pixels = stbi_load_from_memory(data, int(text.size()), &header.width, &header.height,
+                                          &header.components, channels);
   check(pixels != nullptr, name, ": damaged picture: ", stbi_failure_reason());
-  Image image(width, height, channels);
+  Image image(header.width, header.height, channels);
   std::copy_n(pixels, image.pixels.size(), image.pixels.begin());
   stbi_image_free(pixels);
-  return upright(std::move(image), orientation);
+  return upright(std::move(image), header.orientation);
 }
 
 Image load_image(const std::string& path, const ImageLimits& limits) {

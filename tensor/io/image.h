@@ -23,8 +23,8 @@ struct Image {
 
 // What a picture may have before it is refused.
 struct ImageLimits {
-  uint64_t max_file_bytes = uint64_t(32) << 20;
-  int64_t max_pixels = 50'000'000;
+  uint64_t max_file_bytes = uint64_t(256) << 20;
+  int64_t max_pixels = 200'000'000;
 };
 
 // The format is told by the first bytes, not by the name. Transparency is dropped, 16 bits become 8, a grey
@@ -33,6 +33,9 @@ struct ImageLimits {
 // colours cannot be told, a picture above the limits, a damaged one, and one that is cut short (a JPEG
 // without its end marker: decoders would fill the rest with grey).
 Image decode_image(std::span<const std::byte> bytes, const std::string& name, const ImageLimits& limits = {});
+// The size of the picture that decode_image() would give, without decoding it; an upper bound where only that
+// is told. Throws as decode_image() does for what a header shows.
+int64_t pixels_of(std::span<const std::byte> bytes, const std::string& name, const ImageLimits& limits = {});
 Image load_image(const std::string& path, const ImageLimits& limits = {});
 
 Image to_rgb(Image image);  // grey repeated three times; RGB as it is

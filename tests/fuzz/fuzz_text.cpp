@@ -1,7 +1,8 @@
 // Arbitrary text after one letter that chooses the parser: c = labels (CSV), p = pairs, n = list of names, t
-// = table (CSV).
+// = table (CSV), l = landmarks (CSV).
 #include "advface/core/dataset.h"
 #include "advface/core/text_file.h"
+#include "advface/detect/landmark_file.h"
 #include "fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -20,6 +21,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         break;
       case 't':
         advf::parse_table(text, "fuzz");
+        break;
+      case 'l':
+        advf::parse_landmarks(text, "fuzz");
         break;
       default:
         break;

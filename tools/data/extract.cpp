@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "advface/core/feature_file.h"
+#include "tools/data/cut_report.h"
 #include "tools/options/face_options.h"
 #include "tools/options/progress.h"
 
@@ -13,7 +14,7 @@ namespace {
 struct Options {
   Common common;
   FaceOptions faces;
-  std::string out, list_out;
+  std::string out, list_out, sheet;
 };
 
 nlohmann::json passed_over_json(const PassedOver& files) {
@@ -23,8 +24,10 @@ nlohmann::json passed_over_json(const PassedOver& files) {
 int extract_file(Options& o) {
   o.common.activate();
   install_interrupt_handler();
-  const auto eyes = o.faces.eye_centres();
+  o.faces.check_cut(true);
+  check_writable({o.sheet});
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  const FaceCut face_cut = o.faces.face_cut(recogniser);
   const Context context = console();
   FaceSource faces = o.faces.open_images(context);
   const std::string cut = o.faces.cut_of(recogniser);
@@ -33,20 +36,27 @@ int extract_file(Options& o) {
 
   FeatureFileWriter writer(o.out, row, {recogniser.fingerprint(), cut, {}});
   AtomicFile list(o.list_out);
+  CutReport report(o.out, o.sheet);
   Progress progress("extract", faces.size(), "images");
-  for_each_feature_batch(recogniser, cut, faces, crop_for(recogniser, eyes),
-                         extract_options(o.faces, progress, context),
-                         [&](const std::vector<int64_t>& indices, const Tensor& features) {
-                           writer.append_rows(features);
-                           for (int64_t i : indices) list.write(faces.name(i) + "\n");
-                         });
+  for_each_feature_batch(
+      recogniser, cut, faces, face_cut, extract_options(o.faces, progress, context),
+      [&](const FeatureBatch& batch) {
+        writer.append_rows(batch.features);
+        for (const std::string& name : report.take(faces, batch.indices, batch.found, batch.images))
+          list.write(name + "\n");
+      });
   progress.finish();
-  check(writer.rows() > 0, o.faces.images, ": no image could be read");
-  const int64_t rows = writer.rows(), broken = faces.size() - rows;
+  const std::string rejected = left_out_summary(faces);
+  check(writer.rows() > 0, o.faces.images, ": ",
+        rejected.empty() ? "no image could be read" : "no face could be used; " + rejected);
+  const int64_t rows = writer.rows(), broken = faces.broken_count();
   list.commit();
   writer.commit();
+  report.commit(faces, face_cut.finds());
   o.common.write_json({{"images", rows},
                        {"broken", broken},
+                       {"left_out", count_by_reason(faces)},
+                       {"faces", report.json()},
                        {"passed_over", passed_over_json(faces.passed_over())},
                        {"cut", cut},
                        {"feature_shape", std::vector<int64_t>(row.begin(), row.end())},
@@ -55,6 +65,8 @@ int extract_file(Options& o) {
                        {"images_per_second", double(rows) / std::max(progress.seconds(), 1e-9)}});
   std::cout << rows << " features of shape " << row << " -> " << o.out << ", their files -> " << o.list_out;
   if (broken > 0) std::cout << "; " << broken << " images could not be read";
+  report.print(std::cout);
+  if (!rejected.empty()) std::cout << "; " << rejected;
   std::cout << "\n";
   return 0;
 }
@@ -65,11 +77,14 @@ int main(int argc, char** argv) {
   CLI::App app("Computes the features of photographs with a recogniser.", "advface-extract");
   app.footer(
       "Example:\n  advface-extract --recogniser facenet.json --images faces --eyes 34.5,55.5,54,55.5 --out "
-      "features.npy");
+      "features.npy\n"
+      "  advface-extract --recogniser facenet.json --images photographs --detector yunet.json --out "
+      "features.npy --sheet faces.png");
   Options o;
   o.faces.add_features_to(app);
   app.add_option("--out", o.out, "where the features go (.npy); appears only when complete")->required();
   app.add_option("--list-out", o.list_out, "where the list of files goes (default: OUT.txt)");
+  app.add_option("--sheet", o.sheet, "a picture (.png) of the faces that were cut out, to be looked at");
   app.add_option("--batch", o.faces.extract_batch, "images at a time")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(1), int64_t(4096)));

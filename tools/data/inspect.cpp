@@ -6,12 +6,14 @@
 
 #include "advface/core/feature_file.h"
 #include "advface/core/recogniser.h"
+#include "advface/detect/detector_card.h"
 #include "advface/store/enrolled_set.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
+#include "tools/data/inspect_detector.h"
 #include "tools/options/cli.h"
 
 using namespace advf;
@@ -23,6 +25,7 @@ namespace {
 struct Options {
   Common common;
   std::string file;
+  std::string picture, out;
   int64_t size = 0;
 };
 
@@ -193,6 +196,7 @@ void print_features(const json& r, const std::string& file) {
 
 void print(const json& r, const std::string& file) {
   if (r["kind"] == "features") return print_features(r, file);
+  if (r["kind"] == "detector") return print_detector(r, file);
   if (r["kind"] == "set") {
     std::cout << file << ": set, " << r["rows"] << " rows of shape " << str(r["feature_shape"])
               << ", each as it was enrolled\n";
@@ -246,10 +250,19 @@ void print(const json& r, const std::string& file) {
 
 int inspect(const Options& o) {
   o.common.activate();
+  as_usage([&] {
+    check(o.out.empty() || !o.picture.empty(),
+          "--out draws what a detector sees in --picture; give a picture");
+  });
   const std::string extension = std::filesystem::path(o.file).extension().string();
   json result;
   if (o.file.ends_with(".npy") || o.file.ends_with(".npy.json")) {
     result = inspect_features(o);
+  } else if (extension == ".json" && is_detector_card(o.file)) {
+    result = inspect_detector(o.file, o.picture, o.out);
+  } else if (!o.picture.empty()) {
+    throw CLI::ValidationError("--picture",
+                               o.file + " is no card of a detector, which alone looks at pictures");
   } else if (extension == ".json") {
     result = inspect_card(o);
   } else if (extension == ".onnx") {
@@ -270,9 +283,12 @@ int inspect(const Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Shows what a recogniser's card, an ONNX model, a weight file, features or an enrolled set hold.",
+      "Shows what a recogniser's or a detector's card, an ONNX model, a weight file, features or an enrolled "
+      "set hold.",
       "advface-inspect");
-  app.footer("Example:\n  advface-inspect facenet.json --json facenet_info.json");
+  app.footer(
+      "Example:\n  advface-inspect facenet.json --json facenet_info.json\n"
+      "  advface-inspect yunet.json --picture group.jpg --out drawn.png");
   Options o;
   app.add_option(
          "FILE", o.file,
@@ -283,6 +299,9 @@ int main(int argc, char** argv) {
                  "height and width of an ONNX input whose file leaves them open; 0 = unknown")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(0), int64_t(4096)));
+  app.add_option("--picture", o.picture, "for a detector's card: a photograph that it looks at");
+  app.add_option("--out", o.out,
+                 "where the photograph goes (.png) with boxes, scores, landmarks and crops drawn");
   o.common.add_to(app);
   return run(app, argc, argv, [&] { return inspect(o); });
 }

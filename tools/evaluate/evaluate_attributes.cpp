@@ -52,7 +52,7 @@ int evaluate_attributes(AttributeOptions& o) {
   o.common.activate();
   install_interrupt_handler();
   as_usage([&] { check(!o.faces.labels.empty(), "--labels must name a file with attributes"); });
-  o.faces.eye_centres();
+  o.faces.check_cut();
   const Context context = console();
   AttributeAudit audit(settings_of(o), context);
   audit.prepare();

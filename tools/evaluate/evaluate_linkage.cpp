@@ -66,7 +66,7 @@ int evaluate_linkage(LinkageOptions& o) {
     for (const std::string& text : o.attackers)
       check(!text.starts_with('='), "--attacker \"", text, "\" gives no name before the =");
   });
-  o.faces.eye_centres();
+  o.faces.check_cut();
   const Context context = console();
   LinkageAudit audit(settings_of(o), context);
   audit.prepare();

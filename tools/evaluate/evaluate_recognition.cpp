@@ -32,7 +32,7 @@ void print(const nlohmann::json& m, size_t pairs, const std::string& side) {
 }
 
 void check_options(const RecognitionOptions& o) {
-  o.faces.eye_centres();  // judged before the work
+  o.faces.check_cut();  // judged before the work
   as_usage([&] {
     check(o.adapter.empty() || o.protect.asked() || !o.protected_file.empty(),
           "--adapter reads protected features: give --shadow or --protected");
@@ -80,7 +80,9 @@ int evaluate_recognition(RecognitionOptions& o) {
   o.common.write_json(result);
   print(result, v.scores.size(), side);
   if (v.adapted) print(result["offline"], v.scores.size(), side + ", offline: behind " + o.adapter);
-  if (v.left_out > 0) std::printf("%zu pairs left out because an image could not be read\n", v.left_out);
+  if (v.left_out > 0)
+    std::printf("%zu pairs left out because an image could not be read, or shows no usable face\n",
+                v.left_out);
   return 0;
 }
 

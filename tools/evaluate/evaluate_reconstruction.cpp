@@ -20,7 +20,7 @@ void check_options(const ReconstructionOptions& o) {
     for (const std::string& text : o.attackers) named_attacker(split_attacker(text).what, o.common.seed);
   });
   check_protected_files(o.protected_files);
-  o.faces.eye_centres();
+  o.faces.check_cut();
   check_writable({o.sheet, o.scores});
 }
 

@@ -26,9 +26,58 @@ void FaceOptions::add_images_to(CLI::App& app) {
                  "without it the whole image is used")
       ->delimiter(',')
       ->expected(4);
+  add_detection_to(app);
   app.add_option("--max-broken", max_broken, "share of unreadable images above which the run ends")
       ->capture_default_str()
       ->check(number_in(0, 1));
+}
+
+void FaceOptions::add_detection_to(CLI::App& app) {
+  const std::string group = "Finding faces";
+  app.add_option(
+         "--detector", detection.card,
+         "card (.json) of a detector: finds the face in each photograph, turns it upright and cuts it out by "
+         "the recogniser's template")
+      ->group(group);
+  app.add_option("--landmarks", detection.landmarks,
+                 "CSV of another tool instead: file,x1,y1,...,x5,y5 (or the eyes alone), in pixels")
+      ->group(group);
+  app.add_option_function<std::string>(
+         "--faces", [this](const std::string& name) { detection.choice = face_choice(name); },
+         "of several faces in a photograph: largest, central, only (none or several is refused), all")
+      ->check(CLI::IsMember(face_choice_names()))
+      ->default_str(face_choice_names()[size_t(detection.choice)])
+      ->group(group);
+  app.add_option(
+         "--detect-side", detection.view.sides,
+         "pixels of the photograph's longer side as the detector sees it; several, with commas, are merged")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(32), int64_t(4096)))
+      ->group(group);
+  app.add_option("--detect-enlarge", detection.view.enlarge,
+                 "most by which a photograph that is smaller than --detect-side is enlarged for the detector")
+      ->capture_default_str()
+      ->check(number_in(1, 8))
+      ->group(group);
+  app.add_option("--min-score", detection.min_score, "of a face; 0 = what the detector's card says")
+      ->capture_default_str()
+      ->check(number_in(0, 1))
+      ->group(group);
+  app.add_option("--min-face", detection.min_face, "least longer side of a face in pixels of the photograph")
+      ->capture_default_str()
+      ->check(number_in(1, 65535))
+      ->group(group);
+  app.add_option("--max-angle", detection.max_angle,
+                 "most degrees that a face may be turned (roll, yaw, pitch, estimated); 90 = any")
+      ->capture_default_str()
+      ->check(number_in(1, 90))
+      ->group(group);
+  app.add_option("--max-rejected", max_rejected,
+                 "share of photographs without a usable face above which the run ends")
+      ->capture_default_str()
+      ->check(number_in(0, 1))
+      ->group(group);
 }
 
 void FaceOptions::add_labels_to(CLI::App& app) {

@@ -46,7 +46,7 @@ nlohmann::json to_json(const RecordReport& r, bool bounded, bool moved) {
 
 // Photographs beside features of a file are for a protection that looks at them.
 void check_options(const Options& o, bool original) {
-  o.faces.eye_centres();
+  o.faces.check_cut();
   const bool images = !o.photographs.empty(), append = !o.append.empty();
   as_usage([&] {
     check(o.in.empty() != !images, "give either features (--in) or photographs (--image)");
@@ -60,8 +60,8 @@ void check_options(const Options& o, bool original) {
           "--images and --list are for --objective original and --in");
     check(!listed || (!o.faces.images.empty() && !o.faces.list.empty()),
           "--objective original needs the photographs: --images and --list, a line for each row of --in");
-    check(o.faces.eyes.empty() || !o.faces.recogniser.empty(),
-          "--eyes needs --recogniser, whose card says how faces are cut out");
+    check(o.faces.whole_pictures() || !o.faces.recogniser.empty(),
+          "--eyes and --detector need --recogniser, whose card says how faces are cut out");
   });
 }
 
@@ -238,8 +238,11 @@ int main(int argc, char** argv) {
       "Example:\n  advface-protect --shadow shadow.safetensors --in features.npy --out protected.npy \\\n"
       "    --epsilon 0.02 --steps 10 --report report.jsonl\n"
       "  advface-protect --image anna.jpg --name anna --recogniser facenet.json --eyes 71,79.5,114,79.5 \\\n"
+      "    --shadow shadow.safetensors --append enrolled.npy\n"
+      "  advface-protect --image anna.jpg --name anna --recogniser facenet.json --detector yunet.json \\\n"
       "    --shadow shadow.safetensors --append enrolled.npy");
   Options o;
+  o.faces.detection.choice = FaceChoice::only;  // whoever else is on the picture is not to be enrolled
   app.add_option("--in", o.in, "features, one per row (.npy)");
   app.add_option("--image", o.photographs,
                  "a photograph instead, whose feature --recogniser makes; repeated: a record for each")
@@ -258,12 +261,16 @@ int main(int argc, char** argv) {
          "runs it")
       ->group("Protection");
   o.faces.add_images_to(app);
-  for (const char* name : {"--images", "--list", "--eyes", "--max-broken"})
+  for (const char* name : {"--images", "--list", "--eyes", "--max-broken", "--max-rejected"})
     app.get_option(name)->required(false)->group("Photographs, for --image and --objective original");
   app.add_option("--batch", o.batch, "features at a time; the result depends on it with --bn batch alone")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(1), int64_t(65536)));
   app.add_option("--report", o.report, "one JSON line per record: noise, cosine, loss before and after");
   o.common.add_to(app);
-  return run(app, argc, argv, [&] { return protect_file(o); });
+  return run(app, argc, argv, [&] {
+    // Beside features of a file stand the photographs that they were made of, as advface-extract took them.
+    if (!o.in.empty() && app.count("--faces") == 0) o.faces.detection.choice = FaceChoice::largest;
+    return protect_file(o);
+  });
 }

@@ -182,7 +182,7 @@ int train_decoder(DecoderOptions& o) {
     check(std::isfinite(o.flat_within) && o.flat_within >= 0, "--flat-within must not be negative, not ",
           o.flat_within);
   });
-  const auto eyes = o.faces.eye_centres();
+  o.faces.check_cut();
   const std::string checkpoint = o.out + ".checkpoint";
   if (o.samples.empty()) o.samples = o.out + ".png";
   check_writable({o.out, o.samples});
@@ -199,7 +199,7 @@ int train_decoder(DecoderOptions& o) {
   Job job = prepare(o, recogniser, faces, protection ? &*protection : nullptr);
 
   std::cerr << "reading faces\n";
-  const FaceCache cache(faces, job.source.set.indices, crop_for(recogniser, eyes), o.image_size);
+  const FaceCache cache(faces, job.source.set.indices, o.faces.face_cut(recogniser), o.image_size);
   check(cache.count() == job.source.set.features.count(), "some images became unreadable; run again");
   job.data.face = [&cache](const std::vector<int64_t>& rows) { return cache.batch(rows); };
   print_split(job.source);

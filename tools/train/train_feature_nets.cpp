@@ -29,7 +29,7 @@ void begin(FeatureNetOptions& o) {
   install_interrupt_handler();
   o.settings.seed = o.common.seed;
   as_usage([&] { o.settings.check_valid(); });
-  o.faces.eye_centres();
+  o.faces.check_cut();
   check_writable({o.out});
   check_resumable(o.resume, checkpoint_of(o));
 }
@@ -94,7 +94,7 @@ int train_generator(FeatureNetOptions& o) {
   DecoderData data{source.set.features, {}, source.split.train, source.split.validation};
   std::optional<FaceCache> photographs;
   if (protection.photograph_size() > 0) {
-    photographs.emplace(faces, source.set.indices, crop_for(recogniser, o.faces.eye_centres()),
+    photographs.emplace(faces, source.set.indices, o.faces.face_cut(recogniser),
                         protection.photograph_size());
     check(photographs->count() == data.features.count(), "some images became unreadable; run again");
     data.face = [&](const std::vector<int64_t>& rows) { return photographs->batch(rows); };

@@ -50,7 +50,7 @@ int fit(FitOptions& o) {
     check(specs.empty() || o.features.empty(),
           "--features are protected already, or raw; leave --protect out");
   });
-  o.faces.eye_centres();
+  o.faces.check_cut();
   check_writable({o.out});
   const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
   const std::string cut = o.faces.cut_of(recogniser);
@@ -68,7 +68,7 @@ int fit(FitOptions& o) {
   data.provenance = source.provenance;
   std::optional<FaceCache> cache;
   data.faces = [&](const std::vector<int64_t>& rows, int size) {
-    if (!cache) cache.emplace(faces, source.set.indices, crop_for(recogniser, o.faces.eye_centres()), size);
+    if (!cache) cache.emplace(faces, source.set.indices, o.faces.face_cut(recogniser), size);
     return cache->batch(rows);
   };
   const Metadata measured = fitted.fit->fit(data, o.out, console());

@@ -89,16 +89,14 @@ int train_recogniser(RecogniserOptions& o) {
       make_decoder({.name = against.decoder, .feature = {o.spec.embedding}, .image_size = against.image_size},
                    0);
   });
-  const auto eyes = o.faces.eye_centres();
+  o.faces.check_cut();
   check_writable({o.out});
   const std::string checkpoint = o.out + ".checkpoint";
   check_resumable(o.resume, checkpoint);
   FaceSource faces = o.faces.open_images(console());
-  std::optional<FaceBox> box;
-  if (eyes) box = face_box(*eyes, "arcface112", 0);
   split_files(o, faces.names());  // told before the work; broken images then drop out
   std::cerr << "reading faces\n";
-  const FaceCache cache(faces, box, o.spec.image_size);
+  const FaceCache cache(faces, o.faces.face_cut(FaceTemplate{}), o.spec.image_size);
   std::vector<std::string> files;
   for (int64_t i : cache.source_index()) files.push_back(faces.name(i));
   RecogniserData data = split_files(o, files);

@@ -1,0 +1,217 @@
+#include "advface/detect/detected_cut.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "advface/detect/alignment.h"
+#include "advface/detect/face_quality.h"
+#include "advface/detect/landmark_file.h"
+#include "tensor/hash.h"
+
+namespace advf {
+namespace {
+
+// A face that cannot be used, and why.
+struct Refusal {
+  Reason reason = Reason::no_face;
+  std::string why;
+};
+
+template <class... Parts>
+std::string text_of(const Parts&... parts) {
+  std::ostringstream text;
+  text.precision(3);
+  (text << ... << parts);
+  return text.str();
+}
+
+class DetectedCutter : public FaceCutter {
+ public:
+  DetectedCutter(std::shared_ptr<const FaceFinder> finder, const FaceTemplate& face_template,
+                 const DetectionSettings& settings)
+      : finder_(std::move(finder)), template_(face_template), settings_(settings) {
+    template_.in_crop();  // a template that does not exist is told before the work
+  }
+
+  bool several() const override { return settings_.choice == FaceChoice::all; }
+
+  std::string key() const override {
+    std::ostringstream text;
+    text.precision(17);  // two numbers that differ are two texts
+    text << finder_->key() << " faces " << face_choice_names()[size_t(settings_.choice)] << ' '
+         << settings_.min_face << ' ' << settings_.max_angle << " template";
+    for (const Point& p : template_.in_crop()) text << ' ' << p.x << ' ' << p.y;
+    return text.str();
+  }
+
+  CutResult cut(const Image& image, const std::string& name, const std::string& path,
+                int size) const override {
+    CutResult result;
+    Refusal last;
+    for (const FoundFace& found : chosen(image, name, path, last)) {
+      try {
+        add(image, found, size, result, last);
+      } catch (const Error& e) {
+        last = {Reason::no_face, e.what()};
+      }
+    }
+    result.reason = last.reason;
+    if (result.faces == 0) result.why = path + ": " + last.why;
+    return result;
+  }
+
+ private:
+  // The faces to cut out, numbered; `why` where there are none.
+  std::vector<FoundFace> chosen(const Image& image, const std::string& name, const std::string& path,
+                                Refusal& why) const {
+    std::vector<Face> faces = finder_->find(image, name, path);
+    const size_t before = faces.size();
+    std::erase_if(faces, [&](const Face& f) { return std::max(f.width, f.height) < settings_.min_face; });
+    if (faces.empty()) {
+      why = before > 0
+                ? Refusal{Reason::small, text_of("no face of ", settings_.min_face, " pixels or more, but ",
+                                                 before, " smaller; lower --min-face to use them")}
+                : Refusal{Reason::no_face,
+                          text_of("no face was found in its ", image.width, " x ", image.height, " pixels")};
+      return {};
+    }
+    if (settings_.choice == FaceChoice::only && faces.size() > 1) {
+      std::string where;
+      for (const Face& f : faces)
+        where += text_of(where.empty() ? "" : ", ", std::lround(f.width), " x ", std::lround(f.height),
+                         " at (", std::lround(f.x), ", ", std::lround(f.y), ")");
+      why = {Reason::several_faces, text_of("has ", faces.size(), " faces: ", where,
+                                            "; cut the picture, or choose by --faces largest or central")};
+      return {};
+    }
+    return numbered(image, std::move(faces));
+  }
+
+  std::vector<FoundFace> numbered(const Image& image, std::vector<Face> faces) const {
+    const int count = int(faces.size());
+    std::vector<FoundFace> out;
+    if (settings_.choice == FaceChoice::all) {
+      for (Face& face : faces) out.push_back({std::move(face), {}, int(out.size()) + 1, count});
+      return out;
+    }
+    const auto rank = [&](const Face& f) {  // the less the better
+      return settings_.choice == FaceChoice::central
+                 ? std::hypot(f.x + f.width / 2 - image.width / 2.0, f.y + f.height / 2 - image.height / 2.0)
+                 : -f.area();
+    };
+    const auto best = std::min_element(faces.begin(), faces.end(),
+                                       [&](const Face& a, const Face& b) { return rank(a) < rank(b); });
+    out.push_back({std::move(*best), {}, 1, count});
+    return out;
+  }
+
+  // Cuts out one face and judges it.
+  void add(const Image& image, FoundFace found, int size, CutResult& result, Refusal& why) const {
+    const Face& face = found.face;
+    FaceQuality& q = found.quality;
+    q.size = std::max(face.width, face.height);
+    estimate_angles(face, q);
+    const double angle = std::max({std::abs(q.roll), std::abs(q.yaw), std::abs(q.pitch)});
+    if (angle > settings_.max_angle && settings_.max_angle < 90) {
+      why = {Reason::turned, text_of("its face is turned: roll ", q.roll, ", yaw ", q.yaw, ", pitch ",
+                                     q.pitch, " degrees, and --max-angle is ", settings_.max_angle)};
+      return;
+    }
+    const Similarity to_source = align(face, template_, size);
+    q.outside = share_outside(to_source, size, image.width, image.height);
+    for (size_t i = 0; i < 2; ++i) {
+      const Point& eye = face.landmarks[i];
+      if (eye.x >= 0 && eye.y >= 0 && eye.x <= image.width && eye.y <= image.height) continue;
+      why = {Reason::outside, text_of("its face is cut by the border: the eye at (", eye.x, ", ", eye.y,
+                                      ") lies outside its ", image.width, " x ", image.height, " pixels")};
+      return;
+    }
+    if (q.outside > 0.5) {
+      why = {Reason::outside, text_of("its face is cut by the border: ", 100 * q.outside,
+                                      " % of the crop lie outside the picture")};
+      return;
+    }
+    const size_t pixels = size_t(3) * size_t(size) * size_t(size);
+    result.pixels.resize(result.pixels.size() + pixels);
+    float* crop = result.pixels.data() + result.faces * pixels;
+    warp_into(image, to_source, size, size, crop);
+    measure_crop(crop, size, q);
+    ++result.faces;
+    result.found.push_back(std::move(found));
+  }
+
+  std::shared_ptr<const FaceFinder> finder_;
+  FaceTemplate template_;
+  DetectionSettings settings_;
+};
+
+}  // namespace
+
+const std::vector<std::string>& face_choice_names() {
+  static const std::vector<std::string> names{"largest", "central", "only", "all"};
+  return names;
+}
+
+FaceChoice face_choice(const std::string& name) {
+  const auto& names = face_choice_names();
+  const auto at = std::find(names.begin(), names.end(), name);
+  check(at != names.end(), "no choice of faces named \"", name, "\"; there are: largest, central, only, all");
+  return FaceChoice(at - names.begin());
+}
+
+std::shared_ptr<const FaceFinder> FaceFinder::open(const DetectionSettings& settings) {
+  if (!settings.card.empty())
+    return std::make_shared<const FaceFinder>(Detector::load(settings.card, settings.min_score),
+                                              settings.view);
+  const LandmarkFile file = load_landmarks(settings.landmarks);
+  return std::make_shared<const FaceFinder>(file.faces, file.fingerprint);
+}
+
+FaceFinder::FaceFinder(Detector detector, DetectorView view)
+    : detector_(std::make_unique<const Detector>(std::move(detector))), view_(std::move(view)) {
+  const DetectorCard& card = detector_->card();
+  std::ostringstream text;
+  text.precision(17);
+  // Counts up whenever the same detector and the same picture come to give other faces.
+  constexpr int kVersion = 1;
+  text << "detector " << kVersion << ' ' << detector_->fingerprint() << ' ' << card.decoding << ' '
+       << card.input.channels << ' ' << card.input.width << ' ' << card.input.height << ' ' << card.anchors
+       << ' ' << card.points << ' ' << card.score << ' ' << card.overlap;
+  for (const auto& numbers : {card.input.mean, card.input.scale})
+    for (const double v : numbers) text << ' ' << v;
+  for (const auto* names :
+       {&card.outputs.score, &card.outputs.object, &card.outputs.box, &card.outputs.landmarks})
+    for (const std::string& n : *names) text << ' ' << n;
+  for (const int64_t s : card.strides) text << " stride " << s;
+  for (const int64_t s : view_.sides) text << " side " << s;
+  text << " enlarge " << view_.enlarge;
+  key_ = "detector " + hex(fnv1a(text.str()));
+}
+
+FaceFinder::FaceFinder(std::map<std::string, std::vector<Face>> landmarks, std::string fingerprint)
+    : landmarks_(std::move(landmarks)), key_("landmarks " + std::move(fingerprint)) {}
+
+std::vector<Face> FaceFinder::find(const Image& image, const std::string& name,
+                                   const std::string& path) const {
+  if (!detector_) {
+    const auto found = landmarks_.find(name);
+    if (found == landmarks_.end()) return {};
+    return found->second;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto kept = kept_.find(path); kept != kept_.end()) return kept->second;
+  }
+  std::vector<Face> faces = detector_->find(image, view_);
+  const std::lock_guard lock(mutex_);
+  kept_.emplace(path, faces);
+  return faces;
+}
+
+FaceCut detected_cut(std::shared_ptr<const FaceFinder> finder, const FaceTemplate& face_template,
+                     const DetectionSettings& settings) {
+  return FaceCut(std::make_shared<const DetectedCutter>(std::move(finder), face_template, settings));
+}
+
+}  // namespace advf

@@ -1,0 +1,231 @@
+// The programs on photographs that nobody aligned: a detector, its card and what is left out; landmarks of
+// other tools; crops.
+#define BOOST_TEST_MODULE cli_photographs
+#include <cmath>
+
+#include "cli_test_util.h"
+#include "detector_test_util.h"
+#include "tensor/io/image.h"
+#include "tensor/io/npy.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+const ToyWorld& world() { return toy_world(); }
+
+// Ten pictures for the toy detector: a face in each, but none in 03, and two in 05; 07 has one that leaves
+// the picture.
+class Photographs {
+ public:
+  Photographs() {
+    write_bytes(dir_ / "toy.json", kToyDetectorCard);
+    write_bytes(dir_ / "toy.onnx", toy_detector());
+    for (int i = 0; i < 10; ++i) {
+      Image image(96, 72, 3);
+      for (size_t k = 0; k < image.pixels.size(); ++k)
+        image.pixels[k] = uint8_t(k % 3 == 0 ? 0 : 40 + (7 * k + 13 * size_t(i)) % 90);
+      if (i == 7) light_cell(image, 0, 0);
+      if (i != 3 && i != 7) light_cell(image, 3 + i % 4, 4);
+      if (i == 5) light_cell(image, 8, 5);
+      std::filesystem::create_directories(images());
+      write_png(images() + "/0" + std::to_string(i) + ".png", image);
+    }
+  }
+  std::string images() const { return dir_ / "photographs"; }
+  std::string card() const { return dir_ / "toy.json"; }
+  Args call() const { return {"--images", images(), "--detector", card()}; }
+
+ private:
+  TempDir dir_;
+};
+
+const Photographs& photographs() {
+  static const Photographs made;
+  return made;
+}
+
+std::vector<std::string> fields(const std::string& line) {
+  std::vector<std::string> out(1);
+  for (const char c : line)
+    if (c == '\t')
+      out.emplace_back();
+    else
+      out.back() += c;
+  return out;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(features_of_found_faces) {
+  const TempDir dir;
+  const std::string out = dir / "z.npy";
+  const Args call = photographs().call() + world().recogniser();
+  const Outcome o =
+      succeed("extract", call + Args{"--out", out, "--sheet", dir / "sheet.png", "--json", dir / "z.json"});
+  BOOST_TEST(o.out.find("2 of 10 pictures are left out: 1 no face, 1 outside") != std::string::npos, o.out);
+  BOOST_TEST(o.out.find("1 picture has 1 other face") != std::string::npos, o.out);
+  const auto result = read_json(dir / "z.json");
+  BOOST_TEST((result["images"] == 8 && result["broken"] == 0 && result["left_out"]["no face"] == 1 &&
+              result["left_out"]["outside"] == 1 && result["faces"]["found"] == 8 &&
+              result["faces"]["others"] == 1));
+  const auto faces = lines_of(read_bytes(out + ".tsv"));
+  BOOST_REQUIRE_EQUAL(faces.size(), 9u);
+  const auto header = fields(faces[0]), first = fields(faces[1]);
+  BOOST_TEST((header.size() == first.size() && header[0] == "file" && header.back() == "y5" &&
+              first[0] == "00.png"));
+  BOOST_TEST(
+      (first[3] == "0.00" && first[4] == "8.00" && first[5] == "56.00"));  // (3 - 3) * 8, (4 - 3) * 8, 7 * 8
+  const auto rejected = lines_of(read_bytes(out + ".rejected.tsv"));
+  BOOST_REQUIRE_EQUAL(rejected.size(), 3u);
+  BOOST_TEST((rejected[1].starts_with("03.png\tno face\t") && rejected[2].starts_with("07.png\toutside\t")));
+  const Image sheet = load_image(dir / "sheet.png");
+  BOOST_TEST(sheet.width > 400);
+  // As often as one likes, on any number of threads.
+  succeed("extract", call + Args{"--out", dir / "again.npy", "--threads", "3", "--batch", "3"});
+  BOOST_TEST(read_bytes(out) == read_bytes(dir / "again.npy"));
+}
+
+BOOST_AUTO_TEST_CASE(one_several_or_all_faces) {
+  const TempDir dir;
+  const Args call = photographs().call() + world().recogniser();
+  const Outcome only = succeed("extract", call + Args{"--out", dir / "only.npy", "--faces", "only"});
+  BOOST_TEST(only.out.find("1 several faces") != std::string::npos, only.out);
+  succeed("extract", call + Args{"--out", dir / "all.npy", "--faces", "all"});
+  const auto names = lines_of(read_bytes(dir / "all.npy.txt"));
+  BOOST_TEST(names.size() == 9u);
+  BOOST_TEST((std::find(names.begin(), names.end(), "05.png#2") != names.end()));
+  const Outcome small = run_program("extract", call + Args{"--out", dir / "small.npy", "--min-face", "400"});
+  BOOST_TEST((small.code == 1 && small.err.find("--min-face") != std::string::npos), small.err);
+  BOOST_TEST(!std::filesystem::exists(dir / "small.npy.tsv"));
+  const std::string folder = dir.path().string();
+  refuse(folder, "extract", call + Args{"--out", dir / "x.npy", "--max-rejected", "0.1"}, 1,
+         {photographs().images(), "2 of 10", "10 %", "03.png"}, Late::yes);
+  refuse(folder, "extract", call + Args{"--out", dir / "x.npy", "--faces", "best"}, 2, {"--faces", "best"});
+  refuse(folder, "extract", call + Args{"--out", dir / "x.npy", "--eyes", "1,2,3,2"}, 2,
+         {"--eyes", "--detector"});
+  refuse(folder, "train",
+         Args{"shadow", "--out", dir / "s", "--faces", "all"} + call + ToyWorld::tiny_training(), 2,
+         {"--faces all", "advface-extract"});
+  refuse(
+      folder, "extract",
+      Args{"--images", photographs().images(), "--detector", world().at("rec.json"), "--out", dir / "x.npy"} +
+          world().recogniser(),
+      1, {"rec.json", "card of a recogniser"});
+  refuse(
+      folder, "extract",
+      Args{"--images", photographs().images(), "--recogniser", photographs().card(), "--out", dir / "x.npy"},
+      1, {"toy.json", "card of a detector", "--detector"});
+}
+
+BOOST_AUTO_TEST_CASE(enrolment_wants_one_face) {
+  const TempDir dir;
+  const std::string set = dir / "set.npy", folder = dir.path().string();
+  const auto add = [&](const char* picture) {
+    return Args{"--image",    photographs().images() + "/" + picture,
+                "--name",     "anna",
+                "--append",   set,
+                "--steps",    "1",
+                "--detector", photographs().card()} +
+           world().recogniser() + world().shadow();
+  };
+  refuse(folder, "protect", add("03.png"), 1, {"03.png", "no face", "nothing was written"}, Late::yes);
+  refuse(folder, "protect", add("05.png"), 1, {"05.png", "2 faces", "--faces largest"}, Late::yes);
+  succeed("protect", add("01.png"));
+  succeed("protect", add("05.png") + Args{"--faces", "largest"});
+  BOOST_TEST(load_npy(set).dim(0) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(crops_as_files) {
+  const TempDir dir;
+  succeed("align",
+          photographs().call() + Args{"--out", dir / "crops", "--size", "48", "--json", dir / "a.json"});
+  BOOST_TEST((read_json(dir / "a.json")["crops"] == 8));
+  BOOST_TEST(tree(dir / "crops").size() == 8u);
+  // The same crops from the landmarks that the list names, in the words of another tool.
+  std::string csv = "file,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5\n";
+  const auto faces = lines_of(read_bytes(dir / "crops.tsv"));
+  for (size_t i = 1; i < faces.size(); ++i) {
+    const auto f = fields(faces[i]);
+    csv += f[0];
+    for (size_t k = f.size() - 10; k < f.size(); ++k) csv += "," + f[k];
+    csv += "\n";
+  }
+  write_bytes(dir / "points.csv", csv);
+  const Args images{"--images", photographs().images()};
+  succeed("align", images + Args{"--landmarks", dir / "points.csv", "--out", dir / "again", "--size", "48"});
+  for (const std::string& name : tree(dir / "crops")) {
+    const Image a = load_image(dir / ("crops/" + name)), b = load_image(dir / ("again/" + name));
+    BOOST_TEST((a.width == 48 && a.pixels == b.pixels), name);
+  }
+  const std::string folder = dir.path().string();
+  refuse(folder, "align", photographs().call() + Args{"--out", dir / "crops"}, 1,
+         {"crops", "absent or empty"});
+  refuse(folder, "align", images + Args{"--out", dir / "new"}, 2, {"--detector"});
+  refuse(folder, "align", photographs().call() + Args{"--out", dir / "new", "--min-face", "90"}, 1,
+         {"--min-face"}, Late::yes);
+  write_bytes(dir / "bad.csv", "file,x1,y1,x2,y2\n01.png,1,2,x,4\n");
+  refuse(folder, "align", images + Args{"--landmarks", dir / "bad.csv", "--out", dir / "new"}, 1,
+         {"bad.csv", "01.png", "\"x\""});
+}
+
+BOOST_AUTO_TEST_CASE(a_detector_explains_itself) {
+  const TempDir dir;
+  const Outcome o = succeed("inspect", {photographs().card(), "--picture", photographs().images() + "/05.png",
+                                        "--out", dir / "drawn.png", "--json", dir / "i.json"});
+  for (const char* word : {"detector", "scrfd", "landmarks at stride 8", "2 faces", "face 2"})
+    BOOST_TEST(o.out.find(word) != std::string::npos, o.out);
+  const auto result = read_json(dir / "i.json");
+  BOOST_TEST((result["kind"] == "detector" && result["picture"]["faces"].size() == 2u));
+  BOOST_TEST(load_image(dir / "drawn.png").width == 640);
+  const std::string folder = dir.path().string();
+  refuse(folder, "inspect", {world().at("rec.json"), "--picture", "x.png"}, 2,
+         {"rec.json", "no card of a detector"});
+  refuse(folder, "inspect", {photographs().card(), "--out", dir / "x.png"}, 2, {"--picture"});
+}
+
+// Boxes are those of the picture as a viewer shows it; one of 20,000 x 20,000 pixels is refused before it is
+// decoded.
+BOOST_AUTO_TEST_CASE(turned_and_huge_pictures) {
+  const TempDir dir;
+  const Image upright = load_image(photographs().images() + "/01.png");
+  Image turned(upright.height, upright.width, 3);  // orientation 6: a viewer turns it clockwise
+  for (int y = 0; y < upright.height; ++y)
+    for (int x = 0; x < upright.width; ++x)
+      std::copy_n(upright.row(y) + 3 * x, 3, turned.row(upright.width - 1 - x) + 3 * y);
+  const std::vector<std::byte> png = encode_png(turned);
+  write_bytes(dir / "p/turned.png",
+              in_png({reinterpret_cast<const char*>(png.data()), png.size()}, exif(6, true), false));
+  write_png(dir / "p/upright.png", upright);
+  std::string huge = "P6\n20000 20000\n255\n";
+  write_bytes(dir / "p/huge.ppm", huge);
+  write_png(dir / "p/one.png", Image(1, 1, 3));
+  const Outcome o = succeed("extract", Args{"--images", dir / "p", "--detector", photographs().card(),
+                                            "--out", dir / "z.npy", "--max-broken", "0.3"} +
+                                           world().recogniser());
+  BOOST_TEST(o.err.find("huge.ppm: a picture of 20000 x 20000") != std::string::npos, o.err);
+  const auto faces = lines_of(read_bytes(dir / "z.npy.tsv"));
+  BOOST_REQUIRE_EQUAL(faces.size(), 3u);
+  BOOST_TEST((faces[1].substr(faces[1].find('\t')) == faces[2].substr(faces[2].find('\t'))));
+}
+
+// With features from a cache as without, by way of another program.
+BOOST_AUTO_TEST_CASE(cached_by_detector) {
+  const TempDir dir;
+  std::string csv = "a,b,genuine,fold\n";
+  for (const auto& [a, b, genuine, fold] :
+       {std::tuple("00", "04", 1, 0), {"01", "02", 0, 0}, {"05", "06", 1, 1}, {"08", "09", 0, 1}})
+    csv +=
+        std::string(a) + ".png," + b + ".png," + std::to_string(genuine) + "," + std::to_string(fold) + "\n";
+  write_bytes(dir / "pairs.csv", csv);
+  const Args call = Args{"recognition", "--pairs", dir / "pairs.csv", "--cache", dir / "cache"} +
+                    photographs().call() + world().recogniser();
+  succeed("evaluate", call + Args{"--json", dir / "a.json"});
+  const size_t files = tree(dir / "cache").size();
+  succeed("evaluate", call + Args{"--json", dir / "b.json"});
+  BOOST_TEST(tree(dir / "cache").size() == files);
+  BOOST_TEST(read_json(dir / "a.json")["accuracy"] == read_json(dir / "b.json")["accuracy"]);
+  succeed("evaluate", call + Args{"--min-score", "0.95"});
+  BOOST_TEST(tree(dir / "cache").size() > files);
+}

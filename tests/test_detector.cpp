@@ -1,0 +1,425 @@
+// Finding faces: cards, decodings (also against OpenCV's, oracles/detector_oracle.py), suppression,
+// alignment, warping, quality, the choice of a face, landmarks of other tools, and the network that is none.
+#define BOOST_TEST_MODULE detector
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <numbers>
+
+#include "advface/core/faces.h"
+#include "advface/detect/alignment.h"
+#include "advface/detect/contact_sheet.h"
+#include "advface/detect/decoding.h"
+#include "advface/detect/detected_cut.h"
+#include "advface/detect/face_list.h"
+#include "advface/detect/face_quality.h"
+#include "advface/detect/landmark_file.h"
+#include "advface/synthetic/synthetic_scene.h"
+#include "detector_test_util.h"
+#include "file_test_util.h"
+#include "recogniser_test_util.h"
+#include "tensor/io/npy.h"
+#include "tensor/parallel.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+SceneOptions oracle_scene() {
+  SceneOptions o;
+  o.max_roll = 15;
+  o.faces = 8;
+  o.least_head = 36;
+  o.most_head = 80;
+  return o;
+}
+
+double distance(const Point& a, const Point& b) { return std::hypot(a.x - b.x, a.y - b.y); }
+
+// The largest difference of boxes and landmarks, face by face, in pixels.
+double largest_difference(const std::vector<Face>& faces, const Tensor& expected) {
+  BOOST_REQUIRE_EQUAL(int64_t(faces.size()), expected.dim(0));
+  double worst = 0;
+  const float* e = expected.data<float>();
+  for (size_t i = 0; i < faces.size(); ++i, e += 15) {
+    const Face& f = faces[i];
+    const double box[] = {f.x, f.y, f.width, f.height};
+    for (int k = 0; k < 4; ++k) worst = std::max(worst, std::abs(box[k] - double(e[k])));
+    for (size_t p = 0; p < 5; ++p)
+      worst = std::max(worst, distance(f.landmarks[p], {double(e[4 + 2 * p]), double(e[5 + 2 * p])}));
+    BOOST_TEST(std::abs(f.score - double(e[14])) < 1e-3);
+  }
+  return worst;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(yunet_is_decoded_as_opencv_does) {
+  const Scene scene = draw_scene(1, 0, oracle_scene());
+  if (const char* file = std::getenv("ADVF_WRITE_SCENE")) write_png(file, scene.image);
+  const Tensor outputs = load_npy(ADVF_TEST_DATA + std::string("/detector/outputs.npy")),
+               expected = load_npy(ADVF_TEST_DATA + std::string("/detector/faces.npy"));
+  // 320 x 240 filled up to 320 x 256: cells of strides 8, 16, 32.
+  BOOST_REQUIRE((outputs.shape() == Shape{40 * 32 + 20 * 16 + 10 * 8, 16}));
+  std::vector<Face> faces;
+  int64_t begin = 0;
+  for (const int64_t stride : {8, 16, 32}) {
+    DetectorLevel level;
+    level.stride = stride;
+    level.rows = 256 / stride;
+    level.columns = 320 / stride;
+    std::vector<float> score, object, box, points;
+    for (int64_t i = begin; i < begin + level.cells(); ++i) {
+      const float* v = outputs.data<float>() + 16 * i;
+      score.push_back(v[0]);
+      object.push_back(v[1]);
+      box.insert(box.end(), v + 2, v + 6);
+      points.insert(points.end(), v + 6, v + 16);
+    }
+    begin += level.cells();
+    level.scores = score;
+    level.objects = object;
+    level.boxes = box;
+    level.landmarks = points;
+    decoding("yunet").decode(level, 0.6, faces);
+  }
+  BOOST_TEST(faces.size() > size_t(expected.dim(0)), "nothing was to be suppressed");
+  const double worst = largest_difference(suppress(faces, 0.3), expected);
+  BOOST_TEST(worst < 0.01);
+  BOOST_TEST(expected.dim(0) >= 3);
+}
+
+BOOST_AUTO_TEST_CASE(yunet_end_to_end) {
+  const std::string folder = models();
+  if (folder.empty()) return;
+  const TempDir dir;
+  write_bytes(dir / "yunet.json", with(kYunetCard, "net.onnx", folder + "/yunet_2026may.onnx"));
+  const Detector detector = Detector::load(dir / "yunet.json");
+  const Scene scene = draw_scene(1, 0, oracle_scene());
+  const Tensor expected = load_npy(ADVF_TEST_DATA + std::string("/detector/faces.npy"));
+  BOOST_TEST(largest_difference(detector.find(scene.image), expected) < 0.5);
+  for (const char* other : {"facenet_casia_160.json", "mobilefacenet_112.json"})
+    refused([&] { Detector::load(folder + "/" + other); }, {other, "card of a recogniser", "--recogniser"});
+  refused([&] { Recogniser::load(dir / "yunet.json"); }, {"yunet.json", "card of a detector", "--detector"});
+}
+
+BOOST_AUTO_TEST_CASE(scrfd_reads_distances_and_anchors) {
+  // Two anchors a cell, 2 x 1 cells of stride 8. The third cell of four: column 1, anchor 0.
+  std::vector<float> score(4, 0.1f), box(16, 0), points(40, 0);
+  score[2] = 0.9f;
+  const float distances[] = {1, 2, 3, 0.5f};
+  std::copy_n(distances, 4, box.begin() + 8);
+  for (int i = 0; i < 10; ++i) points[20 + size_t(i)] = float(i) * 0.25f;
+  DetectorLevel level{8, 1, 2, 2, score, {}, box, points, 5};
+  std::vector<Face> faces;
+  decoding("scrfd").decode(level, 0.5, faces);
+  BOOST_REQUIRE_EQUAL(faces.size(), 1u);
+  const Face& f = faces[0];
+  BOOST_TEST((f.x == 0 && f.y == -16 && f.width == 32 && f.height == 20));
+  BOOST_TEST(
+      (f.landmarks[0].x == 8 && f.landmarks[0].y == 2 && f.landmarks[4].x == 24 && f.landmarks[4].y == 18));
+  box[8] = NAN;
+  faces.clear();
+  decoding("scrfd").decode(level, 0.5, faces);
+  BOOST_TEST(faces.empty());
+  refused([] { decoding("ssd"); }, {"ssd", "yunet, scrfd"});
+}
+
+BOOST_AUTO_TEST_CASE(of_faces_found_twice_the_better_stays) {
+  const auto at = [](double x, double score) { return Face{x, 0, 10, 10, score, {}}; };
+  BOOST_TEST(std::abs(overlap(at(0, 1), at(5, 1)) - 1.0 / 3) < 1e-12);
+  BOOST_TEST(overlap(at(0, 1), at(10, 1)) == 0);
+  const std::vector<Face> kept =
+      suppress({at(0, 0.5), at(1, 0.9), at(6, 0.7), at(40, 0.6), at(41, 0.6)}, 0.3);
+  BOOST_REQUIRE_EQUAL(kept.size(), 2u);
+  BOOST_TEST((kept[0].x == 1 && kept[1].x == 40));  // of equal score the earlier
+  BOOST_TEST(suppress({at(0, 0.5), at(1, 0.9), at(6, 0.7)}, 0.34).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(similarity_of_least_squares) {
+  // Turned, scaled and shifted points come back exactly,
+  const std::vector<Point> from{{1, 2}, {5, 2}, {3, 4}, {2, 6}, {4, 6}};
+  const Similarity s{1.2, 0.7, -3, 10};
+  std::vector<Point> to;
+  for (const Point& p : from) to.push_back({s.x(p.x, p.y), s.y(p.x, p.y)});
+  const Similarity found = fit_similarity(from, to);
+  BOOST_TEST(std::abs(found.a - s.a) + std::abs(found.b - s.b) + std::abs(found.tx - s.tx) +
+                 std::abs(found.ty - s.ty) <
+             1e-9);
+  // disturbed ones with an error that no small change makes less,
+  const Philox rng{3, 0};
+  for (size_t i = 0; i < 5; ++i)
+    to[i] = {to[i].x + double(rng.uniform(2 * i)), to[i].y + double(rng.uniform(2 * i + 1))};
+  const auto error = [&](const Similarity& t) {
+    double sum = 0;
+    for (size_t i = 0; i < 5; ++i)
+      sum += std::pow(distance(to[i], {t.x(from[i].x, from[i].y), t.y(from[i].x, from[i].y)}), 2);
+    return sum;
+  };
+  const Similarity best = fit_similarity(from, to);
+  for (const double e : {-1e-3, 1e-3})
+    for (const Similarity& other : {Similarity{best.a + e, best.b, best.tx, best.ty},
+                                    {best.a, best.b + e, best.tx, best.ty},
+                                    {best.a, best.b, best.tx + e, best.ty},
+                                    {best.a, best.b, best.tx, best.ty + e}})
+      BOOST_TEST(error(other) > error(best));
+  // two points are met exactly, and those that coincide are refused.
+  const Similarity two = fit_similarity(std::span(from).first(2), std::span(to).first(2));
+  BOOST_TEST(distance({two.x(5, 2), two.y(5, 2)}, to[1]) < 1e-9);
+  refused([&] { fit_similarity(from, std::vector<Point>(5, {7, 7})); }, {"coincide"});
+  refused([&] { fit_similarity(std::vector<Point>(5, {7, 7}), to); }, {"coincide"});
+}
+
+// A picture of smooth colours, as a function of the place in [0, 1] x [0, 1].
+double colour_at(double x, double y, int c) { return 0.5 + 0.4 * std::sin(5 * x + c) * std::cos(4 * y - c); }
+
+BOOST_AUTO_TEST_CASE(warping_keeps_what_is_seen) {
+  constexpr int kSize = 400;
+  Image image(kSize, kSize, 3);
+  for (int y = 0; y < kSize; ++y)
+    for (int x = 0; x < kSize; ++x)
+      for (int c = 0; c < 3; ++c)
+        image.row(y)[3 * x + c] =
+            uint8_t(std::lround(255 * colour_at((x + 0.5) / kSize, (y + 0.5) / kSize, c)));
+  for (const double scale : {0.4, 1.0, 1.7, 3.5, 6.0})
+    for (const double angle : {0.0, 0.3, 2.0}) {
+      constexpr int kOut = 40;
+      Similarity s{scale * std::cos(angle), scale * std::sin(angle), 0, 0};
+      s.tx = 200 - s.x(kOut / 2.0, kOut / 2.0);
+      s.ty = 190 - s.y(kOut / 2.0, kOut / 2.0);
+      std::vector<float> out(3 * kOut * kOut);
+      warp_into(image, s, kOut, kOut, out.data());
+      double worst = 0;
+      for (int c = 0; c < 3; ++c)
+        for (int y = 0; y < kOut; ++y)
+          for (int x = 0; x < kOut; ++x)
+            worst = std::max(
+                worst, std::abs(double(out[size_t((c * kOut + y) * kOut + x)]) -
+                                colour_at(s.x(x + 0.5, y + 0.5) / kSize, s.y(x + 0.5, y + 0.5) / kSize, c)));
+      BOOST_TEST(worst < 0.006, "scale " << scale << ", angle " << angle << ": " << worst);
+    }
+  // Fine stripes become their mean where pictures shrink, and stay where they do not.
+  Image stripes(256, 256, 1);
+  for (int y = 0; y < 256; ++y)
+    for (int x = 0; x < 256; ++x) stripes.row(y)[x] = x % 2 ? 255 : 0;
+  std::vector<float> out(3 * 32 * 32);
+  warp_into(stripes, {8, 0, 0, 0}, 32, 32, out.data());
+  for (const float v : out) BOOST_TEST(std::abs(v - 0.5f) < 0.01f);
+  warp_into(stripes, {1, 0, 0, 0}, 32, 32, out.data());
+  BOOST_TEST((out[0] < 0.01f && out[1] > 0.99f));
+  // Far outside the border goes on, for any numbers.
+  for (const Similarity& far : {Similarity{1, 0, 1e9, -1e9}, {1e-9, 0, 0, 0}, {1e7, 0, 0, 0}})
+    BOOST_CHECK_NO_THROW(warp_into(stripes, far, 32, 32, out.data()));
+  refused([&] { warp_into(stripes, {0, 0, 0, 0}, 32, 32, out.data()); }, {"no size"});
+  refused([&] { warp_into(stripes, {NAN, 0, 0, 0}, 32, 32, out.data()); }, {"no size"});
+}
+
+BOOST_AUTO_TEST_CASE(aligned_landmarks_lie_where_the_template_has_them) {
+  const FaceTemplate wide{"arcface112", 0.25, {}};
+  const std::vector<Point> wanted = wide.in_crop();
+  Face face;
+  const Similarity truth{0.9, -0.8, 120, 80};
+  for (const Point& p : wanted)
+    face.landmarks.push_back({truth.x(p.x * 160, p.y * 160), truth.y(p.x * 160, p.y * 160)});
+  const Similarity five = align(face, wide, 160);
+  face.landmarks.resize(2);
+  const Similarity eyes = align(face, wide, 160);
+  for (const Similarity& s : {five, eyes})
+    BOOST_TEST(std::abs(s.a - truth.a) + std::abs(s.b - truth.b) + std::abs(s.tx - truth.tx) < 1e-9);
+  const FaceTemplate own{"points", 0, {{0.3, 0.4}, {0.7, 0.4}, {0.5, 0.6}, {0.35, 0.8}, {0.65, 0.8}}};
+  BOOST_TEST((own.in_crop()[1].x == 0.7));
+  const FaceBox box = face_box({30, 40, 70, 40}, own);
+  BOOST_TEST((std::abs(box.x0) < 1e-4f && std::abs(box.x1 - 100) < 1e-4f));
+  refused([] { FaceTemplate{"oval", 0, {}}.in_crop(); }, {"oval", "arcface112"});
+}
+
+BOOST_AUTO_TEST_CASE(angles_told_by_landmarks) {
+  const auto quality = [](const std::vector<Point>& points) {
+    Face face;
+    face.landmarks = points;
+    FaceQuality q;
+    estimate_angles(face, q);
+    return q;
+  };
+  std::vector<Point> front = FaceTemplate{}.in_crop();
+  BOOST_TEST(std::abs(quality(front).yaw) < 2);
+  BOOST_TEST(std::abs(quality(front).pitch) < 2);
+  const double turn = 0.4;
+  std::vector<Point> rolled;
+  for (const Point& p : front)
+    rolled.push_back(
+        {p.x * std::cos(turn) - p.y * std::sin(turn), p.x * std::sin(turn) + p.y * std::cos(turn)});
+  BOOST_TEST(std::abs(quality(rolled).roll - quality(front).roll - turn * 180 / std::numbers::pi) < 1e-6);
+  BOOST_TEST(std::abs(quality(rolled).yaw - quality(front).yaw) < 1e-6);
+  front[2].x += 0.1;
+  BOOST_TEST(quality(front).yaw > 20);
+  front[2].y += 0.1;
+  BOOST_TEST(quality(front).pitch > 15);
+}
+
+BOOST_AUTO_TEST_CASE(detector_cards_are_read_strictly) {
+  const DetectorCard c = parse_detector_card(kYunetCard, "folder/card.json");
+  BOOST_TEST((c.model == "folder/net.onnx" && c.strides.size() == 3u && c.outputs.object[2] == "obj_32"));
+  const auto bad = [](const std::string& from, const std::string& to, const std::vector<std::string>& words) {
+    refused([&] { parse_detector_card(with(kYunetCard, from, to), "card.json"); }, words);
+  };
+  bad("\"yunet\"", "\"ssd\"", {"card.json", "decoding", "yunet, scrfd"});
+  bad("[8, 16, 32]", "[8, 32, 16]", {"strides", "rise"});
+  bad("[8, 16, 32]", "[8, 16]", {"outputs.score", "list of 2"});
+  bad("[8, 16, 32]", "[8, 12, 32]", {"32 is no multiple of 12"});
+  bad("[8, 16, 32]", "[0, 16, 32]", {"strides", "1 to 256"});
+  bad("\"mean\": 0", "\"mean\": \"a\"", {"input.mean"});
+  bad("\"scale\": 1", "\"scale\": 0", {"input.scale"});
+  bad("\"name\": \"input\"", "\"name\": \"input\", \"width\": 64", {"width", "height"});
+  bad("\"score\": 0.6", "\"score\": 1.5", {"score", "between 0 and 1"});
+  bad("\"score\": 0.6", "\"other\": 1", {"other", "unknown key"});
+  bad("\"score\": 0.6", "\"anchors\": 2", {"anchors", "yunet"});
+  bad("\"score\": 0.6", "\"points\": 3", {"points"});
+  refused([] { parse_detector_card("[", "card.json"); }, {"card.json", "JSON"});
+  survive(
+      kYunetCard, [](const std::string& t) { parse_detector_card(t, "card.json"); }, 300);
+}
+
+BOOST_AUTO_TEST_CASE(networks_that_do_not_fit_their_card) {
+  Detector::from_bytes(parse_detector_card(kToyDetectorCard, "toy.json"), toy_detector());
+  const auto bad = [](const std::string& from, const std::string& to, const std::vector<std::string>& words) {
+    refused(
+        [&] {
+          Detector::from_bytes(parse_detector_card(with(kToyDetectorCard, from, to), "toy.json"),
+                               toy_detector());
+        },
+        words);
+  };
+  bad("\"x\"", "\"y\"", {"toy.json", "input.name", "the input of"});
+  bad("\"box\"]", "\"bax\"]", {"toy.json", "no tensor \"bax\"", "its outputs are", "landmarks"});
+  bad("[\"box\"]", "[\"score\"]", {"toy.json", "\"score\" has shape", "rows of 4"});
+  bad("\"strides\": [8]", "\"strides\": [4]", {"\"strides\""});
+  bad("\"decoding\"", "\"points\": 2, \"decoding\"", {"\"landmarks\" has shape", "rows of 4"});
+}
+
+// The toy detector finds bright squares of 8 pixels, one a cell (detector_test_util.h).
+BOOST_AUTO_TEST_CASE(scales_choice_and_rejections) {
+  const auto finder = toy_finder();
+  const auto cut = [&](const Image& image, FaceChoice choice, const std::string& name, double least = 1) {
+    DetectionSettings s;
+    s.choice = choice;
+    s.min_face = least;
+    return detected_cut(finder, FaceTemplate{}, s).cut(image, name, "folder/" + name, 32);
+  };
+  Image two(96, 64, 3);
+  light_cell(two, 1, 3);
+  light_cell(two, 5, 4);
+  BOOST_TEST(finder->find(two, "a", "a").size() == 2u);
+  const CutResult all = cut(two, FaceChoice::all, "two");
+  BOOST_TEST((all.faces == 2u && all.found[1].number == 2 && all.found[1].of == 2 &&
+              all.pixels.size() == size_t(2 * 3 * 32 * 32)));
+  const CutResult central = cut(two, FaceChoice::central, "two");
+  BOOST_TEST((central.faces == 1u && central.found[0].face.x == 16 && central.found[0].of == 2));
+  const CutResult only = cut(two, FaceChoice::only, "two");
+  BOOST_TEST((only.faces == 0u && only.reason == Reason::several_faces));
+  for (const char* word : {"folder/two", "2 faces", "at (", "--faces largest"})
+    BOOST_TEST(only.why.find(word) != std::string::npos, only.why);
+  const CutResult small = cut(two, FaceChoice::largest, "two", 500);
+  BOOST_TEST((small.reason == Reason::small && small.why.find("--min-face") != std::string::npos));
+  const Image none(96, 64, 3);
+  const CutResult nobody = cut(none, FaceChoice::largest, "none");
+  BOOST_TEST((nobody.reason == Reason::no_face && nobody.why.find("96 x 64") != std::string::npos));
+  Image corner(96, 64, 3);
+  light_cell(corner, 0, 0);  // whose eyes lie above the picture
+  BOOST_TEST((cut(corner, FaceChoice::largest, "corner").reason == Reason::outside));
+  for (const auto& [w, h] : {std::pair(1, 1), {1, 500}, {3000, 2}})
+    BOOST_TEST(
+        (cut(Image(w, h, 1), FaceChoice::largest, std::to_string(w) + "x" + std::to_string(h)).reason ==
+         Reason::no_face));
+}
+
+BOOST_AUTO_TEST_CASE(pictures_in_a_folder) {
+  const TempDir dir;
+  for (int i = 0; i < 6; ++i) {
+    Image image(96, 64, 3);
+    if (i != 2) light_cell(image, 2 + i, 4);
+    if (i == 4) light_cell(image, 2, 5);
+    std::filesystem::create_directories(dir / "p");
+    write_png(dir / ("p/" + std::to_string(i) + ".png"), image);
+  }
+  const auto finder = toy_finder();
+  DetectionSettings settings;
+  settings.min_face = 1;
+  const FaceCut cut = detected_cut(finder, FaceTemplate{}, settings);
+  FaceSource source = FaceSource::open(dir / "p");
+  std::vector<float> pixels;
+  for (const int threads : {1, 3}) {
+    set_num_threads(threads);
+    // A finder of its own, so that it looks again.
+    FaceSource again = FaceSource::open(dir / "p");
+    const FaceCut fresh = detected_cut(toy_finder(), FaceTemplate{}, settings);
+    const auto values = again.load(0, 6, fresh, 24).images.to_vector<float>();
+    BOOST_TEST((pixels.empty() || pixels == values), "other pixels with " << threads << " threads");
+    pixels = values;
+  }
+  set_num_threads(0);
+  const FaceBatch batch = source.load(0, 6, cut, 24);
+  BOOST_TEST((batch.good == std::vector<int64_t>{0, 1, 3, 4, 5} && batch.found.size() == 5u));
+  BOOST_REQUIRE_EQUAL(batch.broken.size(), 1u);
+  BOOST_TEST((batch.broken[0].index == 2 && batch.broken[0].reason == Reason::no_face &&
+              source.broken_count() == 0));
+  BOOST_TEST(count_by_reason(source).at("no face") == 1);
+  BOOST_TEST(left_out_summary(source) == "1 of 6 pictures are left out: 1 no face");
+  BOOST_TEST(batch.found[3].of == 2);
+  settings.choice = FaceChoice::all;
+  const FaceBatch every = source.load(0, 6, detected_cut(finder, FaceTemplate{}, settings), 24);
+  BOOST_TEST((every.good == std::vector<int64_t>{0, 1, 3, 4, 4, 5} && every.images.dim(0) == 6));
+  source.set_max_rejected_share(0.1);
+  refused([&] { source.load(0, 6, cut, 24); }, {"1 of 6", "no face", "10 %", "2.png"});
+  BOOST_TEST(cut.key() != detected_cut(finder, FaceTemplate{"arcface112", 0.1, {}}, settings).key());
+  const std::string header = face_list_header(), line = face_list_line("a.png", batch.found[0]);
+  BOOST_TEST(std::count(header.begin(), header.end(), '\t') == std::count(line.begin(), line.end(), '\t'));
+  ContactSheet sheet;
+  const Tensor crops = every.images.on_host();
+  for (int i = 0; i < 500; ++i)
+    sheet.add(crops.data<float>(), 24, "a.png", i % 2 ? &every.found[0] : nullptr);
+  BOOST_TEST(sheet.draw("title").width > 500);
+}
+
+BOOST_AUTO_TEST_CASE(landmarks_of_other_tools) {
+  const std::string five = "file,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5\n";
+  const LandmarkFile file = parse_landmarks(five + "a/b.png,10,20,30,20,20,30,12,40,28,40\n", "p.csv");
+  const Face& face = file.faces.at("a/b.png").at(0);
+  BOOST_TEST((face.landmarks.size() == 5u && face.landmarks[4].y == 40 && face.width > 50));
+  BOOST_TEST(
+      parse_landmarks("file,x1,y1,x2,y2\na.png,1,2,3.5,2\n", "p.csv").faces.at("a.png")[0].landmarks.size() ==
+      2u);
+  refused([&] { parse_landmarks("file,a,b\n", "p.csv"); }, {"p.csv", "file,x1,y1"});
+  refused([&] { parse_landmarks(five + "a.png,1,2,3,4,5,6,7,8,9,x\n", "p.csv"); },
+          {"p.csv", "a.png", "\"x\"", "coordinate"});
+  refused([&] { parse_landmarks(five + "a.png,1,2,1,2,5,6,7,8,9,9\n", "p.csv"); }, {"a.png", "both eyes"});
+  refused([&] { parse_landmarks(five + "../a.png,1,2,3,2,5,6,7,8,9,9\n", "p.csv"); }, {"relative"});
+  refused([&] { parse_landmarks(five, "p.csv"); }, {"names no faces"});
+  // Outside the picture.
+  const auto finder = std::make_shared<const FaceFinder>(
+      parse_landmarks(five + "a.png,110,20,130,20,120,30,112,40,128,40\n", "p.csv").faces, "print");
+  const FaceCut cut = detected_cut(finder, FaceTemplate{}, {});
+  const CutResult result = cut.cut(Image(64, 64, 3), "a.png", "folder/a.png", 32);
+  BOOST_TEST((result.reason == Reason::outside && result.why.find("folder/a.png") != std::string::npos &&
+              result.why.find("eye at (110, 20)") != std::string::npos),
+             result.why);
+}
+
+BOOST_AUTO_TEST_CASE(scenes_have_the_faces_that_they_say) {
+  const Scene a = draw_scene(7, 3), b = draw_scene(7, 3);
+  BOOST_TEST((a.image.pixels == b.image.pixels && a.faces.size() >= 2u));
+  for (const SceneFace& f : a.faces) {
+    BOOST_TEST((f.face.x >= 0 && f.face.y >= 0 && f.face.x + f.face.width <= 320 &&
+                f.face.y + f.face.height <= 240));
+    // Whose aligned crop has skin, not ground, in its middle: it resembles what a portrait shows there.
+    std::vector<float> crop(3 * 32 * 32);
+    warp_into(a.image, align(f.face, {}, 32), 32, 32, crop.data());
+    FaceQuality q;
+    measure_crop(crop.data(), 32, q);
+    estimate_angles(f.face, q);
+    BOOST_TEST((q.sharpness > 0 && q.exposure > 0.02 && std::abs(q.roll) < 60));
+    for (const Point& p : f.face.landmarks)
+      BOOST_TEST((p.x > f.face.x - 0.2 * f.face.width && p.x < f.face.x + 1.2 * f.face.width));
+  }
+}
