@@ -56,10 +56,11 @@ struct AttributeOptions {
   Common common;
   FaceOptions faces;
   ProtectionOptions protect;
-  std::vector<std::string> attributes;
+  std::vector<std::string> attributes, protected_files;
   std::string part = "test";
   int epochs = 30, width = 64;
   uint64_t split_seed = 1;
+  bool unseen = false;
 };
 CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& options);
 int evaluate_attributes(AttributeOptions& options);
