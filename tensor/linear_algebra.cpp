@@ -15,34 +15,6 @@ double dot(const double* a, const double* b, size_t n) {
   return sum;
 }
 
-// The lower triangle l of b = l l^T.
-Matrix cholesky(const Matrix& b) {
-  Matrix l(b.rows(), b.rows());
-  for (size_t i = 0; i < b.rows(); ++i)
-    for (size_t j = 0; j <= i; ++j) {
-      const double rest = b(i, j) - dot(l.row(i), l.row(j), j);
-      if (i == j) {
-        check(rest > 0, "a matrix that should be positive definite is not (row ", i, ")");
-        l(i, i) = std::sqrt(rest);
-      } else {
-        l(i, j) = rest / l(j, j);
-      }
-    }
-  return l;
-}
-
-// Solves l y = x in place.
-void solve_lower(const Matrix& l, double* x) {
-  for (size_t i = 0; i < l.rows(); ++i) x[i] = (x[i] - dot(l.row(i), x, i)) / l(i, i);
-}
-// Solves l^T y = x in place.
-void solve_upper(const Matrix& l, double* x) {
-  for (size_t i = l.rows(); i-- > 0;) {
-    x[i] /= l(i, i);
-    for (size_t k = 0; k < i; ++k) x[k] -= l(i, k) * x[i];
-  }
-}
-
 // Turns two rows so that they become orthogonal; false where they were, as far as rounding shows.
 bool make_orthogonal(double* p, double* q, size_t n, double least) {
   constexpr double kOrthogonal = 1e-14;
@@ -60,6 +32,46 @@ bool make_orthogonal(double* p, double* q, size_t n, double least) {
 }
 
 }  // namespace
+
+void Scatter::add(const std::vector<double>& x) {
+  for (size_t i = 0; i < x.size(); ++i) {
+    double* row = sum_.row(i);
+    for (size_t j = 0; j <= i; ++j) row[j] += x[i] * x[j];
+  }
+}
+
+Matrix Scatter::mean(double count) const {
+  Matrix m = sum_;
+  for (size_t i = 0; i < m.rows(); ++i)
+    for (size_t j = 0; j <= i; ++j) m(i, j) = m(j, i) = sum_(i, j) / count;
+  return m;
+}
+
+Matrix cholesky(const Matrix& b) {
+  Matrix l(b.rows(), b.rows());
+  for (size_t i = 0; i < b.rows(); ++i)
+    for (size_t j = 0; j <= i; ++j) {
+      const double rest = b(i, j) - dot(l.row(i), l.row(j), j);
+      if (i == j) {
+        check(rest > 0, "a matrix that should be positive definite is not (row ", i, ")");
+        l(i, i) = std::sqrt(rest);
+      } else {
+        l(i, j) = rest / l(j, j);
+      }
+    }
+  return l;
+}
+
+void solve_lower(const Matrix& l, double* x) {
+  for (size_t i = 0; i < l.rows(); ++i) x[i] = (x[i] - dot(l.row(i), x, i)) / l(i, i);
+}
+
+void solve_upper(const Matrix& l, double* x) {
+  for (size_t i = l.rows(); i-- > 0;) {
+    x[i] /= l(i, i);
+    for (size_t k = 0; k < i; ++k) x[k] -= l(i, k) * x[i];
+  }
+}
 
 Eigen symmetric_eigen(Matrix a, const std::function<void()>& between_sweeps) {
   const size_t n = a.rows();

@@ -22,6 +22,23 @@ class Matrix {
   std::vector<double> values_;
 };
 
+// The sum of outer products x x^T of vectors of `d` values.
+class Scatter {
+ public:
+  explicit Scatter(size_t d) : sum_(d, d) {}
+  void add(const std::vector<double>& x);
+  Matrix mean(double count) const;  // the sum / count
+
+ private:
+  Matrix sum_;  // its lower triangle
+};
+
+// The lower triangle l of b = l l^T, b symmetric. Throws Error where b is not positive definite.
+Matrix cholesky(const Matrix& b);
+// Solves l y = x and l^T y = x in place, l a lower triangle.
+void solve_lower(const Matrix& l, double* x);
+void solve_upper(const Matrix& l, double* x);
+
 // Eigenvalues of a symmetric matrix without negative ones, the largest first, and eigenvectors of length 1 as
 // the rows of `vectors`, each with its largest component (the first of equals) above zero. Rotations of pairs
 // of rows until all are orthogonal (one-sided Jacobi: Hestenes 1958), O(n^3) a sweep. Of eigenvalues that are

@@ -63,7 +63,7 @@ quietly "${choose[@]}" embedding
 quietly "${choose[@]}" tables
 grep -q '^|.*direct' chosen/tables.md || fail "choosing.sh made no table"
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12
-for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling; do
+for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling 'protected, attributes'; do
   grep -q "$row" tables/tables.txt || fail "tables.sh made no table with $row"
 done
 before=$(wc -l <calls)

@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(attribute_calls_that_are_refused) {
   refuse(folder, "evaluate", call, 2, {"--attributes"});
   refuse(folder, "evaluate", call + Args{"--attributes", "Smilling"}, 1,
          {"labels.csv", "Smilling", "did you mean Smiling"});
-  refuse(folder, "evaluate", call + Args{"--attributes", "Even,Even"}, 1, {"Even", "twice"});
+  refuse(folder, "evaluate", call + Args{"--attributes", "Even,Even"}, 2, {"Even", "twice"});
   refuse(folder, "evaluate", call + Args{"--attributes", "Never"}, 1,
          {"labels.csv", "Never is 1 for 0 of the people trained on"});
   refuse(folder, "evaluate", call + Args{"--attributes", "Even", "--width", "0"}, 2, {"--width"});

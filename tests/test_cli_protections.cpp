@@ -109,6 +109,78 @@ BOOST_AUTO_TEST_CASE(a_projection_from_its_fit_to_a_verdict) {
          1, {"tp.npy", "probe", "--protect"});
 }
 
+BOOST_AUTO_TEST_CASE(attributes_from_their_fit_to_a_verdict) {
+  const TempDir dir;
+  const std::string folder = dir.path().string(), eraser = dir / "eraser.safetensors";
+  const Args labels{"--labels", toy_world().at("faces/labels.csv")},
+      fit = Args{"fit", "attributes"} + here().data + labels,
+      erase{"--protect", "attributes", "--eraser", eraser};
+  succeed("train", fit + Args{"--attributes", "Smiling,Beard", "--people", "20", "--out", eraser, "--json",
+                              dir / "fit.json"});
+  const json f = read_json(dir / "fit.json");
+  BOOST_TEST((f["attributes"] == "Smiling,Beard" && f["erasure"] == "leace" && f["directions"] == 2));
+  BOOST_TEST((!f.contains("rounds") && f["protection"].empty()));
+  BOOST_TEST(f["train_separation"].get<double>() < 0.2 * f["train_separation_raw"].get<double>());
+
+  succeed("protect", features(dir / "e.npy") + erase + Args{"--json", dir / "e.json"});
+  const json e = read_json(dir / "e.json");
+  BOOST_TEST((e["eraser"] == eraser && e["mean_cosine"] < 1 && e["mean_cosine"] > 0.3));
+  BOOST_TEST(succeed("inspect", {dir / "e.npy"}).out.find("protected, attributes Smiling, Beard") !=
+             std::string::npos);
+  // Before a shadow that knows raw features, and as many directions as rounds ask for.
+  succeed("protect", features(dir / "both.npy") + erase + Args{"--protect", "advface", "--steps", "2"} +
+                         toy_world().shadow());
+  succeed("train", fit + Args{"--attributes", "Beard", "--erasure", "nullspace", "--rounds", "3", "--out",
+                              dir / "null", "--json", dir / "null.json"});
+  BOOST_TEST(
+      (read_json(dir / "null.json")["directions"] == 3 && read_json(dir / "null.json")["rounds"] == 3));
+
+  // The probe is erased too.
+  std::vector<json> sides;
+  for (const char* side : {"gallery", "both"}) {
+    succeed("evaluate",
+            Args{"recognition", "--images", toy_world().at("faces/test/images"), "--pairs",
+                 toy_world().at("faces/test/pairs.txt"), "--side", side, "--json", dir / "v.json"} +
+                toy_world().recogniser() + erase);
+    sides.push_back(read_json(dir / "v.json"));
+    sides.back().erase("protected");
+  }
+  BOOST_TEST(sides[0] == sides[1]);
+
+  // Probes meet what is protected here and what a file holds alike; and are trained on others alone.
+  const Args ask = Args{"attributes", "--epochs", "3", "--json", dir / "a.json", "--attributes", "Smiling"} +
+                   here().data + labels;
+  succeed("evaluate", ask + erase + Args{"--protected", "file=" + (dir / "e.npy")});
+  const json all = read_json(dir / "a.json");
+  BOOST_REQUIRE(all["rows"].size() == 10u);
+  BOOST_TEST(all["rows"][3]["asked_about"] == "protected, file");
+  BOOST_TEST(all["rows"][2]["balanced_accuracy"] == all["rows"][4]["balanced_accuracy"]);
+  BOOST_TEST(all["protections"]["protected, file"] == e["protection"]);
+  succeed("evaluate", ask + erase + Args{"--unseen"});
+  const json others = read_json(dir / "a.json");
+  BOOST_TEST((others["train_images"] < all["train_images"] && others["images"] == all["images"]));
+
+  refuse(folder, "evaluate", ask + Args{"--unseen"}, 2, {"--unseen", "--protect"});
+  refuse(folder, "evaluate", ask + Args{"--protect", "attributes", "--eraser", dir / "null", "--unseen"}, 1,
+         {"Smiling is", "no network of the protection"});
+  refuse(folder, "evaluate", ask + Args{"--protected", "e.npy"}, 2, {"NAME=FILE"});
+  const Args no = fit + Args{"--out", dir / "no"};
+  refuse(folder, "train", no, 2, {"fit attributes", "--attributes"});
+  refuse(folder, "train", no + Args{"--attributes", "Beard,,"}, 2, {"--attributes", "empty"});
+  refuse(folder, "train", no + Args{"--attributes", "Bread"}, 1, {"labels.csv", "Bread", "mean Beard?"});
+  refuse(folder, "train",
+         Args{"fit", "attributes", "--attributes", "Beard", "--out", dir / "no"} + here().data, 1,
+         {"no attributes", "--labels"});
+  refuse(folder, "train", no + Args{"--attributes", "Beard", "--rounds", "3"}, 2,
+         {"--rounds", "--erasure nullspace"});
+  refuse(folder, "train", no + Args{"--attributes", "Beard", "--dims", "3"}, 2, {"--dims", "attributes"});
+  refuse(folder, "protect", features(dir / "no") + Args{"--protect", "attributes"}, 2,
+         {"--eraser", "advface-train fit attributes"});
+  refuse(folder, "protect",
+         features(dir / "no") + Args{"--protect", "attributes", "--eraser", here().projection}, 1,
+         {"projection.safetensors", "advface-attributes-1"});
+}
+
 BOOST_AUTO_TEST_CASE(protections_in_order_are_one_call_or_several) {
   const TempDir dir;
   const Args noise{"--protect", "noise", "--noise-length", "0.3"};

@@ -10,6 +10,7 @@
 #include "advface/core/dataset.h"
 #include "advface/keys/key.h"
 #include "advface/networks/generator.h"
+#include "advface/protections/attributes_protection.h"
 #include "advface/protections/duet_protection.h"
 #include "advface/protections/noise_protection.h"
 #include "advface/protections/projection_protection.h"
@@ -63,12 +64,27 @@ FitData toy_people(const Recogniser& r, int people, int photographs) {
   return data;
 }
 
+// The same with labels: every other person is "Even".
+FitData labelled_people(const Recogniser& r) {
+  FitData data = toy_people(r, 24, 5);
+  data.labels = [person = data.person] {
+    Labels labels;
+    labels.attributes = {"Even"};
+    for (int64_t p : person) {
+      labels.identities.push_back(std::to_string(p));
+      labels.values.push_back(p % 2 == 0);
+    }
+    return labels;
+  };
+  return data;
+}
+
 // Everything that the residents need as files, at a cut.
 struct Files {
   TempDir dir;
   Recogniser recogniser = toy_recogniser();
   std::string cut, shadow = dir / "shadow", generator = dir / "generator", projection = dir / "projection",
-                   square = dir / "square", duet = dir / "duet", key = dir / "key";
+                   square = dir / "square", duet = dir / "duet", key = dir / "key", eraser = dir / "eraser";
   Tensor photographs = toy_images(kRows, 5), features;
 
   explicit Files(const std::string& where) : cut(where), features(toy_features(recogniser, where, kRows)) {
@@ -91,6 +107,9 @@ struct Files {
       fit.fit(toy_people(recogniser, 24, 5), projection, {});
       fit.dims = kToyDim;
       fit.fit(toy_people(recogniser, 24, 5), square, {});
+      AttributesFit erasure;
+      erasure.attributes = "Even";
+      erasure.fit(labelled_people(recogniser), eraser, {});
     } else {
       FitData data;
       data.features = toy_features(recogniser, cut, 30, 8);
@@ -109,7 +128,8 @@ struct Files {
                 {"generator", generator},
                 {"projection", projection},
                 {"duet", duet},
-                {"key", key}});
+                {"key", key},
+                {"eraser", eraser}});
     for (const Setting& s : spec->settings())
       if (const auto found = all.find(s.name); found != all.end() && s.source != Setting::Source::derived)
         s.read(found->second == "square" ? square : found->second);
@@ -174,6 +194,7 @@ std::vector<Case> cases() {
           {"duet", "p", {{"hidden_share", "0.5"}}, l2_shorter},
           {"frequency", "c", {}, l2_shorter},
           {"frequency", "p", {{"low_frequencies", "3"}}, {}},
+          {"attributes", "e", {}, l2(2)},
           {"projection", "e", {}, {}},
           {"projection", "e", {{"projection", "square"}}, {}},
           {"advface", "c", {{"epsilon", "1e-3"}, {"steps", "2"}, {"norm", "linf"}}, linf(1)}};
@@ -285,6 +306,9 @@ BOOST_AUTO_TEST_CASE(settings_are_read_as_they_are_written) {
           BOOST_TEST(s.text() == choice);
         }
         refused([&] { s.read("nonsense"); }, {s.name, "nonsense"});
+      } else if (s.word) {
+        s.read("a,b");
+        BOOST_TEST(s.text() == "a,b");
       } else if (s.source != Setting::Source::file) {
         for (const char* text : {"", "x", "0.5x", " 1"}) refused([&] { s.read(text); }, {s.name});
       }
@@ -298,6 +322,7 @@ BOOST_AUTO_TEST_CASE(settings_are_read_as_they_are_written) {
 BOOST_AUTO_TEST_CASE(protections_go_one_behind_the_other) {
   const Files files("e");
   const std::shared_ptr<ProtectionSpec> noise = files.spec("noise", {{"noise_length", "0.3"}}),
+                                        erasure = files.spec("attributes"),
                                         projection = files.spec("projection"),
                                         ascent = files.spec("advface", {{"steps", "2"}});
   std::vector<int64_t> records(kRows);
@@ -327,6 +352,14 @@ BOOST_AUTO_TEST_CASE(protections_go_one_behind_the_other) {
                x = moved.features.slice_batch(i, i + 1).to_vector<float>();
     BOOST_TEST(std::abs(r.noise_l2 - distance(z, x)) < 1e-9);
   }
+  // Attributes taken out before the ascent and before a projection; the probe goes through both.
+  BOOST_TEST(ProtectionChain({erasure, ascent}, files.input()).out().row == Shape({kToyDim}));
+  ProtectionChain less({erasure, projection}, files.input());
+  BOOST_TEST(less.id().describe() == "protected, attributes Even, then projection dims 4");
+  BOOST_TEST(same_bits(less.apply(files.features, records, {}, {}).features,
+                       less.apply_probe(files.features, records)));
+  BOOST_TEST((less.saw(person_key("anna")) && !less.saw(person_key("berta"))));
+
   // What does not fit is told before the work, with both sides.
   refused(
       [&] {

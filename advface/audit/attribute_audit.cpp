@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
-#include <set>
 
 #include "advface/audit/judge.h"
 #include "advface/core/setting.h"
@@ -20,7 +18,6 @@ constexpr int64_t kLeastSteps = 1000;         // of a training, so that few rows
 constexpr double kRate = 2e-3, kDecay = 0.1;  // peak learning rate; AdamW's decay
 constexpr double kLeastDeviation = 1e-6;      // of an input that never changes
 constexpr double kLargestInput = 10;          // in deviations, for an input that changes after all
-constexpr size_t kLeastPeople = 2;            // who show an attribute, and who do not
 
 // Logits of the two classes.
 std::unique_ptr<Module> make_probe(const std::string& kind, int64_t inputs, int width, uint64_t seed) {
@@ -182,47 +179,26 @@ struct Chosen {
   Labels labels;
 
   std::vector<int64_t> classes(const std::vector<int64_t>& rows, const std::string& attribute) const {
-    const size_t number = labels.attribute(attribute);
-    std::vector<int64_t> cls;
-    for (int64_t r : rows) cls.push_back(labels.has(r, number) ? 1 : 0);
-    return cls;
+    return attribute_classes(labels, rows, attribute);
   }
 };
 
-void check_attributes(const AttributeSettings& o, const Labels& labels) {
-  check(!labels.attributes.empty(), o.faces.labels, ": has no attributes, only file and identity");
-  std::set<std::string> seen;
-  for (const std::string& name : o.attributes) {
-    check(std::find(labels.attributes.begin(), labels.attributes.end(), name) != labels.attributes.end(),
-          o.faces.labels, ": has no attribute \"", name, "\"", known_names(name, labels.attributes));
-    check(seen.insert(name).second, "the attribute ", name, " is named twice");
-  }
-}
-
-// On two people each it must be there, and be missing: one alone could be learned by heart.
-void check_both_classes(const AttributeSettings& o, const Chosen& chosen) {
-  for (const std::string& name : o.attributes)
-    for (const bool tested : {false, true}) {
-      const std::vector<int64_t>& rows = tested ? chosen.test.rows : chosen.train;
-      const std::vector<int64_t> cls = chosen.classes(rows, name);
-      std::set<int64_t> people[2];
-      for (size_t i = 0; i < rows.size(); ++i) people[cls[i]].insert(chosen.test.person[size_t(rows[i])]);
-      for (const int c : {0, 1})
-        check(people[c].size() >= kLeastPeople, o.faces.labels, ": ", name, " is ", c, " for ",
-              people[c].size(), " of the people ", tested ? "under test (" + o.part + ")" : "trained on",
-              ", but ", kLeastPeople, " are needed; use more people, or another attribute");
-    }
-}
-
 Chosen choose(const AttributeSettings& o, const std::vector<std::string>& files,
-              const std::optional<ProtectionChain>& chain) {
+              const std::vector<ProtectionChain>& chains) {
   Chosen chosen;
   chosen.labels = o.faces.labels_of(files);
-  check_attributes(o, chosen.labels);
+  check_attributes(chosen.labels, o.attributes);
   chosen.test = rows_under_test(o.faces, o.part, 0, files, o.split_seed);
   chosen.train = split_by_identity(chosen.labels, o.split_seed).train;
-  if (chain) chain->check_never_saw(chosen.test.identities);
-  check_both_classes(o, chosen);
+  for (const ProtectionChain& chain : chains) {
+    chain.check_never_saw(chosen.test.identities);
+    if (o.unseen)
+      std::erase_if(chosen.train,
+                    [&](int64_t r) { return chain.saw(person_key(chosen.labels.identities[size_t(r)])); });
+  }
+  check_both_classes(chosen.labels, chosen.train, o.attributes,
+                     o.unseen ? "trained on (whom no network of the protection has seen)" : "trained on");
+  check_both_classes(chosen.labels, chosen.test.rows, o.attributes, "under test (" + o.part + ")");
   return chosen;
 }
 
@@ -236,8 +212,9 @@ struct AttributeAudit::State {
   const Context& context;
   Recogniser recogniser;
   std::string cut;
-  std::optional<ProtectionChain> chain;
+  std::vector<ProtectionChain> chains;  // one, or none
   FaceSource faces;
+  std::vector<ProtectedSet> given;
 
   // After prepare().
   Chosen chosen;
@@ -245,16 +222,14 @@ struct AttributeAudit::State {
   // What probes see of the training rows and of those under test.
   struct Inputs {
     std::string name;
+    bool moved = false;  // to a space of their own
     Tensor train, test;
   };
   std::vector<Inputs> sets;  // raw, and protected
   std::vector<LeftOut> left_out;
+  std::vector<std::pair<std::string, ProtectionId>> protections;
 
-  Inputs inputs_of(const std::string& name, const FeatureRows& used) const;
-  // Who has no key takes what needs one for what lies under it.
-  bool is_left_out(const Inputs& trained_on, const Inputs& asked_about) const {
-    return chain && features_moved(chain->id().without_key()) && trained_on.name != asked_about.name;
-  }
+  void add(const NamedFeatures& used);
 };
 
 AttributeAudit::State::State(const AttributeSettings& settings, const Context& with)
@@ -263,40 +238,40 @@ AttributeAudit::State::State(const AttributeSettings& settings, const Context& w
       recogniser(Recogniser::load(o.faces.recogniser)),
       cut(o.faces.cut_of(recogniser)),
       faces(o.faces.open_images(context)) {
-  if (!o.protection.empty()) chain.emplace(o.protection, input_of(recogniser, cut, o.faces.recogniser));
-  choose(o, faces.names(), chain);  // told before the work; broken images then drop out
+  if (!o.protection.empty()) chains.emplace_back(o.protection, input_of(recogniser, cut, o.faces.recogniser));
+  given = open_protected_sets(o.protected_files, o.faces, faces, recogniser, cut);
+  choose(o, faces.names(), chains);  // told before the work; broken images then drop out
+  for (const ProtectedSet& g : given)
+    if (!g.protection.known()) context.tell(g.protection.unknown);
 }
 
-// used: the training rows, then those under test.
-AttributeAudit::State::Inputs AttributeAudit::State::inputs_of(const std::string& name,
-                                                               const FeatureRows& used) const {
-  const Tensor all = probe_inputs(used);
+// used: the training rows, then those under test. Who has no key takes what needs one for what lies under it.
+void AttributeAudit::State::add(const NamedFeatures& used) {
+  const Tensor all = probe_inputs(used.rows);
   const int64_t train = int64_t(chosen.train.size());
-  return {name, all.slice_batch(0, train), all.slice_batch(train, used.count())};
+  sets.push_back({used.name, features_moved(used.protection.without_key()), all.slice_batch(0, train),
+                  all.slice_batch(train, used.rows.count())});
+  if (sets.back().moved)
+    left_out.push_back({"probes trained on raw features", used.name,
+                        "a protection has moved these features to a space of their own"});
 }
 
 void AttributeAudit::State::prepare() {
   const FeatureSet set = extract(o.faces, recogniser, cut, faces, context);
   std::vector<std::string> files;
   for (int64_t i : set.indices) files.push_back(faces.name(i));
-  chosen = choose(o, files, chain);
+  chosen = choose(o, files, chains);
   people = picked(chosen.test.person, chosen.test.rows);
   std::vector<int64_t> used = chosen.train;
   used.insert(used.end(), chosen.test.rows.begin(), chosen.test.rows.end());
   const FeatureRows raw = set.features.selected(used);
-  sets.push_back(inputs_of("raw", raw));
-  if (!chain) return;
-  const auto photographs = photographs_of(faces, picked(set.indices, used), o.faces.face_cut(recogniser),
-                                          chain->photograph_size());
-  const FeatureRows rows = protected_rows(*chain, raw, used, photographs, o.faces.memory_mib << 20, context);
-  sets.push_back(inputs_of("protected, " + chain->id().summary(), rows));
-  if (o.leaked_key)
-    sets.push_back(inputs_of(sets[1].name + ", key leaked",
-                             chain->unlocked(rows, used, o.faces.memory_mib << 20, context)));
-  for (size_t i = 1; i < sets.size(); ++i)
-    if (is_left_out(sets[0], sets[i]))
-      left_out.push_back({"probes trained on raw features", sets[i].name,
-                          "a protection has moved these features to a space of their own"});
+  std::vector<NamedFeatures> all;
+  add_set(all, {"raw", raw, 1, "raw", 0.0, {}});
+  for (NamedFeatures& g :
+       guarded_sets(chains, given, {set, used, raw, o.leaked_key}, o.faces, recogniser, faces, context))
+    add_set(all, std::move(g));
+  for (const NamedFeatures& features : all) add(features);
+  protections = protections_of(all);
 }
 
 AttributeAudit::AttributeAudit(const AttributeSettings& settings, const Context& context)
@@ -312,11 +287,8 @@ int64_t AttributeAudit::train_images() const { return int64_t(state_->chosen.tra
 const std::string& AttributeAudit::cut() const { return state_->cut; }
 const std::vector<LeftOut>& AttributeAudit::left_out() const { return state_->left_out; }
 
-std::vector<std::pair<std::string, ProtectionId>> AttributeAudit::protections() const {
-  if (!state_->chain) return {};
-  std::vector<std::pair<std::string, ProtectionId>> list{{state_->sets[1].name, state_->chain->id()}};
-  if (state_->sets.size() > 2) list.emplace_back(state_->sets[2].name, state_->chain->id().without_key());
-  return list;
+const std::vector<std::pair<std::string, ProtectionId>>& AttributeAudit::protections() const {
+  return state_->protections;
 }
 
 void AttributeAudit::run(const std::function<void(const AttributeRow&)>& take) {
@@ -324,7 +296,7 @@ void AttributeAudit::run(const std::function<void(const AttributeRow&)>& take) {
   using Pair = std::pair<const State::Inputs*, const State::Inputs*>;
   std::vector<Pair> pairs{{&s.sets[0], &s.sets[0]}};  // trained on, asked about
   for (size_t i = 1; i < s.sets.size(); ++i) {
-    if (!s.is_left_out(s.sets[0], s.sets[i])) pairs.push_back({&s.sets[0], &s.sets[i]});
+    if (!s.sets[i].moved) pairs.push_back({&s.sets[0], &s.sets[i]});
     pairs.push_back({&s.sets[i], &s.sets[i]});
   }
   const auto progress = s.context.begin(

@@ -12,14 +12,18 @@
 namespace advf {
 
 struct AttributeSettings {
-  FaceSettings faces;                   // labels must name the attributes
-  ProtectionSpecs protection;           // a chain; none: raw features alone
-  std::vector<std::string> attributes;  // columns of the labels
-  std::string part = "test";            // or validation, of the split
-  uint64_t split_seed = 1, seed = 1;    // of the split; of the probes' weights and the order of rows
-  int epochs = 30;                      // of a probe, but 1,000 steps at least
-  int width = 64;                       // of the small network's hidden layer
-  bool leaked_key = false;              // probes also see what lies under a key
+  FaceSettings faces;                        // labels must name the attributes
+  ProtectionSpecs protection;                // a chain; none: raw features, and those of files, alone
+  std::vector<std::string> protected_files;  // NAME=FILE each, a row for each readable image
+  std::vector<std::string> attributes;       // columns of the labels
+  std::string part = "test";                 // or validation, of the split
+  uint64_t split_seed = 1, seed = 1;         // of the split; of the probes' weights and the order of rows
+  int epochs = 30;                           // of a probe, but 1,000 steps at least
+  int width = 64;                            // of the small network's hidden layer
+  // Probes are trained on nobody whom a network of the chain was trained on: an attacker has people of his
+  // own, and on those that an erasure was fitted on nothing is left to learn.
+  bool unseen = false;
+  bool leaked_key = false;  // probes also see what lies under a key
 };
 
 // The probes that there are, a row each.
@@ -67,7 +71,7 @@ class AttributeAudit {
   int64_t train_images() const;
   const std::string& cut() const;
   const std::vector<LeftOut>& left_out() const;
-  std::vector<std::pair<std::string, ProtectionId>> protections() const;  // by the features' name
+  const std::vector<std::pair<std::string, ProtectionId>>& protections() const;  // by the features' name
   void run(const std::function<void(const AttributeRow&)>& take);
 
  private:

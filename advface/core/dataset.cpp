@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "advface/core/setting.h"
 #include "advface/core/text_file.h"
 #include "tensor/check.h"
 #include "tensor/hash.h"
@@ -30,6 +31,38 @@ size_t Labels::attribute(std::string_view name) const {
   std::string known;
   for (const std::string& a : attributes) known += (known.empty() ? "" : ", ") + a;
   fail("no attribute named \"", name, "\"; there are: ", known.empty() ? "none" : known);
+}
+
+void check_attributes(const Labels& labels, const std::vector<std::string>& names) {
+  const std::string source = labels.source.empty() ? "the folders' names" : labels.source;
+  check(!labels.attributes.empty(), source,
+        ": has no attributes, only file and identity; --labels names a file that has");
+  for (const std::string& name : names)
+    check(std::find(labels.attributes.begin(), labels.attributes.end(), name) != labels.attributes.end(),
+          source, ": has no attribute \"", name, "\"", known_names(name, labels.attributes));
+}
+
+std::vector<int64_t> attribute_classes(const Labels& labels, const std::vector<int64_t>& rows,
+                                       const std::string& name) {
+  const size_t number = labels.attribute(name);
+  std::vector<int64_t> classes;
+  for (int64_t r : rows) classes.push_back(labels.has(r, number) ? 1 : 0);
+  return classes;
+}
+
+void check_both_classes(const Labels& labels, const std::vector<int64_t>& rows,
+                        const std::vector<std::string>& names, const std::string& who) {
+  constexpr size_t kLeastPeople = 2;
+  for (const std::string& name : names) {
+    const std::vector<int64_t> classes = attribute_classes(labels, rows, name);
+    std::unordered_set<int64_t> people[2];
+    for (size_t i = 0; i < rows.size(); ++i)
+      people[classes[i]].insert(person_key(labels.identities[size_t(rows[i])]));
+    for (const int c : {0, 1})
+      check(people[c].size() >= kLeastPeople, labels.source, ": ", name, " is ", c, " for ", people[c].size(),
+            " of the people ", who, ", but ", kLeastPeople,
+            " are needed; use more people, or another attribute");
+  }
 }
 
 Labels parse_labels(std::string_view text, const std::string& file) {

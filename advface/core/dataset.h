@@ -26,6 +26,16 @@ struct Labels {
   size_t attribute(std::string_view name) const;  // its number; throws Error listing the known ones
 };
 
+// Throws Error, naming the file, where it has no attributes or none of a name.
+void check_attributes(const Labels& labels, const std::vector<std::string>& names);
+// Of each of these rows 1 where the attribute is there, else 0.
+std::vector<int64_t> attribute_classes(const Labels& labels, const std::vector<int64_t>& rows,
+                                       const std::string& name);
+// Throws Error unless each attribute is there on two people of these rows, and missing on two: one alone
+// could be learned by heart. `who` they are, for the message: "trained on".
+void check_both_classes(const Labels& labels, const std::vector<int64_t>& rows,
+                        const std::vector<std::string>& names, const std::string& who);
+
 // CSV (RFC 4180, without line breaks in fields) with the header `file,identity` and any further columns as
 // attributes (0 or 1, or -1 or 1; one of both in a column). Blanks around fields do not count.
 Labels parse_labels(std::string_view text, const std::string& file);

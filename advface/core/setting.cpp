@@ -59,7 +59,7 @@ std::string option_name(const std::string& setting) {
 std::string Setting::text() const {
   if (!json) return "";
   const std::string value = json();
-  return is_text() && !value.empty() ? nlohmann::json::parse(value).get<std::string>() : value;
+  return word && !value.empty() ? nlohmann::json::parse(value).get<std::string>() : value;
 }
 
 Setting number_setting(const std::string& name, double& value, const std::string& help) {
@@ -83,11 +83,11 @@ Setting whole_setting(const std::string& name, std::optional<int>& value, const 
   return s;
 }
 
-Setting word_setting(const std::string& name, std::string& value, const std::string& help) {
-  Setting s{name, help, Setting::Source::option, {}, {}, {}, false};
+Setting text_setting(const std::string& name, std::string& value, const std::string& help) {
+  Setting s{name, help, Setting::Source::option, [&value](const std::string& text) { value = text; }, {},
+            {},   false};
+  s.json = [&value] { return value.empty() ? "" : json(value).dump(); };
   s.word = true;
-  s.read = [&value](const std::string& text) { value = text; };
-  s.json = [&value] { return json(value).dump(); };
   return s;
 }
 
@@ -148,7 +148,7 @@ void read_values(const Settings& settings, const Metadata& values, const std::st
     check(s != settings.end(), source, ": the setting ", name, " is not known here");
     const json value = json::parse(text, nullptr, false);
     // A number is no word, and the other way round.
-    const bool word = s->is_text();
+    const bool word = s->word;
     check(word ? value.is_string() : value.is_number(), source, ": no proper \"", name, "\"");
     try {
       s->read(word ? value.get<std::string>() : text);

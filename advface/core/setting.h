@@ -49,9 +49,7 @@ struct Setting {
   std::function<bool()> applies = {};
   std::string only_with = {};  // for messages: what it goes with, "--mechanism gaussian"
   std::function<std::vector<std::string>()> paths = {};  // of a file setting: the files it names now
-  bool word = false;                                     // a text, of which no list of choices is known
-
-  bool is_text() const { return word || !choices.empty(); }  // and no number
+  bool word = false;                                     // as JSON has it a string, not a number
 
   std::string option() const { return option_name(name); }  // "--step-size"
   std::string text() const;                                 // the value as read() takes it; empty: not set
@@ -63,7 +61,7 @@ Setting number_setting(const std::string& name, double& value, const std::string
 Setting number_setting(const std::string& name, std::optional<double>& value, const std::string& help);
 Setting whole_setting(const std::string& name, int64_t& value, const std::string& help);
 Setting whole_setting(const std::string& name, std::optional<int>& value, const std::string& help);
-Setting word_setting(const std::string& name, std::string& value, const std::string& help);
+Setting text_setting(const std::string& name, std::string& value, const std::string& help);  // any text
 Setting seed_setting(uint64_t& value);
 Setting file_setting(const std::string& name, std::string& path, const std::string& help);
 Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help);
@@ -71,6 +69,7 @@ template <class E>
 Setting choice_setting(const std::string& name, E& value, const std::string& help) {
   Setting s{name, help, Setting::Source::option, {}, {}, {}, false};
   for (const Choice<E>& c : choices<E>()) s.choices.push_back(c.name);
+  s.word = true;
   s.read = [name, &value](const std::string& text) {
     std::string known;
     for (const Choice<E>& c : choices<E>()) {

@@ -160,6 +160,24 @@ std::string csv_field(const std::string& text) {
   return out + "\"";
 }
 
+std::vector<std::string> parse_names(std::string_view text, const std::string& where) {
+  const std::vector<std::string> names = split_csv(text, where);
+  for (size_t i = 0; i < names.size(); ++i) {
+    check(!names[i].empty(), where, ": a name is empty in \"", text, "\"");
+    check(is_utf8(names[i]), where, ": a name is not UTF-8");
+    check(std::find(names.begin(), names.begin() + std::ptrdiff_t(i), names[i]) ==
+              names.begin() + std::ptrdiff_t(i),
+          where, ": ", names[i], " is named twice");
+  }
+  return names;
+}
+
+std::string names_text(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ",") + csv_field(name);
+  return text;
+}
+
 std::string read_text(const std::string& path) {
   const auto bytes = read_file(path, uint64_t(256) << 20);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

@@ -35,6 +35,11 @@ Table parse_table(std::string_view text, const std::string& file);
 // The field as CSV needs it: in quotes where it holds a comma or a quote.
 std::string csv_field(const std::string& text);
 
+// Names with commas between them, as a line of CSV has them, and the same again. Throws Error that begins
+// with `where` for one that is empty, no UTF-8, or stands twice.
+std::vector<std::string> parse_names(std::string_view text, const std::string& where);
+std::string names_text(const std::vector<std::string>& names);
+
 // At most 256 MiB.
 std::string read_text(const std::string& path);
 

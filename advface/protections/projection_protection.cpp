@@ -65,53 +65,17 @@ class ProjectionProtection : public Protection {
   FeatureSpace in_;
 };
 
-// Rows of a set, centred at `mean`, added up as outer products x x^T / `count`.
-class Scatter {
- public:
-  explicit Scatter(size_t d) : sum_(d, d) {}
-  void add(const std::vector<double>& x) {
-    for (size_t i = 0; i < x.size(); ++i)
-      for (size_t j = 0; j <= i; ++j) sum_(i, j) += x[i] * x[j];
-  }
-  Matrix mean(double count) const {
-    Matrix m = sum_;
-    for (size_t i = 0; i < m.rows(); ++i)
-      for (size_t j = 0; j <= i; ++j) m(i, j) = m(j, i) = sum_(i, j) / count;
-    return m;
-  }
-
- private:
-  Matrix sum_;
-};
-
 struct Means {
   std::vector<double> all;
   std::map<int64_t, std::vector<double>> of;  // by person
   std::map<int64_t, int64_t> photographs;
 };
 
-std::vector<double> row_of_set(const Tensor& rows, int64_t i) {
-  const int64_t d = rows.dim(1);
-  return {rows.data<float>() + i * d, rows.data<float>() + (i + 1) * d};
-}
-
-void each_row(const FitData& data, const std::vector<int64_t>& rows, const Context& context,
-              const std::function<void(int64_t person, const std::vector<double>& x)>& f) {
-  for (size_t begin = 0; begin < rows.size(); begin += size_t(kBlock)) {
-    context.check_stop();
-    const std::vector<int64_t> block(
-        rows.begin() + std::ptrdiff_t(begin),
-        rows.begin() + std::ptrdiff_t(std::min(rows.size(), begin + size_t(kBlock))));
-    const Tensor values = data.features.at(block);
-    for (size_t i = 0; i < block.size(); ++i)
-      f(data.person[size_t(block[i])], row_of_set(values, int64_t(i)));
-  }
-}
-
 Means means_of(const FitData& data, const Context& context) {
   const size_t d = size_t(data.features.row()[0]);
   Means means{std::vector<double>(d), {}, {}};
-  each_row(data, data.train, context, [&](int64_t person, const std::vector<double>& x) {
+  each_vector(data, data.train, context, [&](int64_t row, const std::vector<double>& x) {
+    const int64_t person = data.person[size_t(row)];
     std::vector<double>& sum = means.of.try_emplace(person, d, 0.0).first->second;
     for (size_t k = 0; k < d; ++k) {
       sum[k] += x[k];
@@ -136,9 +100,10 @@ std::vector<double> minus(const std::vector<double>& a, const std::vector<double
 Matrix discriminants(const FitData& data, const Means& means, size_t dims, const Context& context) {
   const size_t d = means.all.size();
   Scatter within(d), between(d);
-  each_row(data, data.train, context, [&](int64_t person, const std::vector<double>& x) {
-    within.add(minus(x, means.of.at(person)));
-    between.add(minus(means.of.at(person), means.all));
+  each_vector(data, data.train, context, [&](int64_t row, const std::vector<double>& x) {
+    const std::vector<double>& mean = means.of.at(data.person[size_t(row)]);
+    within.add(minus(x, mean));
+    between.add(minus(mean, means.all));
   });
   Matrix w = within.mean(double(data.train.size()));
   double trace = 0;

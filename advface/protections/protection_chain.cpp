@@ -73,6 +73,13 @@ void ProtectionChain::check_never_saw(const std::vector<std::string>& identities
   for (const auto& link : links_) link->check_never_saw(identities);
 }
 
+bool ProtectionChain::saw(int64_t person) const {
+  for (const auto& link : links_)
+    for (const Provenance* network : link->networks())
+      if (std::binary_search(network->people.begin(), network->people.end(), person)) return true;
+  return false;
+}
+
 void ProtectionChain::look_at(const FeatureRows& features, std::span<const int64_t> records,
                               const Context& context) {
   for (size_t l = 0; l < links_.size(); ++l)

@@ -32,6 +32,7 @@ class ProtectionChain {
   bool changes_probe() const { return changes_probe_; }
   std::vector<const Provenance*> networks() const;
   void check_never_saw(const std::vector<std::string>& identities) const;
+  bool saw(int64_t person) const;  // a network of it was trained on that person, as person_key()
   void look_at(const FeatureRows& features, std::span<const int64_t> records, const Context& context);
   // The report is of the whole way; what only one link has to say (losses, a bound) is its own.
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& photographs,

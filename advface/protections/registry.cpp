@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "advface/protections/ascent/advface_protection.h"
+#include "advface/protections/attributes_protection.h"
 #include "advface/protections/duet_protection.h"
 #include "advface/protections/frequency_protection.h"
 #include "advface/protections/generator_protection.h"
@@ -36,6 +37,8 @@ const std::vector<ProtectionKind>& protections() {
        make<NoiseSpec>, nullptr},
       {"projection", "only the directions that tell people apart are kept", make<ProjectionSpec>,
        fit<ProjectionFit>},
+      {"attributes", "what labels say of a person is taken out, so that no linear classifier tells it",
+       make<AttributesSpec>, fit<AttributesFit>},
       {"quantise", "every value is stored with a few bits", make<QuantiseSpec>, nullptr},
       {"rotation", "unit vectors are turned at random under a key, which lies elsewhere", make<RotationSpec>,
        nullptr},

@@ -21,8 +21,7 @@ bool is_salt(const std::string& text) {
 }
 
 Setting text_of_32_digits(const std::string& name, std::string& value, const std::string& help) {
-  Setting s = word_setting(name, value, help);
-  s.json = [json = s.json, &value] { return value.empty() ? std::string() : json(); };
+  Setting s = text_setting(name, value, help);
   s.read = [name, &value](const std::string& text) {
     check(is_salt(text), name, " is \"", text, "\", not 32 hexadecimal digits");
     value = text;

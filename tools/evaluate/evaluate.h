@@ -58,11 +58,11 @@ struct AttributeOptions {
   Common common;
   FaceOptions faces;
   ProtectionOptions protect;
-  std::vector<std::string> attributes;
+  std::vector<std::string> attributes, protected_files;
   std::string part = "test";
   int epochs = 30, width = 64;
   uint64_t split_seed = 1;
-  bool leaked_key = false;
+  bool leaked_key = false, unseen = false;
 };
 // Of the audits of who attacks.
 void add_leaked_key(CLI::App& app, bool& leaked);

@@ -5,6 +5,7 @@
 
 #include "advface/audit/attribute_audit.h"
 #include "advface/audit/metrics.h"
+#include "advface/core/text_file.h"
 #include "tools/evaluate/audit_json.h"
 #include "tools/evaluate/evaluate.h"
 
@@ -15,7 +16,16 @@ AttributeSettings settings_of(const AttributeOptions& o) {
   AttributeSettings s;
   s.faces = o.faces;
   s.protection = o.protect.specs(o.common.seed);
-  s.attributes = o.attributes;
+  s.protected_files = o.protected_files;
+  s.unseen = o.unseen;
+  as_usage([&] {
+    std::string all;
+    for (const std::string& names : o.attributes) all += (all.empty() ? "" : ",") + names;
+    s.attributes = parse_names(all, "--attributes");
+    check(!s.unseen || !s.protection.empty(),
+          "--unseen leaves out whom a network that protects was trained on; say how to protect, with "
+          "--protect");
+  });
   s.part = o.part;
   s.split_seed = o.split_seed;
   s.leaked_key = o.leaked_key;
@@ -51,6 +61,7 @@ void print_attribute_row(const nlohmann::json& row) {
 int evaluate_attributes(AttributeOptions& o) {
   o.common.activate();
   install_interrupt_handler();
+  check_protected_files(o.protected_files);
   as_usage([&] { check(!o.faces.labels.empty(), "--labels must name a file with attributes"); });
   o.faces.check_cut();
   const Context context = console();
@@ -80,9 +91,7 @@ CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& o) {
       "attributes", "what can be told of people from raw and protected features: probes trained in the run");
   o.faces.add_to(*sub);
   o.faces.add_labels_to(*sub);
-  sub->add_option("--attributes", o.attributes, "columns of --labels, with commas between them")
-      ->delimiter(',')
-      ->required();
+  sub->add_option("--attributes", o.attributes, "columns of --labels, with commas between them")->required();
   sub->add_option("--part", o.part, "ask about the test people of the split, or its validation people")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation"}));
@@ -99,6 +108,12 @@ CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& o) {
       ->check(not_negative());
   o.protect.add_to(*sub, "Protection");
   add_leaked_key(*sub, o.leaked_key);
+  sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")
+      ->group("Protection");
+  sub->add_flag("--unseen", o.unseen,
+                "train probes on nobody whom a network that protects was trained on: an attacker has people "
+                "of his own")
+      ->group("Protection");
   o.common.add_to(*sub);
   return sub;
 }

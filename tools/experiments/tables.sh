@@ -131,9 +131,23 @@ for people in 300 3000 0; do linkage+=(--attacker "people_$people=$out/linkage_$
 evaluate "$out/linkage.json" linkage "${whole[@]}" "${linkage[@]}"
 evaluate "$out/attributes.json" attributes "${whole[@]}" --attributes Male,Smiling,Young,Eyeglasses
 
+# What labels say, taken out: fitted on half of the training people, asked about by probes of the other half.
+plain=(--recogniser "$facenet" --cut embedding)
+erased() {
+  local name=$1 attributes=$2 eraser=$out/eraser_$1.safetensors; shift 2
+  train fit "$eraser" attributes --attributes "$attributes" --people 2189 "$@"
+  evaluate "$out/erased_$name.json" attributes "${plain[@]}" "${celeba[@]}" --attributes Male,Smiling,Young,Eyeglasses \
+    --protect attributes --eraser "$eraser" --unseen
+  evaluate "$out/lfw_erased_$name.json" recognition "${plain[@]}" "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt" \
+    --protect attributes --eraser "$eraser"
+}
+erased male Male
+erased four Male,Smiling,Young,Eyeglasses
+erased nullspace Male --erasure nullspace
+
 for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw "inversion_$images" "read_$images" "mobile_$images" \
   "oracle_$few" "oracle5000_$fewer" {projection,quantise,gaussian_500,gaussian_100,map_frequency,map_shuffle,map_quantise}_"$few" \
-  linkage attributes; do
+  linkage attributes erased; do
   for text in "$out/$file".txt "$out/$file"_*.txt; do
     [ ! -f "$text" ] || printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
   done

@@ -11,7 +11,7 @@ std::string type_of(const Setting& setting) {
   if (setting.source == Setting::Source::file) return "FILE";
   std::string list;
   for (const std::string& choice : setting.choices) list += (list.empty() ? "" : ",") + choice;
-  return list.empty() ? "NUMBER" : "{" + list + "}";
+  return !list.empty() ? "{" + list + "}" : setting.word ? "TEXT" : "NUMBER";
 }
 
 }  // namespace

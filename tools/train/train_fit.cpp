@@ -42,6 +42,8 @@ int fit(FitOptions& o) {
   as_usage([&] {
     fitted = fit_of(o);
     read_texts(fitted.fit->settings(), o.given, "fit " + o.what);
+    for (const Setting& s : fitted.fit->settings())
+      if (o.given.contains(s.name)) check_applies(s, s.option());
     fitted.fit->check_valid();
     specs = o.protect.specs(o.common.seed);
     check(specs.empty() || fitted.attacks,
@@ -57,6 +59,7 @@ int fit(FitOptions& o) {
   std::optional<ProtectionChain> protection;
   if (!specs.empty()) protection.emplace(specs, input_of(recogniser, cut, o.faces.recogniser));
   FaceSource faces = o.faces.open_images(console());
+  fitted.fit->check_labels(o.faces.labels_of(faces.names()));
   TrainingSet source = open_training_set(o.faces, o.features, o.split, 2, recogniser, faces, console());
   print_split(source);
   FitData data;
@@ -70,6 +73,11 @@ int fit(FitOptions& o) {
   data.faces = [&](const std::vector<int64_t>& rows, int size) {
     if (!cache) cache.emplace(faces, source.set.indices, o.faces.face_cut(recogniser), size);
     return cache->batch(rows);
+  };
+  data.labels = [&] {
+    std::vector<std::string> names;
+    for (int64_t i : source.set.indices) names.push_back(faces.name(i));
+    return o.faces.labels_of(names);
   };
   const Metadata measured = fitted.fit->fit(data, o.out, console());
   nlohmann::json result = {{"out", o.out},
