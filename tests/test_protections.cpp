@@ -307,8 +307,11 @@ BOOST_AUTO_TEST_CASE(settings_are_read_as_they_are_written) {
         }
         refused([&] { s.read("nonsense"); }, {s.name, "nonsense"});
       } else if (s.word) {
-        s.read("a,b");
-        BOOST_TEST(s.text() == "a,b");
+        const bool digits = s.name.starts_with("key_");
+        if (digits) refused([&] { s.read("a,b"); }, {s.name, "a,b", "hexadecimal"});
+        const std::string text = digits ? std::string(32, 'a') : "a,b";
+        s.read(text);
+        BOOST_TEST(s.text() == text);
       } else if (s.source != Setting::Source::file) {
         for (const char* text : {"", "x", "0.5x", " 1"}) refused([&] { s.read(text); }, {s.name});
       }
