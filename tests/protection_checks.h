@@ -16,6 +16,7 @@ struct ProtectionScene {
   Tensor photographs = {};  // where it asks for them
   // Whether `stored` lies where the settings say that it must, beyond being a feature.
   std::function<bool(std::span<const float> feature, std::span<const float> stored)> within = {};
+  bool needs_key = false;
 };
 
 // Each rule that is broken, in words; empty where all hold:

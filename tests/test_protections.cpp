@@ -210,6 +210,7 @@ BOOST_AUTO_TEST_CASE(every_resident_holds_every_rule) {
     if (!here) here = std::make_unique<Files>(c.cut);
     const auto spec = here->spec(c.name, c.values);
     ProtectionScene scene{[&] { return spec->make(here->input()); }, here->features, {}, c.within};
+    scene.needs_key = spec->needs_key();
     if (scene.make()->photograph_size() > 0) scene.photographs = here->photographs;
     std::string all;
     for (const std::string& rule : broken_rules(scene)) all += rule + ", ";

@@ -106,9 +106,9 @@ std::vector<Written> written_by(const CLI::App& app) {
     const CLI::Option* option = app.get_option_no_throw(name);
     return option && option->count() > 0 ? option->as<std::string>() : std::string();
   };
-  // Beside a sheet of the images --out is the folder for them all.
+  // Beside a sheet of the images --out is the folder for them all, but where it is features with their list.
   const auto is_folder = [&](const std::string& name) {
-    return name == "--out" && app.get_option_no_throw("--sheet") != nullptr;
+    return name == "--out" && app.get_option_no_throw("--sheet") && !app.get_option_no_throw("--list-out");
   };
   for (const char* name : kOutputs)
     if (const std::string path = given(name); !path.empty()) list.push_back({name, path, is_folder(name)});
