@@ -56,8 +56,8 @@ double largest_difference(const std::vector<Face>& faces, const Tensor& expected
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(yunet_is_decoded_as_opencv_does) {
-  const Scene scene = draw_scene(1, 0, oracle_scene());
-  if (const char* file = std::getenv("ADVF_WRITE_SCENE")) write_png(file, scene.image);
+  if (const char* file = std::getenv("ADVF_WRITE_SCENE"))
+    write_png(file, draw_scene(1, 0, oracle_scene()).image);
   const Tensor outputs = load_npy(ADVF_TEST_DATA + std::string("/detector/outputs.npy")),
                expected = load_npy(ADVF_TEST_DATA + std::string("/detector/faces.npy"));
   // 320 x 240 filled up to 320 x 256: cells of strides 8, 16, 32.
@@ -96,9 +96,10 @@ BOOST_AUTO_TEST_CASE(yunet_end_to_end) {
   const TempDir dir;
   write_bytes(dir / "yunet.json", with(kYunetCard, "net.onnx", folder + "/yunet_2026may.onnx"));
   const Detector detector = Detector::load(dir / "yunet.json");
-  const Scene scene = draw_scene(1, 0, oracle_scene());
+  // As it was drawn for the oracle: another compiler draws the same scene a little otherwise.
+  const Image scene = load_image(ADVF_TEST_DATA + std::string("/detector/scene.png"));
   const Tensor expected = load_npy(ADVF_TEST_DATA + std::string("/detector/faces.npy"));
-  BOOST_TEST(largest_difference(detector.find(scene.image), expected) < 0.5);
+  BOOST_TEST(largest_difference(detector.find(scene), expected) < 0.5);
   for (const char* other : {"facenet_casia_160.json", "mobilefacenet_112.json"})
     refused([&] { Detector::load(folder + "/" + other); }, {other, "card of a recogniser", "--recogniser"});
   refused([&] { Recogniser::load(dir / "yunet.json"); }, {"yunet.json", "card of a detector", "--detector"});

@@ -4,7 +4,7 @@ the cells of strides 8, 16, 32, each with class, object, box and landmarks), and
 
     python tests/oracles/detector_oracle.py MODEL.onnx SCENE.png     (needs numpy, onnxruntime, opencv-python-headless)
 
-SCENE.png is what test_detector writes where the environment variable ADVF_WRITE_SCENE names a file.
+SCENE.png is oracles/detector/scene.png, which test_detector writes where the environment variable ADVF_WRITE_SCENE names a file.
 """
 import sys
 from pathlib import Path
