@@ -255,7 +255,8 @@ BOOST_AUTO_TEST_CASE(queries_that_were_asked_are_counted) {
                        "--attacker", "d=" + shadow()};
   const Outcome o = succeed("evaluate", call() + attackers + Args{"--sets", "raw", "--json", dir / "r.json"});
   BOOST_TEST(holds(o.out, "many asked 40.0 times for each of the features raw, at most 40"), o.out);
-  for (const json& row : read_json(dir / "r.json")["rows"]) {
+  const json result = read_json(dir / "r.json");
+  for (const json& row : result["rows"]) {
     const json& queries = row["queries"];
     if (row["attacker"] == "many")
       BOOST_TEST((queries == json{{"mean", 40.0}, {"most", 40}}), queries.dump());
