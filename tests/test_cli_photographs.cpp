@@ -166,6 +166,12 @@ BOOST_AUTO_TEST_CASE(crops_as_files) {
   refuse(folder, "align", photographs().call() + Args{"--out", dir / "new", "--min-face", "90"}, 1,
          {"--min-face"}, Late::yes);
   write_bytes(dir / "bad.csv", "file,x1,y1,x2,y2\n01.png,1,2,x,4\n");
+  // The lists beside the crops are outputs like others.
+  const std::string points = read_bytes(dir / "points.csv");
+  write_bytes(dir / "fresh.tsv", points);
+  refuse(folder, "align", images + Args{"--landmarks", dir / "fresh.tsv", "--out", dir / "fresh"}, 2,
+         {"--out would replace", "fresh.tsv", "--landmarks reads"});
+  BOOST_TEST(read_bytes(dir / "fresh.tsv") == points);
   refuse(folder, "align", images + Args{"--landmarks", dir / "bad.csv", "--out", dir / "new"}, 1,
          {"bad.csv", "01.png", "\"x\""});
 }

@@ -22,9 +22,8 @@ struct InversionSpec : AttackerSpec {
   double smoothness = 5;  // of the mean total variation, beside 1 for the cosine: chosen on validation people
   double latent_rate = 0;  // and of the decoder's input, in standard deviations; 0: it stays
   std::string decoder;     // file of one that makes the image; none: the mean face is corrected
-  std::string
-      reader;         // file of one that leads what is stored back to the recogniser's space; none: as stored
-  uint64_t seed = 1;  // of the shifts, and of where a further restart begins
+  std::string reader;  // file of one that leads what is stored back to where features live; none: as stored
+  uint64_t seed = 1;   // of the shifts, and of where a further restart begins
 
   std::unique_ptr<AttackerSpec> clone() const override { return std::make_unique<InversionSpec>(*this); }
   Settings settings() override;

@@ -120,6 +120,10 @@ std::vector<Written> written_by(const CLI::App& app) {
     if (app.get_option_no_throw("--list-out") && given("--list-out").empty()) beside("--out", out + ".txt");
     if (app.get_option_no_throw("--list-out") || app.get_option_no_throw("--append"))
       beside("--out", feature_info_path(out));
+    // Programs that cut faces out list them, and the pictures without one.
+    const bool cuts = app.get_option_no_throw("--list-out") || app.get_option_no_throw("--template");
+    if (cuts && (!given("--detector").empty() || !given("--landmarks").empty()))
+      beside("--out", out + ".tsv"), beside("--out", out + ".rejected.tsv");
     if (app.get_option_no_throw("--architecture"))
       beside("--out", std::filesystem::path(out).replace_extension(".onnx").string());
   }
