@@ -202,6 +202,11 @@ BOOST_AUTO_TEST_CASE(a_key_changes_and_goes_on_where_it_stopped) {
   refuse(folder, "key",
          {"rotate", "--key", next, "--new-key", here().key, "--in", p, "--out", dir / "no.npy"}, 1,
          {"the wrong key", p});
+  // Nor is a new key made for what does not go on.
+  refuse(folder, "key",
+         {"rotate", "--key", next, "--new-key", dir / "third.key", "--in", p, "--out", dir / "no.npy"}, 1,
+         {"the wrong key", p});
+  BOOST_TEST(!std::filesystem::exists(dir / "third.key"));
   refuse(folder, "key",
          {"rotate", "--key", here().key, "--new-key", here().key, "--in", p, "--out", dir / "no.npy"}, 1,
          {"old one"});

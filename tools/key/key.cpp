@@ -50,15 +50,6 @@ bool is_there(const std::string& path) {
   return std::filesystem::exists(path, none);
 }
 
-std::shared_ptr<const Key> new_key_of(const Options& o) {
-  if (!is_there(o.new_key)) {
-    const Key fresh = Key::fresh();
-    fresh.write_new(o.new_key);
-    std::cerr << "a new key, " << fresh.info().id << " -> " << o.new_key << "\n";
-  }
-  return std::make_shared<const Key>(Key::read(o.new_key));
-}
-
 // What is stored, and where it goes on the way: a set that grows is turned into a set, and a file by way of
 // one, so that both go on where they were left.
 struct Job {
@@ -151,9 +142,15 @@ int rotate_key(const Options& o) {
   Job job = open_job(o);
   const AppliedProtection& before = rotation_of(job.from, o.in);
   const auto old_key = std::make_shared<const Key>(Key::read(o.key));
-  const KeyChange change(before, old_key, new_key_of(o), o.in);
+  const bool made = !is_there(o.new_key);
+  const auto new_key = std::make_shared<const Key>(made ? Key::fresh() : Key::read(o.new_key));
+  const KeyChange change(before, old_key, new_key, o.in);
   job.made.protection.applied.back() = change.after();
   check_rows(job.from.rows, FeatureDomain::sphere, o.in);
+  if (made) {  // only when nothing speaks against the rest
+    new_key->write_new(o.new_key);
+    std::cerr << "a new key, " << new_key->info().id << " -> " << o.new_key << "\n";
+  }
   turn_all(o, job, change);
   finish(o, job);
   const std::string id = change.after().networks.at("key");
