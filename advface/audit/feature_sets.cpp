@@ -259,7 +259,7 @@ std::optional<std::string> reason_left_out(const Meeting& attacker, const NamedF
     return "it takes features as the recogniser makes them, but these are in a space of their own";
   if (!trained_on.known() || trained_on.is_raw()) return {};
   if (features.kind != "protected") return "it was trained on features that are " + trained_on.describe();
-  if (trained_on.is_like(features.protection) || trained_on.is_like(seen)) return {};
+  if (trained_on.is_like_but_for_key(features.protection) || trained_on.is_like(seen)) return {};
   return "it was trained on others: " + trained_on.difference(features.protection);
 }
 
@@ -283,6 +283,27 @@ std::vector<LeftOut> pairs_left_out(const std::vector<Meeting>& attackers,
       context.tell(attacker.name + " meets " + std::to_string(met) + " of " + std::to_string(sets.size()) +
                    " sets of features" + reasons);
   }
+  return list;
+}
+
+std::vector<LockKnowledge> lock_knowledge(const std::vector<Meeting>& attackers,
+                                          const std::vector<NamedFeatures>& sets, const Context& context) {
+  std::vector<LockKnowledge> list;
+  for (const Meeting& attacker : attackers)
+    for (const NamedFeatures& features : sets) {
+      if (!features.protection.needs_key() || reason_left_out(attacker, features)) continue;
+      const ProtectionId& trained_on = attacker.from->protection;
+      const bool pairs = trained_on.needs_key(), here = trained_on.is_like(features.protection);
+      list.push_back({attacker.name, features.name,
+                      here    ? "this set"
+                      : pairs ? "another key or set"
+                              : "none"});
+      if (pairs)
+        context.tell(attacker.name + ", \"" + features.name +
+                     "\": was trained on pairs of raw and stored features " +
+                     (here ? "of this very set, as who knows other people in it"
+                           : "under another key or of another set, and of this one knows nothing"));
+    }
   return list;
 }
 

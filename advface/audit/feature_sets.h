@@ -112,10 +112,21 @@ struct LeftOut {
 };
 // Why an attacker does not meet these features; nothing where it does. One trained on raw features, or on
 // features of which nothing is known, meets all of its shape. Nobody knows a key: what needs one is to him as
-// what lies under it, and he fails or does not.
+// what lies under it, and he fails or does not; and one trained behind a lock meets all that is locked
+// alike, under whatever key.
 std::optional<std::string> reason_left_out(const Meeting& attacker, const NamedFeatures& features);
 // Every pair that is left out, with its reason; and told, an attacker a line.
 std::vector<LeftOut> pairs_left_out(const std::vector<Meeting>& attackers,
                                     const std::vector<NamedFeatures>& sets, const Context& context);
+
+// What an attacker knows of a lock that it meets, of which nobody has the key: pairs of raw and stored
+// features under the key and in the set that it meets, or under others, or none.
+struct LockKnowledge {
+  std::string attacker, features;
+  std::string pairs_of;  // "this set", "another key or set", "none"
+};
+// Of every attacker and every set that needs a key, where they meet; and told, where there are pairs.
+std::vector<LockKnowledge> lock_knowledge(const std::vector<Meeting>& attackers,
+                                          const std::vector<NamedFeatures>& sets, const Context& context);
 
 }  // namespace advf

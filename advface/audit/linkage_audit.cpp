@@ -5,8 +5,10 @@
 
 #include "advface/attackers/registry.h"
 #include "advface/audit/judge.h"
+#include "advface/audit/linear_reader.h"
 #include "advface/audit/metrics.h"
 #include "advface/networks/reader.h"
+#include "advface/networks/trainer.h"
 #include "advface/protections/registry.h"
 #include "tensor/parallel.h"
 
@@ -14,6 +16,7 @@ namespace advf {
 namespace {
 
 constexpr const char* kNobody = "none";  // an attacker with the recogniser alone
+constexpr uint64_t kKnownStream = 0;     // of the order in which photographs are known
 
 struct NamedReader {
   std::string name, file;
@@ -36,7 +39,8 @@ std::vector<NamedReader> load_readers(const LinkageSettings& o, const Recogniser
     check(!a.reader->emits_embeddings() || a.reader->info().spec.out == recogniser.card().embedding.dimension,
           file, ": emits ", a.reader->info().spec.out, " numbers, but embeddings of ", o.faces.recogniser,
           " have ", recogniser.card().embedding.dimension);
-    check(a.name != kNobody, "an attacker is called ", kNobody, ", which stands for the recogniser alone");
+    check(a.name != kNobody && a.name != kKnownPairs, "an attacker is called ", a.name,
+          ", which stands for who has no network");
     add_meeting(met, a.meeting());
   }
   return list;
@@ -117,12 +121,24 @@ struct LinkageAudit::State {
   // After prepare().
   FeatureSet set;
   LinkageTask task;
-  Tensor gallery;                   // embeddings of raw features
+  Tensor gallery, probes;           // embeddings of raw features
   std::vector<NamedFeatures> sets;  // of the probes
   std::vector<LeftOut> left_out;
+  std::vector<LockKnowledge> locks;
+  // What is known: embeddings, and the rows of each set of vectors, by its name.
+  Tensor known;
+  std::map<std::string, FeatureRows> known_stored;
 
+  struct Choice {
+    LinkageTask task;
+    std::vector<int64_t> known;  // rows, the first of which are known of any number of pairs
+  };
   std::vector<Meeting> meetings() const;
-  LinkageTask choose(const std::vector<std::string>& files) const;
+  Choice choose(const std::vector<std::string>& files) const;
+  void learn_pairs(const std::vector<int64_t>& rows);
+  int64_t most_pairs() const {
+    return o.known_pairs.empty() ? 0 : *std::max_element(o.known_pairs.begin(), o.known_pairs.end());
+  }
 };
 
 LinkageAudit::State::State(const LinkageSettings& settings, const Context& with)
@@ -147,12 +163,17 @@ LinkageAudit::State::State(const LinkageSettings& settings, const Context& with)
 }
 
 // The task among these files, whose people no network has seen.
-LinkageTask LinkageAudit::State::choose(const std::vector<std::string>& files) const {
+LinkageAudit::State::Choice LinkageAudit::State::choose(const std::vector<std::string>& files) const {
   const uint64_t seed = readers.empty() ? o.split_seed : readers[0].reader->provenance().split_seed;
   const TestRows test = rows_under_test(o.faces, o.part, o.limit, files, seed);
   for (const NamedReader& a : readers) check_never_saw(a.reader->provenance(), a.file, test.identities);
   for (const ProtectionChain& chain : chains) chain.check_never_saw(test.identities);
-  return linkage_task(test.rows, test.person, o.faces.images);
+  Choice chosen{linkage_task(test.rows, test.person, o.faces.images), {}};
+  check(most_pairs() <= int64_t(test.others.size()), "--known-pairs ", most_pairs(), ": there are ",
+        test.others.size(), " photographs of people who are not under test");
+  if (most_pairs() > 0) chosen.known = shuffled(test.others, o.seed, kKnownStream);
+  chosen.known.resize(size_t(most_pairs()));
+  return chosen;
 }
 
 std::vector<Meeting> LinkageAudit::State::meetings() const {
@@ -165,18 +186,38 @@ void LinkageAudit::State::prepare() {
   set = extract(o.faces, recogniser, cut, faces, context);
   std::vector<std::string> files;
   for (int64_t i : set.indices) files.push_back(faces.name(i));
-  task = choose(files);
+  Choice chosen = choose(files);
+  task = std::move(chosen.task);
   gallery = embed_rows(recogniser, set.features.selected(task.gallery), cut);
   const FeatureRows raw = set.features.selected(task.probes);
+  probes = embed_rows(recogniser, raw, cut);
   add_set(sets, {"raw", raw, 1, "raw", 0.0, {}});
   for (NamedFeatures& g : guarded_sets(chains, given, {set, task.probes, raw, o.leaked_key}, o.faces,
                                        recogniser, faces, context))
     add_set(sets, std::move(g));
   left_out = pairs_left_out(meetings(), sets, context);
+  locks = lock_knowledge(meetings(), sets, context);
+  if (!chosen.known.empty()) learn_pairs(chosen.known);
   for (const NamedFeatures& features : sets)
     if (features_moved(features.protection.without_key()))
       left_out.push_back({kNobody, features.name,
                           "the recogniser does not know these features: they are in a space of their own"});
+}
+
+// Every set of protected vectors, protected as the probes are.
+void LinkageAudit::State::learn_pairs(const std::vector<int64_t>& rows) {
+  const FeatureRows raw = set.features.selected(rows);
+  known = embed_rows(recogniser, raw, cut);
+  for (const NamedFeatures& g :
+       guarded_sets(chains, given, {set, rows, raw, o.leaked_key}, o.faces, recogniser, faces, context)) {
+    const Shape& row = g.rows.row();
+    if (row.rank() == 1 && row[0] <= LinearReader::kMostValues)
+      known_stored.emplace(g.name, g.rows);
+    else
+      left_out.push_back({kKnownPairs, g.name,
+                          "a linear map is for vectors of at most " +
+                              std::to_string(LinearReader::kMostValues) + " values, not for " + row.str()});
+  }
 }
 
 LinkageAudit::LinkageAudit(const LinkageSettings& settings, const Context& context)
@@ -187,6 +228,7 @@ void LinkageAudit::prepare() { state_->prepare(); }
 const LinkageTask& LinkageAudit::task() const { return state_->task; }
 const std::string& LinkageAudit::cut() const { return state_->cut; }
 const std::vector<LeftOut>& LinkageAudit::left_out() const { return state_->left_out; }
+const std::vector<LockKnowledge>& LinkageAudit::locks() const { return state_->locks; }
 
 std::vector<std::pair<std::string, ProtectionId>> LinkageAudit::protections() const {
   return protections_of(state_->sets);
@@ -194,22 +236,37 @@ std::vector<std::pair<std::string, ProtectionId>> LinkageAudit::protections() co
 
 void LinkageAudit::run(const std::function<void(const LinkageRow&)>& take) {
   const State& s = *state_;
-  const int64_t pairs = int64_t(s.sets.size() * (s.readers.size() + 1) - s.left_out.size());
+  size_t known = 0;  // left out there
+  for (const LeftOut& pair : s.left_out) known += pair.attacker == kKnownPairs;
+  const int64_t pairs = int64_t(s.sets.size() * (s.readers.size() + 1) - (s.left_out.size() - known) +
+                                s.known_stored.size() * s.o.known_pairs.size());
   const auto progress = s.context.begin("link", pairs, "sets of probes");
-  const auto score = [&](const std::string& attacker, const NamedFeatures& features, const Reader* reader) {
-    s.context.check_stop();
-    LinkageRow row = score_linkage(s.task, s.gallery, embed_rows(s.recogniser, features.rows, s.cut, reader));
-    row.attacker = attacker;
-    row.features = features.name;
-    row.kind = features.kind;
-    row.epsilon = features.epsilon;
-    take(row);
+  const auto score = [&](const std::string& attacker, const NamedFeatures& features, const Tensor& read,
+                         std::optional<int64_t> known_pairs) {
+    LinkageRow scored = score_linkage(s.task, s.gallery, read);
+    scored.attacker = attacker;
+    scored.known_pairs = known_pairs;
+    scored.features = features.name;
+    scored.kind = features.kind;
+    scored.epsilon = features.epsilon;
+    for (int64_t i = 0; i < read.dim(0); ++i) scored.cosine.push_back(cosine(row(read, i), row(s.probes, i)));
+    take(scored);
     progress->advance(1);
+    s.context.check_stop();
   };
   for (const NamedFeatures& features : s.sets) {
-    if (!features_moved(features.protection.without_key())) score(kNobody, features, nullptr);
+    if (!features_moved(features.protection.without_key()))
+      score(kNobody, features, embed_rows(s.recogniser, features.rows, s.cut), {});
     for (const NamedReader& a : s.readers)
-      if (!reason_left_out(a.meeting(), features)) score(a.name, features, a.reader.get());
+      if (!reason_left_out(a.meeting(), features))
+        score(a.name, features, embed_rows(s.recogniser, features.rows, s.cut, a.reader.get()), {});
+    const auto stored = s.known_stored.find(features.name);
+    for (const int64_t n : s.o.known_pairs)
+      if (stored != s.known_stored.end())
+        score(kKnownPairs, features,
+              LinearReader(stored->second.range(0, n), s.known.slice_batch(0, n))
+                  .read(features.rows.range(0, features.rows.count())),
+              n);
   }
   progress->finish();
 }

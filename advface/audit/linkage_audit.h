@@ -21,6 +21,10 @@ struct LinkageSettings {
   int64_t limit = 0;                         // of images; 0: all
   uint64_t split_seed = 1;                   // of the split, where no attacker says it
   bool leaked_key = false;                   // who links also has what lies under a key
+  // So many photographs of people who are not under test are known raw and stored: a linear map for each
+  // number is fitted on them (linear_reader.h), and asked about every set of protected vectors.
+  std::vector<int64_t> known_pairs;
+  uint64_t seed = 1;  // of which photographs are known
 };
 
 // Who is looked for among whom. Positions are rows of the feature set.
@@ -34,17 +38,20 @@ struct LinkageTask {
 
 // Of the probes of one set of features, by one attacker.
 struct LinkageRow {
-  std::string attacker;  // "none": the recogniser alone
+  std::string attacker;  // "none": the recogniser alone; kKnownPairs: the linear map of so many
+  std::optional<int64_t> known_pairs;
   std::string features, kind;
   std::optional<double> epsilon;
   // Per probe: whether its person is the first, or among the first ten, of the gallery (where scores tie, the
   // probability); the share of impostor pairs below its score; whether it is accepted at `threshold`.
   std::vector<double> rank_1, rank_10, placement, accepted;
-  double threshold = 0;  // the smallest with a false accept rate of at most kLinkageFar
-  double far = 0;        // what it has
+  std::vector<double> cosine;  // of what the attacker makes of a probe to the embedding of its raw feature
+  double threshold = 0;        // the smallest with a false accept rate of at most kLinkageFar
+  double far = 0;              // what it has
   int64_t impostor_pairs = 0;
 };
 inline constexpr double kLinkageFar = 1e-3;
+inline constexpr const char* kKnownPairs = "known pairs";
 
 class LinkageAudit {
  public:
@@ -60,6 +67,7 @@ class LinkageAudit {
   const LinkageTask& task() const;
   const std::string& cut() const;
   const std::vector<LeftOut>& left_out() const;
+  const std::vector<LockKnowledge>& locks() const;
   std::vector<std::pair<std::string, ProtectionId>> protections() const;  // by the features' name
   // Every row; raw probes, the ceiling, come first.
   void run(const std::function<void(const LinkageRow&)>& take);

@@ -294,12 +294,15 @@ Interval bootstrap_class_mean(std::span<const double> values, std::span<const in
     means[size_t(r)] = mean_of(drawn);
   });
   std::sort(means.begin(), means.end());
-  const auto quantile = [&](double q) {
-    const double at = q * double(means.size() - 1);
-    const auto i = std::min(size_t(at), means.size() - 2);
-    return means[i] + (at - double(i)) * (means[i + 1] - means[i]);
-  };
-  return {mean_of(all), quantile((1 - level) / 2), quantile((1 + level) / 2)};
+  return {mean_of(all), quantile_of_sorted(means, (1 - level) / 2),
+          quantile_of_sorted(means, (1 + level) / 2)};
+}
+
+double quantile_of_sorted(const std::vector<double>& sorted, double share) {
+  check(sorted.size() >= 2, "a quantile of ", sorted.size(), " values");
+  const double at = share * double(sorted.size() - 1);
+  const auto i = std::min(size_t(at), sorted.size() - 2);
+  return sorted[i] + (at - double(i)) * (sorted[i + 1] - sorted[i]);
 }
 
 std::vector<double> placements(std::span<const double> genuine, std::span<const double> impostors) {

@@ -91,6 +91,9 @@ struct Interval {
 Interval bootstrap_mean(std::span<const double> values, std::span<const int64_t> identity, uint64_t seed,
                         int resamples = 2000, double level = 0.95);
 
+// Linear between order statistics; share in [0, 1].
+double quantile_of_sorted(const std::vector<double>& sorted, double share);
+
 // The same of the mean over classes of their means: where values say what was right, balanced accuracy. A
 // class of which a resample has drawn nobody does not count in it. cls: of each value, 0 to classes - 1, each
 // of which has values.

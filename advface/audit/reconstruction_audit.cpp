@@ -248,6 +248,7 @@ struct ReconstructionAudit::State {
   TestImages all, known;  // known: by other photographs
   std::vector<NamedFeatures> sets;
   std::vector<LeftOut> left_out;
+  std::vector<LockKnowledge> locks;
   Tensor mean_face_;
 
   const Attacker& first() const { return *attackers[0].attacker; }
@@ -409,6 +410,7 @@ void ReconstructionAudit::State::prepare() {
   }
   check(!sets.empty(), kNothingAsked);
   left_out = pairs_left_out(meetings(), sets, context);
+  locks = lock_knowledge(meetings(), sets, context);
 }
 
 ReconstructionAudit::ReconstructionAudit(const ReconstructionSettings& settings, const Context& context)
@@ -419,6 +421,7 @@ void ReconstructionAudit::prepare() { state_->prepare(); }
 const TestImages& ReconstructionAudit::test() const { return state_->all; }
 const std::string& ReconstructionAudit::cut() const { return state_->cut; }
 const std::vector<LeftOut>& ReconstructionAudit::left_out() const { return state_->left_out; }
+const std::vector<LockKnowledge>& ReconstructionAudit::locks() const { return state_->locks; }
 
 std::vector<std::pair<std::string, ProtectionId>> ReconstructionAudit::protections() const {
   return protections_of(state_->sets);

@@ -59,6 +59,7 @@ class ReconstructionAudit {
   const TestImages& test() const;  // all images
   const std::string& cut() const;
   const std::vector<LeftOut>& left_out() const;
+  const std::vector<LockKnowledge>& locks() const;
   std::vector<std::pair<std::string, ProtectionId>> protections()
       const;  // of the protected features, by their name
   // The attackers, in the order of the call; as long as the audit.

@@ -132,6 +132,8 @@ class ProtectionSpec {
   virtual bool changes_probe() const { return false; }
   // Whether it cannot be looked through, or undone, without a key.
   virtual bool needs_key() const { return false; }
+  // Of one that does: the settings and files that say which key it was, and for which set.
+  virtual std::vector<std::string> names_of_key() const { return {}; }
   // Loads what it needs. Throws Error, naming both sides, for what does not fit; WrongCall where a recogniser
   // is needed and none is there.
   virtual std::unique_ptr<Protection> make(const ProtectionInput& input) const = 0;

@@ -87,6 +87,18 @@ bool ProtectionId::same_space(const ProtectionId& other) const {
                     });
 }
 
+bool ProtectionId::is_like_but_for_key(const ProtectionId& other) const {
+  const auto unnamed = [](ProtectionId id) {
+    for (AppliedProtection& a : id.applied)
+      for (const std::string& name : spec_of(a, a.name)->names_of_key()) {
+        a.settings.erase(name);
+        a.networks.erase(name);
+      }
+    return id;
+  };
+  return known() && other.known() && unnamed(*this).difference(unnamed(other)).empty();
+}
+
 ProtectionId ProtectionId::without_key() const {
   ProtectionId id = *this;
   std::erase_if(id.applied, [](const AppliedProtection& a) { return spec_of(a, a.name)->needs_key(); });

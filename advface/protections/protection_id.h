@@ -31,6 +31,8 @@ struct ProtectionId {
   // Of two that are alike: whether features end up in the same space. A seed that says to which space they
   // are moved, as that of a permutation, counts here.
   bool same_space(const ProtectionId& other) const;
+  // Whether both protect alike but for the seed, and for which key and set it was of what needs one.
+  bool is_like_but_for_key(const ProtectionId& other) const;
   // What it is to who has no key: without the protections that need one.
   ProtectionId without_key() const;
   bool needs_key() const { return known() && without_key().applied.size() < applied.size(); }

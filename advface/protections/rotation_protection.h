@@ -51,6 +51,7 @@ struct RotationSpec : ProtectionSpec {
   std::string summary() const override;
   bool changes_probe() const override { return true; }
   bool needs_key() const override { return true; }
+  std::vector<std::string> names_of_key() const override { return {"key", "key_set", "key_check"}; }
   FeatureSpace out(const FeatureSpace& in) const override { return {in.row, in.domain, true}; }
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 };

@@ -124,7 +124,7 @@ void draw_series(Image& out, const Series& series, const Frame& f, size_t k) {
         draw_stroke(out, px, low, px, high, thick, colour);
         for (const double end : {low, high}) draw_stroke(out, px - half, end, px + half, end, thick, colour);
       }
-      draw_mark(out, px, py, 1 + 2 * thick, mark_of(k), colour);
+      if (series.marks) draw_mark(out, px, py, 1 + 2 * thick, mark_of(k), colour);
       last_x = px;
       last_y = py;
     }
@@ -164,6 +164,7 @@ class Legend {
  public:
   Legend(const std::vector<Series>& series, const PlotLayout& layout) : s_(layout.scale) {
     const int most = std::max(layout.width / 3 - kSample * s_, kLetterStep * s_);
+    for (const Series& one : series) marks_.push_back(one.marks);
     for (const Series& one : series) names_.push_back(wrap_text(one.name, size_t(most / (kLetterStep * s_))));
     for (const auto& lines : names_)
       for (const std::string& line : lines) width_ = std::max(width_, kSample * s_ + text_width(line, s_));
@@ -174,7 +175,7 @@ class Legend {
       if (names_[k].empty()) continue;
       const int middle = y + (kGlyphHeight - 1) * s_ / 2;
       draw_stroke(out, x, middle, x + 16 * s_, middle, 1 + s_, colour_of(k));
-      draw_mark(out, x + 8 * s_, middle, 1 + 2 * s_, mark_of(k), colour_of(k));
+      if (marks_[k]) draw_mark(out, x + 8 * s_, middle, 1 + 2 * s_, mark_of(k), colour_of(k));
       for (const std::string& line : names_[k]) {
         draw_text(out, x + kSample * s_, y, line, kBlack, s_);
         y += kLineStep * s_;
@@ -187,6 +188,7 @@ class Legend {
   static constexpr int kSample = 22;  // the piece of line before a name, at scale 1
   int s_, width_ = 0;
   std::vector<std::vector<std::string>> names_;
+  std::vector<bool> marks_;
 };
 
 void check_series(const Series& s) {

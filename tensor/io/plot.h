@@ -11,6 +11,7 @@ struct Series {
   std::string name;
   std::vector<double> xs, ys;  // of one length; points that are not finite are left out and break the line
   std::vector<double> low = {}, high = {};  // ends of each y's interval, drawn as a bar; or none at all
+  bool marks = true;                        // at the points
 };
 
 struct PlotLayout {

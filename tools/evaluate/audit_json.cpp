@@ -30,6 +30,13 @@ nlohmann::json left_out_json(const std::vector<LeftOut>& pairs) {
   return list;
 }
 
+nlohmann::json locks_json(const std::vector<LockKnowledge>& locks) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const LockKnowledge& lock : locks)
+    list.push_back({{"attacker", lock.attacker}, {"features", lock.features}, {"pairs_of", lock.pairs_of}});
+  return list;
+}
+
 void print_left_out(const std::vector<LeftOut>& pairs) {
   for (const LeftOut& pair : pairs)
     std::printf("left out: %s, %s: %s\n", pair.attacker.c_str(), pair.features.c_str(), pair.reason.c_str());

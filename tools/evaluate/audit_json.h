@@ -13,6 +13,7 @@ namespace advf::tools {
 nlohmann::json interval_json(const std::vector<double>& values, const std::vector<int64_t>& people,
                              uint64_t seed);
 nlohmann::json left_out_json(const std::vector<LeftOut>& pairs);
+nlohmann::json locks_json(const std::vector<LockKnowledge>& locks);
 void print_left_out(const std::vector<LeftOut>& pairs);  // a line each, below a table
 // {"protected, epsilon 0.02": [...]}
 nlohmann::json protections_json(const std::vector<std::pair<std::string, ProtectionId>>& protections);

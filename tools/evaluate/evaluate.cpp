@@ -6,8 +6,8 @@ using namespace advf::tools;
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Measures recognition, reconstruction, linkage and attributes on raw and on protected features, and "
-      "draws results.",
+      "Measures recognition, reconstruction, linkage, unlinkability and attributes on raw and on protected "
+      "features, and draws results.",
       "advface-evaluate");
   app.require_subcommand(1);
   app.footer(
@@ -22,6 +22,8 @@ int main(int argc, char** argv) {
       "    --epsilons 0.02,0.04 --sheet sheet.png --json reconstruction.json\n"
       "  advface-evaluate linkage ... --attacker linkage=linkage.safetensors --shadow shadow.safetensors "
       "--epsilon 0.02\n"
+      "  advface-evaluate unlinkability ... --protect rotation --key face.key --other key=next.key --out "
+      "links.png\n"
       "  advface-evaluate attributes ... --attributes Male,Eyeglasses --shadow shadow.safetensors --epsilon "
       "0.02");
   RecognitionOptions recognition;
@@ -32,6 +34,8 @@ int main(int argc, char** argv) {
   add_pairs_verb(app, pairs);
   LinkageOptions linkage;
   auto* linkage_app = add_linkage_verb(app, linkage);
+  UnlinkabilityOptions unlinkability;
+  auto* unlinkability_app = add_unlinkability_verb(app, unlinkability);
   AttributeOptions attributes;
   auto* attributes_app = add_attributes_verb(app, attributes);
   PlotOptions plot;
@@ -39,6 +43,7 @@ int main(int argc, char** argv) {
   return run(app, argc, argv, [&] {
     if (*plot_app) return evaluate_plot(plot);
     if (*linkage_app) return evaluate_linkage(linkage);
+    if (*unlinkability_app) return evaluate_unlinkability(unlinkability);
     if (*attributes_app) return evaluate_attributes(attributes);
     if (*recognition_app) return evaluate_recognition(recognition);
     return *reconstruction_app ? evaluate_reconstruction(reconstruction) : evaluate_pairs(pairs);

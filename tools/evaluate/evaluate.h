@@ -46,6 +46,7 @@ struct LinkageOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<std::string> attackers, protected_files;
+  std::vector<int64_t> known_pairs;
   std::string part = "test";
   int64_t limit = 0;
   uint64_t split_seed = 1;
@@ -53,6 +54,20 @@ struct LinkageOptions {
 };
 CLI::App* add_linkage_verb(CLI::App& app, LinkageOptions& options);
 int evaluate_linkage(LinkageOptions& options);
+
+struct UnlinkabilityOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectionOptions protect;
+  std::vector<std::string> others, protected_files;
+  std::string part = "test", out;
+  int64_t limit = 0;
+  double odds = 1;
+  int epochs = 12;
+  uint64_t split_seed = 1;
+};
+CLI::App* add_unlinkability_verb(CLI::App& app, UnlinkabilityOptions& options);
+int evaluate_unlinkability(UnlinkabilityOptions& options);
 
 struct AttributeOptions {
   Common common;

@@ -19,25 +19,36 @@ LinkageSettings settings_of(const LinkageOptions& o) {
   s.limit = o.limit;
   s.split_seed = o.split_seed;
   s.leaked_key = o.leaked_key;
+  s.known_pairs = o.known_pairs;
+  s.seed = o.common.seed;
   if (o.leaked_key) check_leaks_key(s.protections.empty() ? ProtectionSpecs() : s.protections[0]);
   return s;
 }
 
 nlohmann::json row_json(const LinkageRow& row, const LinkageTask& task, uint64_t seed) {
   const auto of = [&](const std::vector<double>& values) { return interval_json(values, task.people, seed); };
-  return {
-      {"attacker", row.attacker}, {"features", row.features},
-      {"kind", row.kind},         {"epsilon", row.epsilon ? nlohmann::json(*row.epsilon) : nlohmann::json()},
-      {"rank_1", of(row.rank_1)}, {"rank_10", of(row.rank_10)},
-      {"auc", of(row.placement)}, {"tar_at_far", {{"1e-3", of(row.accepted)}}},
-      {"far", row.far},           {"threshold", row.threshold}};
+  return {{"attacker", row.attacker},
+          {"features", row.features},
+          {"kind", row.kind},
+          {"epsilon", row.epsilon ? nlohmann::json(*row.epsilon) : nlohmann::json()},
+          {"rank_1", of(row.rank_1)},
+          {"rank_10", of(row.rank_10)},
+          {"auc", of(row.placement)},
+          {"tar_at_far", {{"1e-3", of(row.accepted)}}},
+          {"far", row.far},
+          {"threshold", row.threshold},
+          {"cosine", of(row.cosine)},
+          {"known_pairs", row.known_pairs ? nlohmann::json(*row.known_pairs) : nlohmann::json()}};
 }
 
 void print_linkage_row(const nlohmann::json& row) {
-  std::printf("%-12s %-28s %-22s %-22s %-22s %s\n", row["attacker"].get<std::string>().c_str(),
+  std::string attacker = row["attacker"];
+  if (!row["known_pairs"].is_null())
+    attacker = std::to_string(row["known_pairs"].get<int64_t>()) + " " + attacker;
+  std::printf("%-16s %-28s %-22s %-22s %-22s %-22s %s\n", attacker.c_str(),
               row["features"].get<std::string>().c_str(), interval_text(row["rank_1"]).c_str(),
               interval_text(row["rank_10"]).c_str(), interval_text(row["auc"]).c_str(),
-              interval_text(row["tar_at_far"]["1e-3"]).c_str());
+              interval_text(row["tar_at_far"]["1e-3"]).c_str(), interval_text(row["cosine"]).c_str());
 }
 
 nlohmann::json linkage_json(const LinkageOptions& o, const LinkageAudit& audit, const nlohmann::json& rows) {
@@ -53,6 +64,7 @@ nlohmann::json linkage_json(const LinkageOptions& o, const LinkageAudit& audit, 
           {"cut", audit.cut()},
           {"protections", protections_json(audit.protections())},
           {"left_out", left_out_json(audit.left_out())},
+          {"locks", locks_json(audit.locks())},
           {"rows", rows}};
 }
 
@@ -65,6 +77,11 @@ int evaluate_linkage(LinkageOptions& o) {
   as_usage([&] {
     for (const std::string& text : o.attackers)
       check(!text.starts_with('='), "--attacker \"", text, "\" gives no name before the =");
+    check(o.known_pairs.empty() || o.protect.asked() || !o.protected_files.empty(),
+          "--known-pairs is about protected features; say how to protect (--protect), or give --protected");
+    std::sort(o.known_pairs.begin(), o.known_pairs.end());
+    for (size_t i = 1; i < o.known_pairs.size(); ++i)
+      check(o.known_pairs[i] != o.known_pairs[i - 1], "--known-pairs names ", o.known_pairs[i], " twice");
   });
   o.faces.check_cut();
   const Context context = console();
@@ -76,8 +93,8 @@ int evaluate_linkage(LinkageOptions& o) {
   const LinkageTask& task = audit.task();
   std::printf("%zu probes of %lld people, a gallery of %zu\n", task.probes.size(),
               static_cast<long long>(int64_t(task.gallery.size()) - task.distractors), task.gallery.size());
-  std::printf("%-12s %-28s %-22s %-22s %-22s %s\n", "attacker", "probes", "rank 1", "rank 10", "AUC",
-              "TAR at FAR 1e-3");
+  std::printf("%-16s %-28s %-22s %-22s %-22s %-22s %s\n", "attacker", "probes", "rank 1", "rank 10", "AUC",
+              "TAR at FAR 1e-3", "cosine");
   for (const nlohmann::json& row : rows) print_linkage_row(row);
   print_left_out(audit.left_out());
   return 0;
@@ -101,6 +118,12 @@ CLI::App* add_linkage_verb(CLI::App& app, LinkageOptions& o) {
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
       ->check(not_negative());
+  sub->add_option(
+         "--known-pairs", o.known_pairs,
+         "who links knows so many photographs of other people raw and as they are stored, and fits a "
+         "linear map on them; several numbers with commas between")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 20));
   o.protect.add_to(*sub, "Protection");
   add_leaked_key(*sub, o.leaked_key);
   sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")

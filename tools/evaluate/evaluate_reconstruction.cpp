@@ -68,7 +68,8 @@ nlohmann::json result_json(const ReconstructionOptions& o, const ReconstructionA
                            {"fmr", o.fmr},
                            {"recogniser", o.faces.recogniser},
                            {"cut", audit.cut()},
-                           {"left_out", left_out_json(audit.left_out())}};
+                           {"left_out", left_out_json(audit.left_out())},
+                           {"locks", locks_json(audit.locks())}};
   for (const auto& [name, protection] : audit.protections())
     result["protections"][name] = to_json(protection);
   for (const Verifier& v : audit.test().verifiers)

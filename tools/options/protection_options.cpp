@@ -78,7 +78,41 @@ void ProtectionOptions::check_all_used() const {
   }
 }
 
-ProtectionSpecs ProtectionOptions::specs(uint64_t seed) const {
+ProtectionSpecs ProtectionOptions::specs_with(uint64_t seed, const std::vector<std::string>& changed) const {
+  Given given = given_;
+  as_usage([&] {
+    std::vector<std::string> known{"seed"};
+    for (const std::string& name : chain())
+      for (const Setting& s : protection_kind(name, "--protect").spec()->settings())
+        if (is_chosen(s)) known.push_back(s.option().substr(2));
+    Given others;
+    for (const std::string& text : changed) {
+      const size_t equals = text.find('=');
+      check(equals != std::string::npos && equals > 0 && equals + 1 < text.size(),
+            "--other takes SETTING=VALUE, not \"", text, "\"");
+      const std::string name = text.substr(0, equals), value = text.substr(equals + 1);
+      check(std::find(known.begin(), known.end(), name) != known.end(), "--other ", text,
+            ": no protection here has the setting ", name, known_names(name, known));
+      if (name == "seed") {
+        int64_t number = 0;
+        whole_setting("--other seed", number, "").read(value);
+        check(number >= 0, "--other seed is ", number, ", below 0");
+        seed = uint64_t(number);
+        continue;
+      }
+      std::string setting = name;
+      std::replace(setting.begin(), setting.end(), '-', '_');
+      others[setting].push_back(value);
+    }
+    // A key comes from a file or over a descriptor: the one takes the other's place.
+    if (others.contains("key")) given.erase("key_fd");
+    if (others.contains("key_fd")) given.erase("key");
+    for (auto& [name, texts] : others) given[name] = texts;
+  });
+  return specs(seed, given);
+}
+
+ProtectionSpecs ProtectionOptions::specs(uint64_t seed, const Given& texts_of) const {
   ProtectionSpecs list;
   as_usage([&] {
     const std::vector<std::string> names = chain();
@@ -95,10 +129,10 @@ ProtectionSpecs ProtectionOptions::specs(uint64_t seed) const {
       std::shared_ptr<ProtectionSpec> spec = protection_kind(name, "--protect").spec();
       set_seed(spec->settings(), seed);
       for (const Setting& s : spec->settings())
-        if (const auto given = given_.find(s.name); given != given_.end() && is_chosen(s))
+        if (const auto given = texts_of.find(s.name); given != texts_of.end() && is_chosen(s))
           for (const std::string& text : given->second) s.read(text);
       for (const Setting& s : spec->settings())
-        if (given_.contains(s.name) && is_chosen(s)) check_applies(s, s.option());
+        if (texts_of.contains(s.name) && is_chosen(s)) check_applies(s, s.option());
       spec->check_valid();
       spec->check_complete();
       list.push_back(std::move(spec));

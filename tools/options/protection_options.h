@@ -18,16 +18,21 @@ class ProtectionOptions {
   bool asked() const { return !names_.empty() || given_.contains("shadow"); }
   // What is asked for, with the program's seed; none where nothing is. WrongCall names the option that is
   // missing, unknown, or given to a protection that has none such.
-  ProtectionSpecs specs(uint64_t seed) const;
+  ProtectionSpecs specs(uint64_t seed) const { return specs(seed, given_); }
+  // The same with some settings changed, each SETTING=VALUE by the name of the option that it is, or seed=N.
+  // WrongCall for one that no protection here has.
+  ProtectionSpecs specs_with(uint64_t seed, const std::vector<std::string>& changed) const;
   nlohmann::json files() const;  // that were named, for a program's --json
 
  private:
+  using Given = std::map<std::string, std::vector<std::string>>;  // texts by the setting's name
+  ProtectionSpecs specs(uint64_t seed, const Given& given) const;
   std::vector<std::string> chain() const;
   void check_all_used() const;
 
   bool required_ = false;
   std::vector<std::string> names_;
-  std::map<std::string, std::vector<std::string>> given_;  // texts by the setting's name
+  Given given_;
   // What --help shows as defaults, and what texts are tried on.
   std::vector<std::shared_ptr<ProtectionSpec>> usual_;
 };
