@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "advface/protections/protection.h"
+#include "advface/protections/registry.h"
 #include "tools/options/cli.h"
 
 namespace advf::tools {
@@ -22,7 +23,7 @@ class ProtectionOptions {
   nlohmann::json files() const;  // that were named, for a program's --json
 
  private:
-  std::vector<std::string> chain() const;
+  std::vector<ProtectionPreset::Link> chain() const;  // with presets written out
   void check_all_used() const;
 
   bool required_ = false;
