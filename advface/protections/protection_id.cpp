@@ -87,6 +87,13 @@ bool ProtectionId::same_space(const ProtectionId& other) const {
                     });
 }
 
+bool ProtectionId::is_then(const ProtectionId& before, const std::string& protection) const {
+  if (!known() || applied.size() != before.applied.size() + 1 || applied.back().name != protection)
+    return false;
+  const ProtectionId head{{applied.begin(), applied.end() - 1}, {}};
+  return head.is_like(before) && head.same_space(before);
+}
+
 ProtectionId ProtectionId::without_key() const {
   ProtectionId id = *this;
   std::erase_if(id.applied, [](const AppliedProtection& a) { return spec_of(a, a.name)->needs_key(); });
