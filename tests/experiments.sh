@@ -52,7 +52,7 @@ TEXT
 done
 
 experiments=$root/tools/experiments
-for script in choosing tables; do
+for script in choosing tables two_locks; do
   "$experiments/$script.sh" --help | grep -q "^usage: tools/experiments/$script.sh" || fail "$script.sh has no help"
   code=0
   "$experiments/$script.sh" --nonsense >log 2>&1 || code=$?
@@ -66,8 +66,13 @@ quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images
 for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling 'protected, attributes'; do
   grep -q "$row" tables/tables.txt || fail "tables.sh made no table with $row"
 done
+printf '%s\n' '# few' raw 'bits --protect projection --projection OUT/projection_64.safetensors --protect quantise --bits 1' >candidates
+search=("$experiments/two_locks.sh" --shared shared --out locks --bin bin --images 12 --candidates candidates)
+quietly "${search[@]}"
+grep -qE '^\| bits (\| [^| ][^|]*){12}\|$' locks/table.md || fail "two_locks.sh left cells empty: $(cat locks/table.md)"
 before=$(wc -l <calls)
 quietly "${choose[@]}" embedding
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12
+quietly "${search[@]}"
 [[ $(wc -l <calls) == "$before" ]] || fail "a second run did something anew"
 echo "$before calls"

@@ -75,6 +75,8 @@ inline std::unique_ptr<Decoder> toy_decoder(const Recogniser& r, const std::stri
       *n.tensor = affine(randn(n.tensor->shape(), ++stream, DType::f32), 0.1, 0);
     if (n.name.ends_with("running_var"))
       *n.tensor = affine(abs(randn(n.tensor->shape(), ++stream, DType::f32)), 0.2, 0.1);
+    if (n.name == "statistics.mean_face")
+      *n.tensor = affine(abs(randn(n.tensor->shape(), 8, DType::f32)), 0.2, 0.1);
     if (n.name == "statistics.feature_std")
       *n.tensor = affine(abs(randn(n.tensor->shape(), 7, DType::f32)), 0.2, 0.1);
   }

@@ -142,6 +142,42 @@ BOOST_AUTO_TEST_CASE(what_is_stored_is_compared_as_before) {
          {"tp.npy", "--protect"});
 }
 
+// --protect default: projection, one bit a value, rotation; a setting of any of them can still be chosen.
+BOOST_AUTO_TEST_CASE(two_locks_by_one_name) {
+  if (!ready()) return;
+  const TempDir dir;
+  succeed("train", Args{"fit", "projection", "--dims", "8", "--out", dir / "projection"} + here().data);
+  const Args both = Args{"--projection", dir / "projection", "--key", here().key};
+  const auto stored = [&](const Args& more) {
+    succeed("protect", features(dir / "p.npy") + more + both + Args{"--key-set", std::string(32, 'a')});
+    return read_bytes(dir / "p.npy");
+  };
+  const std::string by_name = stored({"--protect", "default"});
+  BOOST_TEST(open_feature_file(dir / "p.npy").info.protection.describe() ==
+             "protected, projection dims 8, then quantise bits 1, then rotation per-record");
+  const Args links{"--protect", "projection", "--protect", "quantise", "--protect", "rotation"};
+  BOOST_TEST((by_name == stored(links + Args{"--bits", "1"})));
+  BOOST_TEST((stored({"--protect", "default", "--bits", "3"}) == stored(links + Args{"--bits", "3"})));
+  // It still recognises, and with the lock as well as without.
+  const auto scores = [&](const Args& more) {
+    succeed("evaluate", Args{"recognition", "--json", dir / "e.json", "--projection", dir / "projection"} +
+                            test_faces() + more);
+    return points_of(read_json(dir / "e.json"));
+  };
+  const std::vector<double> locked = scores({"--protect", "default", "--key", here().key}),
+                            open =
+                                scores({"--protect", "projection", "--protect", "quantise", "--bits", "1"});
+  for (size_t i = 0; i < open.size(); ++i) BOOST_TEST(std::abs(locked[i] - open[i]) < 1e-5);
+  const auto wrong = [&](const Args& more, const std::vector<std::string>& words) {
+    refuse(dir.path().string(), "protect", features(dir / "no.npy") + Args{"--protect", "default"} + more, 2,
+           words);
+  };
+  wrong({"--projection", dir / "projection"}, {"rotation", "--key"});
+  wrong({"--key", here().key}, {"projection", "--projection"});
+  wrong(both + Args{"--protect", "quantise"}, {"quantise", "twice"});
+  wrong(both + Args{"--epsilon", "0.1"}, {"--epsilon", "projection, quantise, rotation"});
+}
+
 BOOST_AUTO_TEST_CASE(a_set_grows_under_its_key) {
   if (!ready()) return;
   const TempDir dir;

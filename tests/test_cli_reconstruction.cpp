@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "advface/core/feature_file.h"
 #include "advface/core/feature_rows.h"
 #include "cli_evaluate_test_util.h"
 #include "cli_test_util.h"
@@ -61,6 +62,20 @@ json reconstruction(const Args& args) {
 const ToyWorld& advf::test::world() {
   static const Trained made;
   return made;
+}
+
+// An ensemble of the shadow and of one who adapts to it, all pushed towards the mean face. A decoder that was
+// trained on protected features stands in for an attacker where they come to it raw, and not where something
+// else has protected them.
+BOOST_AUTO_TEST_CASE(shadows_that_adapt) {
+  const TempDir dir;
+  const Args in{"--in", toy_world().at("z.npy"), "--out", dir / "p.npy"},
+      adaptive{"--shadow", world().at("adaptive.safetensors")};
+  succeed("protect", in + toy_world().shadow() + adaptive + Args{"--objective", "mean-face", "--steps", "2"});
+  BOOST_TEST(open_feature_file(dir / "p.npy").info.protection.describe() ==
+             "protected, epsilon 0.02, objective mean-face, steps 2");
+  refuse(dir.path().string(), "protect", in + Args{"--protect", "noise", "--protect", "advface"} + adaptive,
+         1, {"advface", "epsilon 0.02", "noise"});
 }
 
 BOOST_AUTO_TEST_CASE(attackers_say_what_they_were_trained_on) {

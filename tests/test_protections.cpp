@@ -402,6 +402,11 @@ BOOST_AUTO_TEST_CASE(a_projection_keeps_what_tells_people_apart) {
   c[0] = -0.2f;
   BOOST_TEST(cosine(project(a), project(b)) > cosine(project(a), project(c)));
   BOOST_TEST(cosine(project(a), project(b)) > 0.95);
+  // No axis carries more than another.
+  const Tensor rows = net->forward(data.features.batch(0, data.features.count()));
+  std::vector<double> power(5);
+  for (int64_t i = 0; i < rows.numel(); ++i) power[size_t(i % 5)] += std::pow(rows.data<float>()[i], 2);
+  BOOST_TEST(std::ranges::max(power) < 2 * std::ranges::min(power));
   // The same data, the same bits.
   fit.fit(data, dir / "q", {});
   BOOST_TEST((read_bytes(dir / "p") == read_bytes(dir / "q")));
@@ -414,6 +419,11 @@ BOOST_AUTO_TEST_CASE(a_projection_keeps_what_tells_people_apart) {
     BOOST_TEST(!std::filesystem::exists(dir / "no"));
   };
   wrong([](FitData&, ProjectionFit& f) { f.dims = 13; }, {"13", "12"});
+  for (const double shrinkage : {0.0, -1.0, std::nan("")}) {
+    ProjectionFit f;
+    f.shrinkage = shrinkage;
+    refused([&] { f.check_valid(); }, {"shrinkage"});
+  }
   wrong([](FitData& d, ProjectionFit&) { std::fill(d.person.begin(), d.person.end(), 1); },
         {"--dims 5", "people"});
   wrong([](FitData& d, ProjectionFit&) { std::iota(d.person.begin(), d.person.end(), 0); },

@@ -1,6 +1,7 @@
 #include "advface/networks/train_generator.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "advface/protections/random_noise.h"
 #include "autograd/tape.h"
@@ -40,7 +41,7 @@ GeneratorTrainer::GeneratorTrainer(Generator& generator, const AscentNetworks& s
   for (const Decoder* shadow : shadows_.shadows) shadow->check_sees();
   const Decoder::Statistics& statistics = shadows_.shadows[0]->statistics();
   generator.net().set_input(statistics.feature_mean, statistics.feature_std);
-  unit_ = random_objective();
+  unit_ = std::abs(random_objective());  // of a distance that is to shrink it is less than zero
   check(unit_ > 0, "random noise of epsilon ", generator.info().settings.epsilon,
         " does not change the shadow's images; there is nothing to learn");
 }
@@ -87,7 +88,7 @@ std::pair<double, double> GeneratorTrainer::validate() {
   }
   check(noise > 1e-6 * length, "training diverged: the generator gives no noise any more, in epoch ",
         history().size() + 1, "; use a smaller --lr");
-  return {-ours / double(data_.validation.size()) / unit_, ours / std::max(random, 1e-30)};
+  return {-ours / double(data_.validation.size()) / unit_, ours / std::max(std::abs(random), 1e-30)};
 }
 
 }  // namespace advf

@@ -1,22 +1,23 @@
 #include "advface/protections/projection_protection.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <numeric>
 
 #include "nn/nets/net_metadata.h"
 #include "nn/state_dict.h"
 #include "tensor/backend.h"
 #include "tensor/linear_algebra.h"
 #include "tensor/ops.h"
+#include "tensor/rng.h"
 
 namespace advf {
 namespace {
 
 constexpr const char* kFormat = "advface-projection-1";
 constexpr int64_t kMostDims = 4096, kBlock = 256;
-// Of the mean variance within people, added in every direction: with few photographs a person the directions
-// of least scatter are chance.
-constexpr double kShrinkage = 0.1;
+constexpr uint64_t kTurnSeed = 1;  // of the axes, which say nothing
 
 class ProjectionProtection : public Protection {
  public:
@@ -96,8 +97,10 @@ std::vector<double> minus(const std::vector<double>& a, const std::vector<double
 }
 
 // Directions, as columns, along which people differ most for how much the photographs of one person do: the
-// largest generalised eigenvectors of the scatter between and within people.
-Matrix discriminants(const FitData& data, const Means& means, size_t dims, const Context& context) {
+// largest generalised eigenvectors of the scatter between and within people. With few photographs a person
+// the directions of least scatter are chance, against which `shrinkage` stands.
+Matrix discriminants(const FitData& data, const Means& means, size_t dims, double shrinkage,
+                     const Context& context) {
   const size_t d = means.all.size();
   Scatter within(d), between(d);
   each_vector(data, data.train, context, [&](int64_t row, const std::vector<double>& x) {
@@ -111,9 +114,32 @@ Matrix discriminants(const FitData& data, const Means& means, size_t dims, const
   check(trace > 0,
         "every person has one photograph, or photographs of one and the same feature; a "
         "projection learns from what differs between photographs of one person");
-  for (size_t k = 0; k < d; ++k) w(k, k) += kShrinkage * trace / double(d);
+  for (size_t k = 0; k < d; ++k) w(k, k) += shrinkage * trace / double(d);
   return generalised_eigenvectors(between.mean(double(data.train.size())), w, dims,
                                   [&] { context.check_stop(); });
+}
+
+// The same directions along axes turned at random: a times an orthogonal matrix, from normal numbers by
+// Gram and Schmidt, twice for rounding.
+Matrix turned(const Matrix& a) {
+  const size_t k = a.columns();
+  const Philox random{kTurnSeed, 0};
+  Matrix axes(k, k);
+  for (size_t i = 0; i < k; ++i) {
+    const std::span row(axes.row(i), k);
+    for (size_t j = 0; j < k; ++j) row[j] = random.normal(i * k + j);
+    for (int round = 0; round < 2; ++round)
+      for (size_t other = 0; other < i; ++other) {
+        const double along = std::inner_product(row.begin(), row.end(), axes.row(other), 0.0);
+        for (size_t j = 0; j < k; ++j) row[j] -= along * axes(other, j);
+      }
+    const double norm = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0));
+    for (double& v : row) v /= norm;
+  }
+  Matrix out(a.rows(), k);
+  for (size_t i = 0; i < a.rows(); ++i)
+    for (size_t j = 0; j < k; ++j) out(i, j) = std::inner_product(a.row(i), a.row(i) + k, axes.row(j), 0.0);
+  return out;
 }
 
 // Over pairs of validation rows: mean cosine of one person's less that of different people's.
@@ -196,11 +222,16 @@ std::unique_ptr<Protection> ProjectionSpec::make(const ProtectionInput& input) c
 }
 
 Settings ProjectionFit::settings() {
-  return {whole_setting("dims", dims, "directions that are kept, fewer than there are people")};
+  return {
+      whole_setting("dims", dims, "directions that are kept, fewer than there are people"),
+      number_setting("shrinkage", shrinkage,
+                     "of the mean variance within people, added in every direction: much of it trusts the "
+                     "features, little of it the training people")};
 }
 
 void ProjectionFit::check_valid() const {
   check(dims >= 2 && dims <= kMostDims, "dims must lie between 2 and ", kMostDims, ", not ", dims);
+  check(shrinkage > 0 && shrinkage <= 1e6, "shrinkage must lie above 0 and up to 1e6, not ", shrinkage);
 }
 
 Metadata ProjectionFit::fit(const FitData& data, const std::string& path, const Context& context) const {
@@ -210,7 +241,7 @@ Metadata ProjectionFit::fit(const FitData& data, const std::string& path, const 
   const Means means = means_of(data, context);
   check(int64_t(means.of.size()) > dims, "--dims ", dims, " takes more people than ", means.of.size(),
         ": that many directions are at most one fewer than people");
-  const Matrix w = discriminants(data, means, size_t(dims), context);
+  const Matrix w = turned(discriminants(data, means, size_t(dims), shrinkage, context));
   std::vector<float> matrix;
   for (size_t i = 0; i < w.rows(); ++i)
     for (size_t j = 0; j < w.columns(); ++j) matrix.push_back(float(w(i, j)));

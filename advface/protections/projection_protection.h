@@ -1,7 +1,8 @@
 // The resident `projection`: of a vector only the directions are kept that tell people apart, found by linear
 // discriminant analysis (Fisher 1936; Rao 1948) on the training people, and the result is brought to norm 1.
 // What is not identity (light, pose, expression) is thrown away. No key: identity itself still shows the
-// face. The probe is projected as well.
+// face. The probe is projected as well. Which axes the result has does not matter to a cosine; they are
+// turned at random, so that no value carries more than another, and a quantisation behind loses the least.
 #pragma once
 #include <memory>
 #include <string>
@@ -49,6 +50,7 @@ struct ProjectionSpec : ProtectionSpec {
 
 struct ProjectionFit : Fit {
   int64_t dims = 64;
+  double shrinkage = 1;  // of the mean variance within people, added in every direction
 
   Settings settings() override;
   void check_valid() const override;

@@ -80,6 +80,8 @@ class Protection {
   virtual FeatureSpace out() const = 0;
   // Networks that protect know whose features they take.
   virtual std::vector<const Provenance*> networks() const { return {}; }
+  // Whether these networks stand for attackers, who may have been trained on what it stores.
+  virtual bool imitates_attackers() const { return false; }
   // The side in pixels of the photographs (n,3,S,S) that apply() needs; 0: none.
   virtual int photograph_size() const { return 0; }
   // Whether a record's result depends on the records that are protected with it; a call then takes two or

@@ -8,10 +8,13 @@ namespace advf {
 namespace {
 
 // A network takes features that were protected as those it was trained on, or raw ones where it was trained
-// on such and they are still in the recogniser's space. Of an old network nobody knows.
-void check_trained_on(const Provenance& network, const std::string& protection, const ProtectionId& before,
+// on such and they are still in the recogniser's space; one that stands for an attacker may have been trained
+// on what this protection made of such features. Of an old network nobody knows.
+void check_trained_on(const Provenance& network, const Protection& link, const ProtectionId& before,
                       bool moved) {
   if (!network.protection.known()) return;
+  const std::string protection = link.applied().name;
+  if (link.imitates_attackers() && network.protection.is_then(before, protection)) return;
   if (network.protection.is_like(before)) {
     check(network.protection.same_space(before), "a network of the protection ", protection,
           " was trained on features that are ", network.protection.describe(),
@@ -38,7 +41,7 @@ ProtectionChain::ProtectionChain(const ProtectionSpecs& specs, const ProtectionI
     needs_key_ = needs_key_ || spec->needs_key();
     const Protection& link = *links_.back();
     for (const Provenance* network : link.networks()) {
-      check_trained_on(*network, link.applied().name, next.before, next.space.moved);
+      check_trained_on(*network, link, next.before, next.space.moved);
       if (links_.size() == 1 && !input.domain_known) in_.domain = network->domain;
       for (auto [mine, its] : {std::pair{&recogniser_, &network->recogniser}, {&cut_, &network->cut}})
         if (mine->empty()) *mine = *its;

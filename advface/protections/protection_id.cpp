@@ -99,6 +99,13 @@ bool ProtectionId::is_like_but_for_key(const ProtectionId& other) const {
   return known() && other.known() && unnamed(*this).difference(unnamed(other)).empty();
 }
 
+bool ProtectionId::is_then(const ProtectionId& before, const std::string& protection) const {
+  if (!known() || applied.size() != before.applied.size() + 1 || applied.back().name != protection)
+    return false;
+  const ProtectionId head{{applied.begin(), applied.end() - 1}, {}};
+  return head.is_like(before) && head.same_space(before);
+}
+
 ProtectionId ProtectionId::without_key() const {
   ProtectionId id = *this;
   std::erase_if(id.applied, [](const AppliedProtection& a) { return spec_of(a, a.name)->needs_key(); });

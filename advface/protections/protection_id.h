@@ -39,6 +39,8 @@ struct ProtectionId {
   // The first thing in which they are not alike, for messages; empty where they are.
   std::string difference(const ProtectionId& other) const;
 
+  // Whether it is these, up to what is_like() and same_space() allow, and then this protection alone.
+  bool is_then(const ProtectionId& before, const std::string& protection) const;
   // These, and then those. Throws Error for more than kMost.
   static constexpr size_t kMost = 16;
   ProtectionId then(const ProtectionId& more) const;

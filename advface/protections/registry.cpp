@@ -56,6 +56,15 @@ const std::vector<ProtectionKind>& protections() {
   return rows;
 }
 
+const std::vector<ProtectionPreset>& presets() {
+  static const std::vector<ProtectionPreset> rows{
+      {"default",
+       "two locks: projection, quantise to one bit, rotation; needs --projection and --key",
+       {{"projection", {}}, {"quantise", {{"bits", "1"}}}, {"rotation", {}}}},
+  };
+  return rows;
+}
+
 const ProtectionKind& protection_kind(const std::string& name, const std::string& source) {
   for (const ProtectionKind& kind : protections())
     if (kind.name == name) return kind;

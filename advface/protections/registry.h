@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "advface/core/fit.h"
@@ -19,6 +20,18 @@ struct ProtectionKind {
 const std::vector<ProtectionKind>& protections();
 // Throws Error that begins with `source`, lists the known names and has the nearest, for another name.
 const ProtectionKind& protection_kind(const std::string& name, const std::string& source);
+// Several under one name, in order, with the settings that are not their own usual ones: what --protect takes
+// beside the protections.
+struct ProtectionPreset {
+  struct Link {
+    std::string protection;
+    std::vector<std::pair<std::string, std::string>> settings;  // name, text
+  };
+  std::string name, help;
+  std::vector<Link> links;
+};
+const std::vector<ProtectionPreset>& presets();
+
 // Of what stands in a file. Throws Error that begins with `source` for a name or settings that are not known
 // here.
 std::unique_ptr<ProtectionSpec> spec_of(const AppliedProtection& applied, const std::string& source);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "advface/protections/registry.h"
 #include "tools/options/setting_options.h"
 
 namespace advf::tools {
@@ -34,6 +33,7 @@ void ProtectionOptions::add_to(CLI::App& app, const std::string& group, bool req
   required_ = required;
   std::string help = "protect the features; repeated: one after the other, in this order.";
   for (const ProtectionKind& kind : protections()) help += " " + kind.name + ": " + kind.help + ".";
+  for (const ProtectionPreset& preset : presets()) help += " " + preset.name + ": " + preset.help + ".";
   app.add_option("--protect", names_, help + " Without it --shadow alone means advface")
       ->group(group)
       ->allow_extra_args(false)
@@ -53,27 +53,35 @@ void ProtectionOptions::add_to(CLI::App& app, const std::string& group, bool req
   }
 }
 
-std::vector<std::string> ProtectionOptions::chain() const {
-  if (!names_.empty() || !asked()) return names_;
-  return {"advface"};
+std::vector<ProtectionPreset::Link> ProtectionOptions::chain() const {
+  if (names_.empty() && asked()) return {{"advface", {}}};
+  std::vector<ProtectionPreset::Link> links;
+  for (const std::string& name : names_) {
+    const auto preset = std::ranges::find(presets(), name, &ProtectionPreset::name);
+    if (preset == presets().end())
+      links.push_back({name, {}});
+    else
+      links.insert(links.end(), preset->links.begin(), preset->links.end());
+  }
+  return links;
 }
 
 void ProtectionOptions::check_all_used() const {
-  const std::vector<std::string> names = chain();
+  const std::vector<ProtectionPreset::Link> links = chain();
   for (const auto& given : given_) {
     const std::string& setting = given.first;
     const std::string owners = owners_of(setting);
-    const bool used = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-      const auto spec = protection_kind(name, "--protect").spec();
+    const bool used = std::ranges::any_of(links, [&](const ProtectionPreset::Link& link) {
+      const auto spec = protection_kind(link.protection, "--protect").spec();
       const Settings list = spec->settings();
       return std::any_of(list.begin(), list.end(),
                          [&](const Setting& s) { return s.name == setting && is_chosen(s); });
     });
     if (used) continue;
-    check(!names.empty(), option_name(setting), " is an option of the protection ", owners,
+    check(!links.empty(), option_name(setting), " is an option of the protection ", owners,
           ": name it with --protect (or give --shadow, which alone means advface)");
     std::string all;
-    for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+    for (const auto& link : links) all += (all.empty() ? "" : ", ") + link.protection;
     fail(option_name(setting), " is an option of the protection ", owners, ", but here protects ", all);
   }
 }
@@ -82,9 +90,11 @@ ProtectionSpecs ProtectionOptions::specs_with(uint64_t seed, const std::vector<s
   Given given = given_;
   as_usage([&] {
     std::vector<std::string> known{"seed"};
-    for (const std::string& name : chain())
-      for (const Setting& s : protection_kind(name, "--protect").spec()->settings())
+    for (const ProtectionPreset::Link& link : chain()) {
+      const auto spec = protection_kind(link.protection, "--protect").spec();
+      for (const Setting& s : spec->settings())
         if (is_chosen(s)) known.push_back(s.option().substr(2));
+    }
     Given others;
     for (const std::string& text : changed) {
       const size_t equals = text.find('=');
@@ -115,19 +125,21 @@ ProtectionSpecs ProtectionOptions::specs_with(uint64_t seed, const std::vector<s
 ProtectionSpecs ProtectionOptions::specs(uint64_t seed, const Given& texts_of) const {
   ProtectionSpecs list;
   as_usage([&] {
-    const std::vector<std::string> names = chain();
-    for (size_t i = 0; i < names.size(); ++i) {
-      protection_kind(names[i], "--protect");
-      check(std::find(names.begin(), names.begin() + std::ptrdiff_t(i), names[i]) ==
-                names.begin() + std::ptrdiff_t(i),
-            "--protect names ", names[i], " twice; protect in two calls");
+    const std::vector<ProtectionPreset::Link> links = chain();
+    for (size_t i = 0; i < links.size(); ++i) {
+      const std::string& name = links[i].protection;
+      protection_kind(name, "--protect");
+      check(std::ranges::count(links, name, &ProtectionPreset::Link::protection) == 1, "--protect names ",
+            name, " twice; protect in two calls");
     }
     check_all_used();
-    check(!required_ || !names.empty(),
+    check(!required_ || !links.empty(),
           "say how to protect: --protect NAME, or --shadow FILE, which alone means advface");
-    for (const std::string& name : names) {
-      std::shared_ptr<ProtectionSpec> spec = protection_kind(name, "--protect").spec();
+    for (const ProtectionPreset::Link& link : links) {
+      std::shared_ptr<ProtectionSpec> spec = protection_kind(link.protection, "--protect").spec();
       set_seed(spec->settings(), seed);
+      for (const auto& [name, text] : link.settings)
+        find_setting(spec->settings(), name, Setting::Source::option)->read(text);
       for (const Setting& s : spec->settings())
         if (const auto given = texts_of.find(s.name); given != texts_of.end() && is_chosen(s))
           for (const std::string& text : given->second) s.read(text);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "advface/protections/protection.h"
+#include "advface/protections/registry.h"
 #include "tools/options/cli.h"
 
 namespace advf::tools {
@@ -27,7 +28,7 @@ class ProtectionOptions {
  private:
   using Given = std::map<std::string, std::vector<std::string>>;  // texts by the setting's name
   ProtectionSpecs specs(uint64_t seed, const Given& given) const;
-  std::vector<std::string> chain() const;
+  std::vector<ProtectionPreset::Link> chain() const;  // with presets written out
   void check_all_used() const;
 
   bool required_ = false;

@@ -32,6 +32,7 @@ class AdvFaceProtection : public Protection {
   AppliedProtection applied() const override;
   FeatureSpace out() const override { return {info().spec.feature, info().domain, moved_}; }
   std::vector<const Provenance*> networks() const override;
+  bool imitates_attackers() const override { return true; }
   int photograph_size() const override;
   bool depends_on_company() const override { return spec_.ascent.batch_norm == BatchNormMode::batch; }
   void check_never_saw(const std::vector<std::string>& identities) const override;

@@ -10,7 +10,8 @@ template <> const std::vector<Choice<Objective>>& choices<Objective>() {
   static const std::vector<Choice<Objective>> list = {{Objective::direct, "direct"},
                                                       {Objective::shadow_pair, "shadow-pair"},
                                                       {Objective::cycle, "cycle"},
-                                                      {Objective::original, "original"}};
+                                                      {Objective::original, "original"},
+                                                      {Objective::mean_face, "mean-face"}};
   return list;
 }
 template <> const std::vector<Choice<Loss>>& choices<Loss>() {

@@ -16,6 +16,7 @@ enum class Objective {
   shadow_pair,  // S(P(F(S(z)) + d)) from S(z)
   cycle,        // S(F(S(P(z + d)))) from S(z)
   original,     // S(P(z + d)) from the photograph
+  mean_face,    // S(P(z + d)) towards the mean face: all images become one
 };
 // How far two images are apart, per record.
 enum class Loss {

@@ -66,8 +66,9 @@ Tensor ObjectiveFunction::appearance(const Tensor& image) const {
 }
 
 Tensor ObjectiveFunction::distance(const Tensor& a, const Tensor& b) const {
-  if (settings_.loss == Loss::identity) return affine(reduce_sum(mul(a, b), {1}, false), -1, 1);
-  return mean(power(sub(a, b), 2), {1, 2, 3}, false);
+  const Tensor apart = settings_.loss == Loss::identity ? affine(reduce_sum(mul(a, b), {1}, false), -1, 1)
+                                                        : mean(power(sub(a, b), 2), {1, 2, 3}, false);
+  return settings_.objective == Objective::mean_face ? affine(apart, -1, 0) : apart;
 }
 
 Tensor ObjectiveFunction::combined(const std::vector<Tensor>& losses) const {
@@ -77,12 +78,23 @@ Tensor ObjectiveFunction::combined(const std::vector<Tensor>& losses) const {
   return hardest || losses.size() == 1 ? all : affine(all, 1 / double(losses.size()), 0);
 }
 
+// The image that stays where it is while the noise moves.
+Tensor ObjectiveFunction::start_of(const Decoder& shadow, const Tensor& z, const Tensor& photograph) const {
+  switch (settings_.objective) {
+    case Objective::original:
+      return of_size(photograph, shadow.info().spec.image_size);
+    case Objective::mean_face:
+      return shadow.mean_faces(z.dim(0));
+    default:
+      return shadow.forward(z);
+  }
+}
+
 std::vector<ObjectiveFunction::Target> ObjectiveFunction::targets(const Tensor& z,
                                                                   const Tensor& photograph) const {
   std::vector<Target> list;
   for (const Decoder* shadow : networks_.shadows) {
-    const bool original = settings_.objective == Objective::original;
-    const Tensor seen = original ? of_size(photograph, shadow->info().spec.image_size) : shadow->forward(z);
+    const Tensor seen = start_of(*shadow, z, photograph);
     list.push_back({anchored_at_z() ? z : features_of(seen), appearance(seen)});
   }
   return list;

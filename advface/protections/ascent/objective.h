@@ -33,7 +33,7 @@ class ObjectiveFunction {
       : networks_(networks), settings_(settings) {}
 
   // Of one shadow, fixed during the ascent. `anchor` is the feature that the noise is added to in the loss,
-  // `reference` what the loss makes of the image to get away from.
+  // `reference` what the loss makes of the image to get away from, of Objective::mean_face to come near.
   struct Target {
     Tensor anchor, reference;
   };
@@ -42,7 +42,8 @@ class ObjectiveFunction {
   // The anchor is z itself, for every shadow.
   bool anchored_at_z() const { return settings_.objective != Objective::shadow_pair; }
 
-  // (n): the loss of each record, with noise d in feature units, over the ensemble.
+  // (n): the loss of each record, with noise d in feature units, over the ensemble. Of Objective::mean_face
+  // it is less than zero.
   Tensor loss(const std::vector<Target>& targets, const Tensor& d) const;
   // Where the anchor is z, the noise enters at one place alone, the feature x = P(z + d):
   // loss(targets, d) = loss_at(targets, feature(z, d)).
@@ -52,6 +53,7 @@ class ObjectiveFunction {
   Tensor embedding(const Tensor& feature) const;
 
  private:
+  Tensor start_of(const Decoder& shadow, const Tensor& z, const Tensor& photograph) const;
   Tensor image(size_t shadow, const Tensor& x) const;
   Tensor features_of(const Tensor& image) const;  // F, of a decoder's image
   Tensor appearance(const Tensor& image) const;

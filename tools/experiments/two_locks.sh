@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Remakes the search for what lies under the lock (docs/two-locks.md) from real photographs: what every candidate costs in
+# recognition, and what attackers who know it make of it, on validation people. Every result is kept in OUT, and a second
+# run goes on where the first stopped; the table is made of what is there. Candidates in a file of one's own are searched the same way.
+set -euo pipefail
+usage() {
+  cat <<'TEXT'
+usage: tools/experiments/two_locks.sh --shared DIR --out DIR [--bin DIR] [--images N] [--candidates FILE]
+  --shared DIR       a folder with data/celeba (images, labels.csv) and models/ (cards with ONNX files)
+  --out DIR          where features, networks and results are kept
+  --bin DIR          the programs (default: build/release/bin)
+  --images N         of each inversion, which takes seconds each (default: 48)
+  --candidates FILE  lines of a name and the options of a protection (default: two_locks.txt beside this script)
+TEXT
+}
+here="$(cd "$(dirname "$0")" && pwd)"
+images=48 shared= out= bin=$here/../../build/release/bin candidates=$here/two_locks.txt
+while [ $# -gt 0 ]; do
+  case $1 in
+    --shared) shared=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --bin) bin=$2; shift 2 ;;
+    --images) images=$2; shift 2 ;;
+    --candidates) candidates=$2; shift 2 ;;
+    --help) usage; exit 0 ;;
+    *) echo "two_locks.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
+  esac
+done
+[ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
+[[ $images =~ ^[1-9][0-9]*$ ]] || { echo "two_locks.sh: --images takes a number of 1 or more, not $images" >&2; exit 2; }
+[ -r "$candidates" ] || { echo "two_locks.sh: --candidates $candidates cannot be read" >&2; exit 2; }
+mkdir -p "$out"
+
+mobile=$shared/models/mobilefacenet_112.json
+common=(--recogniser "$shared/models/facenet_casia_160.json" --cut embedding --images "$shared/data/celeba/images"
+        --labels "$shared/data/celeba/labels.csv" --eyes "34.5,55.5,54,55.5" --cache "$out/cache")
+
+# train FILE options...: unless FILE exists; goes on from a checkpoint.
+train() {
+  local file=$1 resume=(); shift
+  [ ! -f "$file" ] || return 0
+  [ ! -f "$file.checkpoint" ] || resume=(--resume)
+  "$bin/advface-train" "$@" "${common[@]}" --out "$file" --json "$file.json" ${resume[@]+"${resume[@]}"}
+}
+evaluate() {
+  local file=$1; shift
+  [ ! -f "$file" ] || return 0
+  "$bin/advface-evaluate" "$@" --json "$file" >"${file%.json}.txt"
+}
+# reconstruct NAME ATTACKERS... -- PROTECTION...: of raw features where there is none.
+reconstruct() {
+  local file=$1 attackers=() sets=raw; shift
+  while [ "$1" != -- ]; do attackers+=(--attacker "$1"); shift; done
+  shift
+  [ $# = 0 ] || sets=protected
+  evaluate "$file" reconstruction "${common[@]}" --second-recogniser "$mobile" --part validation --limit "$images" --sets "$sets" \
+    "${attackers[@]}" --scores "${file%.json}.tsv" --sheet "${file%.json}.png" "$@"
+}
+
+train "$out/shadow.safetensors" shadow --decoder deconv --epochs 12
+for k in 48 64 96 128; do
+  [ -f "$out/projection_$k.safetensors" ] || "$bin/advface-train" fit projection "${common[@]}" --dims "$k" \
+    --out "$out/projection_$k.safetensors"
+done
+[ -f "$out/pairs.csv" ] || "$bin/advface-evaluate" pairs "${common[@]:4:6}" --part validation --out "$out/pairs.csv"
+
+# What is quick for all, then what is not.
+for stage in recognition inversion linkage decoder; do
+  while read -r name options; do
+    [[ $name && $name != \#* ]] || continue
+    read -ra protection <<<"${options//OUT/$out}"
+    echo "== $stage $name" >&2
+    case $stage in
+      recognition) evaluate "$out/$name.recognition.json" recognition "${common[@]}" --pairs "$out/pairs.csv" --side gallery \
+        ${protection[@]+"${protection[@]}"} ;;
+      inversion) reconstruct "$out/$name.inversion.json" inversion -- ${protection[@]+"${protection[@]}"} ;;
+      linkage)
+        [ "${#protection[@]}" != 0 ] || continue
+        train "$out/$name.reader" linkage "${protection[@]}"
+        evaluate "$out/$name.linkage.json" linkage "${common[@]}" --part validation --attacker "network=$out/$name.reader" "${protection[@]}"
+        reconstruct "$out/$name.read.json" "inversion:reader=$out/$name.reader,decoder=$out/shadow.safetensors" -- "${protection[@]}" ;;
+      decoder)
+        train "$out/$name.decoder" attacker --decoder resup --epochs 6 ${protection[@]+"${protection[@]}"}
+        reconstruct "$out/$name.decoded.json" "decoder=$out/$name.decoder" -- ${protection[@]+"${protection[@]}"} ;;
+    esac
+  done <"$candidates"
+  python3 "$here/two_locks_table.py" "$out" "$candidates" | tee "$out/table.md"
+done
