@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Remakes the tables of docs/results.md from real photographs: recognition on LFW; reconstruction on held-out CelebA people
-# and on LFW by decoders, and on CelebA by attackers who need the recogniser or its answers alone; linkage and attributes. Everything that takes long is kept in OUT, and a second run goes on where the first stopped.
+# Remakes the tables of docs/results.md from real photographs: attackers who need the recogniser or its answers alone, other
+# protections, linkage and attributes on held-out people of CelebA; recognition on LFW; decoders on both. Everything that takes
+# long is kept in OUT, and a second run goes on where the first stopped; what says most for its time comes first.
 set -euo pipefail
 usage() {
   cat <<'TEXT'
@@ -49,66 +50,41 @@ evaluate() {
   "$bin/advface-evaluate" "$@" --json "$file" | tee "${file%.json}.txt"
 }
 
+# What the attackers below stand on.
 train shadow "$out/shadow.safetensors" --decoder deconv --epochs 12
-decoder=(--decoder resup --epochs 8 --mirror --average 3)
-train attacker "$out/transfer.safetensors" "${decoder[@]}"
-for e in "${epsilons[@]}"; do
-  train attacker "$out/adaptive_$e.safetensors" "${decoder[@]}" --shadow "$out/shadow.safetensors" --epsilon "$e"
-done
-train attacker "$out/identity.safetensors" --decoder resup --epochs 6 --decoder-loss identity --identity-weight 0.5
 for people in 300 3000 0; do
   train linkage "$out/linkage_$people.safetensors" --people "$people" --shadow "$out/shadow.safetensors" --epsilon 0.02
 done
 
-evaluate "$out/lfw_facenet.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
-  --pairs "$shared/data/lfw/pairs.txt"
-evaluate "$out/lfw_mobile.json" recognition --recogniser "$mobile" "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt"
-# Protected once per epsilon, matched three ways.
-[ -f "$out/lfw.npy" ] || "$bin/advface-extract" --recogniser "$facenet" --cut embedding --images "$shared/data/lfw/images" \
-  --eyes "71,79.5,114,79.5" --out "$out/lfw.npy"
-for e in "${epsilons[@]}"; do
-  [ -f "$out/lfw_$e.npy" ] || "$bin/advface-protect" --shadow "$out/shadow.safetensors" --in "$out/lfw.npy" \
-    --out "$out/lfw_$e.npy" --epsilon "$e" --report "$out/lfw_$e.jsonl"
-  for side in gallery probe both; do
-    evaluate "$out/lfw_facenet_${e}_$side.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
-      --pairs "$shared/data/lfw/pairs.txt" --protected "$out/lfw_$e.npy" --protected-list "$out/lfw.npy.txt" --side "$side"
-  done
-done
-
-attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out/transfer.safetensors"
-           --attacker "identity=$out/identity.safetensors")
-for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive_$e=$out/adaptive_$e.safetensors"); done
-common=(--recogniser "$facenet" --cut embedding --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
-        --epsilons "$(IFS=,; echo "${epsilons[*]}")")
-evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit 512 --sheet "$out/celeba.png"
-evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \
-  --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
-
 # From the recogniser alone, from it and a decoder, behind a reader; the same with the recognisers changed over.
 whole=(--recogniser "$facenet" --cut embedding "${celeba[@]}" --shadow "$out/shadow.safetensors" --epsilon 0.02)
-evaluate "$out/inversion_$images.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$images" \
+evaluate "$out/inversion_$images.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$images" --sets raw,protected \
   --attacker inversion --attacker "corrected=inversion:decoder=$out/shadow.safetensors" --sheet "$out/inversion_$images.png"
 evaluate "$out/read_$images.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$images" --sets protected \
   --attacker "read=inversion:reader=$out/linkage_0.safetensors,decoder=$out/shadow.safetensors"
 evaluate "$out/mobile_$images.json" reconstruction --recogniser "$mobile" "${celeba[@]}" --second-recogniser "$facenet" \
-  --limit "$images" --attacker inversion --sheet "$out/mobile_$images.png"
+  --limit "$images" --sets raw --attacker inversion --sheet "$out/mobile_$images.png"
+
+few=$(((images + 3) / 4))
+evaluate "$out/identity_only_$few.json" reconstruction "${whole[@]}" --second-recogniser "$mobile" --limit "$few" --sets noise,identity \
+  --attacker inversion --attacker "corrected=inversion:decoder=$out/shadow.safetensors"
 
 # From the answers of the matching side.
-few=$(((images + 3) / 4)) by=decoder=$out/shadow.safetensors
+by=decoder=$out/shadow.safetensors
 asked=(--recogniser "$facenet" --cut embedding "${celeba[@]}" --second-recogniser "$mobile" --sets raw)
 evaluate "$out/oracle_$few.json" reconstruction "${asked[@]}" --limit "$few" --attacker "scores 50=oracle:queries=50,$by" \
   --attacker "scores 500=oracle:queries=500,$by" --attacker "accepts 500=oracle:queries=500,answers=accepts,$by" \
   --sheet "$out/oracle_$few.png"
-fewer=$((few < 6 ? few : 6))
-evaluate "$out/oracle5000_$fewer.json" reconstruction "${asked[@]}" --limit "$fewer" \
-  --attacker "scores 5000=oracle:queries=5000,$by" --attacker "accepts 5000=oracle:queries=5000,answers=accepts,$by"
 
 # Other protections, under the inversion that knows them.
 [ -f "$out/projection.safetensors" ] || "$bin/advface-train" fit projection --recogniser "$facenet" --cut embedding \
   "${celeba[@]}" --dims 64 --out "$out/projection.safetensors"
-# against CUT NAME options...
+pairs=$out/validation_pairs.csv
+[ -f "$pairs" ] || "$bin/advface-evaluate" pairs "${celeba[@]:0:6}" --part validation --out "$pairs"
+# against CUT NAME options...: what it costs, and what the inversion makes of it.
 against() {
   local cut=$1 name=$2; shift 2
+  evaluate "$out/${name}_pairs.json" recognition --recogniser "$facenet" --cut "$cut" "${celeba[@]}" --pairs "$pairs" --side both "$@"
   evaluate "$out/${name}_$few.json" reconstruction --recogniser "$facenet" --cut "$cut" "${celeba[@]}" \
     --second-recogniser "$mobile" --limit "$few" --sets protected --attacker inversion "$@"
 }
@@ -116,6 +92,8 @@ against embedding projection --protect projection --projection "$out/projection.
 against embedding quantise --protect quantise --bits 1
 against embedding gaussian_500 --protect noise --mechanism gaussian --privacy-epsilon 500
 against embedding gaussian_100 --protect noise --mechanism gaussian --privacy-epsilon 100
+evaluate "$out/map_none_$few.json" reconstruction --recogniser "$facenet" --cut "$map" "${celeba[@]}" --second-recogniser "$mobile" \
+  --limit "$few" --sets raw --attacker inversion
 for name in frequency shuffle quantise; do
   case $name in
     frequency) with=(--low-frequencies 2) ;;
@@ -131,6 +109,21 @@ for people in 300 3000 0; do linkage+=(--attacker "people_$people=$out/linkage_$
 evaluate "$out/linkage.json" linkage "${whole[@]}" "${linkage[@]}"
 evaluate "$out/attributes.json" attributes "${whole[@]}" --attributes Male,Smiling,Young,Eyeglasses
 
+evaluate "$out/lfw_facenet.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
+  --pairs "$shared/data/lfw/pairs.txt"
+evaluate "$out/lfw_mobile.json" recognition --recogniser "$mobile" "${lfw[@]}" --pairs "$shared/data/lfw/pairs.txt"
+# Protected once per epsilon, matched three ways.
+[ -f "$out/lfw.npy" ] || "$bin/advface-extract" --recogniser "$facenet" --cut embedding "${lfw[@]}" \
+  --out "$out/lfw.npy"
+for e in "${epsilons[@]}"; do
+  [ -f "$out/lfw_$e.npy" ] || "$bin/advface-protect" --shadow "$out/shadow.safetensors" --in "$out/lfw.npy" \
+    --out "$out/lfw_$e.npy" --epsilon "$e" --report "$out/lfw_$e.jsonl"
+  for side in gallery probe both; do
+    evaluate "$out/lfw_facenet_${e}_$side.json" recognition --recogniser "$facenet" --cut embedding "${lfw[@]}" \
+      --pairs "$shared/data/lfw/pairs.txt" --protected "$out/lfw_$e.npy" --protected-list "$out/lfw.npy.txt" --side "$side"
+  done
+done
+
 # What labels say, taken out: fitted on half of the training people, asked about by probes of the other half.
 plain=(--recogniser "$facenet" --cut embedding)
 erased() {
@@ -145,9 +138,31 @@ erased male Male
 erased four Male,Smiling,Young,Eyeglasses
 erased nullspace Male --erasure nullspace
 
-for file in lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" celeba lfw "inversion_$images" "read_$images" "mobile_$images" \
-  "oracle_$few" "oracle5000_$fewer" {projection,quantise,gaussian_500,gaussian_100,map_frequency,map_shuffle,map_quantise}_"$few" \
-  linkage attributes erased; do
+# Decoders: the paper's attacker, and those who adapt.
+decoder=(--decoder resup --epochs 8 --mirror --average 3)
+train attacker "$out/transfer.safetensors" "${decoder[@]}"
+for e in "${epsilons[@]}"; do
+  train attacker "$out/adaptive_$e.safetensors" "${decoder[@]}" --shadow "$out/shadow.safetensors" --epsilon "$e"
+done
+train attacker "$out/identity.safetensors" --decoder resup --epochs 6 --decoder-loss identity --identity-weight 0.5
+attackers=(--attacker "shadow=$out/shadow.safetensors" --attacker "transfer=$out/transfer.safetensors"
+           --attacker "identity=$out/identity.safetensors")
+for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive_$e=$out/adaptive_$e.safetensors"); done
+common=(--recogniser "$facenet" --cut embedding --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
+        --epsilons "$(IFS=,; echo "${epsilons[*]}")")
+evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit 512 --sheet "$out/celeba.png"
+evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \
+  --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
+
+# With patience.
+fewer=$((few < 6 ? few : 6))
+evaluate "$out/oracle5000_$fewer.json" reconstruction "${asked[@]}" --limit "$fewer" \
+  --attacker "scores 5000=oracle:queries=5000,$by" --attacker "accepts 5000=oracle:queries=5000,answers=accepts,$by"
+
+for file in {inversion,read,mobile}_"$images" {identity_only,oracle}_"$few" "oracle5000_$fewer" \
+  {projection,quantise,gaussian_500,gaussian_100,map_none,map_frequency,map_shuffle,map_quantise}_"$few" \
+  {projection,quantise,gaussian_500,gaussian_100,map_frequency,map_shuffle,map_quantise}_pairs linkage attributes \
+  lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" erased celeba lfw; do
   for text in "$out/$file".txt "$out/$file"_*.txt; do
     [ ! -f "$text" ] || printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
   done
