@@ -1,13 +1,13 @@
 // advface-evaluate: what recognition pays for protection, and what attackers still get: pictures, people,
-// attributes.
+// attributes; and what is proved of it.
 #include "tools/evaluate/evaluate.h"
 
 using namespace advf::tools;
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Measures recognition, reconstruction, linkage and attributes on raw and on protected features, and "
-      "draws results.",
+      "Measures recognition, reconstruction, linkage and attributes on raw and on protected features, says "
+      "what is proved of a protection, and draws results.",
       "advface-evaluate");
   app.require_subcommand(1);
   app.footer(
@@ -23,7 +23,8 @@ int main(int argc, char** argv) {
       "  advface-evaluate linkage ... --attacker linkage=linkage.safetensors --shadow shadow.safetensors "
       "--epsilon 0.02\n"
       "  advface-evaluate attributes ... --attributes Male,Eyeglasses --shadow shadow.safetensors --epsilon "
-      "0.02");
+      "0.02\n"
+      "  advface-evaluate certificate ... --protect noise --mechanism gaussian --privacy-epsilon 8");
   RecognitionOptions recognition;
   ReconstructionOptions reconstruction;
   PairsOptions pairs;
@@ -34,10 +35,13 @@ int main(int argc, char** argv) {
   auto* linkage_app = add_linkage_verb(app, linkage);
   AttributeOptions attributes;
   auto* attributes_app = add_attributes_verb(app, attributes);
+  CertificateOptions certificate;
+  auto* certificate_app = add_certificate_verb(app, certificate);
   PlotOptions plot;
   auto* plot_app = add_plot_verb(app, plot);
   return run(app, argc, argv, [&] {
     if (*plot_app) return evaluate_plot(plot);
+    if (*certificate_app) return evaluate_certificate(certificate);
     if (*linkage_app) return evaluate_linkage(linkage);
     if (*attributes_app) return evaluate_attributes(attributes);
     if (*recognition_app) return evaluate_recognition(recognition);

@@ -33,6 +33,7 @@ class AdvFaceProtection : public Protection {
   FeatureSpace out() const override { return {info().spec.feature, info().domain, moved_}; }
   std::vector<const Provenance*> networks() const override;
   int photograph_size() const override;
+  Guarantee guarantee() const override;
   bool depends_on_company() const override { return spec_.ascent.batch_norm == BatchNormMode::batch; }
   void check_never_saw(const std::vector<std::string>& identities) const override;
   // With --bn recalibrated: the shadows' batch norm, on these features.
