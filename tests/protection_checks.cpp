@@ -66,6 +66,11 @@ class Checker {
       }
       hold(!scene_.within || scene_.within(row(scene_.features, i), row(whole_.features, i)), "ball");
     }
+    const std::optional<double> angle = protection_->guarantee().largest_angle;
+    if (!angle || out.domain != FeatureDomain::sphere) return;
+    const Tensor probes = protection_->apply_probe(scene_.features.to(current_backend()), records_).on_host();
+    for (int64_t i = 0; i < n_; ++i)
+      hold(cosine(row(whole_.features, i), row(probes, i)) >= std::cos(*angle) - 1e-6, "angle");
   }
 
   void reports() {

@@ -22,6 +22,7 @@ struct ProtectionScene {
 // Each rule that is broken, in words; empty where all hold:
 //  "shape", "domain"       what is stored is a feature of out()
 //  "ball"                  and within the bound
+//  "angle"                 and turned no further than guarantee() has it
 //  "report"                the report is of this record and of this noise
 //  "number"                a record's result follows its number, not its place
 //  "company"               and not those that are protected with it, nor the order

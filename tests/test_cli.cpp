@@ -440,7 +440,8 @@ BOOST_AUTO_TEST_CASE(protection_does_not_depend_on_batches_or_threads) {
   for (size_t i = 0; i < lines.size(); ++i) {
     const json r = json::parse(lines[i]);
     BOOST_TEST(keys_of(r) == (std::set<std::string>{"record", "noise_l2", "noise_linf", "cosine",
-                                                    "loss_before", "loss_after", "losses"}));
+                                                    "loss_before", "loss_after", "losses", "proved"}));
+    BOOST_TEST(r["cosine"].get<double>() >= r["proved"]["least_cosine"].get<double>() - 1e-6);
     BOOST_TEST(r["record"] == i);
     BOOST_TEST(between(r["noise_linf"], 1e-4, 0.04));
     BOOST_TEST(between(r["noise_l2"], 1e-4, 0.16));

@@ -236,6 +236,11 @@ class Planted : public Protection {
   FeatureSpace out() const override {
     return {{mistake_ == "shape" ? kToyDim + 1 : kToyDim}, FeatureDomain::sphere};
   }
+  Guarantee guarantee() const override {
+    Guarantee proved;
+    proved.largest_angle = mistake_ == "angle" ? 0.001 : 0.1;
+    return proved;
+  }
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor&,
                       const Context&) override {
     if (mistake_ != "bad feature") check_records(features, records, FeatureDomain::sphere);
@@ -283,8 +288,8 @@ BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
                          [](auto z, auto x) { return distance(z, x) < 0.1; }});
   };
   BOOST_TEST(rules_of("").empty());
-  for (const std::string mistake : {"shape", "domain", "ball", "report", "number", "company", "threads",
-                                    "again", "bad feature", "id", "probe"}) {
+  for (const std::string mistake : {"shape", "domain", "ball", "angle", "report", "number", "company",
+                                    "threads", "again", "bad feature", "id", "probe"}) {
     const std::vector<std::string> found = rules_of(mistake);
     std::string all;
     for (const std::string& rule : found) all += rule + ", ";

@@ -136,6 +136,12 @@ class PairedFaces {
     return protection_ && o_.protected_file.empty() ? protection_->id() : given_.protection;
   }
 
+  // How far what is stored may be turned, where it is proved.
+  std::optional<double> largest_angle() const {
+    if (!protection_ || !o_.protected_file.empty()) return {};
+    return protection_->guarantee().largest_angle;
+  }
+
   Tensor raw, guarded;  // in host memory; guarded is undefined without protection,
   Tensor adapted;       // and adapted, of protected features behind the adapter, without one
 
@@ -325,6 +331,10 @@ VerificationScores verify_pairs(const VerificationSettings& o, const Context& co
   result.protection = faces.protection();
   result.scores = faces.score(faces.guarded);
   result.left_out = pairs.pairs.size() - result.scores.size();
+  if (const auto angle = faces.largest_angle()) {
+    result.raw = faces.score(Tensor());
+    result.largest_angle = o.side == "both" ? 2 * *angle : *angle;
+  }
   if (faces.adapted.defined()) result.adapted = faces.score(faces.adapted);
   return result;
 }

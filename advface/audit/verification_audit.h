@@ -27,8 +27,12 @@ struct VerificationSettings {
 struct VerificationScores {
   std::vector<ScoredPair> scores;
   std::optional<std::vector<ScoredPair>> adapted;  // behind the adapter, where there is one
-  bool guarded = false;                            // whether a side was protected
-  size_t left_out = 0;                             // pairs with an image that could not be read
+  // Of raw features, where a side was protected and it is proved how far that turns its embedding: in radians
+  // of both sides together.
+  std::optional<std::vector<ScoredPair>> raw;
+  double largest_angle = 0;
+  bool guarded = false;  // whether a side was protected
+  size_t left_out = 0;   // pairs with an image that could not be read
   std::string cut;
   ProtectionId protection;  // of what is stored
 };

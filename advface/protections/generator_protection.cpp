@@ -67,6 +67,14 @@ GeneratorProtection::GeneratorProtection(const Generator& generator, std::option
 }
 GeneratorProtection::~GeneratorProtection() = default;
 
+Guarantee GeneratorProtection::guarantee() const {
+  AscentSettings ball = net_->info().settings;
+  ball.keep_recognition = spec_.keep_recognition;
+  Guarantee proved;
+  proved.largest_angle = ball.largest_angle(net_->info().spec.feature, net_->info().domain);
+  return proved;
+}
+
 struct GeneratorProtection::Plans {
   NamedPlan emit;    // z -> u
   NamedPlan finish;  // z, u, factor -> stored, embedding (under a bound on recognition)

@@ -36,6 +36,7 @@ class GeneratorProtection : public Protection {
   AppliedProtection applied() const override { return {"generator", spec_.values(), networks_}; }
   FeatureSpace out() const override { return {net_->info().spec.feature, net_->info().domain, moved_}; }
   std::vector<const Provenance*> networks() const override { return {&net_->info()}; }
+  Guarantee guarantee() const override;
   void check_never_saw(const std::vector<std::string>& identities) const override {
     net_->check_never_saw(identities);
   }

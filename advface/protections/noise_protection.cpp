@@ -119,6 +119,17 @@ std::unique_ptr<Protection> NoiseSpec::make(const ProtectionInput& input) const 
   return std::make_unique<NoiseProtection>(*this, input.space);
 }
 
+Guarantee NoiseProtection::guarantee() const {
+  Guarantee proved;
+  if (spec_.is_private()) {
+    const bool exact = spec_.mechanism == NoiseMechanism::laplace;  // delta = 0
+    proved.privacy = {spec_.privacy_epsilon.value_or(0), exact ? 0 : spec_.delta, spec_.private_noise()};
+  } else if (space_.domain == FeatureDomain::sphere) {
+    proved.largest_angle = angle_of_chord(spec_.length);
+  }
+  return proved;
+}
+
 ProtectedRows NoiseProtection::apply(const Tensor& features, std::span<const int64_t> records,
                                      const Tensor& /*photographs*/, const Context& context) {
   if (spec_.is_private()) {

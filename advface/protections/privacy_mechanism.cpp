@@ -5,13 +5,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "advface/core/normal_distribution.h"
+#include "tensor/check.h"
 #include "tensor/rng.h"
 
 namespace advf {
 namespace {
-
-// The normal distribution function.
-double phi(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
 // Where `below` turns from true to false on [0, inf): the last number at which it holds and the first at
 // which it does not, neighbours among doubles. It holds at 0.
@@ -50,7 +49,7 @@ double laplace_draw(const Philox& rng, uint64_t i) {
 
 double gaussian_delta(double epsilon, double sigma, double sensitivity) {
   const double half = sensitivity / (2 * sigma), shift = epsilon * sigma / sensitivity;
-  return phi(half - shift) - std::exp(epsilon) * phi(-half - shift);
+  return normal_cdf(half - shift) - std::exp(epsilon) * normal_cdf(-half - shift);
 }
 
 // With v = (D/(2 sigma) - epsilon sigma/D)^2 / epsilon, or u where the bracket is negative, the condition has
@@ -59,7 +58,8 @@ double gaussian_delta(double epsilon, double sigma, double sensitivity) {
 double gaussian_sigma(double epsilon, double delta, double sensitivity) {
   const double exp_epsilon = std::exp(epsilon);
   const auto at = [&](double sign, double v) {
-    return phi(sign * std::sqrt(epsilon * v)) - exp_epsilon * phi(-std::sqrt(epsilon * (v + 2)));
+    return normal_cdf(sign * std::sqrt(epsilon * v)) -
+           exp_epsilon * normal_cdf(-std::sqrt(epsilon * (v + 2)));
   };
   double alpha = 1;
   if (delta >= at(1, 0)) {
@@ -73,6 +73,14 @@ double gaussian_sigma(double epsilon, double delta, double sensitivity) {
 }
 
 double laplace_scale(double epsilon, double sensitivity) { return sensitivity / epsilon; }
+
+double naming_bound(const PrivacyNoise& noise, double prior) {
+  check(noise.mechanism != NoiseMechanism::length, "noise of a given length bounds nobody's success");
+  check(prior > 0 && prior <= 1, "the success of a guess must lie above 0 and not above 1, not ", prior);
+  const double reach = noise.clip / noise.scale;
+  if (noise.mechanism == NoiseMechanism::gaussian) return normal_cdf(normal_quantile(prior) + reach);
+  return std::min(std::exp(reach) * prior, 1 - std::exp(-reach) * (1 - prior));
+}
 
 void add_private_noise(std::span<const float> feature, const PrivacyNoise& noise, uint64_t seed,
                        uint64_t stream, std::span<float> out) {

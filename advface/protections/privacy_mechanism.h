@@ -36,6 +36,12 @@ struct PrivacyNoise {
   double clip = 1;                                      // of the mechanism's norm
   double scale = 1;                                     // sigma, or b
 };
+// The most with which anybody, whatever he knows, names the right one of several features (or does whatever
+// else a guess without the record has success in with at most probability `prior`) from what is stored of it:
+// Phi(Phi^-1(prior) + clip / sigma), or min(e^r prior, 1 - e^-r (1 - prior)), r = clip / b. This is the bound
+// of Balle, Cherubin and Hayes (S&P 2022) and Hayes, Mahloujifar and Balle (NeurIPS 2023, arXiv 2302.07225),
+// taken from the middle of the ball in which features lie (docs/theory.md has the proof).
+double naming_bound(const PrivacyNoise& noise, double prior);
 // The feature, shortened where it is longer than `clip`, plus noise of the stream Philox(seed, stream).
 void add_private_noise(std::span<const float> feature, const PrivacyNoise& noise, uint64_t seed,
                        uint64_t stream, std::span<float> out);

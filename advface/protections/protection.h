@@ -14,6 +14,7 @@
 #include "advface/core/provenance.h"
 #include "advface/core/recogniser.h"
 #include "advface/core/setting.h"
+#include "advface/protections/guarantee.h"
 #include "advface/protections/protection_id.h"
 #include "tensor/tensor.h"
 
@@ -84,6 +85,8 @@ class Protection {
   virtual bool imitates_attackers() const { return false; }
   // The side in pixels of the photographs (n,3,S,S) that apply() needs; 0: none.
   virtual int photograph_size() const { return 0; }
+  // What is proved of what it stores of one record (docs/theory.md); of most nothing.
+  virtual Guarantee guarantee() const { return {}; }
   // Whether a record's result depends on the records that are protected with it; a call then takes two or
   // more.
   virtual bool depends_on_company() const { return false; }

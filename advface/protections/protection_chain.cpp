@@ -66,6 +66,13 @@ int ProtectionChain::photograph_size() const {
   for (const auto& link : links_) size = std::max(size, link->photograph_size());
   return size;
 }
+Guarantee ProtectionChain::guarantee() const {
+  Guarantee whole = links_.front()->guarantee();
+  for (size_t l = 1; l < links_.size(); ++l)
+    whole = whole.then(links_[l]->guarantee(), links_[l]->photograph_size() > 0);
+  return whole;
+}
+
 std::vector<const Provenance*> ProtectionChain::networks() const {
   std::vector<const Provenance*> list;
   for (const auto& link : links_)

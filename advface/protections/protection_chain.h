@@ -29,6 +29,7 @@ class ProtectionChain {
 
   // As Protection has them, of all links.
   int photograph_size() const;
+  Guarantee guarantee() const;
   bool changes_probe() const { return changes_probe_; }
   std::vector<const Provenance*> networks() const;
   void check_never_saw(const std::vector<std::string>& identities) const;

@@ -83,6 +83,14 @@ class RotationProtection : public Protection {
 
   AppliedProtection applied() const override { return {"rotation", spec_.values(), {{"key", key_id_}}}; }
   FeatureSpace out() const override { return spec_.out(space_); }
+  Guarantee guarantee() const override {
+    Guarantee proved;
+    proved.largest_angle = 0;
+    proved.without_key = spec_.kind == RotationKind::fast    ? WithoutKey::unproved
+                         : spec_.mode == KeyMode::per_record ? WithoutKey::nothing
+                                                             : WithoutKey::inner_products;
+    return proved;
+  }
 
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& /*photographs*/,
                       const Context& context) override {

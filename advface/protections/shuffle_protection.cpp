@@ -32,6 +32,11 @@ class ShuffleProtection : public Protection {
 
   AppliedProtection applied() const override { return {"shuffle", spec_.values(), {}}; }
   FeatureSpace out() const override { return spec_.out(space_); }
+  Guarantee guarantee() const override {
+    Guarantee proved;
+    if (space_.domain == FeatureDomain::sphere) proved.largest_angle = 0;
+    return proved;
+  }
 
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& /*photographs*/,
                       const Context& context) override {

@@ -1,5 +1,5 @@
 // advface-evaluate: what recognition pays for protection, and what attackers still get: pictures, people,
-// attributes.
+// attributes; and what is proved of it.
 #include "tools/evaluate/evaluate.h"
 
 using namespace advf::tools;
@@ -7,7 +7,7 @@ using namespace advf::tools;
 int main(int argc, char** argv) {
   CLI::App app(
       "Measures recognition, reconstruction, linkage, unlinkability and attributes on raw and on protected "
-      "features, and draws results.",
+      "features, says what is proved of a protection, and draws results.",
       "advface-evaluate");
   app.require_subcommand(1);
   app.footer(
@@ -25,7 +25,8 @@ int main(int argc, char** argv) {
       "  advface-evaluate unlinkability ... --protect rotation --key face.key --other key=next.key --out "
       "links.png\n"
       "  advface-evaluate attributes ... --attributes Male,Eyeglasses --shadow shadow.safetensors --epsilon "
-      "0.02");
+      "0.02\n"
+      "  advface-evaluate certificate ... --protect noise --mechanism gaussian --privacy-epsilon 8");
   RecognitionOptions recognition;
   ReconstructionOptions reconstruction;
   PairsOptions pairs;
@@ -38,10 +39,13 @@ int main(int argc, char** argv) {
   auto* unlinkability_app = add_unlinkability_verb(app, unlinkability);
   AttributeOptions attributes;
   auto* attributes_app = add_attributes_verb(app, attributes);
+  CertificateOptions certificate;
+  auto* certificate_app = add_certificate_verb(app, certificate);
   PlotOptions plot;
   auto* plot_app = add_plot_verb(app, plot);
   return run(app, argc, argv, [&] {
     if (*plot_app) return evaluate_plot(plot);
+    if (*certificate_app) return evaluate_certificate(certificate);
     if (*linkage_app) return evaluate_linkage(linkage);
     if (*unlinkability_app) return evaluate_unlinkability(unlinkability);
     if (*attributes_app) return evaluate_attributes(attributes);

@@ -84,6 +84,19 @@ void add_leaked_key(CLI::App& app, bool& leaked);
 CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& options);
 int evaluate_attributes(AttributeOptions& options);
 
+struct CertificateOptions {
+  Common common;
+  FaceOptions faces;
+  ProtectionOptions protect;
+  std::vector<std::string> attackers;
+  std::string part = "test";
+  int64_t limit = 32, prior = 1024, image_size = 64, directions = 16;
+  double pixel_noise = 0.02;
+  uint64_t split_seed = 1;
+};
+CLI::App* add_certificate_verb(CLI::App& app, CertificateOptions& options);
+int evaluate_certificate(CertificateOptions& options);
+
 struct PlotOptions {
   Common common;
   std::vector<std::string> series;

@@ -1,8 +1,12 @@
 // advface-evaluate recognition: the audit of recognition, as JSON and a line.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <numbers>
 
+#include "advface/audit/identity_floor.h"
 #include "advface/audit/verification_audit.h"
+#include "advface/protections/guarantee.h"
 #include "tools/evaluate/evaluate.h"
 
 namespace advf::tools {
@@ -13,6 +17,37 @@ nlohmann::json operating_point(const std::vector<ScoredPair>& scores, double far
   return {{"tar", p.tar()}, {"far", p.far()}, {"threshold", p.threshold}};
 }
 
+// What a record tells at least of who it is (docs/theory.md), at a threshold.
+nlohmann::json floor_json(const OperatingPoint& point) {
+  const IdentityFloor floor = identity_floor(point);
+  nlohmann::json json = {{"bits", std::isfinite(floor.bits) ? nlohmann::json(floor.bits) : nlohmann::json()},
+                         {"bits_at_least", floor.bits_at_least},
+                         {"tar_at_least", floor.tar_at_least},
+                         {"far_at_most", floor.far_at_most}};
+  for (const int64_t people : {100, 10'000, 1'000'000}) {
+    const CandidateList list = candidates(floor.tar_at_least, floor.far_at_most, people);
+    json["people"][std::to_string(people)] = {
+        {"bits_at_least", identity_bits(floor.tar_at_least, floor.far_at_most, people)},
+        {"list", list.length},
+        {"named_at_least", list.named}};
+  }
+  return json;
+}
+
+// Of pairs whose decision at the threshold is settled by their raw score, however a protection turns what is
+// stored by no more than this angle.
+nlohmann::json settled(const std::vector<ScoredPair>& raw, double angle, double threshold) {
+  double accepted = 0, refused = 0, genuine = 0;
+  for (const ScoredPair& pair : raw) {
+    const ScoreRange range = score_range(pair.score, angle);
+    genuine += pair.genuine;
+    accepted += pair.genuine && range.least >= threshold;
+    refused += !pair.genuine && range.most < threshold;
+  }
+  return {{"genuine_accepted", accepted / genuine},
+          {"impostors_refused", refused / (double(raw.size()) - genuine)}};
+}
+
 nlohmann::json measure(const std::vector<ScoredPair>& scores) {
   const FoldAccuracy accuracy = fold_accuracy(scores);
   const nlohmann::json points = {{"1e-2", operating_point(scores, 1e-2)},
@@ -20,6 +55,8 @@ nlohmann::json measure(const std::vector<ScoredPair>& scores) {
   return {{"accuracy", {{"mean", accuracy.mean}, {"std", accuracy.deviation}}},
           {"tar_at_far", {{"1e-2", points["1e-2"]["tar"]}, {"1e-3", points["1e-3"]["tar"]}}},
           {"operating_points", points},
+          {"identity_floor",
+           {{"1e-2", floor_json(tar_at_far(scores, 1e-2))}, {"1e-3", floor_json(tar_at_far(scores, 1e-3))}}},
           {"eer", equal_error_rate(scores)}};
 }
 
@@ -29,6 +66,15 @@ void print(const nlohmann::json& m, size_t pairs, const std::string& side) {
       "accuracy %.4f +- %.4f   TAR@FAR 1e-2 %.4f   1e-3 %.4f   EER %.4f   (%zu pairs, protected: %s)\n",
       accuracy["mean"].get<double>(), accuracy["std"].get<double>(), tar["1e-2"].get<double>(),
       tar["1e-3"].get<double>(), m["eer"].get<double>(), pairs, side.c_str());
+}
+
+void print_floor(const nlohmann::json& floor) {
+  const nlohmann::json& people = floor["people"]["10000"];
+  std::printf(
+      "identity floor at FAR 1e-3: whoever can run the verifier learns at least %.2f bits of who a record "
+      "is; of "
+      "10000 people he is left with a list of %.1f\n",
+      floor["bits_at_least"].get<double>(), people["list"].get<double>());
 }
 
 void check_options(const RecognitionOptions& o) {
@@ -73,12 +119,19 @@ int evaluate_recognition(RecognitionOptions& o) {
     result["protection"] = settings_json(v.protection);
     if (result["protection"].contains("epsilon")) result["epsilon"] = result["protection"]["epsilon"];
   }
+  if (v.raw) {
+    result["settled"] = {{"least_cosine", std::cos(std::min(v.largest_angle, std::numbers::pi))}};
+    for (const char* far : {"1e-2", "1e-3"})
+      result["settled"][far] =
+          settled(*v.raw, v.largest_angle, result["operating_points"][far]["threshold"].get<double>());
+  }
   if (v.adapted) {
     result["offline"] = measure(*v.adapted);
     result["offline"]["adapter"] = o.adapter;
   }
   o.common.write_json(result);
   print(result, v.scores.size(), side);
+  print_floor(result["identity_floor"]["1e-3"]);
   if (v.adapted) print(result["offline"], v.scores.size(), side + ", offline: behind " + o.adapter);
   if (v.left_out > 0)
     std::printf("%zu pairs left out because an image could not be read, or shows no usable face\n",

@@ -30,11 +30,12 @@ struct Options {
   const std::string& target() const { return out.empty() ? append : out; }
 };
 
-// moved: to another shape, so that there is no noise to speak of.
-nlohmann::json to_json(const RecordReport& r, bool bounded, bool moved) {
-  if (moved) return {{"record", r.record}};
-  nlohmann::json json = {
-      {"record", r.record}, {"noise_l2", r.noise_l2}, {"noise_linf", r.noise_linf}, {"cosine", r.cosine}};
+// moved: to another shape, so that there is no noise to speak of. proved: of every record.
+nlohmann::json to_json(const RecordReport& r, bool bounded, bool moved, const nlohmann::json& proved) {
+  nlohmann::json json = {{"record", r.record}};
+  if (!proved.empty()) json["proved"] = proved;
+  if (moved) return json;
+  json.update({{"noise_l2", r.noise_l2}, {"noise_linf", r.noise_linf}, {"cosine", r.cosine}});
   if (!r.losses.empty())
     json.update({{"loss_before", r.loss_before}, {"loss_after", r.loss_after}, {"losses", r.losses}});
   if (bounded) {
@@ -116,6 +117,7 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
   std::iota(records.begin(), records.end(), first);
   job.chain.look_at(job.input.features(), records, console());
   ReportTotals totals;
+  const nlohmann::json proved = advf::tools::to_json(job.chain.guarantee());
   Progress progress("protect", rows, "features");
   // A device works on one batch while the next is sent ahead, so a call brings several.
   const int64_t at_once = current_backend().is_host() ? o.batch : 4 * o.batch;
@@ -138,7 +140,7 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
     }
     job.output.append(chunk.features, job.input.names(begin, end));
     for (const RecordReport& r : chunk.reports) {
-      if (job.report) job.report->write(json_text(to_json(r, job.bounded, job.chain.moves())) + "\n");
+      if (job.report) job.report->write(json_text(to_json(r, job.bounded, job.chain.moves(), proved)) + "\n");
       totals.add(r);
     }
     progress.advance(end - begin,
@@ -162,6 +164,7 @@ void write_result(const Options& o, const Job& job, const FeatureInfo& made, con
                  {"seconds", seconds},
                  {"features_per_second", double(rows) / std::max(seconds, 1e-9)},
                  {"peak_memory_bytes", peak_memory_bytes()}});
+  result["proved"] = advf::tools::to_json(job.chain.guarantee());
   if (!job.chain.moves())
     result.update({{"mean_noise_l2", totals.noise_l2()}, {"mean_cosine", totals.cosine()}});
   if (totals.climbed())
@@ -266,7 +269,8 @@ int main(int argc, char** argv) {
   app.add_option("--batch", o.batch, "features at a time; the result depends on it with --bn batch alone")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(1), int64_t(65536)));
-  app.add_option("--report", o.report, "one JSON line per record: noise, cosine, loss before and after");
+  app.add_option("--report", o.report,
+                 "one JSON line per record: noise, cosine, loss before and after, what is proved");
   o.common.add_to(app);
   return run(app, argc, argv, [&] {
     // Beside features of a file stand the photographs that they were made of, as advface-extract took them.

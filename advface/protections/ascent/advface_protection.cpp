@@ -65,6 +65,12 @@ int AdvFaceProtection::photograph_size() const {
   return spec_.ascent.objective == Objective::original ? info().spec.image_size : 0;
 }
 
+Guarantee AdvFaceProtection::guarantee() const {
+  Guarantee proved;
+  proved.largest_angle = spec_.ascent.largest_angle(info().spec.feature, info().domain);
+  return proved;
+}
+
 void AdvFaceProtection::check_never_saw(const std::vector<std::string>& identities) const {
   for (const auto& shadow : shadows_) shadow->check_never_saw(identities);
 }

@@ -34,6 +34,7 @@ class AdvFaceProtection : public Protection {
   std::vector<const Provenance*> networks() const override;
   bool imitates_attackers() const override { return true; }
   int photograph_size() const override;
+  Guarantee guarantee() const override;
   bool depends_on_company() const override { return spec_.ascent.batch_norm == BatchNormMode::batch; }
   void check_never_saw(const std::vector<std::string>& identities) const override;
   // With --bn recalibrated: the shadows' batch norm, on these features.

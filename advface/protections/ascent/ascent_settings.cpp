@@ -1,7 +1,10 @@
 #include "advface/protections/ascent/ascent_settings.h"
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
+
+#include "advface/protections/guarantee.h"
 
 namespace advf {
 
@@ -82,6 +85,16 @@ Settings AscentSettings::list() {
 
 double AscentSettings::unit(const Shape& feature) const {
   return norm == Norm::l2 && feature.rank() == 3 ? std::sqrt(double(feature.numel())) : 1;
+}
+
+std::optional<double> AscentSettings::largest_angle(const Shape& feature, FeatureDomain domain) const {
+  std::optional<double> angle;
+  if (domain == FeatureDomain::sphere)
+    angle = norm == Norm::l2 ? angle_of_chord(std::min(epsilon, 2.0))
+                             : angle_of_ball(epsilon * std::sqrt(double(feature.numel())));
+  if (!keep_recognition) return angle;
+  const double kept = std::acos(*keep_recognition);
+  return angle ? std::min(*angle, kept) : kept;
 }
 
 bool AscentSettings::needs_recogniser(bool feature_is_embedding) const {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "advface/core/feature_domain.h"
 #include "advface/core/setting.h"
 #include "tensor/shape.h"
 
@@ -75,6 +76,9 @@ struct AscentSettings {
   double radius(const Shape& feature) const { return epsilon * unit(feature); }
   double step_length(const Shape& feature) const { return effective_step_size() * unit(feature); }
 
+  // The largest angle between a stored embedding and the raw one (Guarantee): as the ball has it where the
+  // feature is a unit vector, or else the bound on recognition.
+  std::optional<double> largest_angle(const Shape& feature, FeatureDomain domain) const;
   // F or H is run: for the objective, the loss, or (where the feature is not the embedding) the bound on
   // recognition.
   bool needs_recogniser(bool feature_is_embedding) const;
