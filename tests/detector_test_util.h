@@ -1,5 +1,7 @@
 // Small detectors for tests: cards, and a network that finds bright cells.
 #pragma once
+#include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -53,6 +55,24 @@ inline std::string toy_detector() {
   constants("box", distances);
   constants("landmarks", places);
   return b.bytes();
+}
+
+inline double distance(const Point& a, const Point& b) { return std::hypot(a.x - b.x, a.y - b.y); }
+
+// The largest difference of boxes and landmarks, face by face, in pixels.
+inline double largest_difference(const std::vector<Face>& faces, const Tensor& expected) {
+  BOOST_REQUIRE_EQUAL(int64_t(faces.size()), expected.dim(0));
+  double worst = 0;
+  const float* e = expected.data<float>();
+  for (size_t i = 0; i < faces.size(); ++i, e += 15) {
+    const Face& f = faces[i];
+    const double box[] = {f.x, f.y, f.width, f.height};
+    for (int k = 0; k < 4; ++k) worst = std::max(worst, std::abs(box[k] - double(e[k])));
+    for (size_t p = 0; p < 5; ++p)
+      worst = std::max(worst, distance(f.landmarks[p], {double(e[4 + 2 * p]), double(e[5 + 2 * p])}));
+    BOOST_TEST(std::abs(f.score - double(e[14])) < 1e-3);
+  }
+  return worst;
 }
 
 inline std::shared_ptr<const FaceFinder> toy_finder() {

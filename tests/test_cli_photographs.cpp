@@ -82,9 +82,13 @@ BOOST_AUTO_TEST_CASE(features_of_found_faces) {
   BOOST_TEST((rejected[1].starts_with("03.png\tno face\t") && rejected[2].starts_with("07.png\toutside\t")));
   const Image sheet = load_image(dir / "sheet.png");
   BOOST_TEST(sheet.width > 400);
-  // As often as one likes, on any number of threads.
-  succeed("extract", call + Args{"--out", dir / "again.npy", "--threads", "3", "--batch", "3"});
-  BOOST_TEST(read_bytes(out) == read_bytes(dir / "again.npy"));
+  // As often as one likes, on any number of threads, whether faces were found before or not.
+  for (const char* threads : {"3", "1"}) {
+    succeed("extract", call + Args{"--out", dir / "again.npy", "--threads", threads, "--batch", "3",
+                                   "--cache", dir / "cache"});
+    BOOST_TEST(read_bytes(out) == read_bytes(dir / "again.npy"));
+  }
+  BOOST_TEST(std::distance(std::filesystem::directory_iterator(dir / "cache"), {}) == 1);
 }
 
 BOOST_AUTO_TEST_CASE(one_several_or_all_faces) {
@@ -96,6 +100,21 @@ BOOST_AUTO_TEST_CASE(one_several_or_all_faces) {
   const auto names = lines_of(read_bytes(dir / "all.npy.txt"));
   BOOST_TEST(names.size() == 9u);
   BOOST_TEST((std::find(names.begin(), names.end(), "05.png#2") != names.end()));
+  // The list read back gives the same faces, in any order.
+  write_bytes(dir / "back.txt", "05.png#2\n05.png\n00.png\n");
+  const Args listed = call + Args{"--faces", "listed", "--list", dir / "back.txt", "--out", dir / "back.npy"};
+  succeed("extract", listed);
+  const auto all = load_npy(dir / "all.npy").to_vector<float>(),
+             back = load_npy(dir / "back.npy").to_vector<float>();
+  const auto row_of = [&](const std::string& name) {
+    return (std::find(names.begin(), names.end(), name) - names.begin()) * ToyWorld::kDimension;
+  };
+  for (const auto& [row, name] : {std::pair(0, "05.png#2"), {1, "05.png"}, {2, "00.png"}})
+    BOOST_TEST(std::equal(back.begin() + row * ToyWorld::kDimension,
+                          back.begin() + (row + 1) * ToyWorld::kDimension, all.begin() + row_of(name)),
+               name);
+  write_bytes(dir / "back.txt", "05.png#3\n05.png\n");
+  BOOST_TEST(succeed("extract", listed).out.find("1 no face") != std::string::npos);
   const Outcome small = run_program("extract", call + Args{"--out", dir / "small.npy", "--min-face", "400"});
   BOOST_TEST((small.code == 1 && small.err.find("--min-face") != std::string::npos), small.err);
   BOOST_TEST(!std::filesystem::exists(dir / "small.npy.tsv"));

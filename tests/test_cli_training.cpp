@@ -151,3 +151,43 @@ BOOST_AUTO_TEST_CASE(a_recogniser_against_a_decoder) {
   // Without one the card is as ever.
   BOOST_TEST(!read_json(world().at("rec.json")).contains("trained_against"));
 }
+
+// A detector of drawn scenes: interrupted and resumed to the same bytes, and used by another program.
+BOOST_AUTO_TEST_CASE(a_detector_of_drawn_scenes) {
+  const TempDir dir;
+  const Args how{"detector", "--scenes", "40", "--scene-size", "64,64", "--heads", "20,40", "--epochs",
+                 "16",       "--batch",  "8",  "--width",      "25"};
+  const std::string out = dir / "whole.json";
+  const Outcome o = succeed("train", how + Args{"--out", out, "--json", dir / "result.json"});
+  BOOST_TEST(o.out.find("Not for real photographs") != std::string::npos);
+  const json result = read_json(dir / "result.json");
+  BOOST_TEST((result["train_scenes"] == 40 && result["validation"]["scenes"] == 8 &&
+              result["history"].size() == 16u));
+  BOOST_TEST(result["history"].back()["train_loss"] < result["history"][0]["train_loss"]);
+  BOOST_TEST(std::filesystem::exists(out + ".curve.png"));
+  const std::string seen = succeed("inspect", {out}).out;
+  BOOST_TEST(seen.find("trained on   drawn scenes; not for real photographs") != std::string::npos, seen);
+  interrupt(how, dir / "part.json");
+  succeed("train", how + Args{"--out", dir / "part.json", "--resume", "--threads", "1"});
+  BOOST_TEST(read_bytes(dir / "part.onnx") == read_bytes(dir / "whole.onnx"));
+  BOOST_TEST(!std::filesystem::exists(dir / "part.json.checkpoint"));
+  // Raw pictures of drawn people; with their true landmarks every face is cut out.
+  succeed("faces", {"--out", dir / "faces", "--identities", "4", "--per-identity", "1", "--scenes", "3",
+                    "--scene-size", "128,96", "--heads", "24,40", "--scene-faces", "2"});
+  const std::string scenes = dir / "faces/scenes";
+  const size_t faces = lines_of(read_bytes(scenes + "/landmarks.csv")).size() - 1;
+  BOOST_TEST((faces >= 3 && lines_of(read_bytes(scenes + "/faces.csv")).size() == faces + 1));
+  succeed("align", {"--images", scenes + "/images", "--landmarks", scenes + "/landmarks.csv", "--faces",
+                    "all", "--out", dir / "crops", "--size", "32"});
+  BOOST_TEST(tree(dir / "crops").size() == faces);
+  const std::string folder = dir.path().string();
+  const auto wrong = [&](const Args& more, const std::vector<std::string>& words) {
+    refuse(folder, "train", Args{"detector", "--out", dir / "x.json"} + more, 2, words);
+  };
+  wrong({"--scene-size", "100,64"}, {"--scene-size", "multiples of 32"});
+  wrong({"--heads", "50,20"}, {"50 to 20"});
+  wrong({"--scenes", "10"}, {"--scenes 10", "batch of 16"});
+  wrong({"--scenes", "1000000", "--scene-size", "1024,1024"}, {"GiB"});
+  wrong({"--width", "5"}, {"5 % width"});
+  refuse(folder, "faces", {"--out", dir / "x", "--scenes", "1", "--scene-size", "10,10"}, 2, {"10 x 10"});
+}

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "advface/core/face_set.h"
+#include "advface/core/face_stream.h"
 #include "advface/protections/ascent/advface_protection.h"
 #include "advface/protections/protection_chain.h"
 #include "file_test_util.h"
@@ -151,6 +152,53 @@ BOOST_AUTO_TEST_CASE(one_is_stopped_and_the_other_goes_on) {
   endless.join();
   BOOST_TEST(interrupted == 1);
   BOOST_TEST(same_bits(made, alone));
+}
+
+// Files that are read ahead on a thread of their own give what files read one by one give, in any batches,
+// with the same errors; two threads may do so side by side, and may leave off in the middle.
+BOOST_AUTO_TEST_CASE(files_are_read_ahead) {
+  const Files files;
+  write_bytes(files.dir / "faces/broken.png", "no picture");
+  const std::vector<int64_t> order{5, 0, 6, 3, 3, 1};  // the last file is the broken one
+  const auto open = [&] {
+    FaceSource source = FaceSource::open(files.dir / "faces");
+    source.set_max_broken_share(1);
+    return source;
+  };
+  FaceSource plain = open();
+  const FaceBatch expected = plain.load(order, {}, 16);
+  BOOST_REQUIRE_EQUAL(expected.broken.size(), 1u);
+  const auto streamed = [&](int64_t batch, size_t most) {
+    FaceSource source = open();
+    FaceStream stream(source, order, {}, 16, batch);
+    std::vector<float> values;
+    size_t broken = 0;
+    for (size_t i = 0; i < most && !stream.done(); ++i) {
+      const FaceBatch some = stream.next();
+      const auto v = some.images.to_vector<float>();
+      values.insert(values.end(), v.begin(), v.end());
+      broken += some.broken.size();
+    }
+    return std::pair(values, broken);
+  };
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int t = 0; t < 2; ++t)
+    threads.emplace_back([&] {
+      for (const int64_t batch : {1, 2, 4, 100})
+        if (streamed(batch, 100) != std::pair(expected.images.to_vector<float>(), size_t(1))) ++wrong;
+      for (const size_t most : {0, 1}) streamed(2, most);
+    });
+  for (std::thread& t : threads) t.join();
+  BOOST_TEST(wrong == 0);
+  FaceSource strict = open();
+  strict.set_max_broken_share(0);
+  refused(
+      [&] {
+        FaceStream stream(strict, order, {}, 16, 2);
+        while (!stream.done()) stream.next();
+      },
+      {"1 of 7 pictures cannot be read", "broken.png"});
 }
 
 // Once loaded a network does not change: two threads run one, eagerly and by plans of their own.

@@ -1,4 +1,4 @@
-// Finding faces: cards, decodings (also against OpenCV's, oracles/detector_oracle.py), suppression,
+// Finding faces: decodings (also against OpenCV's, oracles/detector_oracle.py), suppression,
 // alignment, warping, quality, the choice of a face, landmarks of other tools, and the network that is none.
 #define BOOST_TEST_MODULE detector
 #include <boost/test/unit_test.hpp>
@@ -33,24 +33,6 @@ SceneOptions oracle_scene() {
   o.least_head = 36;
   o.most_head = 80;
   return o;
-}
-
-double distance(const Point& a, const Point& b) { return std::hypot(a.x - b.x, a.y - b.y); }
-
-// The largest difference of boxes and landmarks, face by face, in pixels.
-double largest_difference(const std::vector<Face>& faces, const Tensor& expected) {
-  BOOST_REQUIRE_EQUAL(int64_t(faces.size()), expected.dim(0));
-  double worst = 0;
-  const float* e = expected.data<float>();
-  for (size_t i = 0; i < faces.size(); ++i, e += 15) {
-    const Face& f = faces[i];
-    const double box[] = {f.x, f.y, f.width, f.height};
-    for (int k = 0; k < 4; ++k) worst = std::max(worst, std::abs(box[k] - double(e[k])));
-    for (size_t p = 0; p < 5; ++p)
-      worst = std::max(worst, distance(f.landmarks[p], {double(e[4 + 2 * p]), double(e[5 + 2 * p])}));
-    BOOST_TEST(std::abs(f.score - double(e[14])) < 1e-3);
-  }
-  return worst;
 }
 
 }  // namespace
@@ -124,7 +106,7 @@ BOOST_AUTO_TEST_CASE(scrfd_reads_distances_and_anchors) {
   faces.clear();
   decoding("scrfd").decode(level, 0.5, faces);
   BOOST_TEST(faces.empty());
-  refused([] { decoding("ssd"); }, {"ssd", "yunet, scrfd"});
+  refused([] { decoding("ssd"); }, {"ssd", "yunet, scrfd, retinaface"});
 }
 
 BOOST_AUTO_TEST_CASE(of_faces_found_twice_the_better_stays) {
@@ -259,46 +241,6 @@ BOOST_AUTO_TEST_CASE(angles_told_by_landmarks) {
   BOOST_TEST(quality(front).pitch > 15);
 }
 
-BOOST_AUTO_TEST_CASE(detector_cards_are_read_strictly) {
-  const DetectorCard c = parse_detector_card(kYunetCard, "folder/card.json");
-  BOOST_TEST((c.model == "folder/net.onnx" && c.strides.size() == 3u && c.outputs.object[2] == "obj_32"));
-  const auto bad = [](const std::string& from, const std::string& to, const std::vector<std::string>& words) {
-    refused([&] { parse_detector_card(with(kYunetCard, from, to), "card.json"); }, words);
-  };
-  bad("\"yunet\"", "\"ssd\"", {"card.json", "decoding", "yunet, scrfd"});
-  bad("[8, 16, 32]", "[8, 32, 16]", {"strides", "rise"});
-  bad("[8, 16, 32]", "[8, 16]", {"outputs.score", "list of 2"});
-  bad("[8, 16, 32]", "[8, 12, 32]", {"32 is no multiple of 12"});
-  bad("[8, 16, 32]", "[0, 16, 32]", {"strides", "1 to 256"});
-  bad("\"mean\": 0", "\"mean\": \"a\"", {"input.mean"});
-  bad("\"scale\": 1", "\"scale\": 0", {"input.scale"});
-  bad("\"name\": \"input\"", "\"name\": \"input\", \"width\": 64", {"width", "height"});
-  bad("\"score\": 0.6", "\"score\": 1.5", {"score", "between 0 and 1"});
-  bad("\"score\": 0.6", "\"other\": 1", {"other", "unknown key"});
-  bad("\"score\": 0.6", "\"anchors\": 2", {"anchors", "yunet"});
-  bad("\"score\": 0.6", "\"points\": 3", {"points"});
-  refused([] { parse_detector_card("[", "card.json"); }, {"card.json", "JSON"});
-  survive(
-      kYunetCard, [](const std::string& t) { parse_detector_card(t, "card.json"); }, 300);
-}
-
-BOOST_AUTO_TEST_CASE(networks_that_do_not_fit_their_card) {
-  Detector::from_bytes(parse_detector_card(kToyDetectorCard, "toy.json"), toy_detector());
-  const auto bad = [](const std::string& from, const std::string& to, const std::vector<std::string>& words) {
-    refused(
-        [&] {
-          Detector::from_bytes(parse_detector_card(with(kToyDetectorCard, from, to), "toy.json"),
-                               toy_detector());
-        },
-        words);
-  };
-  bad("\"x\"", "\"y\"", {"toy.json", "input.name", "the input of"});
-  bad("\"box\"]", "\"bax\"]", {"toy.json", "no tensor \"bax\"", "its outputs are", "landmarks"});
-  bad("[\"box\"]", "[\"score\"]", {"toy.json", "\"score\" has shape", "rows of 4"});
-  bad("\"strides\": [8]", "\"strides\": [4]", {"\"strides\""});
-  bad("\"decoding\"", "\"points\": 2, \"decoding\"", {"\"landmarks\" has shape", "rows of 4"});
-}
-
 // The toy detector finds bright squares of 8 pixels, one a cell (detector_test_util.h).
 BOOST_AUTO_TEST_CASE(scales_choice_and_rejections) {
   const auto finder = toy_finder();
@@ -381,6 +323,54 @@ BOOST_AUTO_TEST_CASE(pictures_in_a_folder) {
   for (int i = 0; i < 500; ++i)
     sheet.add(crops.data<float>(), 24, "a.png", i % 2 ? &every.found[0] : nullptr);
   BOOST_TEST(sheet.draw("title").width > 500);
+}
+
+// The toy detector's faces, found once and read by a second program, that is, finder.
+BOOST_AUTO_TEST_CASE(found_faces_are_kept_on_disk) {
+  const TempDir dir;
+  Image image(96, 64, 3);
+  light_cell(image, 3, 4);
+  light_cell(image, 7, 5);
+  write_png(dir / "a.png", image);
+  write_png(dir / "b.png", Image(96, 64, 3));
+  const auto finder = [&](const std::string& cache, double enlarge = 1) {
+    return std::make_unique<const FaceFinder>(
+        Detector::from_bytes(parse_detector_card(kToyDetectorCard, "toy.json"), toy_detector()),
+        DetectorView{{640}, enlarge}, cache);
+  };
+  const std::string cache = dir / "cache";
+  std::vector<Face> faces = finder(cache)->find(image, "a.png", dir / "a.png");
+  finder(cache)->find(Image(96, 64, 3), "b.png", dir / "b.png");
+  BOOST_REQUIRE_EQUAL(faces.size(), 2u);
+  // The picture that is handed over shows nobody: what comes back was kept, to the last bit.
+  const std::vector<Face> kept = finder(cache)->find(Image(96, 64, 3), "a.png", dir / "a.png");
+  BOOST_REQUIRE_EQUAL(kept.size(), 2u);
+  BOOST_TEST((kept[1].score == faces[1].score && kept[1].x == faces[1].x &&
+              kept[1].height == faces[1].height && kept[1].landmarks[4].y == faces[1].landmarks[4].y));
+  BOOST_TEST(finder(cache)->find(image, "b.png", dir / "b.png").empty());
+  // Another picture under the name, or another way of looking, is looked at.
+  write_png(dir / "b.png", image);
+  BOOST_TEST(finder(cache)->find(image, "b.png", dir / "b.png").size() == 2u);
+  BOOST_TEST(finder(cache, 2)->find(Image(96, 64, 3), "a.png", dir / "a.png").empty());
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(cache)) files.push_back(entry.path().string());
+  BOOST_REQUIRE_EQUAL(files.size(), 2u);
+  for (const std::string& file : files) {
+    const std::string good = read_bytes(file);
+    survive(
+        good,
+        [&](const std::string& bytes) {
+          write_bytes(file, bytes);
+          for (const double enlarge : {1.0, 2.0}) {
+            FoundFaces all(cache, finder("", enlarge)->key());
+            all.get(dir / "a.png");
+          }
+        },
+        40);
+    write_bytes(file, good.substr(1));
+  }
+  refused([&] { finder(cache); }, {"faces-", "delete the file"});
+  refused([&] { finder(dir / "a.png"); }, {"--cache", "a.png", "no folder"});
 }
 
 BOOST_AUTO_TEST_CASE(landmarks_of_other_tools) {

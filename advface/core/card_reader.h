@@ -90,6 +90,28 @@ class CardReader {
     }
     return out;
   }
+  std::vector<double> numbers(const char* key, size_t least, size_t most) {
+    std::vector<double> out;
+    for (const nlohmann::json& v : list(key, least, most)) {
+      check(v.is_number() && std::isfinite(v.get<double>()), where(key), " must hold finite numbers");
+      out.push_back(v.get<double>());
+    }
+    return out;
+  }
+  // So many lists of `least` to `most` numbers each.
+  std::vector<std::vector<double>> number_lists(const char* key, size_t lists, size_t least, size_t most) {
+    std::vector<std::vector<double>> out;
+    for (const nlohmann::json& some : list(key, lists, lists)) {
+      check(some.is_array() && some.size() >= least && some.size() <= most, where(key),
+            " must hold lists of ", least, " to ", most, " numbers");
+      out.emplace_back();
+      for (const nlohmann::json& v : some) {
+        check(v.is_number() && std::isfinite(v.get<double>()), where(key), " must hold finite numbers");
+        out.back().push_back(v.get<double>());
+      }
+    }
+    return out;
+  }
   std::vector<std::array<double, 2>> points(const char* key, size_t least, size_t most) {
     std::vector<std::array<double, 2>> out;
     for (const nlohmann::json& v : list(key, least, most)) {

@@ -22,7 +22,7 @@ void FaceSettings::check_cut(bool several) const {
     check(several || !detection.used() || detection.choice != FaceChoice::all,
           "--faces all gives several rows to a picture, which advface-extract and advface-align alone can "
           "use; give "
-          "largest, central or only");
+          "largest, central or only, or listed with --list to name the face");
   } catch (const Error& e) {
     throw WrongCall(e.what());
   }
@@ -30,8 +30,12 @@ void FaceSettings::check_cut(bool several) const {
 
 FaceCut FaceSettings::face_cut(const FaceTemplate& face_template) const {
   if (!detection.used()) return eyes.empty() ? FaceCut() : FaceCut(face_box(eyes_of(eyes), face_template));
-  if (!finder_) finder_ = FaceFinder::open(detection);
+  if (!finder_) finder_ = FaceFinder::open(detection, cache);
   return detected_cut(finder_, face_template, detection);
+}
+
+void FaceSettings::write_rejected(const FaceSource& faces) const {
+  if (!rejected.empty()) write_left_out(rejected, faces);
 }
 
 FaceSource FaceSettings::open_images(const Context& context) const {
@@ -74,6 +78,7 @@ FeatureSet extract(const FaceSettings& settings, const Recogniser& recogniser, c
   FeatureSet set = extract_features(recogniser, cut, faces, settings.face_cut(recogniser), settings.cache,
                                     extract_options(settings, *progress, context));
   progress->finish();
+  settings.write_rejected(faces);
   const std::string rejected = left_out_summary(faces);
   if (!rejected.empty()) context.tell(rejected);
   if (const int64_t lost = faces.size() - int64_t(set.indices.size()); lost > 0 && rejected.empty())

@@ -22,6 +22,7 @@ struct FaceSettings {
   std::string cut, cache;   // the card's default; none
   std::vector<float> eyes;  // centres x1, y1, x2, y2 in pixels; none: the whole image, unless
   DetectionSettings detection;  // says how the face of each is found
+  std::string rejected;         // where the list of what was left out goes (face_list.h); "" for none
   double max_broken = 0.01;     // share of unreadable images that is borne,
   double max_rejected = 0.5;    // and of those that give no face
   int64_t extract_batch = 32;
@@ -30,6 +31,8 @@ struct FaceSettings {
   // Throws WrongCall for eyes that cannot be a face's, eyes beside a detector, and all faces of a picture
   // where `several` is not set: a row stands for a picture.
   void check_cut(bool several = false) const;
+  // Writes `rejected`, where it is asked for.
+  void write_rejected(const FaceSource& faces) const;
   // How faces are cut out for this recogniser, or for this template. A detector is loaded at the first call;
   // copies made afterwards share it, and what it found. Not for several threads at once.
   FaceCut face_cut(const Recogniser& recogniser) const { return face_cut(recogniser.card().crop); }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "advface/core/face_stream.h"
 #include "advface/core/text_file.h"
 #include "tensor/backend.h"
 #include "tensor/io/input_file.h"
@@ -172,7 +173,26 @@ void FaceSource::set_max_rejected_share(double share) {
   max_rejected_share_ = share;
 }
 
+FaceName FaceName::parse(const std::string& name) {
+  const size_t at = name.rfind('#');
+  int number = 0;
+  if (at == std::string::npos || !parse_number(std::string_view(name).substr(at + 1), number) || number < 1 ||
+      !has_picture_ending(name.substr(0, at)))
+    return {name, 0};
+  return {name.substr(0, at), number};
+}
+
+std::string FaceSource::path(int64_t i) const {
+  return (fs::path(folder_) / FaceName::parse(name(i)).picture).string();
+}
+
 FaceBatch FaceSource::load(std::span<const int64_t> indices, const FaceCut& cut, int size) {
+  return load(indices, cut, size,
+              [&](size_t i) { return read_file(path(indices[i]), ImageLimits().max_file_bytes); });
+}
+
+FaceBatch FaceSource::load(std::span<const int64_t> indices, const FaceCut& cut, int size,
+                           const FileBytes& bytes_of) {
   check(size >= 1 && size <= kMaxFaceSize, "faces of ", size, " pixels; 1 to ", kMaxFaceSize,
         " are possible");
   for (int64_t i : indices) check(i >= 0 && i < this->size(), folder_, ": picture ", i, " of ", this->size());
@@ -181,9 +201,9 @@ FaceBatch FaceSource::load(std::span<const int64_t> indices, const FaceCut& cut,
   parallel_for(int64_t(indices.size()), [&](int64_t i) {
     CutResult& result = results[size_t(i)];
     const std::string& file = name(indices[size_t(i)]);
-    const std::string path = (fs::path(folder_) / file).string();
+    const std::string path = this->path(indices[size_t(i)]);
     try {
-      const std::vector<std::byte> bytes = read_file(path, ImageLimits().max_file_bytes);
+      const std::vector<std::byte> bytes = bytes_of(size_t(i));
       const PixelBudget::Share share(budget, pixels_of(bytes, path));
       result = cut.cut(decode_image(bytes, path), file, path, size);
     } catch (const Error& e) {
@@ -219,7 +239,7 @@ int64_t FaceSource::broken_count() const {
 
 void FaceSource::count_broken(std::span<const BrokenFace> broken) {
   for (const BrokenFace& face : broken) left_out_.emplace(face.index, face);
-  const auto judge = [&](bool unreadable, double most, const char* what) {
+  const auto judge = [&](bool unreadable, double most, const char* what, const char* option) {
     int64_t count = 0;
     for (const auto& [unused, face] : left_out_) count += face.is_broken() == unreadable ? 1 : 0;
     if (double(count) <= most * double(size())) return;
@@ -228,10 +248,10 @@ void FaceSource::count_broken(std::span<const BrokenFace> broken) {
     for (const BrokenFace& face : broken)
       if (face.is_broken() == unreadable && named++ < 3) some += (some.empty() ? "" : "; ") + face.why;
     fail(folder_, ": ", count, " of ", size(), " pictures ", what, ", more than the ", most * 100,
-         " % that are tolerated: ", some);
+         " % that are tolerated (", option, "): ", some);
   };
-  judge(true, max_broken_share_, "cannot be read");
-  judge(false, max_rejected_share_, "give no face to work with");
+  judge(true, max_broken_share_, "cannot be read", "--max-broken");
+  judge(false, max_rejected_share_, "give no face to work with", "--max-rejected");
 }
 
 FaceBatch FaceSource::load(int64_t begin, int64_t end, const FaceCut& cut, int size) {
@@ -247,10 +267,11 @@ FaceCache::FaceCache(FaceSource& source, std::span<const int64_t> indices, const
     : size_(size) {
   const size_t face = size_t(3) * size_t(size) * size_t(size);
   BackendScope host(host_backend());
-  for (size_t begin = 0; begin < indices.size(); begin += kCacheChunk) {
-    const FaceBatch chunk =
-        source.load(indices.subspan(begin, std::min<size_t>(kCacheChunk, indices.size() - begin)), cut, size);
-    if (begin == 0) pixels_.reserve(face * indices.size());
+  FaceStream stream(source, {indices.begin(), indices.end()}, cut, size, kCacheChunk);
+  while (!stream.done()) {
+    const bool first = stream.pictures_done() == 0;
+    const FaceBatch chunk = stream.next();
+    if (first) pixels_.reserve(face * indices.size());
     if (chunk.good.empty()) continue;
     const float* values = chunk.images.data<float>();
     for (size_t i = 0; i < face * chunk.good.size(); ++i)

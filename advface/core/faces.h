@@ -2,7 +2,9 @@
 // threads, and a set of crops held in memory for training. (N,3,S,S) f32 in [0,1], RGB; the card's scale is
 // applied later.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -46,6 +48,15 @@ struct PassedOver {
 // Whether a file of this name in a folder of pictures is one.
 bool has_picture_ending(const std::string& path);
 
+// One of the faces of a picture, as lists of features name it: "a.jpg#2" is the second of a.jpg; "a.jpg"
+// alone has the number 0.
+struct FaceName {
+  std::string picture;
+  int number = 0;
+
+  static FaceName parse(const std::string& name);
+};
+
 class FaceSource {
  public:
   // The pictures (endings jpg, jpeg, jpe, jfif, png, bmp, pgm, ppm, in any case) below a folder, sorted by
@@ -59,6 +70,7 @@ class FaceSource {
   const std::string& folder() const { return folder_; }
   const std::string& name(int64_t i) const { return names_.at(size_t(i)); }  // relative path with '/'
   const std::vector<std::string>& names() const { return names_; }
+  std::string path(int64_t i) const;                              // of the file: the picture of a FaceName
   const PassedOver& passed_over() const { return passed_over_; }  // empty where a list was given
 
   // Broken pictures, and those without a face, are left out, named in the result and counted over all calls;
@@ -70,6 +82,9 @@ class FaceSource {
   // of threads. Not for several threads at once.
   static constexpr int64_t kMostPixels = 200'000'000;
   FaceBatch load(std::span<const int64_t> indices, const FaceCut& cut, int size);
+  // bytes(i): of the file of the i-th of these; called once for each, from several threads, in their order.
+  using FileBytes = std::function<std::vector<std::byte>(size_t i)>;
+  FaceBatch load(std::span<const int64_t> indices, const FaceCut& cut, int size, const FileBytes& bytes);
   FaceBatch load(int64_t begin, int64_t end, const FaceCut& cut, int size);
 
   // Adds pictures that turned out to be broken after they were read, under the same limits.

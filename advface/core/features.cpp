@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <numeric>
 #include <sstream>
 
+#include "advface/core/face_stream.h"
 #include "advface/core/text_file.h"
 #include "tensor/hash.h"
 #include "tensor/io/atomic_file.h"
@@ -33,10 +35,10 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
   text << '\n';
   if (mirrored) text << "mirrored\n";
   if (!face_cut.is_whole()) text << face_cut.key() << '\n';
-  for (const std::string& name : faces.names()) {
-    const fs::path path = fs::path(faces.folder()) / name;
+  for (int64_t i = 0; i < faces.size(); ++i) {
+    const fs::path path = faces.path(i);
     std::error_code ignored;
-    text << name << ' ' << fs::file_size(path, ignored) << ' '
+    text << faces.name(i) << ' ' << fs::file_size(path, ignored) << ' '
          << fs::last_write_time(path, ignored).time_since_epoch().count() << '\n';
   }
   return "features-" + hex(fnv1a(text.str()));
@@ -122,9 +124,11 @@ void for_each_feature_batch(const Recogniser& recogniser, const std::string& cut
   check(input.width == input.height, recogniser.card().path, ": the input is ", input.width, "x",
         input.height, "; only square inputs can be cropped to");
   recogniser.cut_point(cut);  // a wrong name is found before the work starts
-  for (int64_t begin = 0; begin < faces.size(); begin += options.batch) {
-    const int64_t end = std::min(faces.size(), begin + options.batch);
-    FaceBatch batch = faces.load(begin, end, face_cut, int(input.width));
+  std::vector<int64_t> all(size_t(faces.size()));
+  std::iota(all.begin(), all.end(), 0);
+  FaceStream stream(faces, std::move(all), face_cut, int(input.width), options.batch);
+  while (!stream.done()) {
+    FaceBatch batch = stream.next();
     if (options.broken)
       for (const BrokenFace& face : batch.broken) options.broken(face);
     if (!batch.good.empty()) {
@@ -134,7 +138,7 @@ void for_each_feature_batch(const Recogniser& recogniser, const std::string& cut
           usable_rows(std::move(batch), features, recogniser, recogniser.domain(cut), faces, options);
       if (!usable.indices.empty()) take(usable);
     }
-    if (options.progress && !options.progress(end)) throw Interrupted();
+    if (options.progress && !options.progress(stream.pictures_done())) throw Interrupted();
   }
 }
 

@@ -17,23 +17,30 @@ bool usable(const Face& face) {
 }
 
 // Calls read(cell, column, row) -> Face for the cells whose score reaches the least.
-template <class Score, class Read>
+// Point p of landmarks k is at point(cell, column, row, &k[2 p]).
+template <class Score, class Read, class At>
 void each_cell(const DetectorLevel& level, double least_score, std::vector<Face>& faces, Score score,
-               Read read) {
+               Read read, At point) {
   for (int64_t i = 0; i < level.cells(); ++i) {
     const double s = score(size_t(i));
     if (!(s >= least_score)) continue;
     const int64_t place = i / level.anchors;
-    const double column = double(place % level.columns), row = double(place / level.columns),
-                 stride = double(level.stride);
+    const double column = double(place % level.columns), row = double(place / level.columns);
     Face face = read(size_t(i), column, row);
     face.score = s;
     for (size_t p = 0; p < level.points; ++p) {
       const float* k = &level.landmarks[size_t(i) * 2 * level.points + 2 * p];
-      face.landmarks.push_back({(column + double(k[0])) * stride, (row + double(k[1])) * stride});
+      face.landmarks.push_back(point(size_t(i), column, row, k));
     }
     if (usable(face)) faces.push_back(std::move(face));
   }
+}
+
+// Offsets in strides from the cell.
+auto in_strides(const DetectorLevel& level) {
+  return [stride = double(level.stride)](size_t, double column, double row, const float* k) {
+    return Point{(column + double(k[0])) * stride, (row + double(k[1])) * stride};
+  };
 }
 
 void decode_yunet(const DetectorLevel& level, double least_score, std::vector<Face>& faces) {
@@ -50,7 +57,8 @@ void decode_yunet(const DetectorLevel& level, double least_score, std::vector<Fa
         face.x = (column + double(b[0])) * stride - face.width / 2;
         face.y = (row + double(b[1])) * stride - face.height / 2;
         return face;
-      });
+      },
+      in_strides(level));
 }
 
 void decode_scrfd(const DetectorLevel& level, double least_score, std::vector<Face>& faces) {
@@ -65,14 +73,37 @@ void decode_scrfd(const DetectorLevel& level, double least_score, std::vector<Fa
         face.width = (double(b[0]) + double(b[2])) * stride;
         face.height = (double(b[1]) + double(b[3])) * stride;
         return face;
-      });
+      },
+      in_strides(level));
+}
+
+void decode_retinaface(const DetectorLevel& level, double least_score, std::vector<Face>& faces) {
+  const auto side = [&](size_t i) { return level.priors[i % size_t(level.anchors)]; };
+  const auto place = [&](size_t i, double column, double row, const float* k) {
+    const double stride = double(level.stride), unit = level.offset_variance * side(i);
+    return Point{(column + 0.5) * stride + double(k[0]) * unit, (row + 0.5) * stride + double(k[1]) * unit};
+  };
+  each_cell(
+      level, least_score, faces, [&](size_t i) { return double(level.scores[2 * i + 1]); },
+      [&](size_t i, double column, double row) {
+        const float* b = &level.boxes[4 * i];
+        const Point middle = place(i, column, row, b);
+        Face face;
+        face.width = side(i) * std::exp(double(b[2]) * level.size_variance);
+        face.height = side(i) * std::exp(double(b[3]) * level.size_variance);
+        face.x = middle.x - face.width / 2;
+        face.y = middle.y - face.height / 2;
+        return face;
+      },
+      place);
 }
 
 }  // namespace
 
 const std::vector<Decoding>& decodings() {
-  static const std::vector<Decoding> table{{"yunet", true, true, decode_yunet},
-                                           {"scrfd", false, false, decode_scrfd}};
+  static const std::vector<Decoding> table{{"yunet", true, true, false, 1, decode_yunet},
+                                           {"scrfd", false, false, false, 1, decode_scrfd},
+                                           {"retinaface", false, false, true, 2, decode_retinaface}};
   return table;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "advface/core/faces.h"
 #include "advface/detect/alignment.h"
 #include "advface/detect/face_quality.h"
 #include "advface/detect/landmark_file.h"
@@ -65,7 +66,8 @@ class DetectedCutter : public FaceCutter {
   // The faces to cut out, numbered; `why` where there are none.
   std::vector<FoundFace> chosen(const Image& image, const std::string& name, const std::string& path,
                                 Refusal& why) const {
-    std::vector<Face> faces = finder_->find(image, name, path);
+    const FaceName face_name = FaceName::parse(name);
+    std::vector<Face> faces = finder_->find(image, face_name.picture, path);
     const size_t before = faces.size();
     std::erase_if(faces, [&](const Face& f) { return std::max(f.width, f.height) < settings_.min_face; });
     if (faces.empty()) {
@@ -73,7 +75,10 @@ class DetectedCutter : public FaceCutter {
                 ? Refusal{Reason::small, text_of("no face of ", settings_.min_face, " pixels or more, but ",
                                                  before, " smaller; lower --min-face to use them")}
                 : Refusal{Reason::no_face,
-                          text_of("no face was found in its ", image.width, " x ", image.height, " pixels")};
+                          finder_->detector()
+                              ? text_of("no face was found in its ", image.width, " x ", image.height,
+                                        " pixels; a lower --min-score or another --detect-side may find one")
+                              : text_of("has no face in --landmarks")};
       return {};
     }
     if (settings_.choice == FaceChoice::only && faces.size() > 1) {
@@ -85,7 +90,16 @@ class DetectedCutter : public FaceCutter {
                                             "; cut the picture, or choose by --faces largest or central")};
       return {};
     }
+    if (settings_.choice == FaceChoice::listed)
+      return one(std::move(faces), std::max(1, face_name.number), why);
     return numbered(image, std::move(faces));
+  }
+
+  static std::vector<FoundFace> one(std::vector<Face> faces, int number, Refusal& why) {
+    const int count = int(faces.size());
+    if (number <= count) return {{std::move(faces[size_t(number) - 1]), {}, number, count}};
+    why = {Reason::no_face, text_of("face ", number, " is asked for, and it has ", count)};
+    return {};
   }
 
   std::vector<FoundFace> numbered(const Image& image, std::vector<Face> faces) const {
@@ -123,8 +137,9 @@ class DetectedCutter : public FaceCutter {
     for (size_t i = 0; i < 2; ++i) {
       const Point& eye = face.landmarks[i];
       if (eye.x >= 0 && eye.y >= 0 && eye.x <= image.width && eye.y <= image.height) continue;
-      why = {Reason::outside, text_of("its face is cut by the border: the eye at (", eye.x, ", ", eye.y,
-                                      ") lies outside its ", image.width, " x ", image.height, " pixels")};
+      why = {Reason::outside,
+             text_of("its face is cut by the border: the eye at (", std::lround(eye.x), ", ",
+                     std::lround(eye.y), ") lies outside its ", image.width, " x ", image.height, " pixels")};
       return;
     }
     if (q.outside > 0.5) {
@@ -149,26 +164,28 @@ class DetectedCutter : public FaceCutter {
 }  // namespace
 
 const std::vector<std::string>& face_choice_names() {
-  static const std::vector<std::string> names{"largest", "central", "only", "all"};
+  static const std::vector<std::string> names{"largest", "central", "only", "all", "listed"};
   return names;
 }
 
 FaceChoice face_choice(const std::string& name) {
   const auto& names = face_choice_names();
   const auto at = std::find(names.begin(), names.end(), name);
-  check(at != names.end(), "no choice of faces named \"", name, "\"; there are: largest, central, only, all");
+  check(at != names.end(), "no choice of faces named \"", name,
+        "\"; there are: largest, central, only, all, listed");
   return FaceChoice(at - names.begin());
 }
 
-std::shared_ptr<const FaceFinder> FaceFinder::open(const DetectionSettings& settings) {
+std::shared_ptr<const FaceFinder> FaceFinder::open(const DetectionSettings& settings,
+                                                   const std::string& cache) {
   if (!settings.card.empty())
     return std::make_shared<const FaceFinder>(Detector::load(settings.card, settings.min_score),
-                                              settings.view);
+                                              settings.view, cache);
   const LandmarkFile file = load_landmarks(settings.landmarks);
   return std::make_shared<const FaceFinder>(file.faces, file.fingerprint);
 }
 
-FaceFinder::FaceFinder(Detector detector, DetectorView view)
+FaceFinder::FaceFinder(Detector detector, DetectorView view, const std::string& cache)
     : detector_(std::make_unique<const Detector>(std::move(detector))), view_(std::move(view)) {
   const DetectorCard& card = detector_->card();
   std::ostringstream text;
@@ -183,10 +200,21 @@ FaceFinder::FaceFinder(Detector detector, DetectorView view)
   for (const auto* names :
        {&card.outputs.score, &card.outputs.object, &card.outputs.box, &card.outputs.landmarks})
     for (const std::string& n : *names) text << ' ' << n;
+  for (const auto& sides : card.priors)
+    for (const double s : sides)
+      text << " prior " << s << ' ' << card.offset_variance << ' ' << card.size_variance;
   for (const int64_t s : card.strides) text << " stride " << s;
   for (const int64_t s : view_.sides) text << " side " << s;
   text << " enlarge " << view_.enlarge;
   key_ = "detector " + hex(fnv1a(text.str()));
+  if (!cache.empty()) cache_ = std::make_unique<FoundFaces>(cache, key_);
+}
+
+FaceFinder::~FaceFinder() {
+  try {
+    if (cache_) cache_->save();
+  } catch (const Error&) {
+  }
 }
 
 FaceFinder::FaceFinder(std::map<std::string, std::vector<Face>> landmarks, std::string fingerprint)
@@ -202,10 +230,13 @@ std::vector<Face> FaceFinder::find(const Image& image, const std::string& name,
   {
     const std::lock_guard lock(mutex_);
     if (const auto kept = kept_.find(path); kept != kept_.end()) return kept->second;
+    if (cache_)
+      if (auto found = cache_->get(path)) return kept_.emplace(path, std::move(*found)).first->second;
   }
   std::vector<Face> faces = detector_->find(image, view_);
   const std::lock_guard lock(mutex_);
   kept_.emplace(path, faces);
+  if (cache_) cache_->put(path, faces);
   return faces;
 }
 

@@ -9,12 +9,14 @@
 
 #include "advface/core/face_cut.h"
 #include "advface/detect/detector.h"
+#include "advface/detect/found_faces.h"
 
 namespace advf {
 
 // Which of the faces of a picture: the one with the largest box, the one nearest to the picture's middle, the
-// only one (none or several is a reason to leave the picture out), or all.
-enum class FaceChoice { largest, central, only, all };
+// only one (none or several is a reason to leave the picture out), all, or that which the list of files
+// names: "a.jpg#2" the second by its score, "a.jpg" the first, as the lists that `all` makes say it.
+enum class FaceChoice { largest, central, only, all, listed };
 FaceChoice face_choice(const std::string& name);  // throws Error listing the known ones
 const std::vector<std::string>& face_choice_names();
 
@@ -34,10 +36,17 @@ struct DetectionSettings {
 // several sizes looks for them once; for several threads at once.
 class FaceFinder {
  public:
-  // By the detector, or the file of landmarks, that the settings name.
-  static std::shared_ptr<const FaceFinder> open(const DetectionSettings& settings);
-  explicit FaceFinder(Detector detector, DetectorView view = {});
+  // By the detector, or the file of landmarks, that the settings name. cache: a folder in which what a
+  // detector finds is kept for other programs as well (found_faces.h); "" for none.
+  static std::shared_ptr<const FaceFinder> open(const DetectionSettings& settings,
+                                                const std::string& cache = "");
+  // cache: as above.
+  explicit FaceFinder(Detector detector, DetectorView view = {}, const std::string& cache = "");
   explicit FaceFinder(std::map<std::string, std::vector<Face>> landmarks, std::string fingerprint);
+  // Saves what was found since the last time, also where the work ended early. A disk that is full by then
+  // loses nothing but time.
+  ~FaceFinder();
+  FaceFinder(const FaceFinder&) = delete;
 
   // By falling score. name: of the picture's file, as a list names it; path: what is kept goes by it.
   std::vector<Face> find(const Image& image, const std::string& name, const std::string& path) const;
@@ -52,6 +61,7 @@ class FaceFinder {
   std::string key_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, std::vector<Face>> kept_;
+  std::unique_ptr<FoundFaces> cache_;
 };
 
 // The cut: of each picture the chosen face, aligned to the template. Left out, with the reason: a picture

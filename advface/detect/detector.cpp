@@ -93,10 +93,19 @@ Detector Detector::from_bytes(DetectorCard card, std::string_view model) {
   return Detector(std::move(card), std::move(network));
 }
 
+// The kinds of outputs in the order of the card, with the numbers that a cell's anchor has of each.
+std::vector<Detector::Kind> Detector::kinds() const {
+  const Decoding& how = decoding(card_.decoding);
+  std::vector<Kind> all{{&card_.outputs.score, how.score_columns}};
+  if (how.has_objects) all.push_back({&card_.outputs.object, 1});
+  all.push_back({&card_.outputs.box, 4});
+  all.push_back({&card_.outputs.landmarks, 2 * card_.points});
+  return all;
+}
+
 std::vector<std::string> Detector::wanted() const {
-  std::vector<std::string> names = card_.outputs.score;
-  for (const auto* more : {&card_.outputs.object, &card_.outputs.box, &card_.outputs.landmarks})
-    names.insert(names.end(), more->begin(), more->end());
+  std::vector<std::string> names;
+  for (const Kind& kind : kinds()) names.insert(names.end(), kind.names->begin(), kind.names->end());
   return names;
 }
 
@@ -129,44 +138,53 @@ Detector::Detector(DetectorCard card, OnnxModel model)
 }
 
 void Detector::check_outputs(const std::vector<Tensor>& outputs, int64_t height, int64_t width) const {
-  const std::vector<std::string> names = wanted();
-  const size_t levels = card_.strides.size(), kinds = names.size() / levels;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const size_t kind = i / levels, stride = size_t(card_.strides[i % levels]);
-    // Scores, then objects where the decoding has them, boxes, landmarks.
-    const int64_t each = kind + 1 == kinds ? 2 * card_.points : kind + 2 == kinds ? 4 : 1;
-    const int64_t cells = height / int64_t(stride) * (width / int64_t(stride)) * card_.anchors;
-    const Shape& s = outputs[i].shape();
-    check(s.numel() == cells * each && s.rank() >= 2 && s[s.rank() - 1] == each &&
-              outputs[i].dtype() == DType::f32,
-          card_.path, ": \"outputs\": \"", names[i], "\" has shape ", s, " for a picture of ", width, " x ",
-          height, "; at stride ", stride, " it should hold ", cells, " rows of ", each, " (\"strides\", ",
-          "\"anchors\" or \"points\" are not those of ", card_.model, ")");
-  }
+  const auto cells_at = [&](int64_t stride) { return height / stride * (width / stride) * card_.anchors; };
+  size_t output = 0;
+  for (const Kind& kind : kinds())
+    for (size_t i = 0; i < kind.names->size(); ++i, ++output) {
+      const bool one = kind.names->size() < card_.strides.size();
+      int64_t cells = cells_at(card_.strides[i]);
+      for (size_t l = 1; one && l < card_.strides.size(); ++l) cells += cells_at(card_.strides[l]);
+      const Shape& s = outputs[output].shape();
+      check(s.numel() == cells * kind.each && s.rank() >= 2 && s[s.rank() - 1] == kind.each &&
+                outputs[output].dtype() == DType::f32,
+            card_.path, ": \"outputs\": \"", (*kind.names)[i], "\" has shape ", s, " for a picture of ",
+            width, " x ", height, "; at ", one ? "all strides" : "stride " + std::to_string(card_.strides[i]),
+            " it should hold ", cells, " rows of ", kind.each,
+            " (\"strides\", \"anchors\" or \"points\" are not those of ", card_.model, ")");
+    }
 }
 
 std::vector<Face> Detector::decode(const std::vector<Tensor>& outputs, int64_t height, int64_t width) const {
   check_outputs(outputs, height, width);
   const Decoding& how = decoding(card_.decoding);
-  const size_t levels = card_.strides.size();
-  const auto values = [&](size_t kind, size_t level) {
-    const Tensor& t = outputs[kind * levels + level];
-    return std::span(t.data<float>(), size_t(t.numel()));
-  };
   std::vector<Face> faces;
-  for (size_t l = 0; l < levels; ++l) {
+  int64_t before = 0;  // cells of the finer levels
+  for (size_t l = 0; l < card_.strides.size(); ++l) {
     DetectorLevel level;
     level.stride = card_.strides[l];
     level.rows = height / level.stride;
     level.columns = width / level.stride;
     level.anchors = card_.anchors;
     level.points = size_t(card_.points);
-    size_t kind = 0;
-    level.scores = values(kind++, l);
-    if (how.has_objects) level.objects = values(kind++, l);
-    level.boxes = values(kind++, l);
-    level.landmarks = values(kind, l);
+    if (how.has_priors) level.priors = card_.priors[l];
+    level.offset_variance = card_.offset_variance;
+    level.size_variance = card_.size_variance;
+    std::vector<std::span<const float>> values;
+    size_t output = 0;
+    for (const Kind& kind : kinds()) {
+      const bool one = kind.names->size() < card_.strides.size();
+      const Tensor& t = outputs[output + (one ? 0 : l)];
+      values.push_back(std::span(t.data<float>(), size_t(t.numel()))
+                           .subspan(size_t(one ? before * kind.each : 0), size_t(level.cells() * kind.each)));
+      output += kind.names->size();
+    }
+    level.scores = values[0];
+    if (how.has_objects) level.objects = values[1];
+    level.boxes = values[values.size() - 2];
+    level.landmarks = values.back();
     how.decode(level, card_.score, faces);
+    before += level.cells();
   }
   return faces;
 }

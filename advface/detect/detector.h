@@ -42,6 +42,11 @@ class Detector {
  private:
   class Runs;
   Detector(DetectorCard card, OnnxModel model);
+  struct Kind {
+    const std::vector<std::string>* names;
+    int64_t each;
+  };
+  std::vector<Kind> kinds() const;
   std::vector<std::string> wanted() const;
   std::vector<Face> decode(const std::vector<Tensor>& outputs, int64_t height, int64_t width) const;
   void check_outputs(const std::vector<Tensor>& outputs, int64_t height, int64_t width) const;

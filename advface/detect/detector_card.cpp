@@ -29,6 +29,31 @@ DetectorCard::Input read_input(CardReader in, const std::string& path) {
   return input;
 }
 
+// "priors": {"min_sizes": [[16, 32], [64, 128]], "variances": [0.1, 0.2]}; gives the number of anchors.
+void read_priors(CardReader in, const std::string& path, DetectorCard& card) {
+  card.priors = in.number_lists("min_sizes", card.strides.size(), 1, size_t(kMaxAnchors));
+  for (const std::vector<double>& sides : card.priors) {
+    check(sides.size() == card.priors[0].size(), path,
+          ": \"priors.min_sizes\" must be as many at each stride");
+    for (const double side : sides)
+      check(side > 0 && side <= kMaxSide, path, ": \"priors.min_sizes\" must lie between 0 and ", kMaxSide,
+            ", not ", side);
+  }
+  const std::vector<double> variances = in.numbers("variances", 2, 2);
+  for (const double v : variances)
+    check(v > 0 && v <= 10, path, ": \"priors.variances\" must lie between 0 and 10, not ", v);
+  card.offset_variance = variances[0];
+  card.size_variance = variances[1];
+  card.anchors = int64_t(card.priors[0].size());
+  in.finish();
+}
+
+// One name for each stride, or one for all.
+std::vector<std::string> output_names(CardReader& outputs, const char* key, size_t levels) {
+  std::vector<std::string> names = outputs.texts(key, 1, kMaxLevels);
+  return names.size() == 1 ? names : outputs.texts(key, levels, levels);
+}
+
 }  // namespace
 
 DetectorCard parse_detector_card(const std::string& text, const std::string& path) {
@@ -55,11 +80,14 @@ DetectorCard parse_detector_card(const std::string& text, const std::string& pat
   }
   const size_t levels = card.strides.size();
   CardReader outputs = top.object("outputs");
-  card.outputs.score = outputs.texts("score", levels, levels);
-  if (how.has_objects) card.outputs.object = outputs.texts("object", levels, levels);
-  card.outputs.box = outputs.texts("box", levels, levels);
-  card.outputs.landmarks = outputs.texts("landmarks", levels, levels);
+  card.outputs.score = output_names(outputs, "score", levels);
+  if (how.has_objects) card.outputs.object = output_names(outputs, "object", levels);
+  card.outputs.box = output_names(outputs, "box", levels);
+  card.outputs.landmarks = output_names(outputs, "landmarks", levels);
   outputs.finish();
+  if (how.has_priors) read_priors(top.object("priors"), path, card);
+  check(!how.has_priors || !top.has("anchors"), path, ": \"anchors\": the decoding ", card.decoding,
+        " has as many as there are \"priors\"");
   if (top.has("anchors")) card.anchors = top.whole("anchors", 1, kMaxAnchors);
   check(card.anchors == 1 || !how.one_anchor_only, path, ": \"anchors\": the decoding ", card.decoding,
         " has one to a cell");
@@ -67,6 +95,7 @@ DetectorCard parse_detector_card(const std::string& text, const std::string& pat
   check(card.points == 2 || card.points == 5, path, ": \"points\" must be 5, or 2 for the eyes alone");
   if (top.has("score")) card.score = top.number("score");
   if (top.has("overlap")) card.overlap = top.number("overlap");
+  if (top.has("trained_on")) card.trained_on = top.text("trained_on");
   check(card.score > 0 && card.score < 1, path, ": \"score\" must lie between 0 and 1");
   check(card.overlap > 0 && card.overlap < 1, path, ": \"overlap\" must lie between 0 and 1");
   top.finish();

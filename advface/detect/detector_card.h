@@ -20,7 +20,7 @@ struct DetectorCard {
     // are filled up to the largest stride.
     int64_t width = 0, height = 0;
   };
-  // Names of tensors, one for each stride.
+  // Names of tensors, one for each stride; or one for all of them, whose rows follow each other.
   struct Outputs {
     std::vector<std::string> score;
     std::vector<std::string> object;  // of decodings that have it
@@ -31,10 +31,15 @@ struct DetectorCard {
   std::string decoding;          // "yunet" or "scrfd" (decoding.h)
   std::vector<int64_t> strides;  // pixels from cell to cell of each output, rising
   Outputs outputs;
-  int64_t anchors = 1;   // optional: to a cell
-  int64_t points = 5;    // optional: landmarks of a face, 5 or 2 (the eyes alone)
-  double score = 0.6;    // optional: the least score of a face
-  double overlap = 0.3;  // optional: of two faces that overlap by more the better one stays
+  // Of a decoding that has priors: "min_sizes", a list of sides in pixels for each stride, as long for each,
+  // and two "variances".
+  std::vector<std::vector<double>> priors;
+  double offset_variance = 0, size_variance = 0;
+  int64_t anchors = 1;     // optional: to a cell; as many as there are priors
+  int64_t points = 5;      // optional: landmarks of a face, 5 or 2 (the eyes alone)
+  double score = 0.6;      // optional: the least score of a face
+  double overlap = 0.3;    // optional: of two faces that overlap by more the better one stays
+  std::string trained_on;  // optional, for people: "drawn scenes; not for real photographs"
 };
 
 // Throws Error naming the file and the key.

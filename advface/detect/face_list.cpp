@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "tensor/io/atomic_file.h"
+
 namespace advf {
 
 std::string face_list_header() {
@@ -44,6 +46,13 @@ std::string left_out_line(const std::string& file, const BrokenFace& face) {
   std::replace_if(
       why.begin(), why.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
   return file + '\t' + name_of(face.reason) + '\t' + why + '\n';
+}
+
+void write_left_out(const std::string& path, const FaceSource& faces) {
+  AtomicFile file(path);
+  file.write(left_out_header());
+  for (const auto& [index, face] : faces.left_out()) file.write(left_out_line(faces.name(index), face));
+  file.commit();
 }
 
 std::map<std::string, int64_t> count_by_reason(const FaceSource& faces) {

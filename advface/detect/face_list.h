@@ -14,6 +14,8 @@ std::string face_list_line(const std::string& file, const FoundFace& face);
 // file, reason, explanation.
 std::string left_out_header();
 std::string left_out_line(const std::string& file, const BrokenFace& face);
+// The whole list.
+void write_left_out(const std::string& path, const FaceSource& faces);
 
 // How many were left out for each reason: {"no face": 3}.
 std::map<std::string, int64_t> count_by_reason(const FaceSource& faces);

@@ -120,10 +120,17 @@ SceneFace put(Image& scene, const Head& head, uint64_t seed, int64_t identity, i
 
 }  // namespace
 
+void SceneOptions::check_valid() const {
+  constexpr int kLeastSide = 32, kMostSide = 8192;
+  check(width >= kLeastSide && height >= kLeastSide && width <= kMostSide && height <= kMostSide,
+        "a scene has sides of ", kLeastSide, " to ", kMostSide, " pixels, not ", width, " x ", height);
+  check(faces >= 0 && identities > 0, "a scene of ", faces, " faces of ", identities, " people");
+  check(least_head >= 8 && most_head >= least_head && most_head <= 800,
+        "heads have 8 to 800 pixels, the least not above the most, not ", least_head, " to ", most_head);
+}
+
 Scene draw_scene(uint64_t seed, int64_t number, const SceneOptions& o) {
-  check(o.width >= 32 && o.height >= 32 && o.faces >= 0 && o.least_head >= 8 && o.most_head >= o.least_head &&
-            o.most_head <= 800 && o.identities > 0,
-        "a scene of ", o.width, " x ", o.height, " pixels with heads of ", o.least_head, " to ", o.most_head);
+  o.check_valid();
   Draw draw(seed, number);
   Scene scene{Image(o.width, o.height, 3), {}};
   clutter(scene.image, draw);

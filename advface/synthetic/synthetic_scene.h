@@ -14,6 +14,8 @@ struct SceneOptions {
   double least_head = 40, most_head = 110;  // chin to crown, in pixels
   double max_roll = 30;                     // degrees, on top of the portrait's own
   int64_t first_identity = 0, identities = 1000;
+
+  void check_valid() const;  // throws Error naming the values
 };
 
 struct SceneFace {

@@ -4,37 +4,12 @@
 
 #include <algorithm>
 
-#include "nn/layers.h"
+#include "nn/nets/conv_unit.h"
 #include "nn/nets/net_metadata.h"
 #include "tensor/ops.h"
 
 namespace advf {
 namespace {
-
-// Convolution, batch norm and, unless `linear`, PReLU: "conv", "bn", "prelu".
-class ConvUnit : public Module {
- public:
-  ConvUnit(int64_t in, int64_t out, ConvOptions options, bool linear = false)
-      : conv_(in, out, without_bias(options)), bn_(out), prelu_(out), linear_(linear) {
-    register_child("conv", conv_);
-    register_child("bn", bn_);
-    if (!linear_) register_child("prelu", prelu_);
-  }
-  Tensor forward(const Tensor& x) const override {
-    const Tensor y = bn_.forward(conv_.forward(x));
-    return linear_ ? y : prelu_.forward(y);
-  }
-
- private:
-  static ConvOptions without_bias(ConvOptions o) {
-    o.bias = false;  // the batch norm's shift does its work
-    return o;
-  }
-  Conv2d conv_;
-  BatchNorm bn_;
-  PReLU prelu_;
-  bool linear_;
-};
 
 // Inverted residual of MobileNetV2 with PReLU: 1x1 expand, 3x3 depthwise, 1x1 linear projection.
 class Bottleneck : public Module {
@@ -57,23 +32,6 @@ class Bottleneck : public Module {
  private:
   ConvUnit expand_, depthwise_, project_;
   bool residual_;
-};
-
-// Halves the grid, then one residual 3x3 convolution: "down", "conv".
-class SmallStage : public Module {
- public:
-  SmallStage(int64_t in, int64_t out)
-      : down_(in, out, {.kernel = 3, .stride = 2, .pad = 1}), conv_(out, out, {.kernel = 3, .pad = 1}) {
-    register_child("down", down_);
-    register_child("conv", conv_);
-  }
-  Tensor forward(const Tensor& x) const override {
-    const Tensor y = down_.forward(x);
-    return add(y, conv_.forward(y));
-  }
-
- private:
-  ConvUnit down_, conv_;
 };
 
 // "body.0", "body.1", ..., then "global" (depthwise over the last grid), "embed" and its batch norm "bn".

@@ -3,6 +3,7 @@
 #include "nn/onnx/export.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <unordered_map>
 #include <unordered_set>
@@ -85,6 +86,40 @@ void write_prelu(GraphWriter& g, const Record& r, const std::string& out) {
   g.add(NodeWriter("PRelu").input(g(r.in[0])).input(slope).output(out));
 }
 
+// The dimension in which a reshape puts the two open ones, which follow each other and no others change.
+size_t folded_dimension(const Record& r, uint32_t open) {
+  const Shape &from = r.in[0].shape(), &to = r.out[0].shape();
+  const int first = std::countr_zero(open & ~1u);
+  bool fold = (open & ~1u) == 3u << first && to.rank() + 1 == from.rank();
+  for (int i = 0; fold && i < to.rank(); ++i)
+    fold = to[i] == (i < first ? from[i] : i == first ? from[i] * from[i + 1] : from[i + 1]);
+  check(fold, "reshape from ", from, " to ", to, " means another thing for each size of picture");
+  return size_t(first);
+}
+
+// The open dimensions of what a record makes, one bit each. Throws Error where it stands for one size alone.
+uint32_t open_after(const GraphWriter& g, const Record& r) {
+  uint32_t open = 0;
+  for (const Tensor& t : r.in)
+    if (t.defined()) open |= g.open(t);
+  if (open <= 1) return open;
+  if (r.op == &op_reshape) return 1u | 1u << folded_dimension(r, open);
+  if (r.op == &op_permute) {
+    const auto& order = attr<PermuteAttrs>(r).order;
+    uint32_t moved = 0;
+    for (int i = 0; i < r.out[0].shape().rank(); ++i)
+      if (open >> order[size_t(i)] & 1u) moved |= 1u << i;
+    return moved;
+  }
+  bool any_size = r.op == &op_conv2d || r.op->pointwise == Pointwise::channels;
+  if (r.op->pointwise == Pointwise::elements) {
+    any_size = true;
+    for (const Tensor& t : r.in) any_size = any_size && (g.open(t) == open || t.numel() == 1);
+  }
+  check(any_size, "op ", r.op->name, " means another thing for each size of picture");
+  return open;
+}
+
 // Of a value that carries the batch, dimension 0 is copied from the input, so that any batch runs.
 void write_reshape(GraphWriter& g, const Record& r, const std::string& out) {
   const Shape &from = r.in[0].shape(), &to = r.out[0].shape();
@@ -92,6 +127,7 @@ void write_reshape(GraphWriter& g, const Record& r, const std::string& out) {
   if (g.batched(r.in[0])) {
     check(to.rank() > 0 && to[0] == from[0], "reshape from ", from, " to ", to, " mixes images of a batch");
     dims[0] = 0;
+    if (const uint32_t open = g.open(r.in[0]); open > 1) dims[folded_dimension(r, open)] = -1;
   }
   g.add(NodeWriter("Reshape").input(g(r.in[0])).input(g.constant(dims)).output(out));
 }
@@ -337,11 +373,11 @@ bool has_onnx_form(const OpDef& op) { return table().contains(&op); }
 
 std::string to_onnx(const std::string& source, const Tape& tape, const Tensor& input,
                     const std::string& input_name, const std::vector<std::pair<Tensor, std::string>>& outputs,
-                    const std::map<uint64_t, std::string>& weight_names) {
+                    const std::map<uint64_t, std::string>& weight_names, OpenSizes open) {
   onnx::Problems problems;
   GraphWriter g(weight_names);
   g.reserve(input_name);
-  g.name(input, input_name, true);
+  g.name(input, input_name, open == OpenSizes::picture ? 0b1101u : 1u);
   std::unordered_map<uint64_t, std::string> output_names;
   for (const auto& [t, name] : outputs) {
     g.reserve(name);
@@ -353,14 +389,12 @@ std::string to_onnx(const std::string& source, const Tape& tape, const Tensor& i
       problems.add("op ", r->op->name, " has no ONNX form here");
       continue;
     }
-    bool batched = false;
-    for (const Tensor& t : r->in) batched = batched || (t.defined() && g.batched(t));
     const Tensor& made = r->out[0];
     const auto named = output_names.find(made.id());
     const std::string out = named != output_names.end() ? named->second : g.fresh(r->op->name);
     try {
       (*writer->second)(g, *r, out);
-      g.name(made, out, batched);
+      g.name(made, out, open_after(g, *r));
     } catch (const Error& e) {
       problems.add(e.what());
     }
@@ -376,8 +410,8 @@ std::string to_onnx(const std::string& source, const Tape& tape, const Tensor& i
 
 void export_onnx(const std::string& path, const Tape& tape, const Tensor& input,
                  const std::string& input_name, const std::vector<std::pair<Tensor, std::string>>& outputs,
-                 const std::map<uint64_t, std::string>& weight_names) {
-  const std::string bytes = to_onnx(path, tape, input, input_name, outputs, weight_names);
+                 const std::map<uint64_t, std::string>& weight_names, OpenSizes open) {
+  const std::string bytes = to_onnx(path, tape, input, input_name, outputs, weight_names, open);
   AtomicFile file(path);
   file.write(bytes);
   file.commit();

@@ -91,7 +91,8 @@ std::string GraphWriter::fresh(const std::string& stem) {
   return name;
 }
 
-// ValueInfoProto; the batch is the free dimension "N".
+// ValueInfoProto; the batch is the free dimension "N". Dimensions of one name have one size, so that those of
+// outputs have each a name of its own.
 void GraphWriter::declare(uint32_t field, const Tensor& t) {
   protozero::pbf_writer info(pbf_, field);
   info.add_string(1, names_.at(t.id()));
@@ -100,11 +101,10 @@ void GraphWriter::declare(uint32_t field, const Tensor& t) {
   protozero::pbf_writer shape(tensor, 2);
   for (int i = 0; i < t.shape().rank(); ++i) {
     protozero::pbf_writer dim(shape, 1);
-    if (i == 0 && batched(t)) {
-      dim.add_string(2, "N");
-    } else {
+    if (!(open(t) >> i & 1u))
       dim.add_int64(1, t.dim(i));
-    }
+    else
+      dim.add_string(2, i == 0 ? "N" : names_.at(t.id()) + "." + std::to_string(i));
   }
 }
 

@@ -36,7 +36,8 @@ class NodeWriter {
   protozero::pbf_writer pbf_;
 };
 
-// The graph as far as it is written: names of values, constants, which values carry the batch in dimension 0.
+// The graph as far as it is written: names of values, constants, which of their dimensions are open: 0 where
+// it counts images, and others where the picture's size is left open.
 class GraphWriter {
  public:
   // weight_names: tensor id -> name, for the constants that have one; it must outlive this. Throws Error
@@ -45,13 +46,17 @@ class GraphWriter {
 
   // Keeps a name from being given to anything else. Throws Error where it is empty or taken.
   void reserve(const std::string& name);
-  // What a value is called from now on, and whether its dimension 0 counts images.
-  void name(const Tensor& t, const std::string& name, bool batched) {
+  // What a value is called from now on, and its open dimensions, one bit each.
+  void name(const Tensor& t, const std::string& name, uint32_t open) {
     names_[t.id()] = name;
-    if (batched) batched_.insert(t.id());
+    if (open) open_[t.id()] = open;
   }
   bool knows(const Tensor& t) const { return names_.contains(t.id()); }
-  bool batched(const Tensor& t) const { return batched_.contains(t.id()); }
+  uint32_t open(const Tensor& t) const {
+    const auto found = open_.find(t.id());
+    return found == open_.end() ? 0 : found->second;
+  }
+  bool batched(const Tensor& t) const { return open(t) & 1u; }
 
   // The name of a value; a tensor that nothing has made becomes an initialiser, as float32. "" for an
   // undefined one.
@@ -78,7 +83,7 @@ class GraphWriter {
   const std::map<uint64_t, std::string>& weight_names_;
   std::unordered_map<uint64_t, std::string> names_;
   std::unordered_set<std::string> taken_;
-  std::unordered_set<uint64_t> batched_;
+  std::unordered_map<uint64_t, uint32_t> open_;
   uint64_t counter_ = 0;
   std::string bytes_;
   protozero::pbf_writer pbf_;

@@ -12,6 +12,7 @@
 #include "tensor/op.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
+#include "tools/bench/bench_photographs.h"
 #include "tools/bench/bench_protect.h"
 #include "tools/bench/bench_report.h"
 #include "tools/bench/bench_rotation.h"
@@ -71,6 +72,7 @@ struct Options {
   Common common;
   WorkloadOptions workloads;
   ProtectBenchOptions protect;
+  PhotographBenchOptions photographs;
   std::string filter, write_mobilefacenet, write_facenet;
   int repeat = 15;
   int64_t device_probe = kDeviceProbeSide;
@@ -117,6 +119,7 @@ int bench(Options& options) {
   options.workloads.repeat = options.repeat;
   if (!bench_workloads(options.workloads, report)) return 130;
   if (!bench_rotation(options.repeat, report)) return 130;
+  if (!bench_photographs(options.photographs, options.repeat, report)) return 130;
   options.protect.repeat = options.repeat;
   options.protect.threads = num_threads();
   if (!bench_protect(options.protect, report)) return 130;
@@ -151,6 +154,10 @@ int main(int argc, char** argv) {
                "W3 with random weights, where there is no card");
   app.add_option("--write-facenet", options.write_facenet,
                  "only write FaceNet's network with random weights as an ONNX file, for other programs");
+  app.add_option("--photographs", options.photographs.images,
+                 "folder of photographs with a face each, for W8");
+  app.add_option("--detector", options.photographs.detector, "card of a detector, for W8");
+  app.add_option("--recogniser", options.photographs.recogniser, "card of a recogniser, for W8");
   app.add_option("--scratch", options.protect.scratch,
                  "folder for 600 MB of temporary files, for the program's rows of W6 (minutes)");
   app.add_option("--write-mobilefacenet", options.write_mobilefacenet,

@@ -3,7 +3,9 @@
 
 #include <filesystem>
 #include <iostream>
+#include <numeric>
 
+#include "advface/core/face_stream.h"
 #include "tensor/backend.h"
 #include "tensor/parallel.h"
 #include "tools/data/cut_report.h"
@@ -71,7 +73,8 @@ void write_crops(const std::string& folder, int size, const FaceSource& faces, c
   const Tensor host = batch.images.on_host();
   parallel_for(int64_t(batch.good.size()), [&](int64_t i) {
     const FoundFace* face = batch.found.empty() ? nullptr : &batch.found[size_t(i)];
-    const fs::path path = fs::path(folder) / crop_name(faces.name(batch.good[size_t(i)]), face);
+    const fs::path path =
+        fs::path(folder) / crop_name(FaceName::parse(faces.name(batch.good[size_t(i)])).picture, face);
     fs::create_directories(path.parent_path());
     const BackendScope cpu(backend("cpu"));
     write_png(path.string(), to_image(host.slice_batch(i, i + 1).view({3, size, size})));
@@ -96,16 +99,19 @@ int align_pictures(Options& o, bool sized) {
   constexpr int64_t kBatch = 64;
   int64_t written = 0;
   Progress progress("align", faces.size(), "images");
-  for (int64_t begin = 0; begin < faces.size(); begin += kBatch) {
+  std::vector<int64_t> all(size_t(faces.size()));
+  std::iota(all.begin(), all.end(), 0);
+  FaceStream stream(faces, std::move(all), cut, o.size, kBatch);
+  while (!stream.done()) {
     context.check_stop();
-    const int64_t end = std::min(faces.size(), begin + kBatch);
-    const FaceBatch batch = faces.load(begin, end, cut, o.size);
+    const int64_t begin = stream.pictures_done();
+    const FaceBatch batch = stream.next();
     for (const BrokenFace& face : batch.broken)
       if (face.is_broken()) context.tell("left out: " + face.why);
     write_crops(folder.path(), o.size, faces, batch);
     report.take(faces, batch.good, batch.found, batch.images);
     written += int64_t(batch.good.size());
-    progress.advance(end - begin);
+    progress.advance(stream.pictures_done() - begin);
   }
   progress.finish();
   const std::string rejected = left_out_summary(faces);

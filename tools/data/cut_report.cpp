@@ -13,7 +13,7 @@ std::vector<std::string> CutReport::take(const FaceSource& faces, const std::vec
   const Tensor host = sheet_ ? crops.on_host() : Tensor();
   for (size_t i = 0; i < indices.size(); ++i) {
     const FoundFace* face = found.empty() ? nullptr : &found[i];
-    const std::string& picture = faces.name(indices[i]);
+    const std::string picture = FaceName::parse(faces.name(indices[i])).picture;
     names.push_back(face && face->number > 1 ? picture + "#" + std::to_string(face->number) : picture);
     if (sheet_) {
       const int size = int(host.dim(2));
@@ -38,12 +38,7 @@ std::vector<std::string> CutReport::take(const FaceSource& faces, const std::vec
 
 void CutReport::commit(const FaceSource& faces, bool finds) {
   if (list_) list_->commit();
-  if (finds) {
-    AtomicFile rejected(out_ + ".rejected.tsv");
-    rejected.write(left_out_header());
-    for (const auto& [index, face] : faces.left_out()) rejected.write(left_out_line(faces.name(index), face));
-    rejected.commit();
-  }
+  if (finds) write_left_out(out_ + ".rejected.tsv", faces);
   if (sheet_ && sheet_->faces() > 0) write_png(sheet_file_, sheet_->draw("faces cut out"));
 }
 

@@ -79,6 +79,7 @@ json inspect_detector(const std::string& card, const std::string& picture, const
                    {"landmarks", c.outputs.landmarks}}},
                  {"opset", detector.model().opset()},
                  {"ops", detector.model().op_counts()}};
+  if (!c.trained_on.empty()) result["trained_on"] = c.trained_on;
   constexpr int64_t kSide = 640;
   const int64_t width = c.input.width > 0 ? c.input.width : kSide,
                 height = c.input.height > 0 ? c.input.height : kSide;
@@ -110,10 +111,12 @@ void print_detector(const json& r, const std::string& file) {
             << ", " << r["anchors"] << " to a cell, " << r["points"]
             << " landmarks\nfaces        from a score of " << r["score"]
             << "; of two that overlap by more than " << r["overlap"] << " the better one\n";
+  if (r.contains("trained_on")) std::cout << "trained on   " << r["trained_on"].get<std::string>() << "\n";
   for (const auto& [what, names] : r["outputs"].items())
     for (size_t i = 0; i < names.size(); ++i)
-      std::cout << "output       " << names[i].get<std::string>() << "  " << what << " at stride "
-                << r["strides"][i] << "\n";
+      std::cout << "output       " << names[i].get<std::string>() << "  " << what << " at "
+                << (names.size() == r["strides"].size() ? "stride " + r["strides"][i].dump() : "all strides")
+                << "\n";
   if (!r.contains("picture")) return;
   const json& p = r["picture"];
   std::cout << p["file"].get<std::string>() << ": " << p["width"] << " x " << p["height"] << " pixels, "

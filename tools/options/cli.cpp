@@ -69,8 +69,8 @@ std::string json_text(const nlohmann::json& value, int indent) {
 
 namespace {
 
-constexpr const char* kOutputs[] = {"--out",   "--append", "--json",    "--report",
-                                    "--sheet", "--scores", "--samples", "--list-out"};
+constexpr const char* kOutputs[] = {"--out",    "--append",  "--json",     "--report",  "--sheet",
+                                    "--scores", "--samples", "--list-out", "--rejected"};
 
 // What was wrong with the call; CLI11 does not name a verb that it does not know.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
@@ -124,7 +124,9 @@ std::vector<Written> written_by(const CLI::App& app) {
     const bool cuts = app.get_option_no_throw("--list-out") || app.get_option_no_throw("--template");
     if (cuts && (!given("--detector").empty() || !given("--landmarks").empty()))
       beside("--out", out + ".tsv"), beside("--out", out + ".rejected.tsv");
-    if (app.get_option_no_throw("--architecture"))
+    // Networks that are trained here lie beside their cards.
+    if (app.get_option_no_throw("--architecture") ||
+        (app.get_option_no_throw("--scene-size") && app.get_option_no_throw("--resume")))
       beside("--out", std::filesystem::path(out).replace_extension(".onnx").string());
   }
   if (const std::string set = given("--append"); !set.empty()) beside("--append", set + ".index");

@@ -10,7 +10,7 @@ void FaceOptions::add_features_to(CLI::App& app) {
 
 void FaceOptions::add_to(CLI::App& app) {
   add_features_to(app);
-  app.add_option("--cache", cache, "folder where computed features are kept and found again");
+  add_rejected_to(app);
   app.add_option("--feature-memory", memory_mib,
                  "MiB of features to hold in memory; more are kept in a temporary file (in TMPDIR)")
       ->capture_default_str()
@@ -27,6 +27,10 @@ void FaceOptions::add_images_to(CLI::App& app) {
       ->delimiter(',')
       ->expected(4);
   add_detection_to(app);
+  app.add_option(
+      "--cache", cache,
+      "folder where what takes long is kept and found again by other calls: faces that --detector found, and "
+      "the features of whole sets where a program works on these");
   app.add_option("--max-broken", max_broken, "share of unreadable images above which the run ends")
       ->capture_default_str()
       ->check(number_in(0, 1));
@@ -44,7 +48,9 @@ void FaceOptions::add_detection_to(CLI::App& app) {
       ->group(group);
   app.add_option_function<std::string>(
          "--faces", [this](const std::string& name) { detection.choice = face_choice(name); },
-         "of several faces in a photograph: largest, central, only (none or several is refused), all")
+         "of several faces in a photograph: largest, central, only (none or several is refused), all, or "
+         "listed: the "
+         "one that --list names, a.jpg#2 the second")
       ->check(CLI::IsMember(face_choice_names()))
       ->default_str(face_choice_names()[size_t(detection.choice)])
       ->group(group);
@@ -78,6 +84,11 @@ void FaceOptions::add_detection_to(CLI::App& app) {
       ->capture_default_str()
       ->check(number_in(0, 1))
       ->group(group);
+}
+
+void FaceOptions::add_rejected_to(CLI::App& app) {
+  app.add_option("--rejected", rejected,
+                 "where a list (.tsv) of the photographs goes that are left out, with reasons");
 }
 
 void FaceOptions::add_labels_to(CLI::App& app) {

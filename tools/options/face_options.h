@@ -10,6 +10,7 @@ struct FaceOptions : FaceSettings {
   void add_features_to(CLI::App& app);  // and --recogniser and --cut: what a feature is
   void add_to(CLI::App& app);           // and --cache and --feature-memory: where a set of them is kept
   void add_labels_to(CLI::App& app);
+  void add_rejected_to(CLI::App& app);  // part of add_to()
 
  private:
   void add_detection_to(CLI::App& app);

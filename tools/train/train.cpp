@@ -1,4 +1,5 @@
-// advface-train: the shadow model, attackers, generators, adapters, linkage networks and recognisers.
+// advface-train: the shadow model, attackers, generators, adapters, linkage networks, recognisers and a
+// detector.
 #include <iostream>
 
 #include "tools/train/train.h"
@@ -8,8 +9,8 @@ using namespace advf::tools;
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Trains shadow models, attackers, generators of noise, adapters, linkage networks and small "
-      "recognisers; fits projections.",
+      "Trains shadow models, attackers, generators of noise, adapters, linkage networks, small "
+      "recognisers and a detector for drawn scenes; fits projections.",
       "advface-train");
   app.require_subcommand(1);
   app.footer(
@@ -23,7 +24,8 @@ int main(int argc, char** argv) {
       "  advface-train adapter ... --shadow shadow.safetensors --epsilon 0.04 --out adapter.safetensors\n"
       "  advface-train linkage ... --shadow shadow.safetensors --epsilon 0.04 --out linkage.safetensors\n"
       "  advface-train fit projection ... --dims 64 --out projection.safetensors\n"
-      "  advface-train recogniser --images faces --out recogniser.json");
+      "  advface-train recogniser --images faces --out recogniser.json\n"
+      "  advface-train detector --scenes 1500 --out detector.json");
   DecoderOptions shadow, attacker;
   auto* shadow_app =
       add_decoder_verb(app, "shadow", "trains the server's shadow model on raw features", shadow, false);
@@ -38,6 +40,8 @@ int main(int argc, char** argv) {
   auto* fit_app = add_fit_verb(app, fitted);
   RecogniserOptions recogniser;
   add_recogniser_verb(app, recogniser);
+  DetectorOptions detector;
+  auto* detector_app = add_detector_verb(app, detector);
   RecalibrateOptions recalibration;
   auto* recalibrate_app = add_recalibrate_verb(app, recalibration);
   return run(app, argc, argv, [&] {
@@ -47,6 +51,7 @@ int main(int argc, char** argv) {
     if (*adapter_app) return train_reader(ReaderRole::adapter, adapter);
     if (*linkage_app) return train_reader(ReaderRole::linkage, linkage);
     if (*fit_app) return fit(fitted);
+    if (*detector_app) return train_detector(detector);
     if (*recalibrate_app) return recalibrate_decoder(recalibration);
     return train_recogniser(recogniser);
   });

@@ -6,9 +6,11 @@
 #include "advface/networks/image_terms.h"
 #include "advface/networks/reader.h"
 #include "advface/networks/train_decoder.h"
+#include "advface/networks/train_detector.h"
 #include "advface/networks/train_recogniser.h"
 #include "advface/networks/training_set.h"
 #include "advface/protections/ascent/advface_protection.h"
+#include "advface/synthetic/scene_set.h"
 #include "tensor/io/plot.h"
 #include "tools/options/cli.h"
 #include "tools/options/face_options.h"
@@ -86,6 +88,17 @@ struct RecogniserOptions {
 };
 CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& options);
 int train_recogniser(RecogniserOptions& options);
+
+struct DetectorOptions {
+  Common common;
+  TrainSettings settings{.epochs = 15, .batch = 16};
+  SceneSetSettings scenes;
+  std::string out;
+  int width_percent = 100;
+  bool resume = false;
+};
+CLI::App* add_detector_verb(CLI::App& app, DetectorOptions& options);
+int train_detector(DetectorOptions& options);
 
 // Throws Error where --resume has nothing to go on from.
 void check_resumable(bool resume, const std::string& checkpoint);

@@ -97,6 +97,7 @@ int train_recogniser(RecogniserOptions& o) {
   split_files(o, faces.names());  // told before the work; broken images then drop out
   std::cerr << "reading faces\n";
   const FaceCache cache(faces, o.faces.face_cut(FaceTemplate{}), o.spec.image_size);
+  o.faces.write_rejected(faces);
   std::vector<std::string> files;
   for (int64_t i : cache.source_index()) files.push_back(faces.name(i));
   RecogniserData data = split_files(o, files);
@@ -134,6 +135,7 @@ CLI::App* add_recogniser_verb(CLI::App& app, RecogniserOptions& o) {
       app.add_subcommand("recogniser", "trains a face recogniser with ArcFace on labelled photographs");
   o.faces.add_images_to(*sub);
   o.faces.add_labels_to(*sub);
+  o.faces.add_rejected_to(*sub);
   sub->add_option("--architecture", o.spec.name, "network")
       ->capture_default_str()
       ->check(CLI::IsMember(recogniser_names()));
