@@ -89,14 +89,14 @@ void print_proved(const nlohmann::json& proved) {
 void print_invertibility(const nlohmann::json& v) {
   const nlohmann::json& least = v["mse_at_least"];
   std::printf(
-      "mean squared error of %lld x %lld pixels, dFIL %.4g: at least %.3g of whoever is unbiased, %.3g of "
-      "anybody on faces\n  of the normal prior of %lld photographs, %.3g of anybody on photographs with "
-      "pixel "
-      "noise %.3g\n",
+      "mean squared error of %lld x %lld pixels, dFIL %.4g: at least %.3g of whoever is unbiased;\n  %.3g of "
+      "anybody "
+      "on faces of the normal prior of %lld photographs (the mean face there: %.3g);\n  %.3g of anybody on "
+      "photographs with pixel noise %.3g\n",
       static_cast<long long>(v["image_size"]), static_cast<long long>(v["image_size"]),
       v["dfil"]["mean"].get<double>(), least["unbiased"].get<double>(), least["gaussian_faces"].get<double>(),
-      static_cast<long long>(v["prior"]["photographs"]), least["pixel_noise"].get<double>(),
-      v["pixel_noise"].get<double>());
+      static_cast<long long>(v["prior"]["photographs"]), v["prior"]["variance"].get<double>(),
+      least["pixel_noise"].get<double>(), v["pixel_noise"].get<double>());
   for (const nlohmann::json& row : v["reached"]) {
     const nlohmann::json& mse = row["mse"];
     std::printf("  reached by %s: %.4f [%.4f, %.4f]\n", row["attacker"].get<std::string>().c_str(),
