@@ -24,7 +24,7 @@ for card in facenet_casia_160 mobilefacenet_112; do
 done
 
 # The programs, with numbers that toys can bear.
-for program in train evaluate extract protect; do
+for program in train evaluate extract protect key; do
   cat >"bin/advface-$program" <<TEXT
 #!/bin/bash
 echo x >>"$work/calls"
@@ -38,6 +38,7 @@ while ((\$#)); do
     --attributes) args+=("\$1" Smiling); shift 2 ;;
     --attacker) args+=("\$1" "\${2/inversion/inversion:steps=2}"); args[-1]=\${args[-1]/steps=2:/steps=2,}
       args[-1]=\$(sed -E "s/queries=[0-9]+/queries=20/" <<<"\${args[-1]}"); shift 2 ;;
+    --known-pairs) args+=("\$1" 1,16); shift 2 ;;
     --dims) args+=("\$1" 8); shift 2 ;;
     --average) args+=("\$1" 1); shift 2 ;;
     --most) args+=("\$1" 12); shift 2 ;;
@@ -63,7 +64,7 @@ quietly "${choose[@]}" embedding
 quietly "${choose[@]}" tables
 grep -q '^|.*direct' chosen/tables.md || fail "choosing.sh made no table"
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12
-for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling 'protected, attributes'; do
+for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling 'protected, attributes' 'known pairs' profile; do
   grep -q "$row" tables/tables.txt || fail "tables.sh made no table with $row"
 done
 printf '%s\n' '# few' raw 'bits --protect projection --projection OUT/projection_64.safetensors --protect quantise --bits 1' >candidates

@@ -106,6 +106,8 @@ BOOST_AUTO_TEST_CASE(what_is_stored_is_compared_as_before) {
             double(z.dim(0));
   most = std::max(most, std::abs(mean));
   BOOST_TEST(most < 5 * 0.25 / std::sqrt(200.0));
+  refuse(dir.path().string(), "protect", Args{"--in", p, "--out", dir / "no.npy"} + here().lock, 1,
+         {p, "locked already"});
   // A new set each time, but for one that is named; chunks and threads change nothing.
   const std::string set = stored.info.protection.applied[0].settings.at("key_set").substr(1, 32);
   succeed("protect", features(dir / "q.npy") + here().lock);
@@ -243,6 +245,16 @@ BOOST_AUTO_TEST_CASE(a_key_changes_and_goes_on_where_it_stopped) {
          {"rotate", "--key", next, "--new-key", dir / "third.key", "--in", p, "--out", dir / "no.npy"}, 1,
          {"the wrong key", p});
   BOOST_TEST(!std::filesystem::exists(dir / "third.key"));
+  // What is written lies nowhere else.
+  for (const std::string& same :
+       {dir / "fresh.key", dir / "no.npy.json", dir / "no.npy.index", dir / "no.npy.part"})
+    refuse(dir.path().string(), "key",
+           {"rotate", "--key", here().key, "--new-key", dir / "fresh.key", "--in", p, "--out", dir / "no.npy",
+            "--json", same},
+           2, {"would both write", same});
+  refuse(dir.path().string(), "key",
+         {"rotate", "--key", here().key, "--new-key", dir / "no.npy", "--in", p, "--out", dir / "no.npy"}, 2,
+         {"would both write", "no.npy"});
   refuse(folder, "key",
          {"rotate", "--key", here().key, "--new-key", here().key, "--in", p, "--out", dir / "no.npy"}, 1,
          {"old one"});
@@ -339,6 +351,8 @@ BOOST_AUTO_TEST_CASE(calls_that_are_refused) {
   refuse(folder, "protect", features(dir / "p.npy") + rotate, 2, {"--key FILE", "--key-fd"});
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-fd", "3"}, 2, {"not both"});
   refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key-fd", "63"}, 1, {"descriptor 63"});
+  refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key-fd", "4294967305"}, 2,
+         {"--key-fd 4294967305"});
   refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key", dir / "absent"}, 1,
          {"absent", "No such file"});
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-set", "12"}, 2,

@@ -195,6 +195,58 @@ BOOST_AUTO_TEST_CASE(crops_as_files) {
          {"bad.csv", "01.png", "\"x\""});
 }
 
+// A number behind a name says which face is meant, wherever names are read.
+BOOST_AUTO_TEST_CASE(names_with_the_number_of_a_face) {
+  const TempDir dir;
+  const std::string folder = dir.path().string();
+  const Args call = photographs().call() + world().recogniser();
+  succeed("extract", call + Args{"--out", dir / "all.npy", "--faces", "all"});
+  write_bytes(dir / "second.txt", "05.png#2\n");
+  const Args second = Args{"--list", dir / "second.txt", "--out", dir / "second.npy"};
+  succeed("extract", call + second);
+  const auto names = lines_of(read_bytes(dir / "all.npy.txt"));
+  const Tensor all = load_npy(dir / "all.npy"), one = load_npy(dir / "second.npy");
+  const int64_t row = std::find(names.begin(), names.end(), "05.png#2") - names.begin();
+  BOOST_TEST((one.to_vector<float>() == all.slice_batch(row, row + 1).to_vector<float>()));
+  // Pairs of one picture and of two of its faces.
+  const auto threshold = [&](const std::string& a) {
+    std::string pairs = "a,b,genuine,fold\n";
+    for (int fold = 0; fold < 2; ++fold)
+      for (int genuine = 0; genuine < 2; ++genuine)
+        pairs += (genuine ? a : "00.png") + ",06.png," + std::to_string(genuine) + "," +
+                 std::to_string(fold) + "\n";
+    write_bytes(dir / "pairs.csv", pairs);
+    succeed("evaluate", Args{"recognition", "--pairs", dir / "pairs.csv", "--json", dir / "r.json"} + call);
+    return read_json(dir / "r.json")["operating_points"]["1e-2"]["threshold"].get<double>();
+  };
+  BOOST_TEST(threshold("05.png") != threshold("05.png#2"));
+  // Where nothing looks for faces, where the name is that of a file, and options without a detector.
+  refuse(folder, "extract", Args{"--images", photographs().images()} + world().recogniser() + second, 1,
+         {"05.png", "face 2", "--detector"}, Late::yes);
+  std::filesystem::create_directories(dir / "odd");
+  for (const char* name : {"odd/05.png", "odd/05.png#2"})
+    std::filesystem::copy_file(photographs().images() + "/05.png", dir / name);
+  refuse(folder, "extract",
+         Args{"--images", dir / "odd", "--detector", photographs().card()} + world().recogniser() + second, 1,
+         {"05.png#2", "rename"});
+  for (const Args& alone : {Args{"--faces", "all"}, Args{"--min-face", "50"}, Args{"--detector", ""}})
+    refuse(folder, "extract",
+           Args{"--images", photographs().images(), "--out", dir / "no.npy"} + world().recogniser() + alone,
+           2, {alone[0], "--landmarks"});
+  // What a detector's card names is read, too.
+  std::filesystem::copy_file(photographs().card(), dir / "toy.json");
+  const std::string network =
+      read_bytes(std::filesystem::path(photographs().card()).replace_extension(".onnx"));
+  write_bytes(dir / "toy.onnx", network);
+  const Args mine = Args{"--images", photographs().images(), "--detector", dir / "toy.json"};
+  refuse(folder, "extract", mine + world().recogniser() + Args{"--out", dir / "toy.onnx"}, 2,
+         {"--out would replace", "toy.onnx"});
+  refuse(folder, "inspect",
+         {dir / "toy.json", "--picture", photographs().images() + "/05.png", "--out", dir / "toy.onnx"}, 2,
+         {"--out would replace", "toy.onnx"});
+  BOOST_TEST(read_bytes(dir / "toy.onnx") == network);
+}
+
 BOOST_AUTO_TEST_CASE(a_detector_explains_itself) {
   const TempDir dir;
   const Outcome o = succeed("inspect", {photographs().card(), "--picture", photographs().images() + "/05.png",

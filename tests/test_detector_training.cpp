@@ -288,11 +288,11 @@ std::unique_ptr<Module> trained_recogniser(const Album& album, int epochs) {
 
 }  // namespace
 
-// Under the sanitizer both networks learn next to nothing, and what they are worth is not asked.
-BOOST_AUTO_TEST_CASE(what_it_finds_and_what_a_wrong_cut_costs) {
+// Minutes under a sanitizer; what it runs, the cases above and the suites of recognisers run as well.
+BOOST_AUTO_TEST_CASE(what_it_finds_and_what_a_wrong_cut_costs,
+                     *boost::unit_test::enable_if<!kUnderSanitizer>()) {
   const TempDir dir;
-  Run run(small_scenes(kUnderSanitizer ? 16 : 480, kUnderSanitizer ? 8 : 60),
-          settings(kUnderSanitizer ? 1 : 10));
+  Run run(small_scenes(480, 60), settings(10));
   run.to_end();
   write_detector(run.net, dir / "d.json", "scenes");
   // Through the file, on scenes that no training saw, larger than those of the training.
@@ -301,7 +301,7 @@ BOOST_AUTO_TEST_CASE(what_it_finds_and_what_a_wrong_cut_costs) {
   larger.max_roll = 20;
   larger.first_identity = 50'000;
   DetectionScore score;
-  for (int64_t i = 0; i < (kUnderSanitizer ? 2 : 40); ++i) {
+  for (int64_t i = 0; i < 40; ++i) {
     const Scene scene = draw_scene(77, i, larger);
     std::vector<Face> truth;
     for (const SceneFace& f : scene.faces) truth.push_back(f.face);
@@ -310,9 +310,8 @@ BOOST_AUTO_TEST_CASE(what_it_finds_and_what_a_wrong_cut_costs) {
   BOOST_TEST_MESSAGE("recall " << score.recall() << ", precision " << score.precision() << ", landmarks "
                                << score.landmark_error() << " of the eyes' distance");
 
-  const Album known(0, kUnderSanitizer ? 10 : 80, kUnderSanitizer ? 4 : 8),
-      strangers(1000, kUnderSanitizer ? 8 : 30, 5);
-  const auto recogniser = trained_recogniser(known, kUnderSanitizer ? 1 : 20);
+  const Album known(0, 80, 8), strangers(1000, 30, 5);
+  const auto recogniser = trained_recogniser(known, 20);
   int64_t none = 0;
   const double truth = accuracy(*recogniser, strangers, strangers.crops(strangers.told(), kCrop)),
                found = accuracy(*recogniser, strangers,
@@ -327,7 +326,6 @@ BOOST_AUTO_TEST_CASE(what_it_finds_and_what_a_wrong_cut_costs) {
                                           << " not found), shifted by a fifth " << shifted
                                           << ", drawn out by 1.4 " << drawn_out << ", of whole pictures "
                                           << whole);
-  if (kUnderSanitizer) return;
   BOOST_TEST(score.recall() > 0.8);
   BOOST_TEST(score.precision() > 0.8);
   BOOST_TEST(score.landmark_error() < 0.3);

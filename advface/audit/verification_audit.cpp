@@ -13,13 +13,15 @@
 namespace advf {
 namespace {
 
-// The protocol names .jpg files; other sets have the same names with another ending.
+// The protocol names .jpg files; other sets have the same names with another ending. Which face of a picture
+// is meant stays said.
 std::string find_file(const std::string& folder, const std::string& name) {
   namespace fs = std::filesystem;
-  if (fs::exists(fs::path(folder) / name)) return name;
+  const std::string picture = FaceName::parse(name).picture, face = name.substr(picture.size());
+  if (fs::exists(fs::path(folder) / picture)) return name;
   for (const char* ending : {".png", ".jpeg", ".JPG", ".pgm", ".ppm"}) {
-    const std::string other = fs::path(name).replace_extension(ending).string();
-    if (fs::exists(fs::path(folder) / other)) return other;
+    const std::string other = fs::path(picture).replace_extension(ending).string();
+    if (fs::exists(fs::path(folder) / other)) return other + face;
   }
   fail(folder, "/", name, " does not exist, though the pairs name it");
 }

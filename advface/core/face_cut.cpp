@@ -4,6 +4,8 @@
 #include <cmath>
 #include <sstream>
 
+#include "advface/core/faces.h"
+
 namespace advf {
 namespace {
 
@@ -110,6 +112,13 @@ FaceCut::FaceCut(const std::optional<FaceBox>& box) {
 }
 
 CutResult FaceCut::cut(const Image& image, const std::string& name, const std::string& path, int size) const {
+  if (const FaceName face = FaceName::parse(name); face.number > 0 && !finds()) {
+    CutResult result;
+    result.why = path + ": face " + std::to_string(face.number) +
+                 " of it is named, but no faces are looked for; give --detector or --landmarks";
+    result.ends_run = true;
+    return result;
+  }
   return cutter_ ? cutter_->cut(image, name, path, size) : WholeCutter().cut(image, name, path, size);
 }
 

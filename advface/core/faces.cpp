@@ -149,7 +149,13 @@ std::string PassedOver::summary() const {
 FaceSource FaceSource::open(const std::string& folder, const std::string& list) {
   std::error_code ignored;
   check(fs::is_directory(folder, ignored), folder, ": is not a folder");
-  if (!list.empty()) return FaceSource(folder, read_name_list(list));
+  if (!list.empty()) {
+    FaceSource source(folder, read_name_list(list));
+    for (const std::string& name : source.names_)
+      check(FaceName::parse(name).number == 0 || !fs::exists(fs::path(folder) / name, ignored), list, ": ",
+            name, " is a file, and could be a face of another picture; rename the file");
+    return source;
+  }
   FaceSource source(folder, {});
   list_pictures(folder, source.names_, source.passed_over_);
   if (source.size() == 0) {

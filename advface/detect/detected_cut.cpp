@@ -81,6 +81,9 @@ class DetectedCutter : public FaceCutter {
                               : text_of("has no face in --landmarks")};
       return {};
     }
+    // A face that is named by its number is meant, whatever the choice among several.
+    if (settings_.choice == FaceChoice::listed || face_name.number > 0)
+      return one(std::move(faces), std::max(1, face_name.number), why);
     if (settings_.choice == FaceChoice::only && faces.size() > 1) {
       std::string where;
       for (const Face& f : faces)
@@ -90,8 +93,6 @@ class DetectedCutter : public FaceCutter {
                                             "; cut the picture, or choose by --faces largest or central")};
       return {};
     }
-    if (settings_.choice == FaceChoice::listed)
-      return one(std::move(faces), std::max(1, face_name.number), why);
     return numbered(image, std::move(faces));
   }
 

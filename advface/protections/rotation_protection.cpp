@@ -1,6 +1,7 @@
 #include "advface/protections/rotation_protection.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "tensor/backend.h"
 #include "tensor/ops.h"
@@ -208,6 +209,8 @@ Settings RotationSpec::settings() {
 }
 
 void RotationSpec::check_valid() const {
+  check(source->descriptor >= -1 && source->descriptor <= std::numeric_limits<int>::max(), "--key-fd ",
+        source->descriptor, " is no descriptor");
   check(source->file.empty() || source->descriptor < 0, "give the key by --key or by --key-fd, not both");
 }
 
@@ -227,10 +230,15 @@ std::string RotationSpec::summary() const {
 }
 
 std::unique_ptr<Protection> RotationSpec::make(const ProtectionInput& input) const {
+  const auto check_unit_vectors = [&](bool they_are) {
+    check(they_are, "a rotation keeps the cosines of unit vectors, but ", input.what, " of shape ",
+          input.space.row, " are none; encrypt them, or better do not store them");
+  };
+  check_unit_vectors(input.space.row.rank() == 1);
   check_domain_known(input, "rotation");
-  check(input.space.domain == FeatureDomain::sphere && input.space.row.rank() == 1,
-        "a rotation keeps the cosines of unit vectors, but ", input.what, " of shape ", input.space.row,
-        " are none; encrypt them, or better do not store them");
+  check_unit_vectors(input.space.domain == FeatureDomain::sphere);
+  check(!rotation_in(&input.before), input.what,
+        " are locked already; a second lock protects no better, and no program could open both");
   check_rotation(kind, input.space.row[0], input.what);
   const KeyInfo& info = source->key()->info();
   RotationSpec made = *this;

@@ -41,8 +41,10 @@ void take_card(Options& o, bool sized) {
 class CropFolder {
  public:
   explicit CropFolder(const std::string& folder)
-      : folder_(folder), made_(folder + ".tmp-" + std::to_string(::getpid())) {
+      : folder_(fs::weakly_canonical(fs::absolute(folder)).string()) {
     std::error_code error;
+    while (folder_.size() > 1 && folder_.ends_with('/')) folder_.pop_back();
+    made_ = folder_ + ".tmp-" + std::to_string(::getpid());
     check(!fs::exists(folder, error) || (fs::is_directory(folder, error) && fs::is_empty(folder, error)),
           folder, ": is there already; the crops go to a folder that is absent or empty");
     fs::create_directories(made_, error);
@@ -96,7 +98,7 @@ int align_pictures(Options& o, bool sized) {
   check_writable({o.sheet});
   CropFolder folder(o.out);
   CutReport report(o.out, o.sheet);
-  constexpr int64_t kBatch = 64;
+  constexpr int64_t kBatch = 16;  // few, as a stop is looked for between two
   int64_t written = 0;
   Progress progress("align", faces.size(), "images");
   std::vector<int64_t> all(size_t(faces.size()));
@@ -113,6 +115,7 @@ int align_pictures(Options& o, bool sized) {
     written += int64_t(batch.good.size());
     progress.advance(stream.pictures_done() - begin);
   }
+  context.check_stop();
   progress.finish();
   const std::string rejected = left_out_summary(faces);
   check(written > 0, o.faces.images, ": ",

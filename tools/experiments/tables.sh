@@ -138,6 +138,15 @@ erased male Male
 erased four Male,Smiling,Young,Eyeglasses
 erased nullspace Male --erasure nullspace
 
+# Behind a lock.
+for name in face next; do [ -f "$out/$name.key" ] || "$bin/advface-key" new "$out/$name.key"; done
+for mode in per-record per-set; do
+  lock=("${plain[@]}" "${celeba[@]}" --protect rotation --key "$out/face.key" --key-mode "$mode")
+  evaluate "$out/known_pairs_$mode.json" linkage "${lock[@]}" --known-pairs 1,16,64,128,256,511,512
+  evaluate "$out/unlinkability_$mode.json" unlinkability "${lock[@]}" --other "key=$out/next.key" --epochs 12 \
+    --out "$out/unlinkability_$mode.png"
+done
+
 # Decoders: the paper's attacker, and those who adapt.
 decoder=(--decoder resup --epochs 8 --mirror --average 3)
 train attacker "$out/transfer.safetensors" "${decoder[@]}"
@@ -162,7 +171,7 @@ evaluate "$out/oracle5000_$fewer.json" reconstruction "${asked[@]}" --limit "$fe
 for file in {inversion,read,mobile}_"$images" {identity_only,oracle}_"$few" "oracle5000_$fewer" \
   {projection,quantise,gaussian_500,gaussian_100,map_none,map_frequency,map_shuffle,map_quantise}_"$few" \
   {projection,quantise,gaussian_500,gaussian_100,map_frequency,map_shuffle,map_quantise}_pairs linkage attributes \
-  lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" erased celeba lfw; do
+  lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" erased known_pairs unlinkability celeba lfw; do
   for text in "$out/$file".txt "$out/$file"_*.txt; do
     [ ! -f "$text" ] || printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
   done

@@ -15,6 +15,7 @@
 #include "advface/core/faces.h"
 #include "advface/core/feature_file.h"
 #include "advface/core/recogniser.h"
+#include "advface/detect/detector_card.h"
 #include "cuda/cuda_backend.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
@@ -69,8 +70,8 @@ std::string json_text(const nlohmann::json& value, int indent) {
 
 namespace {
 
-constexpr const char* kOutputs[] = {"--out",    "--append",  "--json",     "--report",  "--sheet",
-                                    "--scores", "--samples", "--list-out", "--rejected"};
+constexpr const char* kOutputs[] = {"--out",    "--append",  "--json",     "--report",   "--sheet",
+                                    "--scores", "--samples", "--list-out", "--rejected", "--new-key"};
 
 // What was wrong with the call; CLI11 does not name a verb that it does not know.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
@@ -120,6 +121,9 @@ std::vector<Written> written_by(const CLI::App& app) {
     if (app.get_option_no_throw("--list-out") && given("--list-out").empty()) beside("--out", out + ".txt");
     if (app.get_option_no_throw("--list-out") || app.get_option_no_throw("--append"))
       beside("--out", feature_info_path(out));
+    if (app.get_option_no_throw("--new-key"))  // records that are turned have all that they had before
+      for (const std::string& path : {feature_info_path(out), out + ".index", out + ".part"})
+        beside("--out", path);
     // Programs that cut faces out list them, and the pictures without one.
     const bool cuts = app.get_option_no_throw("--list-out") || app.get_option_no_throw("--template");
     if (cuts && (!given("--detector").empty() || !given("--landmarks").empty()))
@@ -157,12 +161,17 @@ std::vector<std::string> named_files(const std::string& option, const std::strin
 // What is read with a file: the network of a card, and how the features of a file were protected.
 std::vector<std::string> read_beside(const std::string& option, const std::string& path) {
   if (path.ends_with(".npy")) return {feature_info_path(path), path + ".index"};
-  if (!option.ends_with("recogniser") && option != "--facenet") return {};
+  // A program that explains files takes a card of either kind.
+  if (!option.ends_with("recogniser") && option != "--facenet" && option != "--detector" &&
+      !path.ends_with(".json"))
+    return {};
   std::vector<std::string> list{std::filesystem::path(path).replace_extension(".onnx").string()};
-  try {
-    list.push_back(load_card(path).model);
-  } catch (const Error&) {  // told by whoever loads it
-  }
+  for (const auto model_of : {+[](const std::string& card) { return load_card(card).model; },
+                              +[](const std::string& card) { return load_detector_card(card).model; }})
+    try {
+      list.push_back(model_of(path));
+    } catch (const Error&) {  // the other kind; or told by whoever loads it
+    }
   return list;
 }
 
@@ -219,6 +228,7 @@ void check_outputs(const CLI::App& app) {
       if (at == writer.end()) continue;
       // What comes of it may take its place.
       if (at->second == "--out" && (name == "--from" || (name == "--in" && protects))) continue;
+      if (at->second == "--new-key") continue;  // is written where it is not there
       fail(at->second, " would replace ", path, ", which ", name, " reads; name another file");
     }
   }

@@ -36,6 +36,14 @@ void FaceOptions::add_images_to(CLI::App& app) {
       ->check(number_in(0, 1));
 }
 
+void FaceOptions::check_cut(bool several) const {
+  FaceSettings::check_cut(several);
+  if (detection.used()) return;
+  for (const CLI::Option* option : finding_)
+    if (option->count() > 0)
+      throw WrongCall(option->get_name() + " is about finding faces, which takes --detector or --landmarks");
+}
+
 void FaceOptions::add_detection_to(CLI::App& app) {
   const std::string group = "Finding faces";
   app.add_option(
@@ -84,6 +92,9 @@ void FaceOptions::add_detection_to(CLI::App& app) {
       ->capture_default_str()
       ->check(number_in(0, 1))
       ->group(group);
+  for (const char* name : {"--detector", "--landmarks", "--faces", "--detect-side", "--detect-enlarge",
+                           "--min-score", "--min-face", "--max-angle"})
+    finding_.push_back(app.get_option(name));
 }
 
 void FaceOptions::add_rejected_to(CLI::App& app) {
