@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(maps_are_protected_in_every_way) {
     }
     for (size_t i = 0; i < 9; ++i)
       for (const auto& [key, there] : reports[0][i].items())
-        if (key != "losses") {
+        if (there.is_number()) {  // not the list of losses, nor what is proved whatever the device
           const double a = there.get<double>(), b = reports[1][i].at(key).get<double>();
           // Of the start alone rounding decides nothing.
           BOOST_TEST(std::abs(a - b) < (key == "loss_before" ? 1e-3 : 0.1) * (std::abs(a) + 1e-7),
