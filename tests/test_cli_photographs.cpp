@@ -213,7 +213,7 @@ BOOST_AUTO_TEST_CASE(names_with_the_number_of_a_face) {
     std::string pairs = "a,b,genuine,fold\n";
     for (int fold = 0; fold < 2; ++fold)
       for (int genuine = 0; genuine < 2; ++genuine)
-        pairs += (genuine ? a : "00.png") + ",06.png," + std::to_string(genuine) + "," +
+        pairs += (genuine ? "00.png" : a) + ",06.png," + std::to_string(genuine) + "," +
                  std::to_string(fold) + "\n";
     write_bytes(dir / "pairs.csv", pairs);
     succeed("evaluate", Args{"recognition", "--pairs", dir / "pairs.csv", "--json", dir / "r.json"} + call);
