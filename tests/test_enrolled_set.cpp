@@ -195,13 +195,17 @@ BOOST_AUTO_TEST_CASE(killed_at_a_random_moment_while_others_read) {
       }
       ::_exit(0);
     }
-    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(4000 + 1700 * round);
+    // On a busy machine the child may need longer to get on at all.
+    const auto begin = std::chrono::steady_clock::now();
+    const auto end = begin + std::chrono::microseconds(4000 + 1700 * round),
+               last = begin + std::chrono::seconds(10);
     int64_t seen = rows;
-    while (std::chrono::steady_clock::now() < end) {
-      const Tensor now = load_npy(path);
-      BOOST_REQUIRE(now.dim(0) >= seen);
-      BOOST_REQUIRE(same_bits(now, all.slice_batch(0, now.dim(0))));
-      seen = now.dim(0);
+    for (auto now = begin; now < end || (seen == rows && now < last);
+         now = std::chrono::steady_clock::now()) {
+      const Tensor there = load_npy(path);
+      BOOST_REQUIRE(there.dim(0) >= seen);
+      BOOST_REQUIRE(same_bits(there, all.slice_batch(0, there.dim(0))));
+      seen = there.dim(0);
     }
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
@@ -209,7 +213,7 @@ BOOST_AUTO_TEST_CASE(killed_at_a_random_moment_while_others_read) {
     BOOST_REQUIRE(rows >= seen);
     check_holds(path, all, rows);
   }
-  BOOST_TEST(rows > 3);  // it got on, however busy the machine is
+  BOOST_TEST(rows > 12);
   add(path, all, rows, rows + 1);
 }
 
