@@ -126,6 +126,17 @@ class LeastSquares {
 
 }  // namespace
 
+Tensor unit_rows(std::vector<float> rows, int64_t values) {
+  const size_t d = size_t(values);
+  for (size_t begin = 0; begin < rows.size(); begin += d) {
+    const std::span<float> row(rows.data() + begin, d);
+    const double length = norm(row);
+    for (float& v : row) v = length > 0 ? float(double(v) / length) : 0;
+  }
+  const BackendScope on_host(host_backend());
+  return Tensor::from(rows, {int64_t(rows.size() / d), values});
+}
+
 LinearReader::LinearReader(const Tensor& stored, const Tensor& wanted) {
   check(stored.shape().rank() == 2 && wanted.shape().rank() == 2 && stored.dim(0) == wanted.dim(0) &&
             stored.dim(0) > 0,
@@ -151,14 +162,7 @@ LinearReader::LinearReader(const Tensor& stored, const Tensor& wanted) {
 Tensor LinearReader::read(const Tensor& stored) const {
   const BackendScope on_host(host_backend());
   const NoTapeScope off;
-  std::vector<float> rows = matmul(stored.on_host(), map_).to_vector<float>();
-  const size_t e = size_t(map_.dim(1));
-  for (size_t begin = 0; begin < rows.size(); begin += e) {
-    const std::span<float> row(rows.data() + begin, e);
-    const double length = norm(row);
-    for (float& v : row) v = length > 0 ? float(double(v) / length) : 0;
-  }
-  return Tensor::from(rows, {stored.dim(0), map_.dim(1)});
+  return unit_rows(matmul(stored.on_host(), map_).to_vector<float>(), map_.dim(1));
 }
 
 }  // namespace advf

@@ -3,10 +3,15 @@
 // of least norm, which knows the directions that it was shown and gives nothing of the others: all that can
 // be known of a random rotation.
 #pragma once
+#include <vector>
+
 #include "tensor/linear_algebra.h"
 #include "tensor/tensor.h"
 
 namespace advf {
+
+// (n,D) in host memory: rows of D values scaled to unit length; zeros stay zeros.
+Tensor unit_rows(std::vector<float> rows, int64_t values);
 
 class LinearReader {
  public:

@@ -29,15 +29,7 @@ bool recogniser_takes(const StoredSet& set) { return !features_moved(set.protect
 Tensor as_vectors(const LinkInput& in, const StoredSet& set) {
   const FeatureRows rows = set.rows.selected(in.asked);
   if (recogniser_takes(set)) return embed_rows(in.recogniser, rows, in.cut);
-  const Tensor all = rows.range(0, rows.count());
-  std::vector<float> values = all.to_vector<float>();
-  const size_t d = size_t(rows.row().numel());
-  for (size_t begin = 0; begin < values.size(); begin += d) {
-    const std::span<float> one(values.data() + begin, d);
-    const double length = norm(one);
-    for (float& v : one) v = length > 0 ? float(double(v) / length) : 0;
-  }
-  return Tensor::from(values, {rows.count(), int64_t(d)}).on_host();
+  return unit_rows(rows.range(0, rows.count()).to_vector<float>(), rows.row().numel());
 }
 
 // Rows of both sets in one space.
