@@ -14,8 +14,8 @@
 namespace advf {
 
 // Which of the faces of a picture: the one with the largest box, the one nearest to the picture's middle, the
-// only one (none or several is a reason to leave the picture out), all, or that which the list of files
-// names: "a.jpg#2" the second by its score, "a.jpg" the first, as the lists that `all` makes say it.
+// only one (none or several is a reason to leave the picture out), all, or the first by its score, as in the
+// lists that `all` makes. A name with a number ("a.jpg#2") means that face whatever the choice.
 enum class FaceChoice { largest, central, only, all, listed };
 FaceChoice face_choice(const std::string& name);  // throws Error listing the known ones
 const std::vector<std::string>& face_choice_names();
