@@ -144,6 +144,29 @@ BOOST_AUTO_TEST_CASE(nothing_is_chance) {
   BOOST_TEST(corrected < sum);
 }
 
+// A shuffle is compared with what is non-mated where its pairs are the mated ones.
+BOOST_AUTO_TEST_CASE(chance_is_that_of_every_shuffle_as_mated) {
+  constexpr int64_t kPeople = 30;
+  const std::vector<int64_t> person = crowd(kPeople, 1);
+  const PairScore score = [&](const RecordPair& p) {
+    return Philox{3, 7}.normal(uint64_t(p.first * kPeople + p.second));
+  };
+  const RecordPairs pairs = record_pairs(person, MatedPairs::same_photo, 1, "here", 40);
+  const Unlinkability found = score_unlinkability(pairs, person, score, 1, 1);
+  std::vector<double> chance;
+  for (const auto& shuffled : pairs.shuffled) {
+    std::vector<double> mated, others;
+    for (int64_t i = 0; i < kPeople; ++i)
+      for (int64_t j = 0; j < kPeople; ++j)
+        (shuffled[size_t(i)].second == j ? mated : others).push_back(score({i, j}));
+    chance.push_back(local_linkability(mated, others, linkability_bins(kPeople)).system);
+  }
+  BOOST_TEST(std::abs(found.chance_mean - mean_of(chance)) < 1e-12);
+  const auto reached =
+      std::count_if(chance.begin(), chance.end(), [&](double c) { return c >= found.local.system; });
+  BOOST_TEST(found.p_value == double(1 + reached) / double(1 + chance.size()));
+}
+
 BOOST_AUTO_TEST_CASE(pairs_of_records) {
   const std::vector<int64_t> person{7, 8, 7, 9, 7, 8};
   const auto other = record_pairs(person, MatedPairs::other_photo, 1, "here", 30);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -93,6 +94,25 @@ std::vector<double> scores_of(const std::vector<RecordPair>& pairs, const PairSc
       list[size_t(i)] = score(pairs[size_t(i)]);
   });
   return list;
+}
+
+// The non-mated scores that there would be if pairs of the shuffle were the mated ones: those leave, and the
+// mated ones come in their places. Without that a shuffle is compared with its own scores, and chance is told
+// too small: of pairs without a link 7 to 8 % then have a p-value of 0.05 or less. Of a sample of non-mated
+// pairs few are those of a shuffle.
+std::vector<double> exchanged(const std::vector<double>& others, const std::vector<double>& shuffled,
+                              const std::vector<double>& mated) {
+  std::vector<double> leaving, coming, stay, all;
+  for (size_t i = 0; i < shuffled.size(); ++i)
+    if (std::binary_search(others.begin(), others.end(), shuffled[i])) {
+      leaving.push_back(shuffled[i]);
+      coming.push_back(mated[i]);
+    }
+  std::sort(leaving.begin(), leaving.end());
+  std::sort(coming.begin(), coming.end());
+  std::set_difference(others.begin(), others.end(), leaving.begin(), leaving.end(), std::back_inserter(stay));
+  std::merge(stay.begin(), stay.end(), coming.begin(), coming.end(), std::back_inserter(all));
+  return all;
 }
 
 // The scores of one person's records of the first set, counted by bin.
@@ -255,8 +275,11 @@ Unlinkability score_unlinkability(const RecordPairs& pairs, const std::vector<in
   result.placement = placements(result.mated, result.non_mated);
   result.corrected = corrected(counts_by_person(pairs, person, result), result.local.system, odds, seed);
   std::vector<double> chance;
-  for (const auto& shuffled : pairs.shuffled)
-    chance.push_back(of_sorted(sorted_copy(scores_of(shuffled, score), "mated"), others, bins, odds).system);
+  for (const auto& shuffled : pairs.shuffled) {
+    const std::vector<double> scores = scores_of(shuffled, score);
+    chance.push_back(
+        of_sorted(sorted_copy(scores, "mated"), exchanged(others, scores, result.mated), bins, odds).system);
+  }
   if (chance.empty()) return result;
   std::sort(chance.begin(), chance.end());
   for (double v : chance) result.chance_mean += v / double(chance.size());
