@@ -119,8 +119,19 @@ BOOST_AUTO_TEST_CASE(one_several_or_all_faces) {
   BOOST_TEST((small.code == 1 && small.err.find("--min-face") != std::string::npos), small.err);
   BOOST_TEST(!std::filesystem::exists(dir / "small.npy.tsv"));
   const std::string folder = dir.path().string();
-  refuse(folder, "extract", call + Args{"--out", dir / "x.npy", "--max-rejected", "0.1"}, 1,
-         {photographs().images(), "2 of 10", "10 %", "03.png"}, Late::yes);
+  // What was left out is listed before too much of it ends the run.
+  const Args strict = call + Args{"--out", dir / "x.npy", "--max-rejected", "0.1"};
+  complain("extract", strict, run_program("extract", strict), 1,
+           {photographs().images(), "2 of 10", "10 %", "03.png", dir / "x.npy.rejected.tsv"}, Late::yes);
+  const auto rejected = lines_of(read_bytes(dir / "x.npy.rejected.tsv"));
+  BOOST_TEST((rejected.size() == 3u && rejected[2].starts_with("07.png\toutside")));
+  BOOST_TEST(!std::filesystem::exists(dir / "x.npy"));
+  std::string pairs = "a,b,genuine,fold\n";
+  for (const char* what : {"1,0", "0,0", "1,1", "0,1"}) pairs += std::string("03.png,07.png,") + what + "\n";
+  write_bytes(dir / "pairs.csv", pairs);
+  const Args asked = Args{"recognition", "--pairs", dir / "pairs.csv", "--rejected", dir / "r.tsv"} + call;
+  complain("evaluate", asked, run_program("evaluate", asked), 1, {"2 of 2", dir / "r.tsv"}, Late::yes);
+  BOOST_TEST(read_bytes(dir / "r.tsv") == read_bytes(dir / "x.npy.rejected.tsv"));
   refuse(folder, "extract", call + Args{"--out", dir / "x.npy", "--faces", "best"}, 2, {"--faces", "best"});
   refuse(folder, "extract", call + Args{"--out", dir / "x.npy", "--eyes", "1,2,3,2"}, 2,
          {"--eyes", "--detector"});
@@ -136,6 +147,95 @@ BOOST_AUTO_TEST_CASE(one_several_or_all_faces) {
       folder, "extract",
       Args{"--images", photographs().images(), "--recogniser", photographs().card(), "--out", dir / "x.npy"},
       1, {"toy.json", "card of a detector", "--detector"});
+}
+
+// A face has one number, whatever is asked for, and one that is left out beside another is listed under it.
+BOOST_AUTO_TEST_CASE(a_face_keeps_its_number) {
+  const TempDir dir;
+  std::filesystem::create_directories(dir / "p");
+  Image image(96, 72, 3);
+  light_cell(image, 0, 0);  // leaves the picture
+  light_cell(image, 4, 4);
+  light_cell(image, 8, 5);
+  write_png(dir / "p/a.png", image);
+  const Args call = Args{"--images", dir / "p", "--detector", photographs().card()} + world().recogniser();
+  const Outcome all =
+      succeed("extract", call + Args{"--faces", "all", "--out", dir / "all.npy", "--json", dir / "all.json"});
+  BOOST_TEST(all.out.find("left out of pictures with others: 1 face: 1 outside") != std::string::npos,
+             all.out);
+  BOOST_TEST(all.out.find("of 1 picture;") != std::string::npos, all.out);
+  BOOST_TEST(all.out.find("other face;") == std::string::npos, all.out);
+  const auto faces = read_json(dir / "all.json")["faces"];
+  BOOST_TEST((faces["found"] == 2 && faces["others"] == 0 && faces["left_out"]["outside"] == 1));
+  const auto names = lines_of(read_bytes(dir / "all.npy.txt")),
+             rejected = lines_of(read_bytes(dir / "all.npy.rejected.tsv"));
+  BOOST_TEST((names == std::vector<std::string>{"a.png#2", "a.png#3"}));
+  BOOST_REQUIRE_EQUAL(rejected.size(), 2u);
+  BOOST_TEST(rejected[1].starts_with("a.png#1\toutside\t"), rejected[1]);
+  // The one in the middle is the second of the picture, and the name says so where one is chosen by it.
+  succeed("extract",
+          call + Args{"--faces", "central", "--out", dir / "central.npy", "--json", dir / "c.json"});
+  BOOST_TEST((read_json(dir / "c.json")["faces"]["others"] == 2));
+  const auto line = fields(lines_of(read_bytes(dir / "central.npy.tsv")).at(1));
+  BOOST_TEST((line[0] == "a.png" && line[1] == "2" && line[2] == "3"));
+  BOOST_TEST(read_bytes(dir / "central.npy.txt") == "a.png\n");
+  const auto values = [&](const std::string& file) { return load_npy(dir / file).to_vector<float>(); };
+  BOOST_TEST((load_npy(dir / "all.npy").slice_batch(0, 1).to_vector<float>() == values("central.npy")));
+  write_bytes(dir / "named.txt", line[0] + "#" + line[1] + "\n");
+  for (const char* choice : {"largest", "all", "listed"}) {
+    succeed("extract",
+            call + Args{"--faces", choice, "--list", dir / "named.txt", "--out", dir / "named.npy"});
+    BOOST_TEST(values("named.npy") == values("central.npy"), choice);
+    BOOST_TEST(read_bytes(dir / "named.npy.txt") == read_bytes(dir / "named.txt"), choice);
+  }
+  // Features of a cache know what was left out as well.
+  write_png(dir / "p/b.png", image);
+  write_bytes(dir / "pairs.csv",
+              "a,b,genuine,fold\na.png,b.png,1,0\na.png,b.png,0,0\na.png,b.png,1,1\na.png,b.png,0,1\n");
+  std::string first;
+  for (int i = 0; i < 2; ++i) {
+    succeed("evaluate", Args{"recognition", "--pairs", dir / "pairs.csv", "--cache", dir / "cache",
+                             "--min-face", "56", "--faces", "central", "--rejected", dir / "r.tsv"} +
+                            call);
+    if (i == 0) first = read_bytes(dir / "r.tsv");
+  }
+  BOOST_TEST(read_bytes(dir / "r.tsv") == first);
+}
+
+// Lists of an earlier call do not stay beside what another has made.
+BOOST_AUTO_TEST_CASE(lists_of_earlier_calls_go) {
+  const TempDir dir;
+  const std::string z = dir / "z.npy";
+  const Args call = photographs().call() + world().recogniser() + Args{"--out", z};
+  succeed("extract", call);
+  BOOST_TEST(tree(dir.path().string()).size() == 5u);
+  const Args whole = Args{"--images", photographs().images(), "--out", z} + world().recogniser();
+  succeed("extract", whole);
+  BOOST_TEST((tree(dir.path().string()) == std::vector<std::string>{"z.npy", "z.npy.json", "z.npy.txt"}));
+  // Nor beside protected features; but what somebody else has put there is left alone.
+  succeed("extract", call);
+  write_bytes(z + ".rejected.tsv", "mine\n");
+  succeed("protect", Args{"--in", world().at("z.npy"), "--out", z, "--steps", "1"} + world().shadow());
+  BOOST_TEST(!std::filesystem::exists(z + ".tsv"));
+  BOOST_TEST(read_bytes(z + ".rejected.tsv") == "mine\n");
+}
+
+// What is damaged in the cache is told and found anew; the picture is not to blame.
+BOOST_AUTO_TEST_CASE(damaged_lines_of_found_faces) {
+  const TempDir dir;
+  const Args call = photographs().call() + world().recogniser() + Args{"--cache", dir / "cache"};
+  succeed("extract", call + Args{"--out", dir / "a.npy"});
+  const std::string file = dir / ("cache/" + tree(dir / "cache").at(0));
+  const std::string good = read_bytes(file);
+  for (const std::string& bad : {good.substr(0, good.rfind(';') + 3), good.substr(0, good.size() - 4) + "\n",
+                                 std::string(good).replace(good.find("56 ", good.find("00.png")), 2, "57")}) {
+    write_bytes(file, bad);
+    const Outcome o = succeed("extract", call + Args{"--out", dir / "b.npy"});
+    BOOST_TEST(o.err.find(file + ": 1 damaged line; faces are looked for anew") != std::string::npos, o.err);
+    BOOST_TEST(o.err.find("left out") == std::string::npos, o.err);
+    BOOST_TEST(read_bytes(dir / "a.npy") == read_bytes(dir / "b.npy"));
+    BOOST_TEST(read_bytes(file) == good);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(enrolment_wants_one_face) {
@@ -179,11 +279,27 @@ BOOST_AUTO_TEST_CASE(crops_as_files) {
     BOOST_TEST((a.width == 48 && a.pixels == b.pixels), name);
   }
   const std::string folder = dir.path().string();
+  // Landmarks of pictures that are not there, and eyes that are exchanged.
+  write_bytes(dir / "more.csv", csv + "gone.png,1,2,9,2,5,6,2,9,8,9\n");
+  const Outcome lost =
+      succeed("align", images + Args{"--landmarks", dir / "more.csv", "--out", dir / "more", "--size", "48"});
+  BOOST_TEST(lost.err.find("more.csv: 1 of its 9 pictures is not in " + photographs().images() +
+                           ": gone.png") != std::string::npos,
+             lost.err);
+  write_bytes(dir / "swapped.csv", csv + "09.png,9,2,1,2,5,6,2,9,8,9\n");
+  refuse(folder, "align", images + Args{"--landmarks", dir / "swapped.csv", "--out", dir / "new"}, 1,
+         {"swapped.csv", "face 9, of 09.png", "eyes are exchanged"});
   refuse(folder, "align", photographs().call() + Args{"--out", dir / "crops"}, 1,
          {"crops", "absent or empty"});
   refuse(folder, "align", images + Args{"--out", dir / "new"}, 2, {"--detector"});
-  refuse(folder, "align", photographs().call() + Args{"--out", dir / "new", "--min-face", "90"}, 1,
-         {"--min-face"}, Late::yes);
+  const Args none = photographs().call() + Args{"--out", dir / "none", "--min-face", "90"};
+  for (const char* most : {"0.5", "1"}) {
+    complain("align", none, run_program("align", none + Args{"--max-rejected", most}), 1,
+             {"none.rejected.tsv"}, Late::yes);
+    BOOST_TEST(lines_of(read_bytes(dir / "none.rejected.tsv")).size() == 11u);
+    BOOST_TEST(std::filesystem::remove(dir / "none.rejected.tsv"));
+    BOOST_TEST(!std::filesystem::exists(dir / "none"));
+  }
   write_bytes(dir / "bad.csv", "file,x1,y1,x2,y2\n01.png,1,2,x,4\n");
   // The lists beside the crops are outputs like others.
   const std::string points = read_bytes(dir / "points.csv");
@@ -256,6 +372,9 @@ BOOST_AUTO_TEST_CASE(a_detector_explains_itself) {
   const auto result = read_json(dir / "i.json");
   BOOST_TEST((result["kind"] == "detector" && result["picture"]["faces"].size() == 2u));
   BOOST_TEST(load_image(dir / "drawn.png").width == 640);
+  const Outcome nobody =
+      succeed("inspect", {photographs().card(), "--picture", photographs().images() + "/03.png"});
+  BOOST_TEST(nobody.out.find("programs that take --detector") != std::string::npos, nobody.out);
   const std::string folder = dir.path().string();
   refuse(folder, "inspect", {world().at("rec.json"), "--picture", "x.png"}, 2,
          {"rec.json", "no card of a detector"});
@@ -300,6 +419,9 @@ BOOST_AUTO_TEST_CASE(cached_by_detector) {
                     photographs().call() + world().recogniser();
   succeed("evaluate", call + Args{"--json", dir / "a.json"});
   const size_t files = tree(dir / "cache").size();
+  write_bytes(dir / "some.txt", "00.png\n04.png\n01.png\n");
+  refuse(dir.path().string(), "evaluate", call + Args{"--list", dir / "some.txt"}, 1,
+         {"some.txt does not name 02.png, which the pairs need"});
   succeed("evaluate", call + Args{"--json", dir / "b.json"});
   BOOST_TEST(tree(dir / "cache").size() == files);
   BOOST_TEST(read_json(dir / "a.json")["accuracy"] == read_json(dir / "b.json")["accuracy"]);

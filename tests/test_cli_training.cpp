@@ -190,4 +190,11 @@ BOOST_AUTO_TEST_CASE(a_detector_of_drawn_scenes) {
   wrong({"--scenes", "1000000", "--scene-size", "1024,1024"}, {"GiB"});
   wrong({"--width", "5"}, {"5 % width"});
   refuse(folder, "faces", {"--out", dir / "x", "--scenes", "1", "--scene-size", "10,10"}, 2, {"10 x 10"});
+  refuse(folder, "faces", {"--out", dir / "x", "--scenes", "1", "--heads", "400,500"}, 2,
+         {"heads of 400", "640 x 480", "heads of 320"});
+  const Outcome few =
+      succeed("faces", {"--out", dir / "few", "--identities", "2", "--per-identity", "1", "--scenes", "2",
+                        "--scene-size", "64,64", "--heads", "40,42", "--json", dir / "few.json"});
+  BOOST_TEST(few.err.find("of 6 faces found room") != std::string::npos, few.err);
+  BOOST_TEST((read_json(dir / "few.json")["scene_faces"] == 2));
 }

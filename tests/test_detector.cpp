@@ -258,7 +258,8 @@ BOOST_AUTO_TEST_CASE(scales_choice_and_rejections) {
   BOOST_TEST((all.faces == 2u && all.found[1].number == 2 && all.found[1].of == 2 &&
               all.pixels.size() == size_t(2 * 3 * 32 * 32)));
   const CutResult central = cut(two, FaceChoice::central, "two");
-  BOOST_TEST((central.faces == 1u && central.found[0].face.x == 16 && central.found[0].of == 2));
+  BOOST_TEST((central.faces == 1u && central.found[0].face.x == 16 && central.found[0].number == 2 &&
+              central.found[0].of == 2));
   const CutResult only = cut(two, FaceChoice::only, "two");
   BOOST_TEST((only.faces == 0u && only.reason == Reason::several_faces));
   for (const char* word : {"folder/two", "2 faces", "at (", "--faces largest"})
@@ -318,6 +319,19 @@ BOOST_AUTO_TEST_CASE(pictures_in_a_folder) {
   BOOST_TEST(cut.key() != detected_cut(finder, FaceTemplate{"arcface112", 0.1, {}}, settings).key());
   const std::string header = face_list_header(), line = face_list_line("a.png", batch.found[0]);
   BOOST_TEST(std::count(header.begin(), header.end(), '\t') == std::count(line.begin(), line.end(), '\t'));
+  // As many crops as there are fill rows below the picture, and no label lies on another.
+  const std::vector<Image> thumbs(30, Image(112, 112, 3));
+  const auto crowd = [&](size_t n) { return std::vector<FoundFace>(n, batch.found[0]); };
+  const Image drawn = draw_faces(Image(640, 480, 3), crowd(30), thumbs);
+  BOOST_TEST((drawn.width == 640 && drawn.height > 480 + 5 * 112));
+  const auto white = [&](size_t n) {
+    const Image here = draw_faces(Image(640, 480, 3), crowd(n), {});
+    int64_t pixels = 0;
+    for (size_t i = 0; i < here.pixels.size(); i += 3)
+      pixels += here.pixels[i] == 255 && here.pixels[i + 1] == 255 ? 1 : 0;
+    return pixels;
+  };
+  BOOST_TEST((white(1) > 0 && white(2) == 2 * white(1) && white(3) == 3 * white(1)));
   ContactSheet sheet;
   const Tensor crops = every.images.on_host();
   for (int i = 0; i < 500; ++i)
@@ -370,6 +384,7 @@ BOOST_AUTO_TEST_CASE(found_faces_are_kept_on_disk) {
     write_bytes(file, good.substr(1));
   }
   refused([&] { finder(cache); }, {"faces-", "delete the file"});
+  std::filesystem::remove_all(cache);
   refused([&] { finder(dir / "a.png"); }, {"--cache", "a.png", "no folder"});
 }
 
@@ -387,10 +402,22 @@ BOOST_AUTO_TEST_CASE(landmarks_of_other_tools) {
   refused([&] { parse_landmarks(five + "a.png,1,2,1,2,5,6,7,8,9,9\n", "p.csv"); }, {"a.png", "both eyes"});
   refused([&] { parse_landmarks(five + "../a.png,1,2,3,2,5,6,7,8,9,9\n", "p.csv"); }, {"relative"});
   refused([&] { parse_landmarks(five, "p.csv"); }, {"names no faces"});
+  // Exchanged eyes would turn or mirror the crop; turned faces and those that look aside are none of that.
+  const std::string two = "file,x1,y1,x2,y2\n";
+  for (const std::string& text :
+       {five + "a.png,30,20,10,20,20,30,12,40,28,40\n", five + "a.png,30,20,10,20,20,30,28,40,12,40\n",
+        two + "a.png,30,20,10,22\n"})
+    refused([&] { parse_landmarks(text, "p.csv"); }, {"p.csv: face 1, of a.png", "eyes are exchanged"});
+  refused([&] { parse_landmarks(five + "a.png,10,20,30,20,20,30,28,40,12,40\n", "p.csv"); },
+          {"a.png", "corners of the mouth are exchanged"});
+  for (const std::string& text :
+       {five + "a.png,30,40,10,40,20,30,28,20,12,20\n", five + "a.png,20,10,20,30,10,20,0,12,0,28\n",
+        five + "a.png,20,20,19,22,10,30,21,40,20,41\n", two + "a.png,10,30,11,10\n"})
+    BOOST_TEST(parse_landmarks(text, "p.csv").faces.size() == 1u);
   // Outside the picture.
   const auto finder = std::make_shared<const FaceFinder>(
       parse_landmarks(five + "a.png,110,20,130,20,120,30,112,40,128,40\n", "p.csv").faces, "print");
-  const FaceCut cut = detected_cut(finder, FaceTemplate{}, {});
+  const FaceCut cut = detected_cut(finder, FaceTemplate{}, DetectionSettings());
   const CutResult result = cut.cut(Image(64, 64, 3), "a.png", "folder/a.png", 32);
   BOOST_TEST((result.reason == Reason::outside && result.why.find("folder/a.png") != std::string::npos &&
               result.why.find("eye at (110, 20)") != std::string::npos),

@@ -162,7 +162,7 @@ class PairedFaces {
   std::vector<std::string> names_;
   std::optional<ProtectionChain> protection_;
   std::unique_ptr<Reader> adapter_;
-  std::optional<FaceSource> all_;  // among which the files of the pairs have their numbers
+  std::optional<FaceSource> all_;  // among which the files of the pairs are, and have their numbers
   GivenFeatures given_;
   FaceSource faces_;
   // After embed().
@@ -196,14 +196,14 @@ PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogn
     if (protection_) protection_->check_never_saw(people);
     if (adapter_) adapter_->check_never_saw(people);
   }
-  if (protection_ && o.protected_file.empty()) all_.emplace(o.faces.open_images(context));
+  if ((protection_ && o.protected_file.empty()) || !o.faces.list.empty())
+    all_.emplace(o.faces.open_images(context));
   // Of a file that nobody described only its owner knows how it was protected.
   if (adapter_ && !o.protected_file.empty() && given_.protection.known())
     adapter_->check_trained_on(given_.protection);
   faces_.set_max_broken_share(1);  // of the few that are looked at here
   check_names();
-  faces_.set_max_broken_share(o.faces.max_broken);
-  faces_.set_max_rejected_share(o.faces.max_rejected);
+  o.faces.limit(faces_);
   if (!given_.protection.known()) context.tell(given_.protection.unknown);
   if (!o.protected_file.empty() && given_.protection.is_raw())
     context.tell(o.protected_file + ": its features are raw, so nothing is protected here");

@@ -45,7 +45,7 @@ struct FaceQuality {
 struct FoundFace {
   Face face;
   FaceQuality quality;
-  int number = 1, of = 1;  // this one of so many that the picture has, from 1
+  int number = 1, of = 1;  // this one of so many that were found in the picture, from 1
 };
 
 // Why a picture gives no face.
@@ -53,11 +53,19 @@ enum class Reason { unreadable, no_feature, no_face, several_faces, small, turne
 const char* name_of(Reason reason);  // "unreadable", "no feature", "no face", ...
 Reason reason_from(const std::string& name, const std::string& file);
 
+// A face of a picture that cannot be used, and why (the text names the picture).
+struct RefusedFace {
+  int number = 1;  // as FoundFace has it
+  Reason reason = Reason::no_face;
+  std::string why;
+};
+
 // What was cut out of one picture: `faces` crops, or none and the reason.
 struct CutResult {
-  std::vector<float> pixels;     // (faces, 3, S, S) in [0, 1], RGB
-  size_t faces = 0;              // one, except where all faces of a picture are asked for
-  std::vector<FoundFace> found;  // of each, where faces are found rather than known to lie in a box
+  std::vector<float> pixels;         // (faces, 3, S, S) in [0, 1], RGB
+  size_t faces = 0;                  // one, except where all faces of a picture are asked for
+  std::vector<FoundFace> found;      // of each, where faces are found rather than known to lie in a box
+  std::vector<RefusedFace> refused;  // beside them, by number; none where there is no other
   Reason reason = Reason::unreadable;
   std::string why;        // of a picture without a face; says what to do
   bool ends_run = false;  // what is wrong is wrong for all pictures

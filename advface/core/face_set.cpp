@@ -1,5 +1,7 @@
 #include "advface/core/face_set.h"
 
+#include <filesystem>
+
 #include "advface/detect/face_list.h"
 
 namespace advf {
@@ -8,6 +10,21 @@ namespace {
 
 Eyes eyes_of(const std::vector<float>& centres) {
   return {centres.at(0), centres.at(1), centres.at(2), centres.at(3)};
+}
+
+// Of the pictures of which there are landmarks, those that the folder lacks: a list may name a part of it.
+std::string pictures_not_there(const FaceFinder& finder, const FaceSource& faces) {
+  std::error_code none;
+  std::string first;
+  int64_t lost = 0, all = 0;
+  for (const auto& [name, unused] : finder.landmarks()) {
+    ++all;
+    if (std::filesystem::exists(std::filesystem::path(faces.folder()) / name, none)) continue;
+    if (lost++ == 0) first = name;
+  }
+  if (lost == 0) return "";
+  return std::to_string(lost) + " of its " + std::to_string(all) + " pictures " + (lost == 1 ? "is" : "are") +
+         " not in " + faces.folder() + ": " + first + (lost > 1 ? ", ..." : "");
 }
 
 }  // namespace
@@ -30,8 +47,23 @@ void FaceSettings::check_cut(bool several) const {
 
 FaceCut FaceSettings::face_cut(const FaceTemplate& face_template) const {
   if (!detection.used()) return eyes.empty() ? FaceCut() : FaceCut(face_box(eyes_of(eyes), face_template));
+  return detected_cut(finder(), face_template, detection);
+}
+
+const std::shared_ptr<const FaceFinder>& FaceSettings::finder() const {
   if (!finder_) finder_ = FaceFinder::open(detection, cache);
-  return detected_cut(finder_, face_template, detection);
+  return finder_;
+}
+
+void FaceSettings::tell_of_cache(const Context& context) const {
+  if (!finder_) return;
+  for (const std::string& note : finder_->keep()) context.tell(note);
+}
+
+void FaceSettings::limit(FaceSource& faces) const {
+  faces.set_max_broken_share(max_broken);
+  faces.set_max_rejected_share(max_rejected);
+  faces.set_left_out_file(rejected);
 }
 
 void FaceSettings::write_rejected(const FaceSource& faces) const {
@@ -40,11 +72,13 @@ void FaceSettings::write_rejected(const FaceSource& faces) const {
 
 FaceSource FaceSettings::open_images(const Context& context) const {
   FaceSource faces = FaceSource::open(images, list);
-  faces.set_max_broken_share(max_broken);
-  faces.set_max_rejected_share(max_rejected);
+  limit(faces);
   for (const std::string& file : faces.passed_over().unusable) context.tell("passed over: " + file);
   if (const std::string others = faces.passed_over().summary(); !others.empty())
     context.tell(images + ": " + others);
+  if (!detection.landmarks.empty())
+    if (const std::string lost = pictures_not_there(*finder(), faces); !lost.empty())
+      context.tell(detection.landmarks + ": " + lost);
   return faces;
 }
 
@@ -78,11 +112,12 @@ FeatureSet extract(const FaceSettings& settings, const Recogniser& recogniser, c
   FeatureSet set = extract_features(recogniser, cut, faces, settings.face_cut(recogniser), settings.cache,
                                     extract_options(settings, *progress, context));
   progress->finish();
+  settings.tell_of_cache(context);
   settings.write_rejected(faces);
   const std::string rejected = left_out_summary(faces);
   if (!rejected.empty()) context.tell(rejected);
-  if (const int64_t lost = faces.size() - int64_t(set.indices.size()); lost > 0 && rejected.empty())
-    context.tell(std::to_string(lost) + " of " + std::to_string(faces.size()) +
+  if (const int64_t broken = faces.broken_count(); broken > 0)
+    context.tell(std::to_string(broken) + " of " + std::to_string(faces.size()) +
                  " images could not be read and are left out");
   return set;
 }

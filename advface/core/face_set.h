@@ -38,8 +38,12 @@ struct FaceSettings {
   FaceCut face_cut(const Recogniser& recogniser) const { return face_cut(recogniser.card().crop); }
   FaceCut face_cut(const FaceTemplate& face_template) const;
   bool whole_pictures() const { return eyes.empty() && !detection.used(); }
-  // Tells of what is passed over.
+  // Tells of what is passed over, and of landmarks whose picture is not there.
   FaceSource open_images(const Context& context) const;
+  // What may be left out of a source, and where that is listed.
+  void limit(FaceSource& faces) const;
+  // Tells what there is to tell of the faces kept in the cache, once, and keeps those that were found.
+  void tell_of_cache(const Context& context) const;
   // Of these files. Throws Error naming the first without a label.
   Labels labels_of(const std::vector<std::string>& files) const;
   // All whom the labels name, or the folders of these files.
@@ -49,6 +53,8 @@ struct FaceSettings {
   }
 
  private:
+  const std::shared_ptr<const FaceFinder>& finder() const;
+
   mutable std::shared_ptr<const FaceFinder> finder_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "advface/core/face_stream.h"
 #include "advface/core/text_file.h"
+#include "advface/detect/face_list.h"
 #include "tensor/backend.h"
 #include "tensor/io/input_file.h"
 #include "tensor/parallel.h"
@@ -188,6 +189,11 @@ FaceName FaceName::parse(const std::string& name) {
   return {name.substr(0, at), number};
 }
 
+std::string FaceName::of(const std::string& listed, const FoundFace& face, bool several) {
+  if (!several || face.number == 1 || parse(listed).number > 0) return listed;
+  return listed + "#" + std::to_string(face.number);
+}
+
 std::string FaceSource::path(int64_t i) const {
   return (fs::path(folder_) / FaceName::parse(name(i)).picture).string();
 }
@@ -229,6 +235,7 @@ FaceBatch FaceSource::load(std::span<const int64_t> indices, const FaceCut& cut,
   for (size_t i = 0; i < results.size(); ++i) {
     CutResult& result = results[i];
     if (result.faces == 0) out.broken.push_back({indices[i], result.why, result.reason});
+    for (RefusedFace& face : result.refused) count_refused(indices[i], std::move(face));
     out.good.insert(out.good.end(), result.faces, indices[i]);
     values = std::copy(result.pixels.begin(), result.pixels.end(), values);
     out.found.insert(out.found.end(), result.found.begin(), result.found.end());
@@ -243,6 +250,21 @@ int64_t FaceSource::broken_count() const {
                        [](const auto& f) { return f.second.is_broken(); });
 }
 
+void FaceSource::count_refused(int64_t index, RefusedFace face) {
+  const FaceOfPicture which(index, face.number);
+  refused_faces_.emplace(which, std::move(face));
+}
+
+std::string FaceSource::listed_before_the_end() const {
+  if (left_out_file_.empty()) return "";
+  try {
+    write_left_out(left_out_file_, *this);
+  } catch (const Error& e) {
+    return std::string("; they are not listed: ") + e.what();
+  }
+  return "; all up to here are listed in " + left_out_file_;
+}
+
 void FaceSource::count_broken(std::span<const BrokenFace> broken) {
   for (const BrokenFace& face : broken) left_out_.emplace(face.index, face);
   const auto judge = [&](bool unreadable, double most, const char* what, const char* option) {
@@ -254,7 +276,7 @@ void FaceSource::count_broken(std::span<const BrokenFace> broken) {
     for (const BrokenFace& face : broken)
       if (face.is_broken() == unreadable && named++ < 3) some += (some.empty() ? "" : "; ") + face.why;
     fail(folder_, ": ", count, " of ", size(), " pictures ", what, ", more than the ", most * 100,
-         " % that are tolerated (", option, "): ", some);
+         " % that are tolerated (", option, "): ", some, listed_before_the_end());
   };
   judge(true, max_broken_share_, "cannot be read", "--max-broken");
   judge(false, max_rejected_share_, "give no face to work with", "--max-rejected");

@@ -8,6 +8,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "advface/core/face_cut.h"
@@ -55,6 +56,9 @@ struct FaceName {
   int number = 0;
 
   static FaceName parse(const std::string& name);
+  // The name of a face that was cut out of what a list calls `listed`: that, which may have a number already;
+  // where every face of a picture is asked for, with its number but for the first.
+  static std::string of(const std::string& listed, const FoundFace& face, bool several);
 };
 
 class FaceSource {
@@ -93,17 +97,29 @@ class FaceSource {
   double max_broken_share() const { return max_broken_share_; }
   void set_max_broken_share(double share);    // [0, 1]; 1 = never end the run
   void set_max_rejected_share(double share);  // likewise
+  // Where the list of what was left out so far goes (face_list.h) before too much of it ends the run; "" for
+  // nowhere.
+  void set_left_out_file(std::string path) { left_out_file_ = std::move(path); }
   int64_t broken_count() const;
-  // All that was left out so far, by index.
+  // All pictures that were left out so far, by index.
   const std::map<int64_t, BrokenFace>& left_out() const { return left_out_; }
+  // The faces that were left out beside others of their pictures, by these pictures and their numbers there.
+  using FaceOfPicture = std::pair<int64_t, int>;
+  const std::map<FaceOfPicture, RefusedFace>& refused_faces() const { return refused_faces_; }
+  void count_refused(int64_t index, RefusedFace face);
 
  private:
+  std::string listed_before_the_end() const;  // says where, for the message
+
   std::string folder_;
   std::vector<std::string> names_;
   PassedOver passed_over_;
   double max_broken_share_ = 0.01;
   double max_rejected_share_ = 1;
-  std::map<int64_t, BrokenFace> left_out_;  // counted once, however often they are asked for
+  std::string left_out_file_;
+  // Counted once, however often they are asked for.
+  std::map<int64_t, BrokenFace> left_out_;
+  std::map<FaceOfPicture, RefusedFace> refused_faces_;
 };
 
 // Crops of a whole set in memory, as 8 bits: 10,000 of 3 x 64 x 64 take 123 MB.

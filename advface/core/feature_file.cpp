@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "advface/core/text_file.h"
+#include "advface/detect/face_list.h"
 #include "advface/protections/registry.h"
 #include "advface/store/enrolled_set.h"
 #include "tensor/io/atomic_file.h"
@@ -54,30 +55,54 @@ FeatureFile open_feature_file(const std::string& path) {
   return file;
 }
 
-void write_feature_info(const std::string& path, const FeatureInfo& info) {
-  std::error_code none;
-  if (!fs::is_regular_file(path, none)) return;
+namespace {
+
+// array: where the rows lie as yet.
+std::string description_of(const std::string& array, const FeatureInfo& info) {
   const json root = {{"format", kFormat},
-                     {"rows", FeatureRows::open(path).sample_hash()},
+                     {"rows", FeatureRows::open(array).sample_hash()},
                      {"recogniser", info.recogniser},
                      {"cut", info.cut},
                      {"protection", json::parse(info.protection.to_json())}};
+  return root.dump(1) + "\n";
+}
+
+}  // namespace
+
+void write_feature_info(const std::string& path, const FeatureInfo& info) {
+  std::error_code none;
+  if (!fs::is_regular_file(path, none)) return;
   AtomicFile file(feature_info_path(path));
-  file.write(root.dump(1) + "\n");
+  file.write(description_of(path, info));
   file.commit();
 }
 
 FeatureFileWriter::FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info)
     : path_(path), info_(std::move(info)), array_(path, DType::f32, row) {
   std::error_code none;
-  check(!fs::exists(npy_index_path(path), none), path, ": is a set that grows by --append (",
+  check(!fs::exists(npy_index_path(path), none), path, ": is a set that grows by advface-protect --append (",
         npy_index_path(path), " lies beside it); choose another file, or remove both");
+  check(
+      !info_.protection.needs_key() || fs::is_regular_file(array_.written_at(), none), path,
+      ": is no file, beside which a description could say under which name (key_set) these rows are locked; "
+      "without it they could never be compared with anything");
+}
+
+void FeatureFileWriter::finish() {
+  array_.finish();
+  std::error_code none;
+  if (description_ || !fs::is_regular_file(array_.written_at(), none)) return;
+  description_ = std::make_unique<AtomicFile>(feature_info_path(path_));
+  description_->write(description_of(array_.written_at(), info_));
+  description_->finish();
 }
 
 void FeatureFileWriter::commit() {
+  finish();
   std::remove(feature_info_path(path_).c_str());
+  remove_face_lists(path_);
   array_.commit();
-  write_feature_info(path_, info_);
+  if (description_) description_->commit();
 }
 
 void check_comes_from(const FeatureInfo& info, const std::string& file, const std::string& recogniser,

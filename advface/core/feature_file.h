@@ -2,11 +2,13 @@
 // stands in FILE.npy.json beside FILE.npy, or in the index of a set that grows, so that no program has to
 // guess.
 #pragma once
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "advface/core/feature_rows.h"
 #include "advface/protections/protection_id.h"
+#include "tensor/io/atomic_file.h"
 #include "tensor/io/npy.h"
 
 namespace advf {
@@ -33,19 +35,22 @@ FeatureFile open_feature_file(const std::string& path);
 void write_feature_info(const std::string& path, const FeatureInfo& info);
 
 // A file of features in the making, streamed, with what is known of them. Both appear with commit(); at no
-// moment does the description of other rows lie beside an array.
+// moment does the description of other rows lie beside an array, nor do lists of faces that others were made
+// of.
 class FeatureFileWriter {
  public:
   // Throws Error where the file is a set that grows, whose index would describe other rows.
   FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info);
   void append_rows(const Tensor& rows) { array_.append_rows(rows); }
   int64_t rows() const { return array_.rows(); }
+  void finish();  // as AtomicFile has it
   void commit();
 
  private:
   std::string path_;
   FeatureInfo info_;
   NpyWriter array_;
+  std::unique_ptr<AtomicFile> description_;
 };
 
 // The features come from this recogniser's cut, as far as the file knows; else throws Error naming both.

@@ -144,15 +144,17 @@ void for_each_feature_batch(const Recogniser& recogniser, const std::string& cut
 
 namespace {
 
-// What was left out when the features of a cache were made: a line with number, reason and explanation each.
-void save_left_out(const std::string& path, const FaceSource& faces) {
-  AtomicFile file(path);
-  for (const auto& [index, face] : faces.left_out()) {
-    std::string why = face.why;
-    std::replace(why.begin(), why.end(), '\n', ' ');
-    file.write(std::to_string(index) + "\t" + name_of(face.reason) + "\t" + why + "\n");
-  }
-  file.commit();
+// What was left out when the features of a cache were made: a line with the picture's number, reason and
+// explanation each, and of a single face its number in the picture.
+void write_left_out_of_cache(AtomicFile& file, const FaceSource& faces) {
+  const auto write = [&](int64_t index, Reason reason, std::string why, const std::string& more) {
+    std::replace_if(
+        why.begin(), why.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+    file.write(std::to_string(index) + "\t" + name_of(reason) + "\t" + why + more + "\n");
+  };
+  for (const auto& [index, face] : faces.left_out()) write(index, face.reason, face.why, "");
+  for (const auto& [which, face] : faces.refused_faces())
+    write(which.first, face.reason, face.why, "\t" + std::to_string(face.number));
 }
 
 void count_left_out(const std::string& path, FaceSource& faces) {
@@ -161,10 +163,15 @@ void count_left_out(const std::string& path, FaceSource& faces) {
   const std::string text = read_text(path);
   for (const std::string_view line : split_lines(text, path)) {
     const auto fields = split_fields(line, '\t');
-    int index = 0;
-    check(fields.size() == 3 && parse_number(fields[0], index) && index < faces.size(), path,
-          ": not a list of what was left out; delete the file");
-    all.push_back({index, std::string(fields[2]), reason_from(std::string(fields[1]), path)});
+    int index = 0, number = 0;
+    check((fields.size() == 3 || (fields.size() == 4 && parse_number(fields[3], number))) &&
+              parse_number(fields[0], index) && index < faces.size(),
+          path, ": not a list of what was left out; delete the file");
+    const Reason reason = reason_from(std::string(fields[1]), path);
+    if (fields.size() == 3)
+      all.push_back({index, std::string(fields[2]), reason});
+    else
+      faces.count_refused(index, {number, reason, std::string(fields[2])});
   }
   faces.count_broken(all);
 }
@@ -212,8 +219,16 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
       spool.append(batch.features);
   });
   if (cache) {
-    save_left_out(left_out_file, faces);
-    save_npy(index_file, Tensor::from(set.indices, {int64_t(set.indices.size())}));
+    AtomicFile left_out(left_out_file);
+    write_left_out_of_cache(left_out, faces);
+    NpyWriter index(index_file, DType::i64, {});
+    index.append_rows(Tensor::from(set.indices, {int64_t(set.indices.size())}));
+    // None appears where a full disk has no room for another.
+    left_out.finish();
+    index.finish();
+    cache->finish();
+    left_out.commit();
+    index.commit();
     cache->commit();
     set.features = FeatureRows::open(rows_file);
   } else {

@@ -28,6 +28,10 @@ std::string score_text(const FoundFace& face) {
   return text;
 }
 
+std::string caption_of(const FoundFace& face) {
+  return std::to_string(face.number) + ": " + score_text(face);
+}
+
 void draw_box(Image& image, double x0, double y0, double x1, double y1, double width) {
   draw_stroke(image, x0, y0, x1, y0, width, kBoxColour);
   draw_stroke(image, x1, y0, x1, y1, width, kBoxColour);
@@ -71,37 +75,96 @@ Image ContactSheet::draw(const std::string& title) const {
   return sheet;
 }
 
+namespace {
+
+constexpr int kLabelScale = 2;
+
+struct Box {
+  int x, y, width, height;
+  // Pixels that both cover.
+  int64_t shared(const Box& o) const {
+    const int w = std::min(x + width, o.x + o.width) - std::max(x, o.x),
+              h = std::min(y + height, o.y + o.height) - std::max(y, o.y);
+    return w > 0 && h > 0 ? int64_t(w) * h : 0;
+  }
+};
+
+// Beside its face's box, where it covers least of other labels, and then of faces.
+Box place_label(const Box& face, const std::string& text, const Image& shown, const std::vector<Box>& labels,
+                const std::vector<Box>& faces) {
+  const int w = text_width(text, kLabelScale) + 4, h = kLabelScale * kLine - 2;
+  const int right = face.x + face.width, below = face.y + face.height;
+  Box best{};
+  double least = 0;
+  for (const auto& [x, y] : {std::pair(face.x, face.y - h),
+                             {right - w, face.y - h},
+                             {face.x, below},
+                             {right - w, below},
+                             {right, face.y},
+                             {face.x - w, face.y},
+                             {right, below - h},
+                             {face.x - w, below - h},
+                             {face.x, face.y}}) {
+    const Box here{std::clamp(x, 0, std::max(0, shown.width - w)),
+                   std::clamp(y, 0, std::max(0, shown.height - h)), w, h};
+    constexpr double kOfLabels = 100;
+    double covered = 0;
+    for (const Box& label : labels) covered += kOfLabels * double(here.shared(label));
+    for (const Box& other : faces) covered += double(here.shared(other));
+    if (best.width > 0 && covered >= least) continue;
+    best = here;
+    least = covered;
+  }
+  return best;
+}
+
+// The crops in rows of at most this width, each with its number, score and size.
+Image draw_crops(const std::vector<FoundFace>& faces, const std::vector<Image>& crops, int width) {
+  int cell_width = 0, cell_height = 0;
+  for (size_t i = 0; i < crops.size(); ++i) {
+    cell_width = std::max({cell_width, crops[i].width, text_width(caption_of(faces[i]))});
+    cell_height = std::max(cell_height, crops[i].height + kLine);
+  }
+  const int columns = std::clamp((width - kGap) / (cell_width + kGap), 1, std::max(1, int(crops.size())));
+  const int rows = (int(crops.size()) + columns - 1) / columns;
+  Image out(std::max(width, cell_width + 2 * kGap), kGap + rows * (cell_height + kGap), 3, 255);
+  for (size_t i = 0; i < crops.size(); ++i) {
+    const int x = kGap + int(i) % columns * (cell_width + kGap),
+              y = kGap + int(i) / columns * (cell_height + kGap);
+    paste(out, x, y, crops[i]);
+    draw_text(out, x, y + crops[i].height + 2, caption_of(faces[i]), kBlack);
+  }
+  return out;
+}
+
+}  // namespace
+
 Image draw_faces(const Image& picture, const std::vector<FoundFace>& faces, const std::vector<Image>& crops) {
   constexpr int kLeast = 640, kMost = 1280;
   const int longest = std::max(picture.width, picture.height);
   const double zoom = double(std::clamp(longest, kLeast, kMost)) / longest;
-  const auto zoomed = [&](int size) { return std::max(1, int(std::lround(size * zoom))); };
-  const Image shown = resized(picture, zoomed(picture.width), zoomed(picture.height));
-  int row_width = kGap, row_height = 0;
-  for (const Image& crop : crops) {
-    row_width += crop.width + kGap;
-    row_height = std::max(row_height, crop.height + kGap + 2 * kLine);
-  }
-  Image out(std::max(shown.width, row_width), shown.height + kGap + row_height, 3, 255);
-  paste(out, 0, 0, shown);
-  int x = kGap;
-  for (size_t i = 0; i < faces.size(); ++i) {
-    const Face& f = faces[i].face;
-    draw_box(out, f.x * zoom, f.y * zoom, (f.x + f.width) * zoom, (f.y + f.height) * zoom, 2);
+  const auto zoomed = [&](double size) { return int(std::lround(size * zoom)); };
+  Image shown = resized(picture, std::max(1, zoomed(picture.width)), std::max(1, zoomed(picture.height)));
+  std::vector<Box> boxes, labels;
+  for (const FoundFace& found : faces) {
+    const Face& f = found.face;
+    boxes.push_back({zoomed(f.x), zoomed(f.y), zoomed(f.width), zoomed(f.height)});
+    draw_box(shown, f.x * zoom, f.y * zoom, (f.x + f.width) * zoom, (f.y + f.height) * zoom, 2);
     for (size_t p = 0; p < f.landmarks.size(); ++p)
-      draw_mark(out, f.landmarks[p].x * zoom, f.landmarks[p].y * zoom, 3, Mark::disc,
+      draw_mark(shown, f.landmarks[p].x * zoom, f.landmarks[p].y * zoom, 3, Mark::disc,
                 p < 2 ? kEyeColour : kMouthColour);
-    const std::string text = std::to_string(i + 1) + ": " + score_text(faces[i]);
-    const int tx = std::clamp(int(f.x * zoom), 0, std::max(0, out.width - text_width(text, 2)));
-    const int ty = std::max(0, int(f.y * zoom) - 2 * kLine);
-    fill_rectangle(out, tx, ty, text_width(text, 2), 2 * kLine - 2, kBoxColour);
-    draw_text(out, tx + 2, ty + 1, text, kWhite, 2);
   }
-  for (size_t i = 0; i < crops.size(); ++i) {
-    paste(out, x, shown.height + kGap, crops[i]);
-    draw_text(out, x, shown.height + kGap + crops[i].height + 2, std::to_string(i + 1), kBlack, 2);
-    x += crops[i].width + kGap;
+  for (size_t i = 0; i < faces.size(); ++i) {  // above all boxes
+    const std::string text = std::to_string(faces[i].number);
+    const Box at = labels.emplace_back(place_label(boxes[i], text, shown, labels, boxes));
+    fill_rectangle(shown, at.x, at.y, at.width, at.height, kBoxColour);
+    draw_text(shown, at.x + 2, at.y + 1, text, kWhite, kLabelScale);
   }
+  if (crops.empty()) return shown;
+  const Image below = draw_crops(faces, crops, shown.width);
+  Image out(std::max(shown.width, below.width), shown.height + below.height, 3, 255);
+  paste(out, 0, 0, shown);
+  paste(out, 0, shown.height, below);
   return out;
 }
 

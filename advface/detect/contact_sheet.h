@@ -32,8 +32,8 @@ class ContactSheet {
   std::vector<Cell> cells_;
 };
 
-// The picture, enlarged or shrunk to a longer side of 640 to 1280 pixels, with box, score and landmarks of
-// each face, and the faces that were cut out in a row below it.
+// The picture, enlarged or shrunk to a longer side of 640 to 1280 pixels, with box, number and landmarks of
+// each face, and below it the faces that were cut out, as many, with number, score and size.
 Image draw_faces(const Image& picture, const std::vector<FoundFace>& faces, const std::vector<Image>& crops);
 
 }  // namespace advf

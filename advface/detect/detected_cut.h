@@ -28,6 +28,8 @@ struct DetectionSettings {
   double min_score = 0;   // of the detector; 0: what its card says
   double min_face = 20;   // the longer side of a box, in pixels of the picture
   double max_angle = 90;  // of roll, yaw and pitch, in degrees
+  // What may help where nothing is found, for messages.
+  const char* where_none = "a lower --min-score or another --detect-side may find one";
 
   bool used() const { return !card.empty() || !landmarks.empty(); }
 };
@@ -43,8 +45,7 @@ class FaceFinder {
   // cache: as above.
   explicit FaceFinder(Detector detector, DetectorView view = {}, const std::string& cache = "");
   explicit FaceFinder(std::map<std::string, std::vector<Face>> landmarks, std::string fingerprint);
-  // Saves what was found since the last time, also where the work ended early. A disk that is full by then
-  // loses nothing but time.
+  // Keeps what was found since the last time, also where the work ended early.
   ~FaceFinder();
   FaceFinder(const FaceFinder&) = delete;
 
@@ -53,6 +54,11 @@ class FaceFinder {
   // Names the detector's weights and how it looks, or the landmarks.
   const std::string& key() const { return key_; }
   const Detector* detector() const { return detector_.get(); }
+  // By picture; none of a detector.
+  const std::map<std::string, std::vector<Face>>& landmarks() const { return landmarks_; }
+  // Saves what was found since the last time. Returns what is to be told of the cache, each once: damage that
+  // it had, and why nothing could be saved, which loses nothing but time.
+  std::vector<std::string> keep() const;
 
  private:
   std::unique_ptr<const Detector> detector_;
@@ -61,13 +67,14 @@ class FaceFinder {
   std::string key_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, std::vector<Face>> kept_;
-  std::unique_ptr<FoundFaces> cache_;
+  mutable std::unique_ptr<FoundFaces> cache_;
 };
 
 // The cut: of each picture the chosen face, aligned to the template. Left out, with the reason: a picture
 // without a face, or with several where it may have one only; faces below min_face; turned by more than
-// max_angle; of which an eye or more than half of the crop lies outside the picture. Of a picture of which
-// all faces are asked for those that are left out are missing in silence, as long as one is there.
+// max_angle; of which an eye or more than half of the crop lies outside the picture. Faces that are left out
+// so beside one that is used are CutResult::refused. Faces are numbered by falling score (or as the lines of
+// a file of landmarks stand), all that were found.
 FaceCut detected_cut(std::shared_ptr<const FaceFinder> finder, const FaceTemplate& face_template,
                      const DetectionSettings& settings);
 

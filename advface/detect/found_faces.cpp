@@ -1,7 +1,9 @@
 #include "advface/detect/found_faces.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <utility>
 
 #include "advface/core/text_file.h"
 #include "tensor/check.h"
@@ -64,59 +66,86 @@ std::string name_of(const std::string& path) {
   return error ? "" : whole.string() + "\t" + std::to_string(size) + "\t" + std::to_string(time);
 }
 
-// The lines of a file below its header.
-std::map<std::string, std::string> read_lines(const std::string& file, const std::string& header) {
-  std::map<std::string, std::string> lines;
-  if (!fs::exists(file)) return lines;
-  const std::string text = read_text(file);
-  const std::string damaged = ": not a list of found faces; delete the file";
-  check(text.starts_with(header) && text.ends_with('\n'), file, damaged);
-  for (size_t at = header.size(); at < text.size();) {
-    const size_t end = text.find('\n', at), tab = text.rfind('\t', end);
-    check(tab != std::string::npos && tab > at, file, damaged);
-    lines[text.substr(at, tab - at)] = text.substr(tab + 1, end - tab - 1);
-    at = end + 1;
-  }
-  return lines;
+// A line without its end: what names the picture, its faces, and a checksum of both.
+std::string line_of(const std::string& name, const std::vector<Face>& faces) {
+  const std::string text = name + "\t" + as_text(faces);
+  return text + "\t" + hex(fnv1a(text));
+}
+
+bool parse_line(std::string_view line, std::string& name, std::vector<Face>& faces) {
+  const size_t sum = line.rfind('\t');
+  if (sum == std::string_view::npos || sum == 0 || line.substr(sum + 1) != hex(fnv1a(line.substr(0, sum))))
+    return false;
+  const size_t at = line.rfind('\t', sum - 1);
+  if (at == std::string_view::npos) return false;
+  name = line.substr(0, at);
+  faces.clear();
+  const std::string_view list = line.substr(at + 1, sum - at - 1);
+  if (list.empty()) return true;
+  const auto texts = split_fields(list, ';');
+  return std::all_of(texts.begin(), texts.end(),
+                     [&](std::string_view text) { return parse_face(text, faces.emplace_back()); });
 }
 
 }  // namespace
 
 FoundFaces::FoundFaces(const std::string& folder, const std::string& key)
     : file_((fs::path(folder) / ("faces-" + hex(fnv1a(key)) + ".tsv")).string()),
-      header_("advface-found-faces-1\t" + key + "\n") {
+      header_("advface-found-faces-2\t" + key + "\n") {
   std::error_code error;
   fs::create_directories(folder, error);
   check(fs::is_directory(folder), "--cache ", folder,
         ": is no folder and cannot be made one: ", error ? error.message() : "a file has this name");
   const AtomicFile probe(file_);
-  lines_ = read_lines(file_, header_);
+  lines_ = read();
+}
+
+FoundFaces::Lines FoundFaces::read() {
+  Lines lines;
+  if (!fs::exists(file_)) return lines;
+  const std::string text = read_text(file_);
+  check(text.starts_with(header_), file_, ": not a list of found faces; delete the file");
+  for (size_t at = header_.size(); at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    std::string name;
+    std::vector<Face> faces;
+    if (parse_line(std::string_view(text).substr(at, end - at), name, faces))
+      lines[name] = std::move(faces);
+    else
+      ++damaged_;
+    at = end + 1;
+  }
+  return lines;
+}
+
+std::string FoundFaces::take_damage() {
+  const int64_t lines = std::exchange(damaged_, 0);
+  if (lines == 0) return "";
+  return file_ + ": " + std::to_string(lines) + (lines == 1 ? " damaged line" : " damaged lines") +
+         "; faces are looked for anew in these pictures";
 }
 
 std::optional<std::vector<Face>> FoundFaces::get(const std::string& path) const {
   const auto line = lines_.find(name_of(path));
   if (line == lines_.end()) return {};
-  std::vector<Face> faces;
-  if (line->second.empty()) return faces;
-  for (const std::string_view text : split_fields(line->second, ';')) {
-    check(parse_face(text, faces.emplace_back()), file_, ": damaged at ", path, "; delete the file");
-  }
-  return faces;
+  return line->second;
 }
 
 void FoundFaces::put(const std::string& path, const std::vector<Face>& faces) {
   const std::string name = name_of(path);
   if (name.empty()) return;
-  lines_[name] = fresh_[name] = as_text(faces);
+  lines_[name] = fresh_[name] = faces;
 }
 
 void FoundFaces::save() {
   if (fresh_.empty()) return;
-  std::map<std::string, std::string> all = read_lines(file_, header_);
+  const int64_t told = damaged_;
+  Lines all = read();
+  damaged_ = told;  // those that were there at the beginning
   for (const auto& [name, faces] : fresh_) all[name] = faces;
   AtomicFile out(file_);
   out.write(header_);
-  for (const auto& [name, faces] : all) out.write(name + "\t" + faces + "\n");
+  for (const auto& [name, faces] : all) out.write(line_of(name, faces) + "\n");
   out.commit();
   fresh_.clear();
 }

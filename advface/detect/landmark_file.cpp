@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <tuple>
 
 #include "advface/core/text_file.h"
 #include "advface/detect/alignment.h"
@@ -34,6 +35,27 @@ void give_box(Face& face, const std::string& where) {
   face.score = 1;
 }
 
+// The eye further left in an upright face comes first, and so does that corner of the mouth. Turning a face
+// changes the order of neither; but the eyes alone do not tell one that stands on its head. A face that looks
+// far aside may have both at one place, or a little beyond.
+void check_order(const std::vector<Point>& p, const std::string& where) {
+  constexpr double kClearly = 0.5, kWidely = 0.25;  // the latter: of the way from the eyes to the mouth
+  const double ex = p[1].x - p[0].x, ey = p[1].y - p[0].y, eyes = std::hypot(ex, ey);
+  if (p.size() == 2) {
+    check(ex > -kClearly * eyes, where,
+          ": the eyes are exchanged: the one further left in the picture comes first (of a face that stands "
+          "on its head, give all five points)");
+    return;
+  }
+  // From the middle of the eyes to that of the mouth.
+  const double dx = (p[3].x + p[4].x - p[0].x - p[1].x) / 2, dy = (p[3].y + p[4].y - p[0].y - p[1].y) / 2;
+  const auto exchanged = [&](double x, double y) { return x * dy - y * dx < -kWidely * (dx * dx + dy * dy); };
+  for (const auto& [x, y, what] :
+       {std::tuple(ex, ey, "eyes"), std::tuple(p[4].x - p[3].x, p[4].y - p[3].y, "corners of the mouth")})
+    check(!exchanged(x, y), where, ": the ", what,
+          " are exchanged: the one further left in an upright face comes first");
+}
+
 }  // namespace
 
 LandmarkFile parse_landmarks(std::string_view text, const std::string& file) {
@@ -58,6 +80,7 @@ LandmarkFile parse_landmarks(std::string_view text, const std::string& file) {
       face.landmarks.push_back({coordinate(row[2 * i + 1], where), coordinate(row[2 * i + 2], where)});
     check(face.landmarks[0].x != face.landmarks[1].x || face.landmarks[0].y != face.landmarks[1].y, where,
           ": both eyes at one place");
+    check_order(face.landmarks, where);
     give_box(face, where);
     out.faces[row[0]].push_back(std::move(face));
   }

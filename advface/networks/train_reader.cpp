@@ -76,7 +76,8 @@ std::pair<double, double> ReaderTrainer::validate() {
   const double cosine = mean_cosine([this](const Tensor& z) {
     const Tensor read = reader_.forward(z);
     check_rows(read, reader_.out_domain(),
-               "training diverged (use a smaller --lr): of what the network gives in epoch " +
+               "training diverged (use a smaller learning rate (--lr of advface-train)): of what the network "
+               "gives in epoch " +
                    std::to_string(history().size() + 1));
     return reader_.embed(read, recogniser_);
   });

@@ -106,7 +106,7 @@ double Trainer::step() {
   }
   const double number = value.item();
   check(std::isfinite(number), "training diverged: the loss is ", number, " in epoch ", epoch_ + 1,
-        ", after ", steps_done(), " steps; use a smaller --lr");
+        ", after ", steps_done(), " steps; use a smaller learning rate (--lr of advface-train)");
   const OneCycle schedule{.peak = settings_.learning_rate, .steps = batches_ * settings_.epochs};
   optimizer_.step(backward(tape, value, values(optimizer_.parameters())), schedule.at(steps_done()));
   loss_sum_ += number;
@@ -116,7 +116,7 @@ double Trainer::step() {
     check_weights();
     const auto [validation_loss, score] = validate();
     check(std::isfinite(validation_loss), "training diverged: the validation loss is ", validation_loss,
-          " in epoch ", epoch_ + 1, "; use a smaller --lr");
+          " in epoch ", epoch_ + 1, "; use a smaller learning rate (--lr of advface-train)");
     history_.push_back({++epoch_, loss_sum_ / double(batches_), validation_loss, score, seconds_});
     add_to_average();
     loss_sum_ = seconds_ = 0;

@@ -214,7 +214,8 @@ void EnrolledSet::begin(const Metadata& made_by) {
 void EnrolledSet::open(const Metadata& made_by) {
   array_ = std::make_unique<AppendFile>(path_, AppendFile::Open::existing);
   check(index_->size() > 0, path_, ": has no index (", index_->path(),
-        "), so it is not known how its rows were protected; begin a new set with --append");
+        "), so it is not known how its rows were protected; advface-protect --append begins a new set under "
+        "another name");
   const uint64_t index_size = index_->size();
   const Head head = parse_head(read_range(*index_, 0, std::min(index_size, kMaxLine)), index_->path());
   std::vector<std::byte> start(size_t(std::min<uint64_t>(array_->size(), kNpyHeaderBytes)));

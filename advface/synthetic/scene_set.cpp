@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <numeric>
 
 #include "tensor/backend.h"
 #include "tensor/check.h"
@@ -113,21 +114,24 @@ void write_list(const std::string& path, const std::string& header, const std::v
 
 }  // namespace
 
-void write_scenes(const std::string& folder, uint64_t seed, int64_t count, const SceneOptions& options) {
+int64_t write_scenes(const std::string& folder, uint64_t seed, int64_t count, const SceneOptions& options) {
   std::error_code error;
   std::filesystem::create_directories(folder + "/images", error);
   check(!error, folder, ": cannot be made: ", error.message());
   std::vector<SceneLines> lines{size_t(count)};
+  std::vector<int64_t> drawn(size_t(count), 0);
   parallel_for(count, [&](int64_t n) {
     const Scene scene = draw_scene(seed, n, options);
     write_png(folder + "/images/" + scene_file(n), scene.image);
     lines[size_t(n)] = lines_of(scene_file(n), scene);
+    drawn[size_t(n)] = int64_t(scene.faces.size());
   });
   std::string points;
   for (int i = 1; i <= 5; ++i) points += ",x" + std::to_string(i) + ",y" + std::to_string(i);
   write_list(folder + "/landmarks.csv", "file" + points, lines, &SceneLines::landmarks);
   write_list(folder + "/faces.csv", "file,identity,x,y,width,height" + points, lines, &SceneLines::faces);
   if (options.faces == 1) write_list(folder + "/labels.csv", "file,identity", lines, &SceneLines::labels);
+  return std::accumulate(drawn.begin(), drawn.end(), int64_t(0));
 }
 
 }  // namespace advf

@@ -44,6 +44,7 @@ std::string scene_file(int64_t number);  // scene_000124.png for number 123
 // Writes FOLDER/images/scene_NNNNNN.png for the first `count` scenes of the seed, FOLDER/faces.csv (file,
 // identity, box and landmarks of each face, in pixels), FOLDER/landmarks.csv (as detect/landmark_file.h reads
 // it) and, of scenes of one face, FOLDER/labels.csv (file, identity). The lists come after the pictures.
-void write_scenes(const std::string& folder, uint64_t seed, int64_t count, const SceneOptions& options);
+// Returns the number of faces: fewer than asked for where heads found no room.
+int64_t write_scenes(const std::string& folder, uint64_t seed, int64_t count, const SceneOptions& options);
 
 }  // namespace advf

@@ -46,19 +46,21 @@ void clutter(Image& image, Draw& draw) {
   }
 }
 
+constexpr double kRoom = 0.75;  // radius of the disc that a head keeps free, of its size
+
 struct Head {
   double x, y, size, roll;  // middle, chin to crown, turn
 };
 
 // A place where the head, as a disc, touches no other.
 bool find_room(Head& head, const std::vector<Head>& taken, const SceneOptions& o, Draw& draw) {
-  const double radius = 0.75 * head.size;
+  const double radius = kRoom * head.size;
   if (2 * radius > std::min(o.width, o.height)) return false;
   for (int attempt = 0; attempt < 50; ++attempt) {
     head.x = draw.in(radius, o.width - radius);
     head.y = draw.in(radius, o.height - radius);
     const auto far = [&](const Head& t) {
-      return std::hypot(t.x - head.x, t.y - head.y) > 0.75 * (t.size + head.size);
+      return std::hypot(t.x - head.x, t.y - head.y) > kRoom * (t.size + head.size);
     };
     if (std::all_of(taken.begin(), taken.end(), far)) return true;
   }
@@ -127,6 +129,10 @@ void SceneOptions::check_valid() const {
   check(faces >= 0 && identities > 0, "a scene of ", faces, " faces of ", identities, " people");
   check(least_head >= 8 && most_head >= least_head && most_head <= 800,
         "heads have 8 to 800 pixels, the least not above the most, not ", least_head, " to ", most_head);
+  const double side = std::min(width, height);
+  check(faces == 0 || 2 * kRoom * least_head <= side, "heads of ", least_head,
+        " pixels and more find no room in scenes of ", width, " x ", height, ", which hold heads of ",
+        std::floor(side / (2 * kRoom)));
 }
 
 Scene draw_scene(uint64_t seed, int64_t number, const SceneOptions& o) {

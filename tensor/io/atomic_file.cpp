@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "tensor/check.h"
 
@@ -48,9 +49,8 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(path_
 }
 
 AtomicFile::~AtomicFile() {
-  if (!file_) return;
-  std::fclose(file_);
-  if (!temporary_.empty()) std::remove(temporary_.c_str());
+  if (file_) std::fclose(file_);
+  if (!temporary_.empty() && !committed_) std::remove(temporary_.c_str());
 }
 
 void AtomicFile::fail_errno(const char* what) {
@@ -67,18 +67,21 @@ void AtomicFile::rewrite(size_t offset, std::string_view bytes) {
   if (std::fseek(file_, 0, SEEK_END) != 0) fail_errno("seeking failed");
 }
 
-void AtomicFile::commit() {
+bool AtomicFile::can_rewrite() const { return ::lseek(::fileno(file_), 0, SEEK_CUR) >= 0; }
+
+void AtomicFile::finish() {
+  if (!file_) return;
   if (std::fflush(file_) != 0) fail_errno("writing failed");
   if (!temporary_.empty() && ::fsync(::fileno(file_)) != 0) fail_errno("writing failed");
-  std::FILE* f = file_;
-  file_ = nullptr;
-  const bool closed = std::fclose(f) == 0;
-  if (temporary_.empty() ? !closed : !closed || std::rename(temporary_.c_str(), target_.c_str()) != 0) {
-    const int code = errno;
-    if (!temporary_.empty()) std::remove(temporary_.c_str());
-    errno = code;
+  if (std::fclose(std::exchange(file_, nullptr)) != 0) fail_errno("writing failed");
+}
+
+void AtomicFile::commit() {
+  finish();
+  if (committed_) return;
+  if (!temporary_.empty() && std::rename(temporary_.c_str(), target_.c_str()) != 0)
     fail_errno("writing failed");
-  }
+  committed_ = true;
 }
 
 }  // namespace advf

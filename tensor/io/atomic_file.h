@@ -23,12 +23,20 @@ class AtomicFile {
   void write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
   void write(const void* data, size_t bytes);           // throws Error, e.g. when the disk is full
   void rewrite(size_t offset, std::string_view bytes);  // over bytes already written (a header)
-  void commit();                                        // flush, sync, rename
+  // All bytes are on the disk, under the temporary name: of several files each is finished before the first
+  // appears, so that a full disk leaves all as they were. Nothing is written afterwards.
+  void finish();
+  void commit();  // finish(), and the rename
+
+  bool can_rewrite() const;  // false for a pipe
+  // Where the bytes lie before commit().
+  const std::string& written_at() const { return temporary_.empty() ? target_ : temporary_; }
 
  private:
   [[noreturn]] void fail_errno(const char* what);
   std::string path_, target_, temporary_;  // no temporary: written directly
   std::FILE* file_ = nullptr;
+  bool committed_ = false;
 };
 
 }  // namespace advf

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tensor/backend.h"
@@ -288,6 +289,8 @@ Tensor NpyReader::read_rows(int64_t begin, int64_t end) const {
 NpyWriter::NpyWriter(const std::string& path, DType dtype, const Shape& row_shape)
     : path_(path), file_(path), dtype_(dtype), row_shape_(row_shape) {
   check(row_shape.rank() < Shape::kMaxRank, path, ": rows of shape ", row_shape, " have too many dimensions");
+  check(file_.can_rewrite(), path,
+        ": is a pipe, but the head of an array, which counts its rows, is written last; ", "name a file");
   file_.write(std::string(kNpyHeaderBytes, ' '));
 }
 
@@ -301,10 +304,16 @@ void NpyWriter::append_rows(const Tensor& rows) {
   rows_ += s[0];
 }
 
-void NpyWriter::commit() {
+void NpyWriter::finish() {
+  if (std::exchange(finished_, true)) return;
   Shape shape{rows_};
   for (int64_t d : row_shape_) shape.push_back(d);
   file_.rewrite(0, npy_header(path_, dtype_, shape));
+  file_.finish();
+}
+
+void NpyWriter::commit() {
+  finish();
   file_.commit();
 }
 

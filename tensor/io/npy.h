@@ -64,11 +64,14 @@ class NpyWriter {
   NpyWriter(const std::string& path, DType dtype, const Shape& row_shape);
   void append_rows(const Tensor& rows);  // (n, row_shape...) of the writer's type
   int64_t rows() const { return rows_; }
+  void finish();  // as AtomicFile has it
   void commit();
+  const std::string& written_at() const { return file_.written_at(); }
 
  private:
   std::string path_;
   AtomicFile file_;
+  bool finished_ = false;
   DType dtype_;
   Shape row_shape_;
   int64_t rows_ = 0;

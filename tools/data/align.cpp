@@ -67,16 +67,17 @@ class CropFolder {
 };
 
 // Two pictures may differ in their ending alone: so the whole name stays.
-std::string crop_name(const std::string& picture, const FoundFace* face) {
-  return picture + (face && face->number > 1 ? "_" + std::to_string(face->number) : "") + ".png";
+std::string crop_name(const std::string& face) {
+  const FaceName name = FaceName::parse(face);
+  return name.picture + (name.number > 0 ? "_" + std::to_string(name.number) : "") + ".png";
 }
 
-void write_crops(const std::string& folder, int size, const FaceSource& faces, const FaceBatch& batch) {
-  const Tensor host = batch.images.on_host();
-  parallel_for(int64_t(batch.good.size()), [&](int64_t i) {
-    const FoundFace* face = batch.found.empty() ? nullptr : &batch.found[size_t(i)];
-    const fs::path path =
-        fs::path(folder) / crop_name(FaceName::parse(faces.name(batch.good[size_t(i)])).picture, face);
+// faces: their names.
+void write_crops(const std::string& folder, int size, const std::vector<std::string>& faces,
+                 const Tensor& crops) {
+  const Tensor host = crops.on_host();
+  parallel_for(int64_t(faces.size()), [&](int64_t i) {
+    const fs::path path = fs::path(folder) / crop_name(faces[size_t(i)]);
     fs::create_directories(path.parent_path());
     const BackendScope cpu(backend("cpu"));
     write_png(path.string(), to_image(host.slice_batch(i, i + 1).view({3, size, size})));
@@ -97,7 +98,7 @@ int align_pictures(Options& o, bool sized) {
   FaceSource faces = o.faces.open_images(context);
   check_writable({o.sheet});
   CropFolder folder(o.out);
-  CutReport report(o.out, o.sheet);
+  CutReport report(o.out, o.sheet, cut, faces);
   constexpr int64_t kBatch = 16;  // few, as a stop is looked for between two
   int64_t written = 0;
   Progress progress("align", faces.size(), "images");
@@ -110,28 +111,26 @@ int align_pictures(Options& o, bool sized) {
     const FaceBatch batch = stream.next();
     for (const BrokenFace& face : batch.broken)
       if (face.is_broken()) context.tell("left out: " + face.why);
-    write_crops(folder.path(), o.size, faces, batch);
-    report.take(faces, batch.good, batch.found, batch.images);
+    write_crops(folder.path(), o.size, report.take(batch.good, batch.found, batch.images), batch.images);
     written += int64_t(batch.good.size());
     progress.advance(stream.pictures_done() - begin);
   }
   context.check_stop();
   progress.finish();
-  const std::string rejected = left_out_summary(faces);
-  check(written > 0, o.faces.images, ": ",
-        rejected.empty() ? "no image could be read" : "no face could be used; " + rejected);
+  o.faces.tell_of_cache(context);
+  report.check_any();
+  report.finish();
   folder.commit();
-  report.commit(faces, cut.finds());
-  o.common.write_json({{"images", faces.size()},
-                       {"crops", written},
-                       {"size", o.size},
-                       {"left_out", count_by_reason(faces)},
-                       {"faces", report.json()},
-                       {"seconds", progress.seconds()},
-                       {"images_per_second", double(faces.size()) / std::max(progress.seconds(), 1e-9)}});
+  report.commit();
+  nlohmann::json result = {{"images", faces.size()},
+                           {"crops", written},
+                           {"size", o.size},
+                           {"seconds", progress.seconds()},
+                           {"images_per_second", double(faces.size()) / std::max(progress.seconds(), 1e-9)}};
+  report.add_to(result);
+  o.common.write_json(result);
   std::cout << written << " faces of " << o.size << " x " << o.size << " pixels -> " << o.out;
   report.print(std::cout);
-  if (!rejected.empty()) std::cout << "; " << rejected;
   std::cout << "\n";
   return 0;
 }

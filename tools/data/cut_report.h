@@ -15,23 +15,36 @@ namespace advf::tools {
 
 class CutReport {
  public:
-  // The lists are OUT.tsv and OUT.rejected.tsv; sheet: "" for none.
-  CutReport(std::string out, std::string sheet);
+  // The lists are OUT.tsv and OUT.rejected.tsv, where the cut finds faces; sheet: "" for none. The second
+  // list is also written where too many are left out.
+  CutReport(const std::string& out, const std::string& sheet, const FaceCut& cut, FaceSource& faces);
   // Faces that were cut out, with the crops (N,3,S,S) in [0, 1]. found: of each, or empty where a box was
-  // cut. Returns the names of the rows: a picture's, with "#2" and so on for its further faces.
-  std::vector<std::string> take(const FaceSource& faces, const std::vector<int64_t>& indices,
-                                const std::vector<FoundFace>& found, const Tensor& crops);
-  // Writes the files: the lists where faces were found.
-  void commit(const FaceSource& faces, bool finds);
-  // Of those found: how many, in how many pictures there were more.
-  nlohmann::json json() const;
+  // cut. Returns the names of the rows: as FaceName::of() has them.
+  std::vector<std::string> take(const std::vector<int64_t>& indices, const std::vector<FoundFace>& found,
+                                const Tensor& crops);
+  // Throws Error, once what was left out is listed, where no face came.
+  void check_any();
+  // Makes the files, as AtomicFile has it.
+  void finish();
+  // Puts them where they belong, and removes those of an earlier call that this one has not.
+  void commit();
+  // How many were found, in how many pictures, and what is left out.
+  void add_to(nlohmann::json& result) const;
   void print(std::ostream& out) const;
 
  private:
+  AtomicFile& begin(const std::string& path);
+
   std::string out_, sheet_file_;
-  std::unique_ptr<AtomicFile> list_;  // begun with the first face
+  bool finds_, several_;
+  FaceSource& faces_;
+  std::vector<std::unique_ptr<AtomicFile>> files_;
+  AtomicFile* list_ = nullptr;  // begun with the first face
   std::unique_ptr<ContactSheet> sheet_;
-  int64_t found_ = 0, crowded_ = 0, others_ = 0;
+  int64_t taken_ = 0;
+  // Of faces that were found: the pictures that they are of, and how many faces these have besides that were
+  // not asked for, in how many of them.
+  int64_t found_ = 0, pictures_ = 0, crowded_ = 0, others_ = 0;
 };
 
 }  // namespace advf::tools

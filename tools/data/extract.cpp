@@ -36,37 +36,38 @@ int extract_file(Options& o) {
 
   FeatureFileWriter writer(o.out, row, {recogniser.fingerprint(), cut, {}});
   AtomicFile list(o.list_out);
-  CutReport report(o.out, o.sheet);
+  CutReport report(o.out, o.sheet, face_cut, faces);
   Progress progress("extract", faces.size(), "images");
   for_each_feature_batch(
       recogniser, cut, faces, face_cut, extract_options(o.faces, progress, context),
       [&](const FeatureBatch& batch) {
         writer.append_rows(batch.features);
-        for (const std::string& name : report.take(faces, batch.indices, batch.found, batch.images))
+        for (const std::string& name : report.take(batch.indices, batch.found, batch.images))
           list.write(name + "\n");
       });
   progress.finish();
-  const std::string rejected = left_out_summary(faces);
-  check(writer.rows() > 0, o.faces.images, ": ",
-        rejected.empty() ? "no image could be read" : "no face could be used; " + rejected);
+  o.faces.tell_of_cache(context);
+  report.check_any();
   const int64_t rows = writer.rows(), broken = faces.broken_count();
-  list.commit();
+  list.finish();
+  writer.finish();
+  report.finish();
   writer.commit();
-  report.commit(faces, face_cut.finds());
-  o.common.write_json({{"images", rows},
-                       {"broken", broken},
-                       {"left_out", count_by_reason(faces)},
-                       {"faces", report.json()},
-                       {"passed_over", passed_over_json(faces.passed_over())},
-                       {"cut", cut},
-                       {"feature_shape", std::vector<int64_t>(row.begin(), row.end())},
-                       {"recogniser", recogniser.fingerprint()},
-                       {"seconds", progress.seconds()},
-                       {"images_per_second", double(rows) / std::max(progress.seconds(), 1e-9)}});
+  list.commit();
+  report.commit();
+  nlohmann::json result = {{"images", rows},
+                           {"broken", broken},
+                           {"passed_over", passed_over_json(faces.passed_over())},
+                           {"cut", cut},
+                           {"feature_shape", std::vector<int64_t>(row.begin(), row.end())},
+                           {"recogniser", recogniser.fingerprint()},
+                           {"seconds", progress.seconds()},
+                           {"images_per_second", double(rows) / std::max(progress.seconds(), 1e-9)}};
+  report.add_to(result);
+  o.common.write_json(result);
   std::cout << rows << " features of shape " << row << " -> " << o.out << ", their files -> " << o.list_out;
   if (broken > 0) std::cout << "; " << broken << " images could not be read";
   report.print(std::cout);
-  if (!rejected.empty()) std::cout << "; " << rejected;
   std::cout << "\n";
   return 0;
 }

@@ -50,16 +50,21 @@ int main(int argc, char** argv) {
     const auto start = std::chrono::steady_clock::now();
     advf::write_face_set(options);
     scene.identities = options.identities;
-    if (scenes > 0) advf::write_scenes(options.out + "/scenes", options.seed, scenes, scene);
+    int64_t scene_faces = 0;
+    if (scenes > 0) scene_faces = advf::write_scenes(options.out + "/scenes", options.seed, scenes, scene);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const int64_t images = (options.identities + options.test_identities) * options.per_identity;
     std::cerr << options.out << ": " << images << " images of " << options.identities << " + "
               << options.test_identities << " people in " << seconds << " s\n";
+    if (scene_faces < scenes * scene.faces)
+      std::cerr << options.out << "/scenes: " << scene_faces << " of " << scenes * scene.faces
+                << " faces found room; larger scenes or smaller heads hold more\n";
     common.write_json({{"images", images},
                        {"identities", options.identities},
                        {"test_identities", options.test_identities},
                        {"pairs", options.pairs * 20},
                        {"scenes", scenes},
+                       {"scene_faces", scene_faces},
                        {"seed", options.seed},
                        {"seconds", seconds}});
     return 0;

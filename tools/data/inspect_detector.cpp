@@ -14,7 +14,8 @@ using nlohmann::json;
 json face_json(const FoundFace& f) {
   json points = json::array();
   for (const Point& p : f.face.landmarks) points.push_back({p.x, p.y});
-  return {{"box", {f.face.x, f.face.y, f.face.width, f.face.height}},
+  return {{"number", f.number},
+          {"box", {f.face.x, f.face.y, f.face.width, f.face.height}},
           {"score", f.face.score},
           {"landmarks", points},
           {"size", f.quality.size},
@@ -30,6 +31,9 @@ json look_at(Detector detector, const std::string& picture, const std::string& d
   constexpr int kCrop = 112;
   DetectionSettings settings;
   settings.choice = FaceChoice::all;
+  settings.min_face = 1;
+  settings.where_none =
+      "programs that take --detector may find one with a lower --min-score or another --detect-side";
   const Image image = to_rgb(load_image(picture));
   const auto finder = std::make_shared<const FaceFinder>(std::move(detector), settings.view);
   const CutResult cut = detected_cut(finder, FaceTemplate{}, settings).cut(image, picture, picture, kCrop);
@@ -45,11 +49,11 @@ json look_at(Detector detector, const std::string& picture, const std::string& d
   }
   json faces = json::array();
   for (const FoundFace& f : cut.found) faces.push_back(face_json(f));
-  return {{"file", picture},
-          {"width", image.width},
-          {"height", image.height},
-          {"faces", faces},
-          {"why_none", cut.why}};
+  json refused = json::array();
+  for (const RefusedFace& f : cut.refused)
+    refused.push_back({{"number", f.number}, {"reason", name_of(f.reason)}, {"explanation", f.why}});
+  return {{"file", picture}, {"width", image.width}, {"height", image.height},
+          {"faces", faces},  {"left_out", refused},  {"why_none", cut.why}};
 }
 
 }  // namespace
@@ -122,17 +126,18 @@ void print_detector(const json& r, const std::string& file) {
   std::cout << p["file"].get<std::string>() << ": " << p["width"] << " x " << p["height"] << " pixels, "
             << p["faces"].size() << (p["faces"].size() == 1 ? " face\n" : " faces\n");
   if (p["faces"].empty()) std::cout << p["why_none"].get<std::string>() << "\n";
-  int number = 0;
   for (const json& f : p["faces"]) {
     const auto v = [&](const char* key) { return f[key].get<double>(); };
     std::snprintf(
         line, sizeof line,
         "face %-3d  score %.3f  %4.0f px at (%.0f, %.0f)  roll %.0f  yaw %.0f  pitch %.0f  sharpness %.0f"
         "  exposure %.2f  outside %.2f\n",
-        ++number, v("score"), v("size"), f["box"][0].get<double>(), f["box"][1].get<double>(), v("roll"),
-        v("yaw"), v("pitch"), v("sharpness"), v("exposure"), v("outside"));
+        f["number"].get<int>(), v("score"), v("size"), f["box"][0].get<double>(), f["box"][1].get<double>(),
+        v("roll"), v("yaw"), v("pitch"), v("sharpness"), v("exposure"), v("outside"));
     std::cout << line;
   }
+  for (const json& f : p["left_out"])
+    std::cout << "left out: " << f["explanation"].get<std::string>() << "\n";
 }
 
 }  // namespace advf::tools

@@ -16,6 +16,7 @@
 #include "advface/core/feature_file.h"
 #include "advface/core/recogniser.h"
 #include "advface/detect/detector_card.h"
+#include "advface/detect/face_list.h"
 #include "cuda/cuda_backend.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
@@ -127,13 +128,15 @@ std::vector<Written> written_by(const CLI::App& app) {
     // Programs that cut faces out list them, and the pictures without one.
     const bool cuts = app.get_option_no_throw("--list-out") || app.get_option_no_throw("--template");
     if (cuts && (!given("--detector").empty() || !given("--landmarks").empty()))
-      beside("--out", out + ".tsv"), beside("--out", out + ".rejected.tsv");
+      beside("--out", face_list_path(out)), beside("--out", left_out_path(out));
     // Networks that are trained here lie beside their cards.
     if (app.get_option_no_throw("--architecture") ||
         (app.get_option_no_throw("--scene-size") && app.get_option_no_throw("--resume")))
       beside("--out", std::filesystem::path(out).replace_extension(".onnx").string());
   }
   if (const std::string set = given("--append"); !set.empty()) beside("--append", set + ".index");
+  // A new key, which nothing may replace at the end of the same call.
+  if (app.get_name() == "new" && !given("FILE").empty()) beside("FILE", given("FILE"));
   return list;
 }
 
@@ -219,16 +222,14 @@ void check_outputs(const CLI::App& app) {
     const auto [other, fresh] = writer.emplace(file, w.option);
     check(fresh, other->second, " and ", w.option, " would both write ", w.path, "; name another file");
   }
-  const bool protects = app.get_option_no_throw("--append") != nullptr;
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = full_name(*option);
     if (std::find(std::begin(kOutputs), std::end(kOutputs), name) != std::end(kOutputs)) continue;
     for (const std::string& path : read_by(*option)) {
       const auto at = writer.find(canonical(path));
       if (at == writer.end()) continue;
-      // What comes of it may take its place.
-      if (at->second == "--out" && (name == "--from" || (name == "--in" && protects))) continue;
-      if (at->second == "--new-key") continue;  // is written where it is not there
+      if (at->second == "--out" && name == "--from") continue;        // what comes of it may take its place
+      if (at->second == "--new-key" || at->second == name) continue;  // is written where it is not there
       fail(at->second, " would replace ", path, ", which ", name, " reads; name another file");
     }
   }
@@ -269,7 +270,12 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     std::cerr << app.get_name() << ": interrupted\n";
     return 130;
   } catch (const std::bad_alloc&) {
-    std::cerr << app.get_name() << ": out of memory; a smaller --batch needs less\n";
+    const auto has_batch = [](const CLI::App* a) { return a->get_option_no_throw("--batch") != nullptr; };
+    const std::vector<CLI::App*> verbs = app.get_subcommands();
+    std::cerr << app.get_name() << ": out of memory"
+              << (has_batch(&app) || std::any_of(verbs.begin(), verbs.end(), has_batch)
+                      ? "; a smaller --batch needs less\n"
+                      : "; fewer --threads or smaller pictures need less\n");
   } catch (const std::exception& e) {
     std::cerr << app.get_name() << ": " << e.what() << '\n';
   }

@@ -97,6 +97,7 @@ int train_recogniser(RecogniserOptions& o) {
   split_files(o, faces.names());  // told before the work; broken images then drop out
   std::cerr << "reading faces\n";
   const FaceCache cache(faces, o.faces.face_cut(FaceTemplate{}), o.spec.image_size);
+  o.faces.tell_of_cache(console());
   o.faces.write_rejected(faces);
   std::vector<std::string> files;
   for (int64_t i : cache.source_index()) files.push_back(faces.name(i));
