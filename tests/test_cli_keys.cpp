@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <iostream>
+#include <limits>
 
 #include "advface/core/feature_file.h"
 #include "advface/keys/key.h"
@@ -74,6 +75,16 @@ BOOST_AUTO_TEST_CASE(a_key_from_its_making_to_its_end) {
     BOOST_TEST(seen.out.find(part) != std::string::npos, seen.out);
   BOOST_TEST((made.out + seen.out + seen.err).find(secret_of(key)) == std::string::npos);
   refuse(dir.path().string(), "key", {"new", key}, 1, {key, "never replaced"});
+  succeed("key", {"inspect", key, "--json", dir / "seen.json"});
+  const KeyInfo info = Key::read(key).info();
+  BOOST_TEST((read_json(dir / "seen.json") ==
+              json{{"file", key}, {"key", info.id}, {"date", info.date}, {"check", info.check}}));
+  succeed("key", {"new", dir / "another", "--json", dir / "made.json"});
+  BOOST_TEST((read_json(dir / "made.json")["key"] == Key::read(dir / "another").info().id));
+  succeed("key", {"destroy", dir / "another", "--json", dir / "gone.json"});
+  BOOST_TEST((read_json(dir / "gone.json") == json{{"file", dir / "another"}, {"destroyed", true}}));
+  refuse(dir.path().string(), "key", {"new", dir / "k", "--json", dir / "k"}, 2, {"would both write"});
+  refuse(dir.path().string(), "key", {"inspect", key, "--json", key}, 2, {"--json would replace"});
   chmod(key.c_str(), 0644);
   refuse(dir.path().string(), "key", {"inspect", key}, 1, {key, "644", "chmod 600"});
   refuse(dir.path().string(), "protect",
@@ -132,6 +143,26 @@ BOOST_AUTO_TEST_CASE(what_is_stored_is_compared_as_before) {
     for (size_t i = 0; i < raw.size(); ++i)
       BOOST_TEST(std::abs(locked[i] - raw[i]) < 1e-6, i << " of " << more.back());
   }
+  // Records that were turned each by itself say nothing to each other.
+  for (const Args& more : {here().lock, here().lock + file})
+    refuse(dir.path().string(), "evaluate", Args{"recognition", "--side", "both"} + test_faces() + more, 1,
+           {"--side both", "two stored records", "rotation per-record", "gallery or probe"});
+  const std::vector<double> both = scores(here().lock + Args{"--key-mode", "per-set", "--side", "both"});
+  for (size_t i = 0; i < raw.size(); ++i) BOOST_TEST(std::abs(both[i] - raw[i]) < 1e-6);
+  refuse(dir.path().string(), "train",
+         Args{"fit", "projection", "--dims", "8", "--out", dir / "no", "--features", p, "--list",
+              toy_world().at("z.npy.txt")} +
+             here().data,
+         1, {p, "two stored records"});
+  // A description whose set is damaged is told, with the right key.
+  const std::string description = read_bytes(dir / "tp.npy.json");
+  std::string damaged = description;
+  char& digit = damaged[damaged.find("key_set") + 12];
+  digit = digit == '0' ? '1' : '0';
+  write_bytes(dir / "tp.npy.json", damaged);
+  refuse(dir.path().string(), "evaluate", Args{"recognition"} + test_faces() + file + here().lock, 1,
+         {"tp.npy", "key_set", "damaged"});
+  write_bytes(dir / "tp.npy.json", description);
   // Against what is stored with another key nothing is computed.
   succeed("key", {"new", dir / "other"});
   refuse(dir.path().string(), "evaluate",
@@ -359,6 +390,23 @@ BOOST_AUTO_TEST_CASE(calls_that_are_refused) {
          {"key_set", "32"});
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-mode", "per-day"}, 2,
          {"key_mode", "per-day"});
+  // Nobody could say later under which name the rows of these are locked.
+  refuse(folder, "protect", features("/dev/null") + here().lock, 1, {"/dev/null", "key_set"});
+  succeed("protect",
+          features(dir / "upper.npy") + here().lock + Args{"--key-set", "00112233445566778899AABBCCDDEEFF"});
+  succeed("protect",
+          features(dir / "lower.npy") + here().lock + Args{"--key-set", "00112233445566778899aabbccddeeff"});
+  BOOST_TEST(read_bytes(dir / "upper.npy") == read_bytes(dir / "lower.npy"));
+  // Without a description it is the values that are wrong.
+  const Tensor z = load_npy(toy_world().at("z.npy"));
+  std::vector<float> values = z.to_vector<float>();
+  values[18] = std::numeric_limits<float>::quiet_NaN();
+  save_npy(dir / "nan.npy", Tensor::from(values, z.shape()));
+  refuse(folder, "protect", Args{"--in", dir / "nan.npy", "--out", dir / "p.npy"} + here().lock, 1,
+         {"nan.npy: row 1: value 2 is nan", "finite"});
+  save_npy(dir / "twice.npy", affine(z, 2, 0));
+  refuse(folder, "protect", Args{"--in", dir / "twice.npy", "--out", dir / "p.npy"} + here().lock, 1,
+         {"twice.npy: row 0 has norm 2", "unit vectors", "normalise"});
   save_npy(dir / "long.npy", affine(load_npy(toy_world().at("z.npy")), 3, 0));
   refuse(folder, "protect",
          Args{"--in", dir / "long.npy", "--out", dir / "p.npy"} + toy_world().recogniser() + here().lock, 1,

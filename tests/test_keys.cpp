@@ -1,15 +1,13 @@
 // Keys and rotations: the primitives against published vectors and an independent implementation, the file of
 // a key, rotations that are orthogonal, uniform and the same wherever they are computed, and what is refused.
 #define BOOST_TEST_MODULE keys
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <iostream>
+#include <map>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "advface/keys/key.h"
@@ -19,6 +17,7 @@
 #include "advface/protections/rotation_kernels.h"
 #include "advface/protections/rotation_protection.h"
 #include "file_test_util.h"
+#include "keys_test_util.h"
 #include "method_test_util.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/parallel.h"
@@ -27,20 +26,6 @@ using namespace advf;
 using namespace advf::test;
 
 namespace {
-
-// A key whose bytes everybody knows.
-std::string known_key_file() {
-  return "advface-key-1\nid 0001020304050607\ndate 2025-01-31T12:00:00Z\n"
-         "key 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
-         "check 8bbcc1a137a25a392f898be897ba4618\n";
-}
-
-std::string key_file(const TempDir& dir, const std::string& text = known_key_file(), mode_t mode = 0600) {
-  const std::string path = dir / "key";
-  write_bytes(path, text);
-  chmod(path.c_str(), mode);
-  return path;
-}
 
 std::string hex_text(std::span<const std::byte> bytes) {
   std::string text;
@@ -351,6 +336,51 @@ BOOST_AUTO_TEST_CASE(sets_have_names, *boost::unit_test::precondition([](auto) {
   refused([&] { spec.make(more); }, {"--key-set", "set.npy"});
 }
 
+// A description that is damaged where it decides over the rotations is told; older ones have nothing to tell
+// it by, and go on as they are. Values of tests/oracles/keys_oracle.py.
+BOOST_AUTO_TEST_CASE(damaged_names_of_sets,
+                     *boost::unit_test::precondition([](auto) { return has_keys(); })) {
+  const TempDir dir;
+  RotationSpec spec = spec_with(key_file(dir));
+  spec.set = "00112233445566778899aabbccddeeff";
+  const std::map<std::pair<KeyMode, RotationKind>, std::string> stated{
+      {{KeyMode::per_record, RotationKind::exact}, "fef573f5965cab251ae91f1a07c7d718"},
+      {{KeyMode::per_record, RotationKind::fast}, "48b8748d01699217312fd5ac637c0e97"},
+      {{KeyMode::per_set, RotationKind::exact}, "32c0c6c3f3dc9416102e53fd10592c76"},
+      {{KeyMode::per_set, RotationKind::fast}, "8700cc688db0b405b18c83b1bcbf3bcb"}};
+  for (const auto& [how, check_value] : stated) {
+    std::tie(spec.mode, spec.kind) = how;
+    BOOST_TEST(spec.make(input(8))->applied().settings.at("set_check") == "\"" + check_value + "\"");
+  }
+  spec.mode = KeyMode::per_record;
+  spec.kind = RotationKind::exact;
+  const AppliedProtection good = spec.make(input(8))->applied();
+  const auto key = std::make_shared<const Key>(Key::read(key_file(dir))),
+             fresh = std::make_shared<const Key>(Key::fresh());
+  const auto beside = [&](const AppliedProtection& applied) {
+    const ProtectionId id{{applied}, {}};
+    ProtectionInput in = input(8);
+    in.beside = &id;
+    in.beside_what = "p.npy";
+    return spec_with(key_file(dir)).make(in)->applied();
+  };
+  BOOST_TEST((beside(good) == good));
+  for (const auto& [name, value] : {std::pair("key_set", "\"00112233445566778899aabbccddeefe\""),
+                                    {"key_mode", "\"per-set\""},
+                                    {"rotation", "\"fast\""},
+                                    {"set_check", "\"fef573f5965cab251ae91f1a07c7d719\""}}) {
+    AppliedProtection bad = good;
+    bad.settings[name] = value;
+    refused([&] { beside(bad); }, {"p.npy", "key_set", "damaged"});
+    refused([&] { KeyChange(bad, key, fresh, "p.npy"); }, {"p.npy", "key_set", "damaged"});
+  }
+  AppliedProtection older = good;
+  older.settings.erase("set_check");
+  BOOST_TEST((ProtectionId::from_json(ProtectionId{{older}, {}}.to_json(), "f").applied[0] == older));
+  BOOST_TEST((beside(older) == older));
+  BOOST_TEST(KeyChange(older, key, fresh, "p.npy").after().settings.contains("set_check"));
+}
+
 BOOST_AUTO_TEST_CASE(a_key_changes, *boost::unit_test::precondition([](auto) { return has_keys(); })) {
   const TempDir dir;
   const std::string old_file = key_file(dir), new_file = dir / "new";
@@ -378,58 +408,6 @@ BOOST_AUTO_TEST_CASE(a_key_changes, *boost::unit_test::precondition([](auto) { r
     refused([&] { KeyChange(before->applied(), new_key, old_key, "p.npy"); }, {"the wrong key", "p.npy"});
     refused([&] { KeyChange(before->applied(), old_key, old_key, "p.npy"); }, {"old one"});
   }
-}
-
-BOOST_AUTO_TEST_CASE(files_of_keys, *boost::unit_test::precondition([](auto) { return has_keys(); })) {
-  const TempDir dir;
-  const std::string path = dir / "made";
-  const Key key = Key::fresh();
-  key.write_new(path);
-  struct stat is {};
-  BOOST_REQUIRE(stat(path.c_str(), &is) == 0);
-  BOOST_TEST((is.st_mode & 0777) == 0600u);
-  BOOST_TEST((Key::read(path).info() == key.info()));
-  BOOST_TEST(dir.count() == 1u);
-  refused([&] { key.write_new(path); }, {path, "never replaced"});
-  refused([&] { key.write_new(dir / "no" + "/key"); }, {"No such file"});
-  rlimit core{};
-  getrlimit(RLIMIT_CORE, &core);
-  BOOST_TEST(core.rlim_cur == 0u);
-  // Over a descriptor.
-  int ends[2];
-  BOOST_REQUIRE(pipe(ends) == 0);
-  const std::string text = known_key_file();
-  BOOST_REQUIRE(write(ends[1], text.data(), text.size()) == ssize_t(text.size()));
-  close(ends[1]);
-  BOOST_TEST(Key::read_from(ends[0]).info().id == "0001020304050607");
-  close(ends[0]);
-  refused([] { Key::read_from(1000); }, {"descriptor 1000"});
-
-  const auto wrong = [&](const std::string& damaged, const std::vector<std::string>& words) {
-    refused([&] { Key::read(key_file(dir, damaged)); }, words);
-  };
-  wrong("", {"no key file"});
-  wrong("nonsense", {"no key file"});
-  wrong("advface-key-2" + text.substr(13), {"version 2", "reads 1"});
-  wrong(text.substr(0, 100), {"damaged", "100", "168"});
-  wrong(text + "\n", {"damaged", "169"});
-  std::string other = text;
-  other[other.find("key 00") + 5] = '1';
-  wrong(other, {"check value do not go together"});
-  other[other.find("key 01") + 5] = 'x';
-  wrong(other, {"hexadecimal"});
-  // It never says what it read.
-  refused([&] { Key::read(key_file(dir, text, 0640)); }, {"640", "chmod 600"});
-  refused([&] { Key::read(key_file(dir, text, 0604)); }, {"604"});
-  refused([&] { Key::read(dir / "absent"); }, {"absent", "No such file"});
-  survive(
-      text, [&](const std::string& bytes) { Key::read(key_file(dir, bytes)); }, 200);
-
-  destroy_key_file(path);
-  BOOST_TEST(!std::filesystem::exists(path));
-  write_bytes(dir / "other", "something else");
-  refused([&] { destroy_key_file(dir / "other"); }, {"no key file", "nothing was destroyed"});
-  BOOST_TEST(read_bytes(dir / "other") == "something else");
 }
 
 BOOST_AUTO_TEST_CASE(what_is_refused) {

@@ -186,6 +186,7 @@ PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogn
     protection_.emplace(o.protected_file.empty() ? ProtectionChain(o.protection, input)
                                                  : chain_beside(o, input, given_.protection));
   }
+  if (o.side == "both") check_records_compare(protection(), "--side both (take gallery or probe)");
   if (!o.adapter.empty()) {
     adapter_ = Reader::load(o.adapter, ReaderRole::adapter);
     adapter_->check_fits(recogniser.feature_shape(cut_), recogniser.fingerprint(), cut_, o.faces.recogniser);

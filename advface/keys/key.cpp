@@ -132,10 +132,14 @@ void Key::derive(std::string_view purpose, const Salt& salt, std::span<std::byte
   hash(bytes_.bytes(), purpose, salt.data(), {}, out);
 }
 
-Salt Key::derive_public(std::string_view purpose, uint64_t number) const {
+Salt Key::derive_public(std::string_view purpose, std::span<const std::byte> message) const {
   Salt value;
-  hash(bytes_.bytes(), purpose, nullptr, little_endian(number), value);
+  hash(bytes_.bytes(), purpose, nullptr, message, value);
   return value;
+}
+
+Salt Key::derive_public(std::string_view purpose, uint64_t number) const {
+  return derive_public(purpose, little_endian(number));
 }
 
 void fill_stream(std::span<const std::byte> key, std::span<std::byte> out) {

@@ -69,7 +69,8 @@ class Key {
   void write_new(const std::string& path) const;
   // BLAKE2b, 32 bytes, keyed, with 16 letters that say what for. out: 32 bytes.
   void derive(std::string_view purpose, const Salt& salt, std::span<std::byte> out) const;
-  // The same of a number, 16 bytes, for what is public.
+  // The same of a message, 16 bytes, without a salt, for what is public; a number is 8 bytes, little-endian.
+  Salt derive_public(std::string_view purpose, std::span<const std::byte> message) const;
   Salt derive_public(std::string_view purpose, uint64_t number) const;
 
  private:

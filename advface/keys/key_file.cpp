@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <utility>
 
@@ -81,6 +82,17 @@ void check_private(int descriptor, const std::string& source) {
         "); 'chmod 600' it, and think about a new key");
 }
 
+// "2025-01-31T12:00:00Z", of a day that there is.
+bool is_date(const std::string& text) {
+  std::tm time{};
+  const char* end = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &time);
+  std::tm there = time;
+  if (!end || *end != '\0' || timegm(&there) == -1) return false;
+  char again[32];
+  std::strftime(again, sizeof again, "%Y-%m-%dT%H:%M:%SZ", &there);
+  return text == again;
+}
+
 // Line by line; what is not secret comes out as text.
 class Reader {
  public:
@@ -104,6 +116,9 @@ class Reader {
 Key parse_key(std::span<const std::byte> bytes, const std::string& source) {
   const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   check(text.starts_with(kFormat), source, ": is no key file; advface-key new makes one");
+  check(text.find('\r') == std::string_view::npos, source,
+        ": a damaged key file: its lines end as on Windows (CR LF); take away the carriage returns (tr -d "
+        "'\\r')");
   const std::string_view version = text.substr(kFormat.size(), text.find('\n') - kFormat.size());
   check(version == kVersion, source, ": a key file of version ", version.substr(0, 16),
         "; this program reads ", kVersion);
@@ -121,8 +136,7 @@ Key parse_key(std::span<const std::byte> bytes, const std::string& source) {
                        nullptr, &read, nullptr) == 0 &&
             read == key.size(),
         source, ": a damaged key file (the key is not of hexadecimal digits)");
-  check(std::all_of(info.date.begin(), info.date.end(), [](char c) { return c > ' ' && c <= '~'; }), source,
-        ": a damaged key file (no proper date)");
+  check(is_date(info.date), source, ": a damaged key file (no proper date)");
   check(info.id.find_first_not_of("0123456789abcdef") == std::string::npos, source,
         ": a damaged key file (no proper id)");
   const std::string stated = info.check;
@@ -182,6 +196,10 @@ void Key::write_new(const std::string& path) const {
 }
 
 void destroy_key_file(const std::string& path) {
+  std::error_code none;
+  check(!std::filesystem::is_symlink(path, none), path, ": is a link to ",
+        std::filesystem::read_symlink(path, none).string(),
+        "; name the key's own file; nothing was destroyed");
   const Descriptor file(path, O_RDWR | O_NOFOLLOW);
   struct stat is {};
   if (fstat(file.number(), &is) != 0) fail_errno(path);

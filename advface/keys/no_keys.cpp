@@ -28,6 +28,7 @@ Key Key::read(const std::string&) { refuse(); }
 Key Key::read_from(int) { refuse(); }
 void Key::write_new(const std::string&) const { refuse(); }
 void Key::derive(std::string_view, const Salt&, std::span<std::byte>) const { refuse(); }
+Salt Key::derive_public(std::string_view, std::span<const std::byte>) const { refuse(); }
 Salt Key::derive_public(std::string_view, uint64_t) const { refuse(); }
 void fill_stream(std::span<const std::byte>, std::span<std::byte>) { refuse(); }
 void destroy_key_file(const std::string&) { refuse(); }

@@ -2,21 +2,30 @@
 
 #include <algorithm>
 #include <numeric>
+#include <sstream>
 
 #include "advface/protections/registry.h"
 
 namespace advf {
 namespace {
 
-// Whether the first rows look like unit vectors, for files of which nobody says where their features live.
-bool looks_like_unit_vectors(const FeatureRows& rows) {
+// Why the first rows are no unit vectors, for files of which nobody says where their features live; "" where
+// they look like ones. Throws Error, naming the row, for values that no feature has.
+std::string why_no_unit_vectors(const FeatureRows& rows, const std::string& file) {
   constexpr int64_t kLook = 64;
-  if (rows.row().rank() != 1 || rows.count() == 0) return false;
+  if (rows.count() == 0) return "there are none";
   const Tensor first = rows.range(0, std::min(rows.count(), kLook));
+  check_rows(first, FeatureDomain::real, file);
+  if (rows.row().rank() != 1) return "they are maps";
   const size_t d = size_t(rows.row()[0]);
-  for (int64_t i = 0; i < first.dim(0); ++i)
-    if (!is_unit_norm(norm({first.data<float>() + size_t(i) * d, d}))) return false;
-  return true;
+  for (int64_t i = 0; i < first.dim(0); ++i) {
+    const double length = norm({first.data<float>() + size_t(i) * d, d});
+    if (is_unit_norm(length)) continue;
+    std::ostringstream why;
+    why << "row " << i << " has norm " << length << ", so that they are no unit vectors";
+    return why.str();
+  }
+  return "";
 }
 
 }  // namespace
@@ -68,8 +77,8 @@ ProtectionInput FeaturesToProtect::input(const Recogniser* recogniser) const {
   if (input.network && recogniser->feature_shape(cut) == row_) {
     input.space.domain = recogniser->domain(cut);
   } else {
-    input.domain_known = looks_like_unit_vectors(features_);
-    if (input.domain_known) input.space.domain = FeatureDomain::sphere;
+    input.why_domain_unknown = why_no_unit_vectors(features_, what_);
+    if (input.domain_known()) input.space.domain = FeatureDomain::sphere;
   }
   return input;
 }
@@ -87,6 +96,7 @@ void FeaturesToProtect::extract(const FaceSettings& faces, const Recogniser& rec
   options.progress = [&](int64_t) { return !context.stopped(); };
   features_ =
       extract_features(recogniser, info_.cut, *faces_, faces.face_cut(recogniser), "", options).features;
+  faces.tell_of_cache(context);
 }
 
 ReadPhotographs FeaturesToProtect::photographs(const FaceSettings& faces, const Recogniser* recogniser,

@@ -53,7 +53,7 @@ GeneratorProtection::GeneratorProtection(const GeneratorSpec& spec, const Protec
       recogniser_(input.network),
       moved_(input.space.moved) {
   net_->check_fits(input.space.row, input.recogniser, input.cut, input.what);
-  if (input.domain_known) net_->check_domain(input.space.domain, input.what);
+  if (input.domain_known()) net_->check_domain(input.space.domain, input.what);
   spec_.epsilon = net_->info().settings.epsilon;
   if (spec_.keep_recognition && !recogniser_ && net_->info().domain != FeatureDomain::sphere)
     throw WrongCall("a bound on recognition needs the recogniser: " + input.why_no_network());

@@ -54,9 +54,9 @@ RecordReport report_of(int64_t record, std::span<const float> feature, std::span
 }
 
 void check_domain_known(const ProtectionInput& input, const std::string& protection) {
-  if (!input.domain_known)
-    throw WrongCall("the protection " + protection + " must know where " + input.what +
-                    " live: " + input.why_no_network());
+  if (!input.domain_known())
+    throw WrongCall("the protection " + protection + " must know where " + input.what + " live (" +
+                    input.why_domain_unknown + "): " + input.why_no_network());
 }
 
 void check_takes_maps(const Shape& row, const std::string& protection, const std::string& what) {

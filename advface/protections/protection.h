@@ -39,8 +39,10 @@ struct ProtectionInput {
   std::string what;             // names the features in messages
   // Whose features they are; null where it is not at hand, or another protection has moved them elsewhere.
   const Recogniser* network = nullptr;
-  ProtectionId before;       // how they were protected already
-  bool domain_known = true;  // false: nobody has said where the features live
+  ProtectionId before;  // how they were protected already
+  // Nobody has said where the features live, and why it cannot be seen: "row 3 has norm 2, so ...".
+  std::string why_domain_unknown;
+  bool domain_known() const { return why_domain_unknown.empty(); }
   // What comes of it is kept, and not only measured: what must never come twice is then drawn afresh.
   bool to_keep = false;
   // How that is protected which it goes on with, or is compared with, and its name in messages; null:
@@ -135,6 +137,9 @@ class ProtectionSpec {
   virtual std::string alone_because() const { return ""; }
   // Whether a probe must go through Protection::apply_probe() before it is compared with what is stored.
   virtual bool changes_probe() const { return false; }
+  // Whether every record ends up in a space of its own: then two stored ones say nothing to each other, and
+  // only a probe that went through apply_probe() for a record can be compared with it.
+  virtual bool separates_records() const { return false; }
   // Whether it cannot be looked through, or undone, without a key.
   virtual bool needs_key() const { return false; }
   // Of one that does: the settings and files that say which key it was, and for which set.

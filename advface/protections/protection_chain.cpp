@@ -42,7 +42,7 @@ ProtectionChain::ProtectionChain(const ProtectionSpecs& specs, const ProtectionI
     const Protection& link = *links_.back();
     for (const Provenance* network : link.networks()) {
       check_trained_on(*network, link, next.before, next.space.moved);
-      if (links_.size() == 1 && !input.domain_known) in_.domain = network->domain;
+      if (links_.size() == 1 && !input.domain_known()) in_.domain = network->domain;
       for (auto [mine, its] : {std::pair{&recogniser_, &network->recogniser}, {&cut_, &network->cut}})
         if (mine->empty()) *mine = *its;
     }
@@ -50,7 +50,7 @@ ProtectionChain::ProtectionChain(const ProtectionSpecs& specs, const ProtectionI
     next.space = link.out();
     next.space.moved = next.space.moved || in_.moved;
     if (next.space.moved) next.network = nullptr;
-    next.domain_known = true;
+    next.why_domain_unknown.clear();
     next.what = input.what + ", " + next.before.describe() + ",";
   }
 }

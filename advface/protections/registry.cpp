@@ -77,6 +77,13 @@ std::unique_ptr<ProtectionSpec> spec_of(const AppliedProtection& applied, const 
   return spec;
 }
 
+void check_records_compare(const ProtectionId& id, const std::string& what) {
+  for (const AppliedProtection& a : id.applied)
+    check(!spec_of(a, a.name)->separates_records(), what, ": two stored records are to be compared, but ",
+          a.name, " puts each into a space of its own (", id.describe(),
+          "), where only a probe that went through it for that record can be compared with it");
+}
+
 bool changes_probe(const ProtectionId& id) {
   return std::any_of(id.applied.begin(), id.applied.end(),
                      [](const AppliedProtection& a) { return spec_of(a, a.name)->changes_probe(); });

@@ -37,6 +37,9 @@ const std::vector<ProtectionPreset>& presets();
 std::unique_ptr<ProtectionSpec> spec_of(const AppliedProtection& applied, const std::string& source);
 // Whether a probe must be changed before it is compared with features that were protected so.
 bool changes_probe(const ProtectionId& id);
+// Throws Error that begins with `what` where two features that were protected so cannot be compared with each
+// other.
+void check_records_compare(const ProtectionId& id, const std::string& what);
 // Where features of `raw` end up that were protected so.
 FeatureSpace space_after(const ProtectionId& id, FeatureSpace raw);
 

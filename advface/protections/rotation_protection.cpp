@@ -1,6 +1,7 @@
 #include "advface/protections/rotation_protection.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "tensor/backend.h"
@@ -13,7 +14,7 @@ namespace {
 constexpr int64_t kExactBlock = 16, kFastBlock = 512;  // records that share scratch memory
 // What a key is used for, 16 letters each.
 constexpr std::string_view kExact = "advface-rotation", kFast = "advface-rot-fast",
-                           kTestSet = "advface-test-set";
+                           kTestSet = "advface-test-set", kSetCheck = "advface-set-chk1";
 constexpr uint64_t kWholeSet = ~uint64_t(0);  // the number that stands for all records of a set
 
 bool is_salt(const std::string& text) {
@@ -24,10 +25,24 @@ bool is_salt(const std::string& text) {
 Setting text_of_32_digits(const std::string& name, std::string& value, const std::string& help) {
   Setting s = text_setting(name, value, help);
   s.read = [name, &value](const std::string& text) {
-    check(is_salt(text), name, " is \"", text, "\", not 32 hexadecimal digits");
-    value = text;
+    std::string small = text;
+    std::transform(small.begin(), small.end(), small.begin(),
+                   [](char c) { return c >= 'A' && c <= 'F' ? char(c + 32) : c; });
+    check(is_salt(small), name, " is \"", text, "\", not 32 hexadecimal digits");
+    value = small;
   };
   return s;
+}
+
+// What of a description decides over the rotations, so that damage to it is told as a wrong key is.
+std::string set_check_of(const Key& key, const RotationSpec& spec) {
+  Salt set;
+  check(from_text(spec.set, set), "a rotation without the name of its set");
+  std::array<std::byte, sizeof(Salt) + 2> message;
+  std::copy(set.begin(), set.end(), message.begin());
+  message[sizeof(Salt)] = std::byte(spec.mode == KeyMode::per_set ? 1 : 0);
+  message[sizeof(Salt) + 1] = std::byte(spec.kind == RotationKind::fast ? 1 : 0);
+  return to_text(key.derive_public(kSetCheck, message));
 }
 
 // The rotations of one set under one key.
@@ -157,11 +172,14 @@ RotationSpec spec_in(const AppliedProtection& applied, const std::string& source
 }
 
 // Ids and check values are compared before anything is computed: a wrong key is told as one.
-void check_same_key(const AppliedProtection& applied, const RotationSpec& stated, const KeyInfo& info,
-                    const std::string& source, const std::string& key) {
+void check_same_key(const AppliedProtection& applied, const RotationSpec& stated, const Key& key,
+                    const std::string& source, const std::string& key_file) {
   const auto id = applied.networks.find("key");
-  check(stated.check_value == info.check, key, ": the wrong key: it is ", info.id, ", but ", source,
-        " was protected with ", id == applied.networks.end() ? std::string("another") : id->second);
+  check(stated.check_value == key.info().check, key_file, ": the wrong key: it is ", key.info().id, ", but ",
+        source, " was protected with ", id == applied.networks.end() ? std::string("another") : id->second);
+  check(stated.set_check.empty() || stated.set_check == set_check_of(key, stated), source,
+        ": its description is damaged: key_set, key_mode and rotation do not go with set_check; put the "
+        "description back that belongs to it");
 }
 
 }  // namespace
@@ -205,6 +223,8 @@ Settings RotationSpec::settings() {
           text_of_32_digits("key_set", set,
                             "32 hexadecimal digits that name the set (default: new for a new set)"),
           derived(text_of_32_digits("key_check", check_value, "tells the key")),
+          younger([this] { return !set_check.empty(); },
+                  derived(text_of_32_digits("set_check", set_check, "tells the set"))),
           unwritten};
 }
 
@@ -235,36 +255,43 @@ std::unique_ptr<Protection> RotationSpec::make(const ProtectionInput& input) con
           input.space.row, " are none; encrypt them, or better do not store them");
   };
   check_unit_vectors(input.space.row.rank() == 1);
-  check_domain_known(input, "rotation");
+  check(
+      input.domain_known(), input.what, ": ", input.why_domain_unknown,
+      ", and a rotation keeps the cosines of unit vectors alone; normalise the rows of embeddings, and store "
+      "nothing else");
   check_unit_vectors(input.space.domain == FeatureDomain::sphere);
   check(!rotation_in(&input.before), input.what,
         " are locked already; a second lock protects no better, and no program could open both");
   check_rotation(kind, input.space.row[0], input.what);
-  const KeyInfo& info = source->key()->info();
+  const Key& key = *source->key();
   RotationSpec made = *this;
-  made.check_value = info.check;
+  made.check_value = key.info().check;
+  bool checked = true;
   if (const AppliedProtection* other = rotation_in(input.beside)) {
     const RotationSpec stated = spec_in(*other, input.beside_what);
-    check_same_key(*other, stated, info, input.beside_what, source->what());
+    check_same_key(*other, stated, key, input.beside_what, source->what());
     check(set.empty() || set == stated.set, "--key-set ", set, " is not the set of ", input.beside_what, ", ",
           stated.set, "; leave it out");
     made.set = stated.set;
+    checked = !stated.set_check.empty();
   } else if (made.set.empty()) {
-    made.set = to_text(input.to_keep ? random_salt() : source->key()->derive_public(kTestSet, seed));
+    made.set = to_text(input.to_keep ? random_salt() : key.derive_public(kTestSet, seed));
   }
+  made.set_check = checked ? set_check_of(key, made) : "";
   return std::make_unique<RotationProtection>(made, input.space);
 }
 
 KeyChange::KeyChange(const AppliedProtection& before, std::shared_ptr<const Key> old_key,
                      std::shared_ptr<const Key> new_key, const std::string& source)
     : spec_(spec_in(before, source)), old_(std::move(old_key)), new_(std::move(new_key)) {
-  check_same_key(before, spec_, old_->info(), source, "the old key");
+  check_same_key(before, spec_, *old_, source, "the old key");
   check(old_->info().check != new_->info().check, "the new key is the old one (", old_->info().id, ")");
 }
 
 AppliedProtection KeyChange::after() const {
   RotationSpec spec = spec_;
   spec.check_value = new_->info().check;
+  spec.set_check = set_check_of(*new_, spec);
   return {"rotation", spec.values(), {{"key", new_->info().id}}};
 }
 

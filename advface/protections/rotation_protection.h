@@ -39,8 +39,9 @@ struct RotationSpec : ProtectionSpec {
   KeyMode mode = KeyMode::per_record;
   RotationKind kind = RotationKind::exact;
   // 32 hexadecimal digits: the set, whose records have salts by their numbers; empty: not chosen yet. And the
-  // key's check value, where a file states it.
-  std::string set, check_value;
+  // key's check value, and that of the set, its mode and kind under the key, where a file states them (older
+  // ones have not the latter).
+  std::string set, check_value, set_check;
   uint64_t seed = 1;  // names the set of what is only measured
 
   std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<RotationSpec>(*this); }
@@ -50,8 +51,11 @@ struct RotationSpec : ProtectionSpec {
   void check_stated() const override;
   std::string summary() const override;
   bool changes_probe() const override { return true; }
+  bool separates_records() const override { return mode == KeyMode::per_record; }
   bool needs_key() const override { return true; }
-  std::vector<std::string> names_of_key() const override { return {"key", "key_set", "key_check"}; }
+  std::vector<std::string> names_of_key() const override {
+    return {"key", "key_set", "key_check", "set_check"};
+  }
   FeatureSpace out(const FeatureSpace& in) const override { return {in.row, in.domain, true}; }
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 };

@@ -78,6 +78,11 @@ z = np.sin(np.arange(n) ** 2 + 1.0).astype(np.float32)
 z /= np.linalg.norm(z)
 u8 = lambda b: np.frombuffer(b, np.uint8).copy()
 print("check value", blake(16, b"advface-key-chk1", bytes(range(8)), master).hex())
+# Of the set 00112233...: mode (per-record, per-set), then kind (exact, fast).
+for mode in range(2):
+    for kind in range(2):
+        name = bytes.fromhex("00112233445566778899aabbccddeeff")
+        print("set check", mode, kind, blake(16, b"advface-set-chk1", name + bytes([mode, kind]), master).hex())
 save_file({
     "salt": u8(salt), "record_key": u8(record_key),
     "test_set": u8(blake(16, b"advface-test-set", struct.pack("<Q", 7), master)),

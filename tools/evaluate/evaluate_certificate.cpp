@@ -74,8 +74,9 @@ void print_proved(const nlohmann::json& proved) {
   if (proved.empty()) std::printf("nothing is proved of it\n");
   if (proved.contains("without_key"))
     std::printf("without the key: %s of the features is learned\n",
-                proved["without_key"] == "not proved" ? "it is not proved how little"
-                                                      : proved["without_key"].get<std::string>().c_str());
+                proved["without_key"] == "not proved"       ? "it is not proved how little"
+                : proved["without_key"] == "inner products" ? "nothing but inner products"
+                                                            : "nothing");
   if (proved.contains("privacy"))
     std::printf("privacy of a record: epsilon %.4g, delta %.3g\n", proved["privacy"]["epsilon"].get<double>(),
                 proved["privacy"]["delta"].get<double>());

@@ -23,21 +23,32 @@ struct Options {
   int64_t batch = 4096;
 };
 
+// What may be told of it.
+nlohmann::json to_json(const KeyInfo& info, const std::string& file) {
+  return {{"file", file}, {"key", info.id}, {"date", info.date}, {"check", info.check}};
+}
+
 int make_key(const Options& o) {
+  check_writable({o.common.json});
   const Key key = Key::fresh();
   key.write_new(o.file);
+  o.common.write_json(to_json(key.info(), o.file));
   std::cout << "key " << key.info().id << " -> " << o.file << "\n";
   return 0;
 }
 
 int inspect_key(const Options& o) {
+  check_writable({o.common.json});
   const KeyInfo info = Key::read(o.file).info();
+  o.common.write_json(to_json(info, o.file));
   std::cout << "key " << info.id << ", made " << info.date << ", check value " << info.check << "\n";
   return 0;
 }
 
 int destroy_key(const Options& o) {
+  check_writable({o.common.json});
   destroy_key_file(o.file);
+  o.common.write_json({{"file", o.file}, {"destroyed", true}});
   std::cout << o.file
             << " is overwritten and removed. Copies elsewhere (backups, snapshots, other names of the file) "
                "are not; "
@@ -168,6 +179,7 @@ int rotate_key(const Options& o) {
 CLI::App* add_file_verb(CLI::App& app, const std::string& name, const std::string& help, Options& o) {
   CLI::App* verb = app.add_subcommand(name, help);
   verb->add_option("FILE", o.file, "the key's file")->required();
+  verb->add_option("--json", o.common.json, "also write the result to this file");
   return verb;
 }
 

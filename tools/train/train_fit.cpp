@@ -61,6 +61,8 @@ int fit(FitOptions& o) {
   FaceSource faces = o.faces.open_images(console());
   fitted.fit->check_labels(o.faces.labels_of(faces.names()));
   TrainingSet source = open_training_set(o.faces, o.features, o.split, 2, recogniser, faces, console());
+  // What is fitted for the operator holds for all records, which an attacker alone may try in vain.
+  if (!fitted.attacks) check_records_compare(source.provenance.protection, o.features);
   print_split(source);
   FitData data;
   data.features = protection ? protect_set(*protection, o.faces, recogniser, faces, source, console())
