@@ -9,6 +9,7 @@
 #include "advface/audit/metrics.h"
 #include "advface/core/enrolment.h"
 #include "advface/protections/random_noise.h"
+#include "advface/store/nearest.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
 
@@ -252,6 +253,45 @@ BOOST_AUTO_TEST_CASE(identity_alone_by_hand) {
     BOOST_TEST(std::fabs(got[k] - (all[k] + all[2 * 48 + k]) / 2) < 1e-6f);
     BOOST_TEST(std::fabs(got[2 * 48 + k] - all[3 * 48 + k]) < 1e-6f);
   }
+}
+
+// Against all products, sorted; blocks that are not full, ties, and fewer rows than asked for.
+BOOST_AUTO_TEST_CASE(nearest_rows_by_brute_force) {
+  const int threads = num_threads();
+  for (const auto& [n, m, most] :
+       {std::tuple<int64_t, int64_t, int64_t>{4100, 70, 10}, {5, 3, 8}, {300, 1, 1}}) {
+    // Small whole numbers: products are exact, and many are equal.
+    const auto whole = [](int64_t rows, uint64_t seed) {
+      std::vector<float> values = test::randn({rows, 6}, seed, DType::f32).to_vector<float>();
+      for (float& v : values) v = std::round(2 * v);
+      return Tensor::from(values, {rows, 6});
+    };
+    const Tensor stored = whole(n, 1), probes = whole(m, 2);
+    const auto found = nearest_rows(stored, probes, most);
+    BOOST_REQUIRE(int64_t(found.size()) == m);
+    for (int64_t p = 0; p < m; ++p) {
+      std::vector<std::pair<float, int64_t>> all;
+      for (int64_t r = 0; r < n; ++r) {
+        float sum = 0;
+        for (int64_t k = 0; k < 6; ++k)
+          sum += stored.data<float>()[r * 6 + k] * probes.data<float>()[p * 6 + k];
+        all.emplace_back(-sum, r);
+      }
+      std::sort(all.begin(), all.end());
+      all.resize(size_t(std::min(n, most)));
+      const auto& mine = found[size_t(p)];
+      BOOST_REQUIRE(mine.size() == all.size());
+      for (size_t i = 0; i < all.size(); ++i)
+        BOOST_TEST((mine[i].row == all[i].second && mine[i].score == -all[i].first), p << " " << i);
+    }
+    set_num_threads(threads == 1 ? 2 : 1);
+    const auto again = nearest_rows(stored, probes, most);
+    set_num_threads(threads);
+    for (size_t p = 0; p < found.size(); ++p)
+      for (size_t i = 0; i < found[p].size(); ++i) BOOST_TEST(again[p][i].row == found[p][i].row);
+  }
+  BOOST_CHECK_THROW(nearest_rows(Tensor::zeros({4, 3}), Tensor::zeros({2, 4}), 1), Error);
+  BOOST_CHECK_THROW(nearest_rows(Tensor::zeros({4, 3}), Tensor::zeros({2, 3}), 0), Error);
 }
 
 BOOST_AUTO_TEST_CASE(enrolled_with_several_photographs_by_hand) {
