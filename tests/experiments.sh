@@ -43,7 +43,7 @@ while ((\$#)); do
     --average) args+=("\$1" 1); shift 2 ;;
     --most) args+=("\$1" 12); shift 2 ;;
     shadow | attacker) args+=("\$1" --image-size 32 --batch 8); shift ;;
-    linkage) args+=("\$1"); [[ $program != train ]] || args+=(--batch 8); shift ;;
+    linkage) args+=("\$1"); [[ $program != train || \${#args[@]} != 1 ]] || args+=(--batch 8); shift ;;
     *) args+=("\$1"); shift ;;
   esac
 done
@@ -67,10 +67,17 @@ quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images
 for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling 'protected, attributes' 'known pairs' profile; do
   grep -q "$row" tables/tables.txt || fail "tables.sh made no table with $row"
 done
-printf '%s\n' '# few' raw 'bits --protect projection --projection OUT/projection_64.safetensors --protect quantise --bits 1' >candidates
-search=("$experiments/two_locks.sh" --shared shared --out locks --bin bin --images 12 --candidates candidates)
+printf '%s\n' '# few' raw 'bits --protect projection --projection OUT/projection_64.safetensors --protect quantise --bits 1' \
+  'secret --shadow OUT/shadow.safetensors --epsilon 0.3 --steps 2 --start secret' \
+  'linkage --shadow OUT/linker.safetensors --objective linkage --epsilon 0.1 --steps 2' >candidates
+search=("$experiments/two_locks.sh" --shared shared --out locks --bin bin --images 12 --candidates candidates --rounds 2)
 quietly "${search[@]}"
-grep -qE '^\| bits (\| [^| ][^|]*){12}\|$' locks/table.md || fail "two_locks.sh left cells empty: $(cat locks/table.md)"
+for row in bits secret linkage minmax_1 minmax_2; do
+  grep -qE "^\\| $row (\\| [^| ][^|]*){12}\\|\$" locks/table.md || fail "two_locks.sh left cells of $row empty: $(cat locks/table.md)"
+done
+code=0
+"$experiments/two_locks.sh" --shared shared --out locks --rounds many >log 2>&1 || code=$?
+[[ $code == 2 ]] && grep -q 'not many' log || fail "two_locks.sh takes a wrong number of rounds ($code)"
 before=$(wc -l <calls)
 quietly "${choose[@]}" embedding
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12

@@ -1,5 +1,8 @@
 // Enrolment through the programs: a photograph or features, protected and added to a set that grows.
 #define BOOST_TEST_MODULE cli_enrol
+#include <algorithm>
+#include <cmath>
+
 #include "advface/store/enrolled_set.h"
 #include "cli_test_util.h"
 #include "method_test_util.h"
@@ -194,4 +197,145 @@ BOOST_AUTO_TEST_CASE(interrupted_or_out_of_space_the_set_is_as_it_was) {
   }
   succeed("protect", more);
   BOOST_TEST(read_enrolled_set(set).records.size() == 2u + ToyWorld::kPeople * ToyWorld::kPhotos);
+}
+
+namespace {
+
+// Of six people four photographs each, with their features: images/, labels.csv and z.npy below the folder.
+struct FourEach {
+  FourEach() {
+    succeed("faces",
+            {"--out", dir / "faces", "--identities", "6", "--per-identity", "4", "--image-size", "48"});
+    succeed("extract", Args{"--out", dir / "z.npy"} + images() + world().recogniser());
+  }
+  Args images() const { return {"--images", dir / "faces/images"}; }
+  TempDir dir;
+};
+
+// The unit vector along the mean of these rows.
+std::vector<float> unit_mean(const Tensor& rows, const std::vector<int64_t>& of) {
+  const auto all = rows.to_vector<float>();
+  const size_t d = size_t(rows.dim(1));
+  std::vector<float> mean(d);
+  double square = 0;
+  for (size_t k = 0; k < d; ++k) {
+    for (const int64_t r : of) mean[k] += all[size_t(r) * d + k];
+    square += double(mean[k]) * double(mean[k]);
+  }
+  for (float& v : mean) v = float(double(v) / std::sqrt(square));
+  return mean;
+}
+
+// The largest difference of what both hold, in any order: a permutation is none.
+double apart(std::vector<float> a, std::vector<float> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  double most = a.size() == b.size() ? 0 : 1e9;
+  for (size_t k = 0; k < std::min(a.size(), b.size()); ++k)
+    most = std::max(most, std::fabs(double(a[k]) - double(b[k])));
+  return most;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(enrolled_with_several_photographs) {
+  const FourEach set;
+  const TempDir& dir = set.dir;
+  const Args shuffle{"--protect", "shuffle"}, listed{"--in", dir / "z.npy", "--list", dir / "z.npy.txt"};
+  const Tensor z = load_npy(dir / "z.npy");
+  for (const int64_t most : {4, 3}) {
+    succeed("protect", shuffle + listed + world().recogniser() +
+                           Args{"--average", std::to_string(most % 4), "--out", dir / "p.npy", "--report",
+                                dir / "r", "--json", dir / "j"});
+    const Tensor p = load_npy(dir / "p.npy");
+    BOOST_REQUIRE(p.dim(0) == 6);
+    for (int64_t i = 0; i < 6; ++i) {
+      std::vector<int64_t> mine{4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3};
+      mine.resize(size_t(most));
+      BOOST_TEST(apart(p.slice_batch(i, i + 1).to_vector<float>(), unit_mean(z, mine)) < 1e-6);
+    }
+    const auto people = lines_of(read_bytes(dir / "p.npy.csv"));
+    BOOST_TEST((people.size() == 7 && people[0] == "person,photographs"));
+    BOOST_TEST(people[1] == "id_000000," + std::to_string(most));
+    const json line = json::parse(lines_of(read_bytes(dir / "r"))[5]), result = read_json(dir / "j");
+    BOOST_TEST((line["person"] == "id_000005" && line["photographs"] == most));
+    BOOST_TEST((result["records"] == 6 && result["photographs"] == 6 * most));
+  }
+  // Photographs of one person, added to a set that grows.
+  Args photographs;
+  for (size_t i = 4; i < 8; ++i)
+    photographs =
+        photographs + Args{"--image", dir / "faces/images/" + lines_of(read_bytes(dir / "z.npy.txt"))[i]};
+  succeed("protect", shuffle + photographs + world().recogniser() +
+                         Args{"--average", "0", "--name", "anna", "--append", dir / "set.npy"});
+  const EnrolledRows rows = read_enrolled_set(dir / "set.npy");
+  BOOST_TEST((rows.records.size() == 1 && rows.records[0].name == "anna"));
+  BOOST_TEST(apart(load_npy(dir / "set.npy").to_vector<float>(), unit_mean(z, {4, 5, 6, 7})) < 1e-6);
+
+  const Args out{"--average", "0", "--out", dir / "q.npy"};
+  write_bytes(dir / "six.txt", "a/1\na/2\na/3\nb/1\nb/2\nb/3\n");
+  const auto wrong = [&](const Args& args, int code, const std::vector<std::string>& words) {
+    refuse(dir.path().string(), "protect", shuffle + args, code, words);
+  };
+  wrong(Args{"--in", dir / "z.npy"} + out, 2, {"--average needs --list"});
+  wrong(Args{"--in", dir / "p.npy", "--list", dir / "z.npy.txt"} + out, 1, {"names 24 files", "6 rows"});
+  wrong(Args{"--in", dir / "p.npy", "--list", dir / "six.txt"} + out, 1,
+        {"protected already", "average the raw"});
+  wrong(listed + Args{"--labels", dir / "none.csv"} + out, 1, {"none.csv"});
+  wrong(listed + Args{"--people-out", dir / "z.npy"} + out, 2, {"--people-out", "would replace", "z.npy"});
+  wrong(listed + Args{"--out", dir / "q.npy"}, 2, {"--list is for"});
+  wrong(photographs + world().recogniser() + out + Args{"--name", "anna"}, 2, {"--name is for --append"});
+}
+
+// The audits enrol people so as well, and a photograph is never on both sides.
+BOOST_AUTO_TEST_CASE(audits_of_people_enrolled_with_several_photographs) {
+  const FourEach set;
+  const TempDir& dir = set.dir;
+  const auto file = [](int person, int photograph) {
+    const std::string id = "id_00000" + std::to_string(person);
+    return id + "/" + id + "_000" + std::to_string(photograph) + ".png";
+  };
+  std::string csv = "a,b,genuine,fold\n";
+  for (int i = 0; i < 6; ++i)
+    for (const bool genuine : {true, false})
+      csv += file(i, 1) + "," + file(genuine ? i : (i + 1) % 6, 2) + (genuine ? ",1," : ",0,") +
+             std::to_string(i % 2) + "\n";
+  write_bytes(dir / "pairs.csv", csv);
+  const Args pairs = Args{"recognition", "--pairs", dir / "pairs.csv"} + set.images() + world().recogniser();
+  const auto recognition = [&](const Args& more) {
+    succeed("evaluate", pairs + more + Args{"--json", dir / "r.json"});
+    return read_json(dir / "r.json");
+  };
+  const json one = recognition({"--average", "1"}), plain = recognition({}),
+             all = recognition({"--average", "0"});
+  BOOST_TEST((one["photographs"] == 1.0 && one["operating_points"] == plain["operating_points"]));
+  BOOST_TEST(all["photographs"] == 3.0);  // four, less the probe
+  BOOST_TEST(all["operating_points"] != plain["operating_points"]);
+  BOOST_TEST(recognition({"--average", "2", "--protect", "noise", "--noise-length", "0.1"})["photographs"] ==
+             2.0);
+  const std::string folder = dir.path().string();
+  refuse(folder, "evaluate", pairs + Args{"--average", "2", "--side", "both"}, 2,
+         {"--average is for the gallery"});
+  refuse(folder, "evaluate", pairs + Args{"--average", "-1"}, 2, {"--average"});
+
+  const Args inversion =
+      Args{"reconstruction", "--attacker", "inversion:steps=2", "--sets", "raw", "--limit", "8",
+           "--json",         dir / "j"} +
+      world().recogniser();
+  succeed("evaluate", inversion + world().images());
+  std::filesystem::rename(dir / "j", dir / "t.json");
+  const auto rows = [&](const Args& more) {
+    succeed("evaluate", inversion + set.images() + Args{"--thresholds", dir / "t.json"} + more);
+    return read_json(dir / "j")["rows"];
+  };
+  const json as_before = rows({});
+  BOOST_TEST(rows({"--average", "1"}) == as_before);
+  BOOST_TEST(rows({"--average", "0"}) != as_before);
+  // What is protected here is called as one likes.
+  const json named = rows({"--average", "0", "--protect", "noise", "--noise-length", "0.2", "--sets",
+                           "protected", "--called", "few", "--sheet", dir / "s.png", "--sheet-plain"});
+  BOOST_TEST(std::any_of(named.begin(), named.end(),
+                         [](const json& row) { return row["features"] == "protected, few"; }));
+  refuse(folder, "evaluate",
+         inversion + set.images() + Args{"--thresholds", dir / "t.json", "--called", "few"}, 2, {"--called"});
 }

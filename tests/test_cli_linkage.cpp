@@ -266,3 +266,93 @@ BOOST_AUTO_TEST_CASE(attribute_calls_that_are_refused) {
   refuse(folder, "evaluate", bare + Args{"--attributes", "Even", "--labels", dir / "plain.csv"}, 1,
          {"plain.csv", "no attributes"});
 }
+
+// A linkage network and a probe as shadows: noise that they do not see through, from training to verdict.
+BOOST_AUTO_TEST_CASE(noise_against_who_links_and_who_asks_for_attributes) {
+  const TempDir dir;
+  const std::string probe = dir / "probe.st", network = dir / "network.st";
+  succeed("train", Args{"probe", "--attributes", "Smiling,Even", "--epochs", "8", "--batch", "16", "--width",
+                        "32", "--out", probe, "--json", dir / "p.json"} +
+                       here().data + here().labels());
+  const json made = read_json(dir / "p.json");
+  BOOST_TEST((made["attributes"] == json({"Smiling", "Even"}) && made["history"].size() == 8u));
+  BOOST_TEST(made["history"][7]["train_loss"].get<double>() < made["history"][0]["train_loss"].get<double>());
+  BOOST_TEST(made["history"][7]["validation_accuracy"].get<double>() >= 0);
+  // Who has learnt to see through AdvFace's noise.
+  succeed("train", here().training("2") + toy_world().shadow() +
+                       Args{"--epsilon", "0.1", "--steps", "2", "--out", network});
+  const auto protect = [&](const Args& more) {
+    succeed("protect", Args{"--in", toy_world().at("z.npy"), "--out", dir / "q.npy", "--epsilon", "0.1",
+                            "--json", dir / "q.json"} +
+                           more);
+    return read_json(dir / "q.json");
+  };
+  const json linked = protect({"--shadow", network, "--objective", "linkage"});
+  BOOST_TEST(linked["mean_loss_after"].get<double>() > linked["mean_loss_before"].get<double>());
+  BOOST_TEST(linked["protection"][0]["settings"]["objective"] == "linkage");
+  const json asked = protect({"--shadow", probe, "--objective", "attribute", "--steps", "30"});
+  BOOST_TEST(asked["mean_loss_after"].get<double>() > 0.5 * asked["mean_loss_before"].get<double>());
+  BOOST_TEST(asked["mean_loss_after"].get<double>() <= 0);
+  const json told = attributes(
+      Args{"--attributes", "Smiling", "--shadow", probe, "--objective", "attribute", "--epsilon", "0.1"});
+  BOOST_TEST(!told["rows"].empty());
+
+  const std::string folder = dir.path().string();
+  const Args call{"--in", toy_world().at("z.npy"), "--out", dir / "r.npy"};
+  refuse(folder, "protect", call + Args{"--shadow", probe, "--objective", "linkage"}, 1,
+         {"probe.st", "linkage network"});
+  refuse(folder, "protect", call + Args{"--shadow", network, "--objective", "attribute"}, 1,
+         {"network.st", "probe"});
+  refuse(folder, "protect", call + Args{"--shadow", network}, 1, {"network.st"});
+  refuse(folder, "protect", call + Args{"--shadow", network, "--objective", "linkage", "--loss", "structure"},
+         2, {"looks at no image"});
+  refuse(folder, "train",
+         Args{"probe", "--attributes", "Never", "--out", dir / "n.st"} + here().data + here().labels(), 1,
+         {"Never"}, Late::yes);
+  refuse(folder, "train",
+         Args{"probe", "--attributes", "Sming", "--out", dir / "n.st"} + here().data + here().labels(), 1,
+         {"Sming"}, Late::yes);
+  refuse(
+      folder, "train",
+      Args{"generator", "--shadow", network, "--objective", "linkage", "--out", dir / "g.st"} + here().data,
+      2, {"generator", "--protect advface"});
+}
+
+// A network behind a projection: what it stores of one photograph is nearer to what the others have in
+// common.
+BOOST_AUTO_TEST_CASE(a_network_behind_a_projection) {
+  const TempDir dir;
+  const std::string net = dir / "net.st", fitted = here().at("projection.safetensors");
+  const Args training = Args{"projection", "--projection", fitted,  "--batch", "16",     "--epochs",    "20",
+                             "--width",    "32",           "--out", net,       "--json", dir / "n.json"} +
+                        here().data;
+  succeed("train", training);
+  const json made = read_json(dir / "n.json");
+  BOOST_TEST(made["dims"] == 6);
+  BOOST_TEST(made["history"][19]["train_loss"].get<double>() <
+             0.9 * (1 - made["validation_cosine_unaided"].get<double>()));
+  const auto protect = [&](const Args& more) {
+    succeed("protect", Args{"--in", toy_world().at("z.npy"), "--out", dir / "p.npy"} + more);
+    return read_bytes(dir / "p.npy");
+  };
+  const std::string plain = protect({"--protect", "projection", "--projection", fitted}),
+                    trained = protect({"--protect", "projection", "--projection", net});
+  BOOST_TEST((plain.size() == trained.size() && plain != trained));
+  const auto recognition = [&](const std::string& file) {
+    succeed("evaluate", Args{"recognition", "--images", toy_world().at("faces/test/images"), "--pairs",
+                             toy_world().at("faces/test/pairs.txt"), "--protect", "projection",
+                             "--projection", file, "--json", dir / "r.json"} +
+                            toy_world().recogniser());
+    return read_json(dir / "r.json")["accuracy"]["mean"].get<double>();
+  };
+  BOOST_TEST(recognition(net) > recognition(fitted) - 0.25);
+  const std::string folder = dir.path().string();
+  refuse(folder, "train", Args{"projection", "--projection", net, "--out", dir / "m.st"} + here().data, 1,
+         {"net.st", "network already"});
+  refuse(folder, "train",
+         Args{"projection", "--projection", here().at("noise.st"), "--out", dir / "m.st"} + here().data, 1,
+         {"noise.st", "projection"});
+  refuse(folder, "train",
+         Args{"projection", "--projection", fitted, "--split-seed", "5", "--out", dir / "m.st"} + here().data,
+         1, {"split-seed"}, Late::yes);
+}

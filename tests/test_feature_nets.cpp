@@ -215,6 +215,7 @@ BOOST_AUTO_TEST_CASE(a_generator_learns_every_objective) {
     scene.settings.epochs = 3;
     AscentSettings s = wanted("e");
     s.objective = objective.value;
+    if (s.is_of_features()) continue;  // a generator is trained against decoders
     s.loss = objective.value == Objective::cycle ? Loss::identity : Loss::structure;
     Generator generator(scene.info(s), 1);
     GeneratorTrainer trainer(generator, scene.models(), scene.data, scene.settings);

@@ -8,6 +8,7 @@
 #include "advface/protections/ascent/noise.h"
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
+#include "feature_shadow_test_util.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
 #include "tensor/parallel.h"
@@ -28,8 +29,14 @@ struct Scene {
       shadows.push_back(toy_decoder(recogniser, cut, names[i], 1 + i));
     photographs = toy_images(n, 5);
     features = toy_features(recogniser, cut, n, 5);
+    linkage = feature_shadow(Objective::linkage, recogniser, *shadows[0]);
+    attribute = feature_shadow(Objective::attribute, recogniser, *shadows[0]);
   }
-  AscentNetworks models() const {
+  std::unique_ptr<FeatureShadow> linkage, attribute;
+  AscentNetworks models(const AscentSettings& settings = {}) const {
+    if (settings.is_of_features())
+      return AscentNetworks::against(
+          {settings.objective == Objective::linkage ? linkage.get() : attribute.get()}, &recogniser);
     std::vector<const Decoder*> list;
     for (const auto& s : shadows) list.push_back(s.get());
     return {list, &recogniser};
@@ -37,7 +44,7 @@ struct Scene {
   ProtectedRows run(const AscentSettings& settings, int64_t begin = 0, int64_t end = -1) const {
     if (end < 0) end = features.dim(0);
     const bool original = settings.objective == Objective::original;
-    return protect(models(), features.slice_batch(begin, end), begin, settings,
+    return protect(models(settings), features.slice_batch(begin, end), begin, settings,
                    original ? photographs.slice_batch(begin, end) : Tensor());
   }
 };
@@ -76,6 +83,7 @@ std::vector<AscentSettings> every_setting() {
       AscentSettings s{.epsilon = 0.1, .seed = 3};
       s.objective = objective;
       s.loss = loss;
+      if (s.is_of_features() && loss != Loss::pixel) continue;  // there is no image
       list.push_back(s);
     }
   for (Method method : ascents())
@@ -100,7 +108,7 @@ BOOST_AUTO_TEST_CASE(every_objective_ascends) {
       const double before = mean_loss(p, &RecordReport::loss_before),
                    after = mean_loss(p, &RecordReport::loss_after);
       // What comes near the mean face is a distance that shrinks, below zero.
-      BOOST_TEST((after < 0) == (s.objective == Objective::mean_face));
+      BOOST_TEST((after < 0) == (s.objective == Objective::mean_face || s.objective == Objective::attribute));
       BOOST_TEST(after > (s.objective == Objective::direct ? 1.2 : 1.0) * before,
                  cut << ": " << s.summary() << ": " << before << " -> " << after);
     }
@@ -122,7 +130,17 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_objective) {
         if (base.method != Method::pgd || base.norm != Norm::linf) continue;
         AscentSettings s = base;
         s.ensemble = ensemble;
-        const AscentNetworks models({one.get(), two.get()}, &r);
+        std::vector<std::unique_ptr<FeatureShadow>> of_features;
+        AscentNetworks models({one.get(), two.get()}, &r);
+        if (s.is_of_features()) {
+          std::vector<const FeatureShadow*> list;
+          for (const uint64_t seed : {1, 2}) {
+            of_features.push_back(feature_shadow(s.objective, r, *one, seed));
+            const_cast<TrainedNetwork&>(of_features.back()->network()).to(DType::f64);
+            list.push_back(of_features.back().get());
+          }
+          models = AscentNetworks::against(list, &r);
+        }
         const ObjectiveFunction f(models, s);
         const auto targets = f.targets(z, photographs);
         const double error = gradient_error(

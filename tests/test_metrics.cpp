@@ -7,7 +7,9 @@
 #include "advface/audit/identity_only.h"
 #include "advface/audit/judge.h"
 #include "advface/audit/metrics.h"
+#include "advface/core/enrolment.h"
 #include "advface/protections/random_noise.h"
+#include "advface/store/nearest.h"
 #include "tensor/parallel.h"
 #include "test_util.h"
 
@@ -229,10 +231,11 @@ BOOST_AUTO_TEST_CASE(identity_alone_by_hand) {
   const FeatureRows vectors(
       Tensor::from(std::vector<float>{1, 0, 0.6f, 0.8f, 0, 1, 0, 1, -1, 0, 0.6f, -0.8f}, {6, 2}));
   constexpr int64_t kMemory = 1 << 20;
-  const auto on_sphere = identity_only(vectors, {2, 3, 0, 5}, person, FeatureDomain::sphere, kMemory);
+  const auto on_sphere = identity_only(vectors, {3, 0, 5}, person, FeatureDomain::sphere, kMemory);
   const auto real = identity_only(vectors, {0, 3, 4}, person, FeatureDomain::real, kMemory);
-  // Of rows 0 and 4 nothing is left to normalise but rounding; the others have a direction.
-  const auto s = on_sphere.range(1, 4).to_vector<float>(), r = real.range(0, 3).to_vector<float>();
+  // Of rows 0 and 4 nothing is left that has a direction.
+  BOOST_CHECK_THROW(identity_only(vectors, {2}, person, FeatureDomain::sphere, kMemory), Error);
+  const auto s = on_sphere.range(0, 3).to_vector<float>(), r = real.range(0, 3).to_vector<float>();
   const float h = std::sqrt(0.5f);
   const std::vector<float> s_wanted = {0.6f, -0.8f, -h, h, 0, 1},
                            r_wanted = {-0.5f, 0.5f, 0.6f, -0.8f, 0.5f, 0.5f};
@@ -250,6 +253,71 @@ BOOST_AUTO_TEST_CASE(identity_alone_by_hand) {
     BOOST_TEST(std::fabs(got[k] - (all[k] + all[2 * 48 + k]) / 2) < 1e-6f);
     BOOST_TEST(std::fabs(got[2 * 48 + k] - all[3 * 48 + k]) < 1e-6f);
   }
+}
+
+// Against all products, sorted; blocks that are not full, ties, and fewer rows than asked for.
+BOOST_AUTO_TEST_CASE(nearest_rows_by_brute_force) {
+  const int threads = num_threads();
+  for (const auto& [n, m, most] :
+       {std::tuple<int64_t, int64_t, int64_t>{4100, 70, 10}, {5, 3, 8}, {300, 1, 1}}) {
+    // Small whole numbers: products are exact, and many are equal.
+    const auto whole = [](int64_t rows, uint64_t seed) {
+      std::vector<float> values = test::randn({rows, 6}, seed, DType::f32).to_vector<float>();
+      for (float& v : values) v = std::round(2 * v);
+      return Tensor::from(values, {rows, 6});
+    };
+    const Tensor stored = whole(n, 1), probes = whole(m, 2);
+    const auto found = nearest_rows(stored, probes, most);
+    BOOST_REQUIRE(int64_t(found.size()) == m);
+    for (int64_t p = 0; p < m; ++p) {
+      std::vector<std::pair<float, int64_t>> all;
+      for (int64_t r = 0; r < n; ++r) {
+        float sum = 0;
+        for (int64_t k = 0; k < 6; ++k)
+          sum += stored.data<float>()[r * 6 + k] * probes.data<float>()[p * 6 + k];
+        all.emplace_back(-sum, r);
+      }
+      std::sort(all.begin(), all.end());
+      all.resize(size_t(std::min(n, most)));
+      const auto& mine = found[size_t(p)];
+      BOOST_REQUIRE(mine.size() == all.size());
+      for (size_t i = 0; i < all.size(); ++i)
+        BOOST_TEST((mine[i].row == all[i].second && mine[i].score == -all[i].first), p << " " << i);
+    }
+    set_num_threads(threads == 1 ? 2 : 1);
+    const auto again = nearest_rows(stored, probes, most);
+    set_num_threads(threads);
+    for (size_t p = 0; p < found.size(); ++p)
+      for (size_t i = 0; i < found[p].size(); ++i) BOOST_TEST(again[p][i].row == found[p][i].row);
+  }
+  BOOST_CHECK_THROW(nearest_rows(Tensor::zeros({4, 3}), Tensor::zeros({2, 4}), 1), Error);
+  BOOST_CHECK_THROW(nearest_rows(Tensor::zeros({4, 3}), Tensor::zeros({2, 3}), 0), Error);
+}
+
+BOOST_AUTO_TEST_CASE(enrolled_with_several_photographs_by_hand) {
+  const std::vector<int64_t> person = {7, 8, 7, 9, 7, 7};
+  const auto mine = rows_by_person(person);
+  BOOST_TEST(mine[4] == (std::vector<int64_t>{0, 2, 4, 5}), boost::test_tools::per_element());
+  BOOST_TEST(mine[3] == (std::vector<int64_t>{3}), boost::test_tools::per_element());
+  const auto with = [&](int64_t row, int64_t most, std::vector<int64_t> not_these) {
+    return enrolled_with(row, mine[size_t(row)], most,
+                         [&](int64_t r) { return std::count(not_these.begin(), not_these.end(), r) > 0; });
+  };
+  // Itself, then backwards, as a ring.
+  BOOST_TEST(with(4, 1, {}) == (std::vector<int64_t>{4}), boost::test_tools::per_element());
+  BOOST_TEST(with(2, 3, {}) == (std::vector<int64_t>{2, 0, 5}), boost::test_tools::per_element());
+  BOOST_TEST(with(2, 0, {5}) == (std::vector<int64_t>{2, 0, 4}), boost::test_tools::per_element());
+  BOOST_TEST(with(3, 0, {}) == (std::vector<int64_t>{3}), boost::test_tools::per_element());
+
+  const FeatureRows vectors(Tensor::from(std::vector<float>{1, 0, 0, 1, 0.6f, 0.8f, -1, 0}, {4, 2}));
+  const auto name = [](int64_t g) { return "group " + std::to_string(g); };
+  const auto means = means_of(vectors, {{0, 1}, {2}, {0, 1, 3}}, FeatureDomain::sphere, 1 << 20, name);
+  const auto got = means.range(0, 3).to_vector<float>();
+  const float h = std::sqrt(0.5f);
+  const std::vector<float> wanted = {h, h, 0.6f, 0.8f, 0, 1};
+  for (size_t k = 0; k < wanted.size(); ++k) BOOST_TEST(std::fabs(got[k] - wanted[k]) < 1e-6f, k);
+  BOOST_CHECK_EXCEPTION(means_of(vectors, {{1}, {0, 3}}, FeatureDomain::sphere, 1 << 20, name), Error,
+                        [](const Error& e) { return std::string(e.what()).starts_with("group 1"); });
 }
 
 BOOST_AUTO_TEST_CASE(a_judge_of_some_images_keeps_what_belongs_to_them) {

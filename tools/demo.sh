@@ -74,26 +74,54 @@ data=(--recogniser "${recogniser[@]}" --images "$faces" --cache "$out/cache")
 [[ -z $labels ]] || data+=(--labels "$labels")
 [[ -z $eyes ]] || data+=(--eyes "$eyes")
 protection=(--shadow "$out/shadow.safetensors" --epsilon "$epsilon")
+# What lies under the lock, and both; --dims must be less than a feature has values.
+inner=(--protect projection --projection "$out/projection.safetensors" --protect quantise --bits 1)
+locks=(--protect default --projection "$out/projection.safetensors" --key "$out/face.key")
+
+say "extracting features, as files"
+make "$out/features.npy" "$bin/advface-extract" --recogniser "${recogniser[@]}" --images "$faces" ${eyes:+--eyes "$eyes"} \
+  --out "$out/features.npy"
+vectors=
+[[ ! $(head -c 128 "$out/features.npy" | tr -d '\0') =~ \'shape\':\ *\([0-9]+,\ *[0-9]+\) ]] || vectors=yes
 
 say "training the shadow model (deconv)"
 make "$out/shadow.safetensors" "$bin/advface-train" shadow "${data[@]}" --decoder deconv --epochs 10 --seed "$seed" \
   --out "$out/shadow.safetensors"
+# attacker NAME [PROTECTION...]: of another architecture.
+attacker() {
+  local file=$out/$1.safetensors
+  shift
+  make "$file" "$bin/advface-train" attacker "${data[@]}" --decoder resup --epochs 4 --seed "$seed" "$@" --out "$file"
+}
 say "training an attacker of another architecture (resup) on raw features"
-make "$out/transfer.safetensors" "$bin/advface-train" attacker "${data[@]}" --decoder resup --epochs 4 --seed "$seed" \
-  --out "$out/transfer.safetensors"
+attacker transfer
 say "training the same attacker on protected features: the one who adapts"
-make "$out/adaptive.safetensors" "$bin/advface-train" attacker "${data[@]}" --decoder resup --epochs 4 --seed "$seed" \
-  "${protection[@]}" --out "$out/adaptive.safetensors"
-
+attacker adaptive "${protection[@]}"
 say "training a network that leads protected features back: the one who then asks the recogniser"
 make "$out/linkage.safetensors" "$bin/advface-train" linkage "${data[@]}" --seed "$seed" "${protection[@]}" \
   --out "$out/linkage.safetensors"
+if [[ $vectors ]]; then
+  say "two locks: a key, a projection, and attackers of the same kind on what both store and on what lies under the key"
+  make "$out/face.key" "$bin/advface-key" new "$out/face.key"
+  make "$out/projection.safetensors" "$bin/advface-train" fit projection "${data[@]}" --dims 64 --out "$out/projection.safetensors"
+  attacker adaptive_locks "${locks[@]}"
+  attacker adaptive_leaked "${inner[@]}"
+fi
 
-say "extracting and protecting features, as files"
-make "$out/features.npy" "$bin/advface-extract" --recogniser "${recogniser[@]}" --images "$faces" ${eyes:+--eyes "$eyes"} \
-  --out "$out/features.npy"
+say "protecting features, as files"
 make "$out/protected.npy" "$bin/advface-protect" "${protection[@]}" --in "$out/features.npy" --out "$out/protected.npy" \
   --report "$out/protected.jsonl" --seed "$seed"
+[[ ! $vectors ]] || make "$out/locked.npy" "$bin/advface-protect" "${locks[@]}" --in "$out/features.npy" --out "$out/locked.npy"
+
+# What attackers meet: AdvFace alone, or beside it the two locks, as they are and when the key has leaked.
+met=("${protection[@]}")
+attackers=(--attacker "transfer=$out/transfer.safetensors" --attacker "inversion=inversion:decoder=$out/transfer.safetensors"
+           --attacker "adaptive=$out/adaptive.safetensors"
+           --attacker "read=inversion:reader=$out/linkage.safetensors,decoder=$out/transfer.safetensors")
+[[ ! $vectors ]] || {
+  met=(--protected "AdvFace=$out/protected.npy" "${locks[@]}" --called "two locks" --leaked-key)
+  attackers+=(--attacker "adapts to locks=$out/adaptive_locks.safetensors" --attacker "adapts if leaked=$out/adaptive_leaked.safetensors")
+}
 
 summary=$out/summary.txt
 {
@@ -106,14 +134,16 @@ summary=$out/summary.txt
       "$bin/advface-evaluate" recognition "${recognition[@]}" "${protection[@]}" --side "$side" \
         --json "$out/recognition_$side.json"
     done
+    [[ ! $vectors ]] || {
+      printf 'The same behind two locks\n'
+      "$bin/advface-evaluate" recognition "${recognition[@]}" "${locks[@]}" --json "$out/recognition_locks.json"
+    }
   else
     printf 'Recognition: not measured (no --pairs)\n'
   fi
   printf '\nReconstruction of people nobody was trained on\n'
-  "$bin/advface-evaluate" reconstruction "${data[@]}" --attacker "transfer=$out/transfer.safetensors" \
-    --attacker "adaptive=$out/adaptive.safetensors" \
-    --attacker "inversion=inversion:reader=$out/linkage.safetensors,decoder=$out/transfer.safetensors" \
-    "${protection[@]}" --sheet "$out/sheet.png" --json "$out/reconstruction.json"
+  "$bin/advface-evaluate" reconstruction "${data[@]}" "${attackers[@]}" "${met[@]}" --limit 96 --sets raw,protected \
+    --sheet "$out/sheet.png" --sheet-plain --json "$out/reconstruction.json"
 } | tee "$summary.tmp"
 mv "$summary.tmp" "$summary"
 

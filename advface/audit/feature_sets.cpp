@@ -131,13 +131,13 @@ std::vector<NamedFeatures> guarded_sets(std::vector<ProtectionChain>& chains,
         photographs_of(faces, images, settings.face_cut(recogniser), chain.photograph_size());
     const FeatureRows rows =
         protected_rows(chain, guard.raw, guard.rows, photographs, settings.memory_mib << 20, context);
-    NamedFeatures set = protected_set(chain.id().summary(), rows, guard.raw, chain.id());
+    const std::string name = guard.called.empty() ? chain.id().summary() : guard.called;
+    NamedFeatures set = protected_set(name, rows, guard.raw, chain.id());
     if (chain.needs_key())
       set.unlocked = chain.unlocked(rows, guard.rows, settings.memory_mib << 20, context);
     add_set(sets, set);
     if (!guard.leaked_key) continue;
-    NamedFeatures open =
-        protected_set(chain.id().summary() + kKeyLeaked, *set.unlocked, guard.raw, chain.id().without_key());
+    NamedFeatures open = protected_set(name + kKeyLeaked, *set.unlocked, guard.raw, chain.id().without_key());
     add_set(sets, std::move(open));
   }
   for (const ProtectedSet& g : given) {
@@ -201,7 +201,8 @@ NamedFeatures foreseen_raw(const Shape& row) {
 }
 
 std::vector<NamedFeatures> foreseen_guarded(const std::vector<ProtectionChain>& chains,
-                                            const std::vector<ProtectedSet>& given, bool leaked_key) {
+                                            const std::vector<ProtectedSet>& given, bool leaked_key,
+                                            const std::string& called) {
   std::vector<NamedFeatures> list;
   const auto add = [&](const std::string& name, const Shape& row, const ProtectionId& protection) {
     NamedFeatures set = foreseen_raw(row);
@@ -211,9 +212,9 @@ std::vector<NamedFeatures> foreseen_guarded(const std::vector<ProtectionChain>& 
     list.push_back(std::move(set));
   };
   for (const ProtectionChain& chain : chains) {
-    add(chain.id().summary(), chain.out().row, chain.id());
-    if (leaked_key && chain.needs_key())
-      add(chain.id().summary() + kKeyLeaked, chain.out().row, chain.id().without_key());
+    const std::string chosen = called.empty() ? chain.id().summary() : called;
+    add(chosen, chain.out().row, chain.id());
+    if (leaked_key && chain.needs_key()) add(chosen + kKeyLeaked, chain.out().row, chain.id().without_key());
   }
   for (const ProtectedSet& g : given) add(g.name, g.rows.row(), g.protection);
   return list;

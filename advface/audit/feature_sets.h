@@ -66,6 +66,7 @@ struct RowsToGuard {
   const std::vector<int64_t>& rows;
   const FeatureRows& raw;
   bool leaked_key = false;  // and, of a chain that needs a key, what lies under it: for who has it
+  std::string called = {};  // what messages call the chain, where there is one; none: by what it does
 };
 std::vector<NamedFeatures> guarded_sets(std::vector<ProtectionChain>& chains,
                                         const std::vector<ProtectedSet>& given, const RowsToGuard& guard,
@@ -102,7 +103,8 @@ void tell_of_other_names(const std::vector<NamedProvenance>& networks, const std
 // Sets as they can be judged before features are there: of one row, which nobody looks at.
 NamedFeatures foreseen_raw(const Shape& row);
 std::vector<NamedFeatures> foreseen_guarded(const std::vector<ProtectionChain>& chains,
-                                            const std::vector<ProtectedSet>& given, bool leaked_key);
+                                            const std::vector<ProtectedSet>& given, bool leaked_key,
+                                            const std::string& called = {});
 // Throws Error with the reasons where no attacker meets any of these sets.
 void check_somebody_meets(const std::vector<Meeting>& attackers, const std::vector<NamedFeatures>& sets);
 

@@ -1,13 +1,13 @@
 #include "advface/audit/reconstruction_audit.h"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "advface/attackers/registry.h"
 #include "advface/audit/identity_only.h"
 #include "advface/audit/metrics.h"
+#include "advface/core/enrolment.h"
 #include "advface/core/text_file.h"
 #include "advface/networks/mean_face.h"
 #include "advface/protections/random_noise.h"
@@ -158,6 +158,19 @@ std::optional<double> earlier_threshold(const ReconstructionSettings& o, const s
   return judge["threshold"].get<double>();
 }
 
+// Type II replay is against the person's next photograph in the set, as a ring: the row of each of those
+// under test, -1 where there is no other.
+std::vector<int64_t> next_photographs(const TestRows& test) {
+  const auto photographs = rows_by_person(test.person);
+  std::vector<int64_t> next;
+  for (const int64_t r : test.rows) {
+    const std::vector<int64_t>& mine = photographs[size_t(r)];
+    const auto at = std::next(std::find(mine.begin(), mine.end(), r));
+    next.push_back(mine.size() < 2 ? -1 : at == mine.end() ? mine.front() : *at);
+  }
+  return next;
+}
+
 // The embeddings of all rows by one verifier, and its threshold from pairs of people outside the test.
 Verifier make_verifier(const ReconstructionSettings& o, const VerifierSource& source, FaceSource& faces,
                        const FeatureSet& set, const TestRows& test, const Context& context) {
@@ -172,16 +185,12 @@ Verifier make_verifier(const ReconstructionSettings& o, const VerifierSource& so
     for (int64_t r : test.others) people.push_back(test.person[size_t(r)]);
     verifier.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
   }
-  // Type II replay: against the person's next photograph, if there is another.
-  std::map<int64_t, std::vector<int64_t>> photos;
-  for (size_t r = 0; r < test.person.size(); ++r) photos[test.person[r]].push_back(int64_t(r));
   std::vector<int64_t> others;
-  for (size_t i = 0; i < test.rows.size(); ++i) {
-    const auto& mine = photos[test.person[size_t(test.rows[i])]];
-    if (mine.size() < 2) continue;
-    const auto at = std::find(mine.begin(), mine.end(), test.rows[i]);
+  const std::vector<int64_t> next = next_photographs(test);
+  for (size_t i = 0; i < next.size(); ++i) {
+    if (next[i] < 0) continue;
     verifier.other_of.push_back(int64_t(i));
-    others.push_back(std::next(at) == mine.end() ? mine.front() : *std::next(at));
+    others.push_back(next[i]);
   }
   if (!others.empty()) verifier.other = all.features.at(others);
   return verifier;
@@ -258,6 +267,7 @@ struct ReconstructionAudit::State {
   std::vector<Meeting> meetings() const;
   std::vector<NamedFeatures> foreseen() const;
   std::vector<NamedFeatures> feature_sets(const FeatureRows& raw);
+  FeatureRows enrolled() const;
   Tensor mean_face(int size);
   // The images under test among these files, whose people no network has seen.
   TestRows choose_unseen(const std::vector<std::string>& files) const;
@@ -355,7 +365,7 @@ std::vector<NamedFeatures> ReconstructionAudit::State::foreseen() const {
       list.back().kind = list.back().name = kind;
     }
   if (asks("protected") || asks("noise"))
-    for (const NamedFeatures& g : foreseen_guarded(chains, given, o.leaked_key)) {
+    for (const NamedFeatures& g : foreseen_guarded(chains, given, o.leaked_key, o.called)) {
       if (asks("protected")) list.push_back(g);
       if (!asks("noise") || features_moved(g.protection)) continue;
       list.push_back(raw);
@@ -371,8 +381,8 @@ std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const Featur
   std::vector<NamedFeatures> sets;
   if (asks("raw")) sets.push_back({"raw", raw, 1, "raw", 0.0, {}});
   if (!asks("protected") && !asks("noise")) return sets;
-  for (const NamedFeatures& g : guarded_sets(chains, given, {set, test.rows, raw, o.leaked_key}, o.faces,
-                                             recogniser, faces, context)) {
+  for (const NamedFeatures& g : guarded_sets(chains, given, {set, test.rows, raw, o.leaked_key, o.called},
+                                             o.faces, recogniser, faces, context)) {
     if (asks("protected")) add_set(sets, g);
     // Behind a leaked key may lie the raw feature: no noise is like that.
     if (!g.cosine || g.protection.is_raw() || !asks("noise")) continue;
@@ -388,6 +398,23 @@ std::vector<NamedFeatures> ReconstructionAudit::State::feature_sets(const Featur
   return sets;
 }
 
+// The features of those under test, before they are protected.
+FeatureRows ReconstructionAudit::State::enrolled() const {
+  if (!o.average) return set.features.selected(test.rows);
+  for (const ProtectionChain& chain : chains)
+    check(chain.photograph_size() == 0,
+          "objective original looks at one photograph, but a record is made of several here");
+  const auto mine = rows_by_person(test.person);
+  const std::vector<int64_t> next = next_photographs(test);
+  std::vector<std::vector<int64_t>> groups;
+  for (size_t i = 0; i < test.rows.size(); ++i)
+    groups.push_back(enrolled_with(test.rows[i], mine[size_t(test.rows[i])], *o.average,
+                                   [&](int64_t other) { return other == next[i]; }));
+  return means_of(set.features, groups, recogniser.domain(cut), o.faces.memory_mib << 20, [&](int64_t g) {
+    return faces.name(set.indices[size_t(test.rows[size_t(g)])]) + ", enrolled with others of the person";
+  });
+}
+
 void ReconstructionAudit::State::prepare() {
   set = extract(o.faces, recogniser, cut, faces, context);
   std::vector<std::string> files;
@@ -397,7 +424,7 @@ void ReconstructionAudit::State::prepare() {
   for (int64_t r : test.rows) images.push_back(set.indices[size_t(r)]);
   take_images(images);
 
-  const FeatureRows raw = set.features.selected(test.rows);
+  const FeatureRows raw = enrolled();
   sets = feature_sets(raw);
   if (!all.with_another_photo().empty() && asks("identity")) {
     known = all.only(all.with_another_photo());

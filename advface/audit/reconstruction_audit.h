@@ -30,6 +30,10 @@ struct ReconstructionSettings {
   uint64_t split_seed = 1;                   // of the split, where no attacker has a file that says it
   std::vector<std::string> kinds = {};       // of the features that are asked about; none: all
   bool leaked_key = false;                   // attackers also have what lies under a key
+  std::string called = {};                   // what the one chain is called; none: by what it does
+  // A photograph is enrolled together with others of its person, so many in all (0: all there are), but not
+  // with the one that is its other in the judges' eyes. Not with protected_files.
+  std::optional<int64_t> average = {};
 };
 // What ReconstructionSettings::kinds may name: "raw", "protected", "noise", "identity".
 const std::vector<std::string>& feature_kinds();

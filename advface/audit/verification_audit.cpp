@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
+#include "advface/core/enrolment.h"
 #include "advface/core/feature_file.h"
 #include "advface/networks/reader.h"
 #include "advface/protections/registry.h"
@@ -123,6 +125,22 @@ std::vector<std::string> name_files(const std::string& folder, PairList& pairs) 
   return names;
 }
 
+// The photographs of all people of whom one is among these, in order.
+std::vector<std::string> all_of_same_people(const FaceSource& all, const FaceSettings& faces,
+                                            const std::vector<std::string>& names) {
+  const Labels labels = faces.labels_of(all.names());
+  const std::unordered_set<std::string> named(names.begin(), names.end());
+  std::unordered_set<int64_t> people;
+  for (size_t i = 0; i < labels.identities.size(); ++i)
+    if (named.contains(all.names()[i])) people.insert(person_key(labels.identities[i]));
+  std::vector<std::string> theirs(names);
+  for (size_t i = 0; i < labels.identities.size(); ++i)
+    if (people.contains(person_key(labels.identities[i])) && !named.contains(all.names()[i]))
+      theirs.push_back(all.names()[i]);
+  std::sort(theirs.begin(), theirs.end());
+  return theirs;
+}
+
 // The photographs that the pairs name, what is stored of them and what is compared.
 class PairedFaces {
  public:
@@ -144,11 +162,16 @@ class PairedFaces {
     return protection_->guarantee().largest_angle;
   }
 
+  // Of photographs that the gallery's records are made of, on average over pairs.
+  double photographs() const;
+
   Tensor raw, guarded;  // in host memory; guarded is undefined without protection,
   Tensor adapted;       // and adapted, of protected features behind the adapter, without one
+  Tensor enrolled;      // what is compared with raw in their place where nothing is protected
 
  private:
   void check_names() const;
+  FeatureRows enrol();
   // By which cut an image is looked at to learn whether it has a row: the cheapest that can tell.
   FaceCut looked_for() const;
   Tensor counterparts(const std::vector<std::pair<int64_t, int64_t>>& rows) const;
@@ -169,6 +192,7 @@ class PairedFaces {
   FeatureSet set_;
   std::unordered_map<std::string, int64_t> row_;
   std::vector<int64_t> records_;  // of each row, where protected here
+  std::vector<size_t> averaged_;  // of how many photographs each row is made; none: of its own
 };
 
 PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogniser, PairList& pairs,
@@ -197,13 +221,19 @@ PairedFaces::PairedFaces(const VerificationSettings& o, const Recogniser& recogn
     if (protection_) protection_->check_never_saw(people);
     if (adapter_) adapter_->check_never_saw(people);
   }
-  if ((protection_ && o.protected_file.empty()) || !o.faces.list.empty())
+  if ((protection_ && o.protected_file.empty()) || !o.faces.list.empty() || o.average)
     all_.emplace(o.faces.open_images(context));
   // Of a file that nobody described only its owner knows how it was protected.
   if (adapter_ && !o.protected_file.empty() && given_.protection.known())
     adapter_->check_trained_on(given_.protection);
   faces_.set_max_broken_share(1);  // of the few that are looked at here
   check_names();
+  if (o.average) {
+    check(!protection_ || protection_->photograph_size() == 0,
+          "objective original looks at one photograph, but a record is made of several here");
+    names_ = all_of_same_people(*all_, o.faces, names_);
+    faces_ = FaceSource(o.faces.images, names_);
+  }
   o.faces.limit(faces_);
   if (!given_.protection.known()) context.tell(given_.protection.unknown);
   if (!o.protected_file.empty() && given_.protection.is_raw())
@@ -243,6 +273,45 @@ Tensor PairedFaces::embedded(const FeatureRows& stored) const {
   return l2_normalise(reshape(rows, {rows.dim(0), stored.row().numel()})).on_host();
 }
 
+// What is stored of each row before it is protected: of a photograph of the gallery the mean with others.
+FeatureRows PairedFaces::enrol() {
+  if (!o_.average) return set_.features;
+  std::vector<std::string> files;
+  for (const int64_t i : set_.indices) files.push_back(faces_.name(i));
+  std::vector<int64_t> person;
+  for (const std::string& who : o_.faces.labels_of(files).identities) person.push_back(person_key(who));
+  std::unordered_map<int64_t, std::unordered_set<int64_t>> probes;  // by the row in the gallery
+  for (const Pair& p : pairs_.pairs) {
+    const auto a = row_.find(p.a), b = row_.find(p.b);
+    if (a == row_.end() || b == row_.end()) continue;
+    auto& mine = probes[a->second];
+    if (p.genuine) mine.insert(b->second);
+  }
+  const auto mine = rows_by_person(person);
+  std::vector<std::vector<int64_t>> groups;
+  for (int64_t r = 0; r < set_.features.count(); ++r) {
+    const auto found = probes.find(r);
+    groups.push_back(found == probes.end()
+                         ? std::vector<int64_t>{r}
+                         : enrolled_with(r, mine[size_t(r)], *o_.average,
+                                         [&](int64_t other) { return found->second.contains(other); }));
+    averaged_.push_back(groups.back().size());
+  }
+  return means_of(set_.features, groups, recogniser_.domain(cut_), o_.faces.memory_mib << 20,
+                  [&](int64_t g) { return files[size_t(g)] + ", enrolled with others of the person"; });
+}
+
+double PairedFaces::photographs() const {
+  double sum = 0, pairs = 0;
+  for (const Pair& p : pairs_.pairs) {
+    const auto a = row_.find(p.a);
+    if (averaged_.empty() || a == row_.end() || !row_.contains(p.b)) continue;
+    sum += double(averaged_[size_t(a->second)]);
+    ++pairs;
+  }
+  return pairs > 0 ? sum / pairs : 1;
+}
+
 void PairedFaces::embed() {
   set_ = extract(o_.faces, recogniser_, cut_, faces_, context_);
   check(!set_.indices.empty(), o_.faces.images, ": no image could be read");
@@ -252,6 +321,8 @@ void PairedFaces::embed() {
     row_[files.back()] = int64_t(r);
   }
   raw = embed_rows(recogniser_, set_.features, cut_);
+  const FeatureRows records = enrol();
+  enrolled = o_.average ? embed_rows(recogniser_, records, cut_) : raw;
   FeatureRows stored;
   if (!o_.protected_file.empty()) {
     records_ = given_.order_of(files, o_.protected_list);
@@ -260,8 +331,8 @@ void PairedFaces::embed() {
     const auto photographs =
         photographs_of(faces_, set_.indices, o_.faces.face_cut(recogniser_), protection_->photograph_size());
     records_ = record_numbers(*all_, looked_for(), files, o_.faces.list, context_);
-    stored = protected_rows(*protection_, set_.features, records_, photographs, o_.faces.memory_mib << 20,
-                            context_);
+    stored =
+        protected_rows(*protection_, records, records_, photographs, o_.faces.memory_mib << 20, context_);
   }
   if (stored.count() > 0) guarded = embedded(stored);
   if (adapter_) adapted = embed_rows(recogniser_, stored, cut_, adapter_.get());
@@ -311,7 +382,7 @@ std::vector<ScoredPair> PairedFaces::score(const Tensor& stored) const {
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto [a, b] = rows[i];
     if (!stored.defined())
-      scores[i].score = dot(row(raw, a), row(raw, b));
+      scores[i].score = dot(row(enrolled, a), row(raw, b));
     else if (both)
       scores[i].score = dot(row(stored, a), row(stored, b));
     else
@@ -333,6 +404,7 @@ VerificationScores verify_pairs(const VerificationSettings& o, const Context& co
   result.cut = o.faces.cut_of(recogniser);
   result.protection = faces.protection();
   result.scores = faces.score(faces.guarded);
+  result.photographs = faces.photographs();
   result.left_out = pairs.pairs.size() - result.scores.size();
   if (const auto angle = faces.largest_angle()) {
     result.raw = faces.score(Tensor());

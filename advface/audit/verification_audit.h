@@ -21,6 +21,9 @@ struct VerificationSettings {
       protected_list;            // protected features instead, and the files that they belong to; none
   std::string adapter;           // protected features go through it as well; none
   std::string side = "gallery";  // which is protected: gallery, probe or both
+  // The gallery's photograph is enrolled together with others of its person, so many in all (0: all there
+  // are), none of which is its probe in a genuine pair. Goes with the side gallery, and without files.
+  std::optional<int64_t> average = {};
 };
 
 // Of the pairs whose images were read: cosines of embeddings.
@@ -31,8 +34,9 @@ struct VerificationScores {
   // of both sides together.
   std::optional<std::vector<ScoredPair>> raw;
   double largest_angle = 0;
-  bool guarded = false;  // whether a side was protected
-  size_t left_out = 0;   // pairs with an image that could not be read
+  bool guarded = false;    // whether a side was protected
+  size_t left_out = 0;     // pairs with an image that could not be read
+  double photographs = 1;  // of a record of the gallery, on average over pairs
   std::string cut;
   ProtectionId protection;  // of what is stored
 };

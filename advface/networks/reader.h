@@ -44,6 +44,7 @@ class Reader : public TrainedNetwork {
   const Provenance& provenance() const override { return info_; }
   const Shape& feature() const override { return info_.spec.feature; }
   FeatureNet& net() { return net_; }
+  const FeatureNet& net() const { return net_; }
 
   // Throws an Error that names the difference unless it was trained on features protected alike.
   void check_trained_on(const ProtectionId& protection) const;

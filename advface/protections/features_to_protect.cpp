@@ -1,9 +1,12 @@
 #include "advface/protections/features_to_protect.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <sstream>
 
+#include "advface/core/dataset.h"
+#include "advface/core/enrolment.h"
 #include "advface/protections/registry.h"
 
 namespace advf {
@@ -97,6 +100,30 @@ void FeaturesToProtect::extract(const FaceSettings& faces, const Recogniser& rec
   features_ =
       extract_features(recogniser, info_.cut, *faces_, faces.face_cut(recogniser), "", options).features;
   faces.tell_of_cache(context);
+}
+
+void FeaturesToProtect::average(const std::vector<std::string>& people, int64_t most, FeatureDomain domain) {
+  check(info_.protection.is_raw(), what_, ": its features are protected already (",
+        info_.protection.describe(), "), and their mean means nothing; average the raw ones");
+  check(int64_t(people.size()) == features_.count(), "there are names for ", people.size(), " rows, but ",
+        what_, " has ", features_.count());
+  std::map<int64_t, size_t> number;
+  std::vector<std::vector<int64_t>> rows;
+  std::vector<std::string> names;
+  for (size_t r = 0; r < people.size(); ++r) {
+    const auto [it, fresh] = number.try_emplace(person_key(people[r]), rows.size());
+    if (fresh) {
+      rows.emplace_back();
+      names.push_back(people[r]);
+    }
+    if (auto& mine = rows[it->second]; most == 0 || int64_t(mine.size()) < most) mine.push_back(int64_t(r));
+  }
+  for (const auto& mine : rows) averaged_.push_back(int64_t(mine.size()));
+  constexpr int64_t kMemory = int64_t(1) << 30;
+  features_ = means_of(features_, rows, domain, kMemory, [&](int64_t g) {
+    return what_ + ": the mean of the photographs of " + names[size_t(g)];
+  });
+  names_ = std::move(names);
 }
 
 ReadPhotographs FeaturesToProtect::photographs(const FaceSettings& faces, const Recogniser* recogniser,

@@ -26,6 +26,12 @@ class FeaturesToProtect {
   void add_photographs(const FaceSettings& faces, const Context& context);
   // Makes the features of photographs, all of which must be readable: somebody is to be enrolled with each.
   void extract(const FaceSettings& faces, const Recogniser& recogniser, const Context& context);
+  // One record for each person instead: the mean of the first `most` of their features (0: of all), in the
+  // order in which people come first. people: of every row. Throws Error for features that are protected
+  // already.
+  void average(const std::vector<std::string>& people, int64_t most, FeatureDomain domain);
+  // Of how many features each record is the mean; empty where nothing was averaged.
+  const std::vector<int64_t>& photographs_of_record() const { return averaged_; }
   // Of these rows, as the protection wants them.
   ReadPhotographs photographs(const FaceSettings& faces, const Recogniser* recogniser, int size);
 
@@ -42,6 +48,7 @@ class FeaturesToProtect {
   FeatureInfo info_;
   std::optional<FaceSource> faces_;
   std::vector<std::string> names_;
+  std::vector<int64_t> averaged_;
   Shape row_;
   bool is_file_ = false;
 };

@@ -175,18 +175,40 @@ Projection::Projection(const Provenance& from, int64_t values, int64_t dims)
   train(false);
 }
 
+Projection::Projection(const Projection& fitted, FeatureNetSpec spec, uint64_t seed)
+    : Projection(fitted.from_, fitted.values(), fitted.dims()) {
+  matrix_ = fitted.matrix_;
+  mean_ = fitted.mean_;
+  spec.feature = feature_;
+  spec.out = int(dims());
+  spec_ = spec;
+  net_ = std::make_unique<FeatureNet>(spec, seed);
+  net_->silence();
+  register_child("net", *net_);
+  train(false);
+}
+
 std::unique_ptr<Projection> Projection::load(const std::string& path) {
   NetworkFile file = load_network(path, kFormat, "a projection made by advface-train fit projection");
   const int64_t values = metadata_int(file.metadata, "values", 1, kMostDims, path),
                 dims = metadata_int(file.metadata, "dims", 1, kMostDims, path);
   auto net = std::make_unique<Projection>(file.provenance, values, dims);
+  if (file.metadata.contains("net.feature")) {
+    const FeatureNetSpec spec = FeatureNetSpec::from_metadata(file.metadata, path);
+    check(spec.feature == Shape{values} && spec.out == dims, path, ": a network from ", spec.feature, " to ",
+          spec.out, " numbers behind a projection from ", values, " to ", dims);
+    net = std::make_unique<Projection>(*net, spec, 0);
+  }
   load_state_dict(*net, file.tensors, path);
   net->set_source(path);
   return net;
 }
 
 Metadata Projection::description() const {
-  return {{"format", kFormat}, {"values", std::to_string(values())}, {"dims", std::to_string(dims())}};
+  Metadata metadata = net_ ? spec_.to_metadata() : Metadata();
+  metadata.merge(
+      Metadata{{"format", kFormat}, {"values", std::to_string(values())}, {"dims", std::to_string(dims())}});
+  return metadata;
 }
 
 void Projection::set(const Tensor& matrix, const Tensor& mean) {
@@ -197,6 +219,10 @@ void Projection::set(const Tensor& matrix, const Tensor& mean) {
 }
 
 Tensor Projection::forward(const Tensor& features) const {
+  return net_ ? l2_normalise(add(fitted(features), net_->forward(features))) : fitted(features);
+}
+
+Tensor Projection::fitted(const Tensor& features) const {
   return l2_normalise(matmul(sub(features, mean_), matrix_));
 }
 

@@ -10,13 +10,18 @@
 #include "advface/core/fit.h"
 #include "advface/networks/trained_network.h"
 #include "advface/protections/protection.h"
+#include "nn/nets/feature_net.h"
 
 namespace advf {
 
-// forward: (N, D) -> unit vectors (N, dims) along `matrix`^T (x - `mean`). A file "advface-projection-1".
+// forward: (N, D) -> unit vectors (N, dims) along `matrix`^T (x - `mean`), brought to norm 1, to which a
+// small network of x may add, where one was trained (networks/train_projection.h). A file
+// "advface-projection-1".
 class Projection : public TrainedNetwork {
  public:
   Projection(const Provenance& from, int64_t values, int64_t dims);
+  // The same with a network of this size behind it, which adds nothing before it is trained.
+  Projection(const Projection& fitted, FeatureNetSpec spec, uint64_t seed);
   static std::unique_ptr<Projection> load(const std::string& path);
   Tensor forward(const Tensor& features) const override;
 
@@ -25,6 +30,9 @@ class Projection : public TrainedNetwork {
   int64_t values() const { return matrix_.dim(0); }
   int64_t dims() const { return matrix_.dim(1); }
   void set(const Tensor& matrix, const Tensor& mean);  // (D, dims), (D)
+  Tensor fitted(const Tensor& features) const;         // without the network
+  bool has_network() const { return net_ != nullptr; }
+  FeatureNet& network() { return *net_; }
 
  private:
   Metadata description() const override;
@@ -32,6 +40,8 @@ class Projection : public TrainedNetwork {
   Provenance from_;
   Shape feature_;
   Tensor matrix_, mean_;
+  FeatureNetSpec spec_;
+  std::unique_ptr<FeatureNet> net_;
 };
 
 struct ProjectionSpec : ProtectionSpec {

@@ -60,11 +60,12 @@ void give_the_generator_its_name(AppliedProtection& a) {
   a.networks.erase("shadow");
 }
 
-// Every file that protects has its fingerprint there, and nothing else has.
+// Every file that protects has its fingerprint there, and nothing else has; one that goes with another
+// setting alone is no network.
 void check_networks(const AppliedProtection& a, ProtectionSpec& spec, const std::string& source) {
   size_t files = 0;
   for (const Setting& s : spec.settings()) {
-    if (s.source != Setting::Source::file) continue;
+    if (s.source != Setting::Source::file || s.applies) continue;
     ++files;
     const auto found = a.networks.find(s.name);
     check(found != a.networks.end() && !found->second.empty(), source, ": the protection ", a.name,

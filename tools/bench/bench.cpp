@@ -12,6 +12,7 @@
 #include "tensor/op.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
+#include "tools/bench/bench_nearest.h"
 #include "tools/bench/bench_photographs.h"
 #include "tools/bench/bench_protect.h"
 #include "tools/bench/bench_report.h"
@@ -119,6 +120,7 @@ int bench(Options& options) {
   options.workloads.repeat = options.repeat;
   if (!bench_workloads(options.workloads, report)) return 130;
   if (!bench_rotation(options.repeat, report)) return 130;
+  if (!bench_nearest(options.repeat, report)) return 130;
   if (!bench_photographs(options.photographs, options.repeat, report)) return 130;
   options.protect.repeat = options.repeat;
   options.protect.threads = num_threads();

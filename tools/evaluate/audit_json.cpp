@@ -8,6 +8,13 @@
 
 namespace advf::tools {
 
+void add_average(CLI::App& app, std::optional<int64_t>& average) {
+  app.add_option("--average", average,
+                 "enrol each person with so many photographs, the record's own and others, none of which is "
+                 "what the record is compared with; what is stored is their mean. 0 = all there are")
+      ->check(not_negative());
+}
+
 void add_leaked_key(CLI::App& app, bool& leaked) {
   app.add_flag("--leaked-key", leaked,
                "the key has leaked: attackers also get what lies under it (without this nobody but the "

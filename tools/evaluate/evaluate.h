@@ -12,6 +12,7 @@ struct RecognitionOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::string pairs, protected_file, protected_list, adapter, side = "gallery";
+  std::optional<int64_t> average;
 };
 CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& options);
 int evaluate_recognition(RecognitionOptions& options);
@@ -33,10 +34,11 @@ struct ReconstructionOptions {
   ProtectionOptions protect;
   std::vector<double> epsilons;
   std::vector<std::string> attackers, protected_files, sets;
-  std::string second, thresholds, sheet, scores, out, part = "test";
+  std::string second, thresholds, sheet, scores, out, called, part = "test";
   int64_t limit = 0;
   double fmr = 1e-3;
-  bool leaked_key = false;
+  std::optional<int64_t> average;
+  bool leaked_key = false, sheet_plain = false;
 };
 CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
 int evaluate_reconstruction(ReconstructionOptions& options);
@@ -79,6 +81,8 @@ struct AttributeOptions {
   uint64_t split_seed = 1;
   bool leaked_key = false, unseen = false;
 };
+// --average, of the audits that enrol people with several photographs.
+void add_average(CLI::App& app, std::optional<int64_t>& average);
 // Of the audits of who attacks.
 void add_leaked_key(CLI::App& app, bool& leaked);
 CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& options);

@@ -82,13 +82,18 @@ void check_options(const RecognitionOptions& o) {
   as_usage([&] {
     check(o.adapter.empty() || o.protect.asked() || !o.protected_file.empty(),
           "--adapter reads protected features: give --shadow or --protected");
+    check(!o.average || o.side == "gallery",
+          "--average is for the gallery, which is enrolled: not with --side ", o.side);
+    check(!o.average || o.protected_file.empty(),
+          "--average makes records here: not with --protected, whose rows are of one photograph each");
   });
 }
 
 VerificationSettings settings_of(const RecognitionOptions& o) {
-  VerificationSettings s{
-      o.faces, o.protect.specs(o.common.seed), o.pairs, o.protected_file, o.protected_list, o.adapter,
-      o.side};
+  VerificationSettings s{o.faces,          o.protect.specs(o.common.seed),
+                         o.pairs,          o.protected_file,
+                         o.protected_list, o.adapter,
+                         o.side,           o.average};
   as_usage([&] {
     check(
         o.protected_file.empty() || std::all_of(s.protection.begin(), s.protection.end(),
@@ -114,6 +119,7 @@ int evaluate_recognition(RecognitionOptions& o) {
                  {"protected", side},
                  {"recogniser", o.faces.recogniser},
                  {"cut", v.cut}});
+  if (o.average) result["photographs"] = v.photographs;
   if (v.guarded) result["protected_by"] = to_json(v.protection);
   if (v.guarded && o.protect.asked()) {
     result["protection"] = settings_json(v.protection);
@@ -133,6 +139,7 @@ int evaluate_recognition(RecognitionOptions& o) {
   print(result, v.scores.size(), side);
   print_floor(result["identity_floor"]["1e-3"]);
   if (v.adapted) print(result["offline"], v.scores.size(), side + ", offline: behind " + o.adapter);
+  if (o.average) std::printf("enrolled with %.1f photographs on average\n", v.photographs);
   if (v.left_out > 0)
     std::printf("%zu pairs left out because an image could not be read, or shows no usable face\n",
                 v.left_out);
@@ -162,6 +169,7 @@ CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& o) {
       ->capture_default_str()
       ->check(CLI::IsMember({"gallery", "probe", "both"}))
       ->group("Protection");
+  add_average(*sub, o.average);
   o.common.add_to(*sub);
   return sub;
 }

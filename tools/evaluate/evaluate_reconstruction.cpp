@@ -19,6 +19,12 @@ void check_options(const ReconstructionOptions& o) {
       check(!text.starts_with('='), "--attacker \"", text, "\" gives no name before the =");
     for (const std::string& text : o.attackers) named_attacker(split_attacker(text).what, o.common.seed);
   });
+  as_usage([&] {
+    check(o.called.empty() || (o.protect.asked() && o.epsilons.empty()),
+          "--called names what one --protect makes, without --epsilons");
+    check(!o.average || o.protected_files.empty(),
+          "--average makes records here: not with --protected, whose rows are of one photograph each");
+  });
   check_protected_files(o.protected_files);
   o.faces.check_cut();
   check_writable({o.sheet, o.scores});
@@ -58,6 +64,8 @@ ReconstructionSettings settings_of(const ReconstructionOptions& o) {
                            o.part,  o.limit,      o.fmr,       o.common.seed};
   s.kinds = o.sets;
   s.leaked_key = o.leaked_key;
+  s.average = o.average;
+  s.called = o.called;
   return s;
 }
 
@@ -114,8 +122,8 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     if (!row.matched && row.kind != "none") folder.add({row.attacker, row.features}, about.files, images);
     // On the sheet stand reconstructions of everybody under test; those of raw features only as they are.
     const bool whole = &about == &all && row.kind != "none";
-    if (whole && !(row.matched && row.features == "raw"))
-      sheet.add(row.attacker + " " + row.features + (row.matched ? " matched" : ""), images);
+    if (whole && !(row.matched && (o.sheet_plain || row.features == "raw")))
+      sheet.add(row.features, row.attacker + " " + row.features + (row.matched ? " matched" : ""), images);
   });
 
   nlohmann::json result = result_json(o, audit);
@@ -177,11 +185,17 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
   sub->add_option("--scores", o.scores, "scores of every single image (.tsv)");
   sub->add_option("--thresholds", o.thresholds, "take replay thresholds from an earlier result (.json)");
   sub->add_option("--sheet", o.sheet, "contact sheet of originals and reconstructions (.png)");
+  sub->add_flag("--sheet-plain", o.sheet_plain,
+                "the sheet without images brought to the mean face's light and contrast");
   sub->add_option(
       "--out", o.out,
       "folder, absent or empty, for every image that an attacker makes, beside the originals (.png)");
   o.protect.add_to(*sub, "Protection");
   add_leaked_key(*sub, o.leaked_key);
+  add_average(*sub, o.average);
+  sub->add_option("--called", o.called,
+                  "what rows and the sheet call the features that are protected here (default: how they are)")
+      ->group("Protection");
   sub->add_option("--epsilons", o.epsilons, "several values of --epsilon, each a row")
       ->delimiter(',')
       ->excludes(sub->get_option("--epsilon"))

@@ -133,17 +133,29 @@ Sheet::Sheet(const Tensor& originals, const std::vector<int64_t>& people) {
   std::set<int64_t> seen;
   for (size_t i = 0; i < people.size() && int64_t(samples_.size()) < kSheetRows; ++i)
     if (seen.insert(people[i]).second) samples_.push_back(int64_t(i));
-  rows_.resize(samples_.size());
-  add("original", originals);
+  add("", "original", originals);
 }
 
-void Sheet::add(const std::string& label, const Tensor& images) {
-  labels_.columns.push_back(label);
+void Sheet::add(const std::string& group, const std::string& label, const Tensor& images) {
+  auto at = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.first == group; });
+  if (at == groups_.end()) at = groups_.insert(at, {group, {}});
+  Column column{label, {}};
   const Shape one{images.dim(1), images.dim(2), images.dim(3)};
-  for (size_t i = 0; i < samples_.size(); ++i)
+  for (const int64_t i : samples_)
     // A copy: the slice would keep all images.
-    rows_[i].push_back(
-        Tensor::from(images.slice_batch(samples_[i], samples_[i] + 1).to_vector<float>(), one));
+    column.cells.push_back(Tensor::from(images.slice_batch(i, i + 1).to_vector<float>(), one));
+  at->second.push_back(std::move(column));
+}
+
+void Sheet::write(const std::string& path) const {
+  std::vector<std::vector<Tensor>> rows(samples_.size());
+  GridLabels labels;
+  for (const auto& group : groups_)
+    for (const Column& column : group.second) {
+      labels.columns.push_back(column.label);
+      for (size_t i = 0; i < rows.size(); ++i) rows[i].push_back(column.cells[i]);
+    }
+  write_png(path, make_grid(rows, labels));
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "advface/audit/reconstruction_audit.h"
@@ -28,13 +29,17 @@ class Sheet {
  public:
   // One row per person, of the first few.
   Sheet(const Tensor& originals, const std::vector<int64_t>& people);
-  void add(const std::string& label, const Tensor& images);
-  void write(const std::string& path) const { write_png(path, make_grid(rows_, labels_)); }
+  // Columns of one group stand side by side, groups in the order in which they came.
+  void add(const std::string& group, const std::string& label, const Tensor& images);
+  void write(const std::string& path) const;
 
  private:
+  struct Column {
+    std::string label;
+    std::vector<Tensor> cells;
+  };
   std::vector<int64_t> samples_;
-  std::vector<std::vector<Tensor>> rows_;
-  GridLabels labels_;
+  std::vector<std::pair<std::string, std::vector<Column>>> groups_;
 };
 
 // The images themselves, as PNG: FOLDER/originals/FILE.png and FOLDER/ATTACKER/FEATURES/FILE.png, where FILE

@@ -5,16 +5,19 @@
 set -euo pipefail
 usage() {
   cat <<'TEXT'
-usage: tools/experiments/two_locks.sh --shared DIR --out DIR [--bin DIR] [--images N] [--candidates FILE]
+usage: tools/experiments/two_locks.sh --shared DIR --out DIR [--bin DIR] [--images N] [--candidates FILE] [--rounds N]
   --shared DIR       a folder with data/celeba (images, labels.csv) and models/ (cards with ONNX files)
   --out DIR          where features, networks and results are kept
   --bin DIR          the programs (default: build/release/bin)
   --images N         of each inversion, which takes seconds each (default: 48)
   --candidates FILE  lines of a name and the options of a protection (default: two_locks.txt beside this script)
+  --rounds N         of noise and retrained decoders in turn (default: 0): round i, the candidate minmax_i, is AdvFace at
+                     epsilon 0.04 against the shadow and the decoders of the rounds before it, each trained on what
+                     its round stores; by the loss of the decoder that is fooled least
 TEXT
 }
 here="$(cd "$(dirname "$0")" && pwd)"
-images=48 shared= out= bin=$here/../../build/release/bin candidates=$here/two_locks.txt
+images=48 rounds=0 shared= out= bin=$here/../../build/release/bin candidates=$here/two_locks.txt
 while [ $# -gt 0 ]; do
   case $1 in
     --shared) shared=$2; shift 2 ;;
@@ -22,12 +25,14 @@ while [ $# -gt 0 ]; do
     --bin) bin=$2; shift 2 ;;
     --images) images=$2; shift 2 ;;
     --candidates) candidates=$2; shift 2 ;;
+    --rounds) rounds=$2; shift 2 ;;
     --help) usage; exit 0 ;;
     *) echo "two_locks.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
   esac
 done
 [ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
 [[ $images =~ ^[1-9][0-9]*$ ]] || { echo "two_locks.sh: --images takes a number of 1 or more, not $images" >&2; exit 2; }
+[[ $rounds =~ ^[0-9]+$ ]] || { echo "two_locks.sh: --rounds takes a number of 0 or more, not $rounds" >&2; exit 2; }
 [ -r "$candidates" ] || { echo "two_locks.sh: --candidates $candidates cannot be read" >&2; exit 2; }
 mkdir -p "$out"
 
@@ -58,11 +63,27 @@ reconstruct() {
 }
 
 train "$out/shadow.safetensors" shadow --decoder deconv --epochs 12
+# Who links what AdvFace stores: the shadow of the objective linkage.
+train "$out/linker.safetensors" linkage --shadow "$out/shadow.safetensors" --epsilon 0.04
 for k in 48 64 96 128; do
   [ -f "$out/projection_$k.safetensors" ] || "$bin/advface-train" fit projection "${common[@]}" --dims "$k" \
     --out "$out/projection_$k.safetensors"
 done
 [ -f "$out/pairs.csv" ] || "$bin/advface-evaluate" pairs "${common[@]:4:6}" --part validation --out "$out/pairs.csv"
+
+decoder_of() {
+  local name=$1; shift
+  train "$out/$name.decoder" attacker --decoder resup --epochs 6 "$@"
+}
+# Min-max: the noise of a round is against all who have learnt to see through the noise of the rounds before.
+all=$out/candidates.txt against=(--shadow OUT/shadow.safetensors)
+cp "$candidates" "$all"
+for ((round = 1; round <= rounds; ++round)); do
+  protection=("${against[@]}" --epsilon 0.04 --ensemble hardest)
+  echo "minmax_$round ${protection[*]}" >>"$all"
+  ((round == rounds)) || decoder_of "minmax_$round" "${protection[@]//OUT/$out}"
+  against+=(--shadow "OUT/minmax_$round.decoder")
+done
 
 # What is quick for all, then what is not.
 for stage in recognition inversion linkage decoder; do
@@ -80,9 +101,9 @@ for stage in recognition inversion linkage decoder; do
         evaluate "$out/$name.linkage.json" linkage "${common[@]}" --part validation --attacker "network=$out/$name.reader" "${protection[@]}"
         reconstruct "$out/$name.read.json" "inversion:reader=$out/$name.reader,decoder=$out/shadow.safetensors" -- "${protection[@]}" ;;
       decoder)
-        train "$out/$name.decoder" attacker --decoder resup --epochs 6 ${protection[@]+"${protection[@]}"}
+        decoder_of "$name" ${protection[@]+"${protection[@]}"}
         reconstruct "$out/$name.decoded.json" "decoder=$out/$name.decoder" -- ${protection[@]+"${protection[@]}"} ;;
     esac
-  done <"$candidates"
-  python3 "$here/two_locks_table.py" "$out" "$candidates" | tee "$out/table.md"
+  done <"$all"
+  python3 "$here/two_locks_table.py" "$out" "$all" | tee "$out/table.md"
 done

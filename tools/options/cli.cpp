@@ -71,8 +71,9 @@ std::string json_text(const nlohmann::json& value, int indent) {
 
 namespace {
 
-constexpr const char* kOutputs[] = {"--out",    "--append",  "--json",     "--report",   "--sheet",
-                                    "--scores", "--samples", "--list-out", "--rejected", "--new-key"};
+constexpr const char* kOutputs[] = {"--out",      "--append",  "--json",      "--report",
+                                    "--sheet",    "--scores",  "--samples",   "--list-out",
+                                    "--rejected", "--new-key", "--people-out"};
 
 // What was wrong with the call; CLI11 does not name a verb that it does not know.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
@@ -122,6 +123,9 @@ std::vector<Written> written_by(const CLI::App& app) {
     if (app.get_option_no_throw("--list-out") && given("--list-out").empty()) beside("--out", out + ".txt");
     if (app.get_option_no_throw("--list-out") || app.get_option_no_throw("--append"))
       beside("--out", feature_info_path(out));
+    if (app.get_option_no_throw("--people-out") && !given("--average").empty() &&
+        given("--people-out").empty())
+      beside("--out", out + ".csv");
     if (app.get_option_no_throw("--new-key"))  // records that are turned have all that they had before
       for (const std::string& path : {feature_info_path(out), out + ".index", out + ".part"})
         beside("--out", path);

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <numeric>
 
+#include "advface/core/text_file.h"
 #include "advface/protections/features_to_protect.h"
 #include "advface/protections/report_totals.h"
 #include "advface/store/stored_rows.h"
@@ -23,12 +24,20 @@ struct Options {
   Common common;
   FaceOptions faces;  // --image with --cut; for --objective original: the photographs of the features
   ProtectionOptions protect;
-  std::string in, out, append, report;
+  std::string in, out, append, report, people_out;
   std::vector<std::string> photographs, names;
   int64_t batch = 256;
+  std::optional<int64_t> average;  // photographs of a person, at most; 0: all
 
   const std::string& target() const { return out.empty() ? append : out; }
 };
+
+// Whom a record stands for that was made of several photographs, and of how many.
+nlohmann::json person_json(const FeaturesToProtect& input, int64_t row) {
+  if (input.photographs_of_record().empty()) return nlohmann::json::object();
+  return {{"person", input.names(row, row + 1)[0]},
+          {"photographs", input.photographs_of_record()[size_t(row)]}};
+}
 
 // moved: to another shape, so that there is no noise to speak of. proved: of every record.
 nlohmann::json to_json(const RecordReport& r, bool bounded, bool moved, const nlohmann::json& proved) {
@@ -54,11 +63,19 @@ void check_options(const Options& o, bool original) {
     check(o.out.empty() != !append, "give either --out, for a new file, or --append, for a set that grows");
     check(!images || !o.faces.recogniser.empty(), "--image needs --recogniser, which makes its feature");
     check(images || o.faces.cut.empty(), "--cut is for --image: the features of --in are cut already");
-    check(o.names.empty() || (images && append && o.names.size() == o.photographs.size()),
-          "--name is for --append: one for each --image");
+    check(o.names.empty() || (images && append && o.names.size() == (o.average ? 1 : o.photographs.size())),
+          o.average ? "--name is for --append, and with --average there is one person: give it once"
+                    : "--name is for --append: one for each --image");
+    check(!o.average || !original,
+          "--average makes a record of several photographs, but --objective original looks at one");
+    check(!o.average || images || !o.faces.list.empty(),
+          "--average needs --list, a line for each row of --in, to tell who is who");
+    check(o.average || o.faces.labels.empty(), "--labels are for --average");
+    check(o.people_out.empty() || (o.average && !append), "--people-out is for --average and --out");
     const bool listed = !images && original;
-    check(listed || (o.faces.images.empty() && o.faces.list.empty()),
-          "--images and --list are for --objective original and --in");
+    check(listed || o.faces.images.empty(), "--images are for --objective original and --in");
+    check(listed || (o.average && !images) || o.faces.list.empty(),
+          "--list is for --objective original and --average, with --in");
     check(!listed || (!o.faces.images.empty() && !o.faces.list.empty()),
           "--objective original needs the photographs: --images and --list, a line for each row of --in");
     check(o.faces.whole_pictures() || !o.faces.recogniser.empty(),
@@ -106,7 +123,7 @@ struct Job {
   ProtectionChain chain;
   ReadPhotographs photographs;
   StoredRows output;
-  std::unique_ptr<AtomicFile> report;
+  std::unique_ptr<AtomicFile> report, people;
   bool bounded;  // by --keep-recognition
 };
 
@@ -140,7 +157,11 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
     }
     job.output.append(chunk.features, job.input.names(begin, end));
     for (const RecordReport& r : chunk.reports) {
-      if (job.report) job.report->write(json_text(to_json(r, job.bounded, job.chain.moves(), proved)) + "\n");
+      if (job.report) {
+        nlohmann::json line = to_json(r, job.bounded, job.chain.moves(), proved);
+        line.update(person_json(job.input, r.record - first));
+        job.report->write(json_text(line) + "\n");
+      }
       totals.add(r);
     }
     progress.advance(end - begin,
@@ -149,6 +170,7 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
   }
   progress.finish();
   if (job.report) job.report->commit();
+  if (job.people) job.people->commit();
   job.output.commit();
   seconds = progress.seconds();
   return totals;
@@ -164,6 +186,8 @@ void write_result(const Options& o, const Job& job, const FeatureInfo& made, con
                  {"seconds", seconds},
                  {"features_per_second", double(rows) / std::max(seconds, 1e-9)},
                  {"peak_memory_bytes", peak_memory_bytes()}});
+  if (const auto& made_of = job.input.photographs_of_record(); !made_of.empty())
+    result["photographs"] = std::accumulate(made_of.begin(), made_of.end(), int64_t(0));
   result["proved"] = advf::tools::to_json(job.chain.guarantee());
   if (!job.chain.moves())
     result.update({{"mean_noise_l2", totals.noise_l2()}, {"mean_cosine", totals.cosine()}});
@@ -191,6 +215,31 @@ void write_result(const Options& o, const Job& job, const FeatureInfo& made, con
   std::cout << "\n";
 }
 
+// One record for each person: of the photographs at hand, or of whom the list and the labels name.
+void average(const Options& o, FeaturesToProtect& input, FeatureDomain domain) {
+  const int64_t rows = input.features().count();
+  if (!input.is_file()) {
+    const std::string who = o.names.empty() ? o.photographs[0] : o.names[0];
+    return input.average(std::vector<std::string>(size_t(rows), who), *o.average, domain);
+  }
+  std::vector<std::string> files = read_name_list(o.faces.list);
+  check(int64_t(files.size()) == rows, o.faces.list, " names ", files.size(), " files, but ", o.in, " has ",
+        rows, " rows");
+  input.average(o.faces.labels_of(files).identities, *o.average, domain);
+}
+
+// Row i of the output is person i.
+std::unique_ptr<AtomicFile> list_people(const Options& o, const FeaturesToProtect& input) {
+  if (!o.average || !o.append.empty()) return nullptr;
+  auto file = std::make_unique<AtomicFile>(o.people_out.empty() ? o.out + ".csv" : o.people_out);
+  file->write("person,photographs\n");
+  const auto& made_of = input.photographs_of_record();
+  const std::vector<std::string> names = input.names(0, int64_t(made_of.size()));
+  for (size_t i = 0; i < names.size(); ++i)
+    file->write(csv_field(names[i]) + "," + std::to_string(made_of[i]) + "\n");
+  return file;
+}
+
 int protect_file(Options& o) {
   o.common.activate();
   const ProtectionSpecs specs = o.protect.specs(o.common.seed);
@@ -216,6 +265,7 @@ int protect_file(Options& o) {
   if (images) input.extract(o.faces, *recogniser, console());
   // A bad row at the end of a large file is told before the work.
   if (!images) check_rows(input.features(), chain.in().domain, o.in);
+  if (o.average) average(o, input, chain.in().domain);
   const FeatureInfo made{chain.recogniser(), chain.cut(), input.info().protection.then(chain.id())};
   StoredRows output = open_output(o, chain.out().row, made);
   if (!input.note().empty()) std::cerr << input.note() << "\n";
@@ -224,7 +274,9 @@ int protect_file(Options& o) {
           {},
           std::move(output),
           o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report),
+          nullptr,
           !value_in(specs, "keep_recognition").empty()};
+  job.people = list_people(o, job.input);
   job.photographs = job.input.photographs(o.faces, known, job.chain.photograph_size());
   double seconds = 0;
   const ReportTotals totals = protect_rows(o, job, seconds);
@@ -265,10 +317,19 @@ int main(int argc, char** argv) {
       ->group("Protection");
   o.faces.add_images_to(app);
   for (const char* name : {"--images", "--list", "--eyes", "--max-broken", "--max-rejected"})
-    app.get_option(name)->required(false)->group("Photographs, for --image and --objective original");
+    app.get_option(name)->required(false)->group(
+        "Photographs, for --image, --average and --objective original");
   app.add_option("--batch", o.batch, "features at a time; the result depends on it with --bn batch alone")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(1), int64_t(65536)));
+  app.add_option("--average", o.average,
+                 "one record for each person, the mean of so many of their features at most (0 = of all): of "
+                 "--in with --list, by --labels or folders; or of all --image, which show one person")
+      ->check(not_negative());
+  o.faces.add_labels_to(app);
+  app.add_option("--people-out", o.people_out,
+                 "where the list (CSV) of the people of --average goes, a row for each record (default: "
+                 "OUT.csv)");
   app.add_option("--report", o.report,
                  "one JSON line per record: noise, cosine, loss before and after, what is proved");
   o.common.add_to(app);

@@ -9,7 +9,7 @@ using namespace advf::tools;
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Trains shadow models, attackers, generators of noise, adapters, linkage networks, small "
+      "Trains shadow models, attackers, generators of noise, adapters, linkage networks, probes, small "
       "recognisers and a detector for drawn scenes; fits projections.",
       "advface-train");
   app.require_subcommand(1);
@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
       "  advface-train generator ... --shadow shadow.safetensors --epsilon 0.04 --out generator.safetensors\n"
       "  advface-train adapter ... --shadow shadow.safetensors --epsilon 0.04 --out adapter.safetensors\n"
       "  advface-train linkage ... --shadow shadow.safetensors --epsilon 0.04 --out linkage.safetensors\n"
+      "  advface-train probe ... --attributes Smiling --out probe.safetensors\n"
       "  advface-train fit projection ... --dims 64 --out projection.safetensors\n"
       "  advface-train recogniser --images faces --out recogniser.json\n"
       "  advface-train detector --scenes 1500 --out detector.json");
@@ -32,10 +33,13 @@ int main(int argc, char** argv) {
   auto* attacker_app = add_decoder_verb(
       app, "attacker", "trains an attacker: on raw features, or (adaptive) on protected ones", attacker,
       true);
-  FeatureNetOptions generator, adapter, linkage;
+  FeatureNetOptions generator, adapter, linkage, probe, projection;
   auto* generator_app = add_generator_verb(app, generator);
   auto* adapter_app = add_reader_verb(app, ReaderRole::adapter, adapter);
   auto* linkage_app = add_reader_verb(app, ReaderRole::linkage, linkage);
+  auto* probe_app = add_probe_verb(app, probe);
+  projection.settings.epochs = 3;  // more learns the training people by heart
+  auto* projection_app = add_projection_verb(app, projection);
   FitOptions fitted;
   auto* fit_app = add_fit_verb(app, fitted);
   RecogniserOptions recogniser;
@@ -50,6 +54,8 @@ int main(int argc, char** argv) {
     if (*generator_app) return train_generator(generator);
     if (*adapter_app) return train_reader(ReaderRole::adapter, adapter);
     if (*linkage_app) return train_reader(ReaderRole::linkage, linkage);
+    if (*probe_app) return train_probe(probe);
+    if (*projection_app) return train_projection(projection);
     if (*fit_app) return fit(fitted);
     if (*detector_app) return train_detector(detector);
     if (*recalibrate_app) return recalibrate_decoder(recalibration);

@@ -47,6 +47,8 @@ struct FeatureNetOptions {
   AdvFaceSpec ascent;         // that a generator learns
   TrainSettings settings{.epochs = 20, .learning_rate = 1e-3};
   std::string features, out;
+  std::string attributes;     // of a probe: names, with commas between them
+  std::string projection;     // that a network is trained behind
   int width = 0, blocks = 2;  // width 0: as usual
   SplitOptions split;
   bool resume = false;
@@ -56,6 +58,12 @@ int train_generator(FeatureNetOptions& options);
 // Of protected features: the operator's adapter, or the linkage network of an attacker.
 CLI::App* add_reader_verb(CLI::App& app, ReaderRole role, FeatureNetOptions& options);
 int train_reader(ReaderRole role, FeatureNetOptions& options);
+// Of attributes of raw or protected features: what the objective attribute is against.
+CLI::App* add_probe_verb(CLI::App& app, FeatureNetOptions& options);
+int train_probe(FeatureNetOptions& options);
+// A network behind a projection that was fitted.
+CLI::App* add_projection_verb(CLI::App& app, FeatureNetOptions& options);
+int train_projection(FeatureNetOptions& options);
 
 // Of what is fitted in closed form: protections and attackers that have a fit.
 struct FitOptions {

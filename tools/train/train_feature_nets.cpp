@@ -1,8 +1,13 @@
-// advface-train generator | adapter | linkage: networks from features to features. One emits the noise in one
-// pass, the others read protected features: for the recognition side, or for whoever stole them.
+// advface-train generator | adapter | linkage | probe: networks of features. One emits the noise in one pass,
+// two read protected features: for the recognition side, or for whoever stole them; the last tells
+// attributes.
 #include <iostream>
+#include <numeric>
 
+#include "advface/core/text_file.h"
 #include "advface/networks/train_generator.h"
+#include "advface/networks/train_probe.h"
+#include "advface/networks/train_projection.h"
 #include "advface/networks/train_reader.h"
 #include "tools/options/progress.h"
 #include "tools/options/setting_options.h"
@@ -12,7 +17,8 @@ namespace advf::tools {
 namespace {
 
 // A generator takes no steps.
-constexpr const char* kNotAGenerators[] = {"method", "steps", "step_size", "keep_recognition"};
+constexpr const char* kNotAGenerators[] = {"method",           "steps", "step_size",
+                                           "keep_recognition", "start", "start_key"};
 
 FeatureNetSpec spec_of(const FeatureNetOptions& o, const Shape& feature) {
   FeatureNetSpec spec = FeatureNetSpec::usual(feature);
@@ -78,6 +84,8 @@ int train_generator(FeatureNetOptions& o) {
   as_usage([&] {
     o.ascent.check_valid();
     o.ascent.check_complete();
+    check(!info.settings.is_of_features(), "a generator is trained against decoders; --objective ",
+          name_of(info.settings.objective), " is for --protect advface");
     check(info.settings.batch_norm != BatchNormMode::batch,
           "a generator's noise is each record's own; it does not go with --bn batch");
   });
@@ -165,6 +173,101 @@ int train_reader(ReaderRole role, FeatureNetOptions& o) {
             << (unaided ? "goes from " + short_number(*unaided) + " to " : "is ")
             << short_number(trainer.history().back().validation_score) << "\n";
   return 0;
+}
+
+int train_probe(FeatureNetOptions& o) {
+  begin(o);
+  ProbeInfo info;
+  as_usage([&] { info.attributes = parse_names(o.attributes, "--attributes"); });
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  const std::string cut = o.faces.cut_of(recogniser);
+  std::optional<ProtectionChain> protection;
+  if (const ProtectionSpecs specs = o.protect.specs(o.common.seed); !specs.empty())
+    protection.emplace(specs, input_of(recogniser, cut, o.faces.recogniser));
+  info.spec = spec_of(o, protection ? protection->out().row : recogniser.feature_shape(cut));
+  FaceSource faces = o.faces.open_images(console());
+  check_attributes(o.faces.labels_of(faces.names()), info.attributes);
+  TrainingSet source =
+      open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces, console());
+  std::vector<std::string> names;
+  for (const int64_t i : source.set.indices) names.push_back(faces.name(i));
+  const Labels labels = o.faces.labels_of(names);
+  check_both_classes(labels, source.split.train, info.attributes, "trained on");
+  ProbeTraining data{source.set.features, {}, source.split.train, source.split.validation};
+  if (protection) data.features = protect_set(*protection, o.faces, recogniser, faces, source, console());
+  std::vector<int64_t> all(names.size());
+  std::iota(all.begin(), all.end(), int64_t(0));
+  for (const std::string& name : info.attributes)
+    data.classes.push_back(attribute_classes(labels, all, name));
+  static_cast<Provenance&>(info) = source.provenance;
+  print_split(source);
+  AttributeProbe probe(info, o.common.seed);
+  AttributeProbeTrainer trainer(probe, data, o.settings);
+  run_and_save(o, trainer, "accuracy", [&] { probe.save(o.out); });
+  nlohmann::json result = result_json(o, to_json(info.protection), probe, trainer, source.split, "accuracy");
+  result["trained_on"] = info.protection.describe();
+  result["attributes"] = info.attributes;
+  o.common.write_json(result);
+  std::cout << o.out << ": probe of " << names_text(info.attributes) << " trained on " << data.train.size()
+            << " images (" << info.protection.describe() << "); balanced accuracy on other people "
+            << short_number(trainer.history().back().validation_score) << "\n";
+  return 0;
+}
+
+CLI::App* add_probe_verb(CLI::App& app, FeatureNetOptions& o) {
+  CLI::App* sub = app.add_subcommand(
+      "probe",
+      "trains a small network that tells labelled attributes of features, which noise can be driven "
+      "against (--objective attribute)");
+  add_options(*sub, o, "probe");
+  sub->add_option("--attributes", o.attributes, "columns of the labels, with commas between them")
+      ->required();
+  o.protect.add_to(*sub, "Protection");
+  return sub;
+}
+
+int train_projection(FeatureNetOptions& o) {
+  begin(o);
+  const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
+  const std::unique_ptr<Projection> fitted = Projection::load(o.projection);
+  const std::string cut = o.faces.cut_of(recogniser);
+  fitted->check_fits(recogniser.feature_shape(cut), recogniser.fingerprint(), cut, o.faces.recogniser);
+  check(!fitted->has_network(), o.projection, ": has a network already; give one that was fitted alone");
+  FaceSource faces = o.faces.open_images(console());
+  const TrainingSet source =
+      open_training_set(o.faces, "", o.split, o.settings.batch, recogniser, faces, console());
+  check(source.provenance.split_seed == fitted->provenance().split_seed, o.projection,
+        ": was fitted on the people of another split, --split-seed ", fitted->provenance().split_seed);
+  const ProjectionTraining data{source.set.features, source.person,
+                                with_another(source.split.train, source.person),
+                                with_another(source.split.validation, source.person)};
+  check(int64_t(data.train.size()) >= o.settings.batch, "only ", data.train.size(),
+        " training images have another of the same person, fewer than --batch ", o.settings.batch);
+  print_split(source);
+  Projection projection(*fitted, spec_of(o, fitted->feature()), o.common.seed);
+  ProjectionTrainer trainer(projection, data, o.settings);
+  const double unaided = trainer.unaided();
+  run_and_save(o, trainer, "cosine", [&] { projection.save(o.out); });
+  nlohmann::json result =
+      result_json(o, nlohmann::json::array(), projection, trainer, source.split, "cosine");
+  result["dims"] = projection.dims();
+  result["validation_cosine_unaided"] = unaided;
+  o.common.write_json(result);
+  std::cout
+      << o.out << ": a network behind " << o.projection << ", trained on " << data.train.size()
+      << " images; the mean cosine to the mean of the person's other photographs, of other people, goes from "
+      << short_number(unaided) << " to " << short_number(trainer.history().back().validation_score) << "\n";
+  return 0;
+}
+
+CLI::App* add_projection_verb(CLI::App& app, FeatureNetOptions& o) {
+  CLI::App* sub = app.add_subcommand(
+      "projection",
+      "trains a small network behind a fitted projection, towards the mean of the person's other "
+      "photographs (for --protect projection)");
+  add_options(*sub, o, "projection");
+  sub->add_option("--projection", o.projection, "what advface-train fit projection has written")->required();
+  return sub;
 }
 
 CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& o) {

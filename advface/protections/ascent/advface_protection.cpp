@@ -2,6 +2,11 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <random>
+#include <string_view>
+
+#include "advface/keys/key.h"
+#include "advface/networks/attribute_probe.h"
 
 namespace advf {
 
@@ -12,15 +17,36 @@ bool same_file(const std::string& a, const std::string& b) {
   return a == b || std::filesystem::equivalent(a, b, none);
 }
 
+// 64 bits that stand nowhere: of the key, or from the system.
+uint64_t secret_seed(const std::string& key_file) {
+  if (key_file.empty()) {
+    std::random_device system;
+    return uint64_t(system()) << 32 | system();
+  }
+  constexpr std::string_view kPurpose = "advface-startpnt";
+  SecretBytes derived(Key::kBytes);
+  Key::read(key_file).derive(kPurpose, Salt{}, derived.bytes());
+  uint64_t seed = 0;
+  for (size_t i = 0; i < sizeof seed; ++i) seed |= uint64_t(derived.data()[i]) << (8 * i);
+  return seed;
+}
+
 }  // namespace
 
 std::string AdvFaceSpec::alone_because() const { return ascent.keep_recognition ? kBoundIsToRaw : ""; }
 
 Settings AdvFaceSpec::settings() {
   Settings list = ascent.list();
-  list.insert(list.begin(), files_setting("shadow", shadows,
-                                          "protect the features with this shadow decoder; several shadows "
-                                          "make an ensemble"));
+  list.insert(list.begin(),
+              files_setting("shadow", shadows,
+                            "protect the features with this shadow: a decoder; for the objective "
+                            "linkage a linkage network, for attribute a probe; several make an "
+                            "ensemble"));
+  list.push_back(going_with(
+      "--start secret", [this] { return ascent.start == Start::secret; },
+      file_setting("start_key", start_key,
+                   "derive the secret start from this key (default: it is drawn for "
+                   "the run, and forgotten)")));
   return list;
 }
 
@@ -44,17 +70,32 @@ std::unique_ptr<Protection> AdvFaceSpec::make(const ProtectionInput& input) cons
   return std::make_unique<AdvFaceProtection>(*this, input);
 }
 
+void AdvFaceProtection::load(const std::string& path) {
+  if (spec_.ascent.objective == Objective::linkage)
+    of_features_.push_back(
+        std::make_unique<LinkageShadow>(Reader::load(path, ReaderRole::linkage), recogniser_));
+  else if (spec_.ascent.objective == Objective::attribute)
+    of_features_.push_back(std::make_unique<AttributeShadow>(AttributeProbe::load(path)));
+  else
+    shadows_.push_back(Decoder::load(path));
+  fingerprints_ += (fingerprints_.empty() ? "" : " ") + file_fingerprint(path);
+}
+
 AdvFaceProtection::AdvFaceProtection(const AdvFaceSpec& spec, const ProtectionInput& input)
     : spec_(spec), recogniser_(input.network), moved_(input.space.moved) {
   for (const std::string& path : spec.shadows) {
-    shadows_.push_back(Decoder::load(path));
-    shadows_.back()->check_fits(input.space.row, input.recogniser, input.cut, input.what);
-    fingerprints_ += (fingerprints_.empty() ? "" : " ") + file_fingerprint(path);
+    load(path);
+    const AscentNetworks networks = ascent_networks();
+    networks.network(networks.count() - 1)
+        .check_fits(input.space.row, input.recogniser, input.cut, input.what);
   }
-  const bool embedding = info().domain == FeatureDomain::sphere;
-  if (!recogniser_ && spec_.ascent.needs_recogniser(embedding))
+  const AscentNetworks networks = ascent_networks();
+  row_ = networks.feature();
+  domain_ = networks.info().domain;
+  if (!recogniser_ && spec_.ascent.needs_recogniser(domain_ == FeatureDomain::sphere))
     throw WrongCall(spec_.ascent.summary() + " needs the recogniser: " + input.why_no_network());
-  ascent_networks().check_fit(spec_.ascent);
+  networks.check_fit(spec_.ascent);
+  if (spec_.ascent.start == Start::secret) spec_.ascent.seed = secret_seed(spec_.start_key);
 }
 
 AppliedProtection AdvFaceProtection::applied() const {
@@ -62,17 +103,18 @@ AppliedProtection AdvFaceProtection::applied() const {
 }
 
 int AdvFaceProtection::photograph_size() const {
-  return spec_.ascent.objective == Objective::original ? info().spec.image_size : 0;
+  return spec_.ascent.objective == Objective::original ? int(ascent_networks().image_size()) : 0;
 }
 
 Guarantee AdvFaceProtection::guarantee() const {
   Guarantee proved;
-  proved.largest_angle = spec_.ascent.largest_angle(info().spec.feature, info().domain);
+  proved.largest_angle = spec_.ascent.largest_angle(row_, domain_);
   return proved;
 }
 
 void AdvFaceProtection::check_never_saw(const std::vector<std::string>& identities) const {
-  for (const auto& shadow : shadows_) shadow->check_never_saw(identities);
+  const AscentNetworks all = ascent_networks();
+  for (size_t i = 0; i < all.count(); ++i) all.network(i).check_never_saw(identities);
 }
 
 void AdvFaceProtection::look_at(int64_t rows, const ReadRows& read) {
@@ -88,11 +130,17 @@ ProtectedRows AdvFaceProtection::apply(const Tensor& features, std::span<const i
 
 std::vector<const Provenance*> AdvFaceProtection::networks() const {
   std::vector<const Provenance*> list;
-  for (const auto& shadow : shadows_) list.push_back(&shadow->info());
+  const AscentNetworks all = ascent_networks();
+  for (size_t i = 0; i < all.count(); ++i) list.push_back(&all.network(i).provenance());
   return list;
 }
 
 AscentNetworks AdvFaceProtection::ascent_networks() const {
+  if (spec_.ascent.is_of_features()) {
+    std::vector<const FeatureShadow*> list;
+    for (const auto& shadow : of_features_) list.push_back(shadow.get());
+    return AscentNetworks::against(list, recogniser_);
+  }
   std::vector<const Decoder*> list;
   for (const auto& shadow : shadows_) list.push_back(shadow.get());
   return {list, recogniser_};

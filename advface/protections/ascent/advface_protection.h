@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "advface/networks/feature_shadow.h"
 #include "advface/protections/ascent/ascent.h"
 #include "advface/protections/protection.h"
 
@@ -13,6 +14,7 @@ namespace advf {
 struct AdvFaceSpec : ProtectionSpec {
   AscentSettings ascent;
   std::vector<std::string> shadows;  // files; several make an ensemble
+  std::string start_key;             // the key of which a secret start is derived; none: it is drawn
 
   std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<AdvFaceSpec>(*this); }
   Settings settings() override;
@@ -30,7 +32,7 @@ class AdvFaceProtection : public Protection {
   AdvFaceProtection(const AdvFaceSpec& spec, const ProtectionInput& input);
 
   AppliedProtection applied() const override;
-  FeatureSpace out() const override { return {info().spec.feature, info().domain, moved_}; }
+  FeatureSpace out() const override { return {row_, domain_, moved_}; }
   std::vector<const Provenance*> networks() const override;
   bool imitates_attackers() const override { return true; }
   int photograph_size() const override;
@@ -42,13 +44,17 @@ class AdvFaceProtection : public Protection {
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& photographs,
                       const Context& context) override;
 
-  const DecoderInfo& info() const { return shadows_[0]->info(); }
   AscentNetworks ascent_networks() const;  // what a generator is trained against as well
 
  private:
+  void load(const std::string& path);
+
   AdvFaceSpec spec_;
   std::string fingerprints_;  // of the shadows' files, in order, with a space between
   std::vector<std::unique_ptr<Decoder>> shadows_;
+  std::vector<std::unique_ptr<FeatureShadow>> of_features_;  // instead
+  Shape row_;
+  FeatureDomain domain_;
   const Recogniser* recogniser_;
   bool moved_;  // where the features are already
   std::optional<Ascent> ascent_;

@@ -33,7 +33,7 @@ void check_ascent(const RecordReport& report, const AscentSettings& settings,
   if (settings.epsilon == 0) return;
   const auto [least, most] = std::minmax_element(report.losses.begin(), report.losses.end());
   check(*most != 0 && *least != *most, "record ", report.record, ": the loss is ", *most,
-        " at every step, so the noise protects nothing; either the shadow makes one image "
+        " at every step, so the noise protects nothing; either the shadow makes the same "
         "of everything and must be trained again, or epsilon ",
         settings.epsilon, " (or the step size) is too small");
   check_moved(report, feature,
@@ -72,7 +72,7 @@ int64_t Ascent::largest_batch() {
   if (largest_batch_ > 0) return largest_batch_;
   const bool host = current_backend().is_host();
   largest_batch_ = host || depends_on_batch() ? kLargestBatch : kLargestDeviceBatch;
-  const bool small = !networks_.recogniser && networks_.info().spec.feature.rank() == 1;
+  const bool small = !networks_.recogniser && networks_.feature().rank() == 1;
   if (host && !small && !depends_on_batch()) {
     const int64_t one = std::max<int64_t>(plans_for(1).step.plan().stats().arena_bytes, 1);
     largest_batch_ = std::clamp<int64_t>(
@@ -96,7 +96,7 @@ Ascent::Batch Ascent::prepare(const Tensor& rows, const Tensor& photographs,
   b.start = random_start(space_of(networks_, settings_), rows.shape(), records, settings_.seed);
   if (photographs.defined()) {
     b.photographs = photographs.to(current_backend());
-    const int64_t size = networks_.info().spec.image_size;
+    const int64_t size = networks_.image_size();
     if (photographs.dim(2) != size || photographs.dim(3) != size)
       b.photographs = resize2d(b.photographs, {.size = {size, size}});
   }

@@ -15,10 +15,10 @@ constexpr double kLeastDeviation = 1e-12;  // of a channel that is always zero: 
 }  // namespace
 
 NoiseSpace space_of(const AscentNetworks& networks, const AscentSettings& settings) {
-  const Shape& feature = networks.info().spec.feature;
+  const Shape& feature = networks.feature();
   NoiseSpace space{networks.info().domain, settings.norm, settings.radius(feature), {}};
   if (feature.rank() == 3) {
-    std::vector<float> deviations = networks.shadows[0]->statistics().feature_std.to_vector<float>();
+    std::vector<float> deviations = networks.deviation().to_vector<float>();
     for (float& v : deviations) v = std::max(v, float(kLeastDeviation));
     space.scale = Tensor::from(deviations, {1, feature[0], 1, 1});
   }
@@ -32,8 +32,8 @@ struct AscentPlans::Tracer {
   int64_t batch;
   NoiseSpace space = space_of(networks, settings);
   ObjectiveFunction objective{networks, settings};
-  UpdateRule rule{settings, networks.info().spec.feature};
-  Shape features = with_rows(batch, networks.info().spec.feature);
+  UpdateRule rule{settings, networks.feature()};
+  Shape features = with_rows(batch, networks.feature());
   std::unique_ptr<BatchStatisticsScope> by_the_batch{
       settings.batch_norm == BatchNormMode::batch ? new BatchStatisticsScope : nullptr};
   // On a device a step, its projection and the way to the next feature are one launch.
@@ -72,7 +72,7 @@ struct AscentPlans::Tracer {
 
 NamedPlan AscentPlans::Tracer::prepare() {
   Tape tape(Tape::Keep::everything);
-  const int64_t size = networks.info().spec.image_size;
+  const int64_t size = networks.image_size();
   const Tensor z = Tensor::meta(features), start = Tensor::meta(features),
                photograph = Tensor::meta({batch, 3, size, size});
   NamedTensors in, out;

@@ -14,7 +14,9 @@ template <> const std::vector<Choice<Objective>>& choices<Objective>() {
                                                       {Objective::shadow_pair, "shadow-pair"},
                                                       {Objective::cycle, "cycle"},
                                                       {Objective::original, "original"},
-                                                      {Objective::mean_face, "mean-face"}};
+                                                      {Objective::mean_face, "mean-face"},
+                                                      {Objective::linkage, "linkage"},
+                                                      {Objective::attribute, "attribute"}};
   return list;
 }
 template <> const std::vector<Choice<Loss>>& choices<Loss>() {
@@ -32,6 +34,10 @@ template <> const std::vector<Choice<Method>>& choices<Method>() {
 }
 template <> const std::vector<Choice<Norm>>& choices<Norm>() {
   static const std::vector<Choice<Norm>> list = {{Norm::linf, "linf"}, {Norm::l2, "l2"}};
+  return list;
+}
+template <> const std::vector<Choice<Start>>& choices<Start>() {
+  static const std::vector<Choice<Start>> list = {{Start::seed, "seed"}, {Start::secret, "secret"}};
   return list;
 }
 template <> const std::vector<Choice<BatchNormMode>>& choices<BatchNormMode>() {
@@ -65,6 +71,8 @@ double AscentSettings::effective_step_size() const {
 }
 
 Settings AscentSettings::list() {
+  Setting drawn_from_seed = seed_setting(seed);
+  drawn_from_seed.applies = [this] { return start == Start::seed; };
   return {number_setting(
               "epsilon", epsilon,
               "bound of the noise: of a vector in its own units, of a map in deviations of each channel"),
@@ -80,7 +88,11 @@ Settings AscentSettings::list() {
           number_setting(
               "keep_recognition", keep_recognition,
               "shrink a record's noise until the cosine of its embedding to the raw one is at least this"),
-          seed_setting(seed)};
+          younger([this] { return start != Start::seed; },
+                  choice_setting("start", start,
+                                 "the random start of each record comes of --seed, or of a secret, so that "
+                                 "nobody can make the same noise")),
+          drawn_from_seed};
 }
 
 double AscentSettings::unit(const Shape& feature) const {
@@ -99,7 +111,7 @@ std::optional<double> AscentSettings::largest_angle(const Shape& feature, Featur
 
 bool AscentSettings::needs_recogniser(bool feature_is_embedding) const {
   return objective == Objective::shadow_pair || objective == Objective::cycle || loss == Loss::identity ||
-         (keep_recognition && !feature_is_embedding);
+         ((objective == Objective::linkage || keep_recognition) && !feature_is_embedding);
 }
 
 void AscentSettings::check_valid() const {
@@ -111,6 +123,8 @@ void AscentSettings::check_valid() const {
   check(method != Method::fgsm || (t == 1 && (step_size == 0 || step_size == epsilon)),
         "fgsm is one step of length epsilon; it takes neither steps (", t, ") nor a step size (", step_size,
         ")");
+  check(!is_of_features() || (loss == Loss::pixel && batch_norm == BatchNormMode::running), "objective ",
+        name_of(objective), " looks at no image and has no batch norm: it takes neither loss nor bn");
   check(!keep_recognition || (*keep_recognition >= 0 && *keep_recognition <= 1),
         "the cosine to keep must lie between 0 and 1, not ", keep_recognition.value_or(0));
 }
@@ -131,6 +145,7 @@ std::string AscentSettings::summary() const {
   say(out, "loss", loss, usual.loss);
   say(out, "method", method, usual.method);
   say(out, "norm", norm, usual.norm);
+  say(out, "start", start, usual.start);
   say(out, "bn", batch_norm, usual.batch_norm);
   say(out, "ensemble", ensemble, usual.ensemble);
   AscentSettings by_method{.epsilon = epsilon, .method = method};

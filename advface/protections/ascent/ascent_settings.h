@@ -18,12 +18,19 @@ enum class Objective {
   cycle,        // S(F(S(P(z + d)))) from S(z)
   original,     // S(P(z + d)) from the photograph
   mean_face,    // S(P(z + d)) towards the mean face: all images become one
+  linkage,      // the embedding that a linkage network reads in P(z + d) from that of z
+  attribute,    // P(z + d) towards where a probe cannot tell an attribute
 };
 // How far two images are apart, per record.
 enum class Loss {
   pixel,      // mean squared difference
   structure,  // the same, once every channel of every image has mean 0 and deviation 1
   identity,   // 1 - cosine of the recogniser's embeddings of the two images
+};
+// What the random start is drawn from, for each record.
+enum class Start {
+  seed,    // the program's seed, which whoever repeats the work has
+  secret,  // a number that is drawn for the run or derived from a key, and stands nowhere
 };
 enum class Method {
   pgd,
@@ -48,6 +55,8 @@ const std::vector<Choice<Method>>& choices<Method>();
 template <>
 const std::vector<Choice<Norm>>& choices<Norm>();
 template <>
+const std::vector<Choice<Start>>& choices<Start>();
+template <>
 const std::vector<Choice<BatchNormMode>>& choices<BatchNormMode>();
 template <>
 const std::vector<Choice<Ensemble>>& choices<Ensemble>();
@@ -58,6 +67,7 @@ struct AscentSettings {
   std::optional<int> steps = {};  // gradient steps: 10; fgsm takes 1 and no other number
   double step_size = 0;           // 0 = by the method: see effective_step_size()
   uint64_t seed = 1;              // of the random start
+  Start start = Start::seed;      // where it is secret, whoever protects sets the seed and never writes it
   Objective objective = Objective::direct;
   Loss loss = Loss::pixel;
   Method method = Method::pgd;
@@ -79,6 +89,8 @@ struct AscentSettings {
   // The largest angle between a stored embedding and the raw one (Guarantee): as the ball has it where the
   // feature is a unit vector, or else the bound on recognition.
   std::optional<double> largest_angle(const Shape& feature, FeatureDomain domain) const;
+  // Shadows are networks of features, which make no picture.
+  bool is_of_features() const { return objective == Objective::linkage || objective == Objective::attribute; }
   // F or H is run: for the objective, the loss, or (where the feature is not the embedding) the bound on
   // recognition.
   bool needs_recogniser(bool feature_is_embedding) const;

@@ -26,18 +26,33 @@ Tensor smaller(const Tensor& a, const Tensor& b) { return sub(a, relu(sub(a, b))
 
 }  // namespace
 
+const TrainedNetwork& AscentNetworks::network(size_t shadow) const {
+  if (shadow < shadows.size()) return *shadows[shadow];
+  return of_features.at(shadow - shadows.size())->network();
+}
+
+Tensor AscentNetworks::deviation() const {
+  return shadows.empty() ? of_features[0]->deviation() : shadows[0]->statistics().feature_std;
+}
+
+int64_t AscentNetworks::image_size() const {
+  return shadows.empty() ? 1 : shadows[0]->info().spec.image_size;
+}
+
 void AscentNetworks::check_fit(const AscentSettings& settings) const {
-  check(!shadows.empty(), "protection needs a shadow");
-  for (const Decoder* shadow : shadows) {
-    shadow->check_fits(info().spec.feature, info().recogniser, info().cut, "the first shadow");
-    check(shadow->info().domain == info().domain,
+  check(count() > 0, "protection needs a shadow");
+  check(settings.is_of_features() == shadows.empty(), "objective ", name_of(settings.objective),
+        settings.is_of_features() ? " is about networks of features, not decoders"
+                                  : " is about decoders, not networks of features");
+  for (size_t i = 0; i < count(); ++i) {
+    network(i).check_fits(feature(), info().recogniser, info().cut, "the first shadow");
+    check(network(i).provenance().domain == info().domain,
           "the shadows' features have different domains: ", name_of(info().domain), " and ",
-          name_of(shadow->info().domain));
+          name_of(network(i).provenance().domain));
+    if (recogniser)
+      network(i).check_fits(recogniser->feature_shape(info().cut), recogniser->fingerprint(), info().cut,
+                            recogniser->card().path);
   }
-  if (recogniser)
-    for (const Decoder* shadow : shadows)
-      shadow->check_fits(recogniser->feature_shape(info().cut), recogniser->fingerprint(), info().cut,
-                         recogniser->card().path);
   check(recogniser || !settings.needs_recogniser(info().domain == FeatureDomain::sphere), "objective ",
         name_of(settings.objective), ", loss ", name_of(settings.loss),
         settings.keep_recognition ? " and a bound on recognition" : "",
@@ -93,6 +108,7 @@ Tensor ObjectiveFunction::start_of(const Decoder& shadow, const Tensor& z, const
 std::vector<ObjectiveFunction::Target> ObjectiveFunction::targets(const Tensor& z,
                                                                   const Tensor& photograph) const {
   std::vector<Target> list;
+  for (const FeatureShadow* shadow : networks_.of_features) list.push_back({z, shadow->reference(z)});
   for (const Decoder* shadow : networks_.shadows) {
     const Tensor seen = start_of(*shadow, z, photograph);
     list.push_back({anchored_at_z() ? z : features_of(seen), appearance(seen)});
@@ -114,17 +130,21 @@ Tensor ObjectiveFunction::image(size_t shadow, const Tensor& x) const {
   return settings_.objective == Objective::cycle ? s.forward(features_of(seen)) : seen;
 }
 
+Tensor ObjectiveFunction::loss_of(size_t shadow, const Tensor& x, const Tensor& reference) const {
+  if (settings_.is_of_features()) return networks_.of_features[shadow]->loss(x, reference);
+  return distance(appearance(image(shadow, x)), reference);
+}
+
 Tensor ObjectiveFunction::loss(const std::vector<Target>& targets, const Tensor& d) const {
   std::vector<Tensor> losses;
   for (size_t s = 0; s < targets.size(); ++s)
-    losses.push_back(distance(appearance(image(s, feature(targets[s].anchor, d))), targets[s].reference));
+    losses.push_back(loss_of(s, feature(targets[s].anchor, d), targets[s].reference));
   return combined(losses);
 }
 
 Tensor ObjectiveFunction::loss_at(const std::vector<Target>& targets, const Tensor& x) const {
   std::vector<Tensor> losses;
-  for (size_t s = 0; s < targets.size(); ++s)
-    losses.push_back(distance(appearance(image(s, x)), targets[s].reference));
+  for (size_t s = 0; s < targets.size(); ++s) losses.push_back(loss_of(s, x, targets[s].reference));
   return combined(losses);
 }
 

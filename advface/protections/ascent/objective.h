@@ -8,20 +8,35 @@
 
 #include "advface/core/recogniser.h"
 #include "advface/networks/decoder.h"
+#include "advface/networks/feature_shadow.h"
 #include "advface/protections/ascent/ascent_settings.h"
 
 namespace advf {
 
-// The networks: shadows in place of the unknown attacker, and the recogniser where F or H is run.
+// The networks: shadows in place of the unknown attacker, decoders or networks of features, and the
+// recogniser where F or H is run.
 struct AscentNetworks {
   AscentNetworks(const Decoder& shadow, const Recogniser* r = nullptr) : shadows{&shadow}, recogniser(r) {}
   AscentNetworks(std::vector<const Decoder*> several, const Recogniser* r)
       : shadows(std::move(several)), recogniser(r) {}
 
-  std::vector<const Decoder*> shadows;  // of one recogniser, cut and feature
+  static AscentNetworks against(std::vector<const FeatureShadow*> several, const Recogniser* r) {
+    AscentNetworks networks(std::vector<const Decoder*>(), r);
+    networks.of_features = std::move(several);
+    return networks;
+  }
+
+  // Of one recogniser, cut and feature; one of both lists is empty.
+  std::vector<const Decoder*> shadows;
+  std::vector<const FeatureShadow*> of_features;
   const Recogniser* recogniser;
 
-  const DecoderInfo& info() const { return shadows[0]->info(); }
+  size_t count() const { return shadows.size() + of_features.size(); }
+  const TrainedNetwork& network(size_t shadow) const;
+  const Provenance& info() const { return network(0).provenance(); }
+  const Shape& feature() const { return network(0).feature(); }
+  Tensor deviation() const;    // of the first one's features, per element or channel
+  int64_t image_size() const;  // that photographs are brought to; 1 where no shadow makes pictures
   // Throws Error, naming both sides, for shadows that do not fit each other or the recogniser, and where the
   // settings need a recogniser and there is none.
   void check_fit(const AscentSettings& settings) const;
@@ -54,6 +69,7 @@ class ObjectiveFunction {
 
  private:
   Tensor start_of(const Decoder& shadow, const Tensor& z, const Tensor& photograph) const;
+  Tensor loss_of(size_t shadow, const Tensor& x, const Tensor& reference) const;
   Tensor image(size_t shadow, const Tensor& x) const;
   Tensor features_of(const Tensor& image) const;  // F, of a decoder's image
   Tensor appearance(const Tensor& image) const;

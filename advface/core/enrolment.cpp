@@ -1,0 +1,55 @@
+#include "advface/core/enrolment.h"
+
+#include <algorithm>
+#include <map>
+
+namespace advf {
+
+template <class Person>
+std::vector<std::vector<int64_t>> rows_by_person(const std::vector<Person>& person) {
+  std::map<Person, std::vector<int64_t>> rows;
+  for (size_t r = 0; r < person.size(); ++r) rows[person[r]].push_back(int64_t(r));
+  std::vector<std::vector<int64_t>> mine;
+  mine.reserve(person.size());
+  for (const Person& who : person) mine.push_back(rows[who]);
+  return mine;
+}
+template std::vector<std::vector<int64_t>> rows_by_person(const std::vector<int64_t>&);
+template std::vector<std::vector<int64_t>> rows_by_person(const std::vector<std::string>&);
+
+std::vector<int64_t> enrolled_with(int64_t row, const std::vector<int64_t>& mine, int64_t most,
+                                   const std::function<bool(int64_t)>& takes_no_part) {
+  std::vector<int64_t> rows{row};
+  const auto at = size_t(std::find(mine.begin(), mine.end(), row) - mine.begin());
+  for (size_t back = 1; back < mine.size() && (most == 0 || int64_t(rows.size()) < most); ++back) {
+    const int64_t other = mine[(at + mine.size() - back) % mine.size()];
+    if (!takes_no_part(other)) rows.push_back(other);
+  }
+  return rows;
+}
+
+FeatureRows means_of(const FeatureRows& features, const std::vector<std::vector<int64_t>>& groups,
+                     FeatureDomain domain, int64_t memory_bytes,
+                     const std::function<std::string(int64_t group)>& name) {
+  const auto n = size_t(features.row().numel());
+  FeatureSpool spool(features.row(), memory_bytes);
+  std::vector<double> sum;
+  std::vector<float> mean(n);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    if (groups[g].size() == 1) {  // bit for bit
+      spool.append(features.range(groups[g][0], groups[g][0] + 1));
+      continue;
+    }
+    sum.assign(n, 0);
+    for (const int64_t r : groups[g]) {
+      const Tensor row = features.range(r, r + 1);
+      for (size_t k = 0; k < n; ++k) sum[k] += double(row.data<float>()[k]);
+    }
+    for (size_t k = 0; k < n; ++k) mean[k] = float(sum[k] / double(groups[g].size()));
+    bring_into_domain(mean, domain, [&] { return name(int64_t(g)); });
+    spool.append(Tensor::from(mean, with_rows(1, features.row())));
+  }
+  return spool.finish();
+}
+
+}  // namespace advf
