@@ -5,21 +5,19 @@
 #include <cstdio>
 
 #include "tensor/check.h"
-#include "tensor/io/draw.h"
+#include "tensor/io/caption.h"
 #include "tensor/io/resample.h"
 
 namespace advf {
 namespace {
 
-constexpr int kGap = 8, kLine = kLineStep;
+constexpr int kGap = 8;
+// Sizes of letters: what stands below a cell, titles and numbers, and the least that a label is given.
+constexpr double kNoteSize = 12, kTitleSize = 18, kLabelSize = 16, kLeastSize = 11;
 constexpr Colour kBoxColour{255, 60, 60}, kEyeColour{60, 220, 255}, kMouthColour{255, 220, 60};
 
 Image resized(const Image& image, int width, int height) {
   return to_image(crop_resize(image, whole(image), height, width));
-}
-
-std::string shortened(const std::string& text, size_t letters) {
-  return text.size() <= letters ? text : ".." + text.substr(text.size() - (letters - 2));
 }
 
 std::string score_text(const FoundFace& face) {
@@ -54,22 +52,72 @@ Image ContactSheet::draw(const std::string& title) const {
   check(!cells_.empty(), "no face was cut out, so that there is nothing to show");
   const int columns = std::min<int>(12, int(cells_.size()));
   const int rows = (int(cells_.size()) + columns - 1) / columns;
-  const int step_x = kCell + kGap, step_y = kCell + 2 * kLine + kGap;
-  const size_t letters = size_t(kCell / kLetterStep);
+  const int line = caption_height(kNoteSize);
+  const int step_x = kCell + kGap, step_y = kCell + 2 * line + kGap;
   const std::string text = every_ > 1 ? title + "; one of every " + std::to_string(every_) + " of " +
                                             std::to_string(seen_) + " faces"
                                       : title + "; " + std::to_string(seen_) + " faces";
-  const int width = std::max(columns * step_x + kGap, text_width(text, 2) + 2 * kGap);
-  Image sheet(width, rows * step_y + 2 * kLine + 3 * kGap, 3, 255);
-  draw_text(sheet, kGap, kGap, text, kBlack, 2);
+  constexpr int kTitleWidth = 480;  // has a title for its lines, however few faces there are
+  const std::vector<std::string> lines =
+      wrapped(text, std::max(columns * step_x - kGap, kTitleWidth), caption_letters(kTitleSize), 3);
+  int width = columns * step_x + kGap, top = kGap;
+  for (const std::string& one : lines) width = std::max(width, caption_width(one, kTitleSize) + 2 * kGap);
+  Image sheet(width, rows * step_y + int(lines.size()) * caption_height(kTitleSize) + 2 * kGap, 3, 255);
+  for (const std::string& one : lines) {
+    draw_text(sheet, kGap, top, one, kBlack, kTitleSize);
+    top += caption_height(kTitleSize);
+  }
+  top += kGap;
   for (size_t i = 0; i < cells_.size(); ++i) {
-    const int x = kGap + int(i) % columns * step_x, y = 2 * kGap + 2 * kLine + int(i) / columns * step_y;
+    const int x = kGap + int(i) % columns * step_x, y = top + int(i) / columns * step_y;
     paste(sheet, x, y, cells_[i].crop);
-    draw_text(sheet, x, y + kCell + 2, shortened(cells_[i].name, letters), kBlack);
-    draw_text(sheet, x, y + kCell + 2 + kLine, cells_[i].note, kBlack);
+    const std::string name = shortened(cells_[i].name, kCell, caption_letters(kNoteSize), Keep::end);
+    draw_text(sheet, x, y + kCell, name, kBlack, kNoteSize);
+    draw_text(sheet, x, y + kCell + line, cells_[i].note, kBlack, kNoteSize);
   }
   return sheet;
 }
+
+namespace {
+
+struct Box {
+  int x, y, width, height;
+  bool meets(const Box& o) const {
+    return x < o.x + o.width && o.x < x + width && y < o.y + o.height && o.y < y + height;
+  }
+};
+
+// Labels of faces, each above its face's box where there is room, else below it, else as near as no other
+// label stands.
+class FaceLabels {
+ public:
+  FaceLabels(Image& image, int width, int height) : image_(image), width_(width), height_(height) {}
+  void add(const std::string& text, int x, int top, int bottom, double box_width) {
+    const double size = fitting_size(text, box_width, kLeastSize, kLabelSize);
+    Box at{x, top, caption_width(text, size) + 4, caption_height(size)};
+    at.x = std::clamp(x, 0, std::max(0, width_ - at.width));
+    const int lowest = std::max(0, height_ - at.height);
+    std::vector<int> places{top - at.height, bottom, top};
+    for (int away = at.height; away < height_; away += at.height)
+      places.insert(places.end(), {top - at.height - away, bottom + away});
+    const auto fits = [&](int y) {
+      at.y = y;
+      return y >= 0 && y <= lowest &&
+             std::none_of(taken_.begin(), taken_.end(), [&](const Box& o) { return at.meets(o); });
+    };
+    if (std::none_of(places.begin(), places.end(), fits)) at.y = std::clamp(top, 0, lowest);
+    taken_.push_back(at);
+    fill_rectangle(image_, at.x, at.y, at.width, at.height, kBoxColour);
+    draw_text(image_, at.x + 2, at.y, text, kBlack, size);
+  }
+
+ private:
+  Image& image_;
+  int width_, height_;  // of the part that labels stand in
+  std::vector<Box> taken_;
+};
+
+}  // namespace
 
 Image draw_faces(const Image& picture, const std::vector<FoundFace>& faces, const std::vector<Image>& crops) {
   constexpr int kLeast = 640, kMost = 1280;
@@ -80,26 +128,27 @@ Image draw_faces(const Image& picture, const std::vector<FoundFace>& faces, cons
   int row_width = kGap, row_height = 0;
   for (const Image& crop : crops) {
     row_width += crop.width + kGap;
-    row_height = std::max(row_height, crop.height + kGap + 2 * kLine);
+    row_height = std::max(row_height, crop.height + kGap + caption_height(kLabelSize));
   }
   Image out(std::max(shown.width, row_width), shown.height + kGap + row_height, 3, 255);
   paste(out, 0, 0, shown);
-  int x = kGap;
   for (size_t i = 0; i < faces.size(); ++i) {
     const Face& f = faces[i].face;
     draw_box(out, f.x * zoom, f.y * zoom, (f.x + f.width) * zoom, (f.y + f.height) * zoom, 2);
     for (size_t p = 0; p < f.landmarks.size(); ++p)
       draw_mark(out, f.landmarks[p].x * zoom, f.landmarks[p].y * zoom, 3, Mark::disc,
                 p < 2 ? kEyeColour : kMouthColour);
-    const std::string text = std::to_string(i + 1) + ": " + score_text(faces[i]);
-    const int tx = std::clamp(int(f.x * zoom), 0, std::max(0, out.width - text_width(text, 2)));
-    const int ty = std::max(0, int(f.y * zoom) - 2 * kLine);
-    fill_rectangle(out, tx, ty, text_width(text, 2), 2 * kLine - 2, kBoxColour);
-    draw_text(out, tx + 2, ty + 1, text, kWhite, 2);
   }
+  FaceLabels labels(out, out.width, shown.height);
+  for (size_t i = 0; i < faces.size(); ++i) {
+    const Face& f = faces[i].face;
+    labels.add(std::to_string(i + 1) + ": " + score_text(faces[i]), int(f.x * zoom), int(f.y * zoom),
+               int((f.y + f.height) * zoom), f.width * zoom);
+  }
+  int x = kGap;
   for (size_t i = 0; i < crops.size(); ++i) {
     paste(out, x, shown.height + kGap, crops[i]);
-    draw_text(out, x, shown.height + kGap + crops[i].height + 2, std::to_string(i + 1), kBlack, 2);
+    draw_text(out, x, shown.height + kGap + crops[i].height, std::to_string(i + 1), kBlack, kLabelSize);
     x += crops[i].width + kGap;
   }
   return out;
