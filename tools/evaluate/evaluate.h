@@ -11,7 +11,7 @@ struct RecognitionOptions {
   Common common;
   FaceOptions faces;
   ProtectionOptions protect;
-  std::string pairs, protected_file, protected_list, adapter, side = "gallery";
+  std::string pairs, protected_file, protected_list, adapter, side = "gallery", scores;
 };
 CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& options);
 int evaluate_recognition(RecognitionOptions& options);
@@ -36,7 +36,8 @@ struct ReconstructionOptions {
   std::string second, thresholds, sheet, scores, out, part = "test";
   int64_t limit = 0;
   double fmr = 1e-3;
-  bool leaked_key = false;
+  uint64_t split_seed = 1;
+  bool leaked_key = false, spread = false;
 };
 CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
 int evaluate_reconstruction(ReconstructionOptions& options);
