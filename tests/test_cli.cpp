@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_recogniser_is_trained_and_inspected) {
   BOOST_TEST(trained["train_images"] == trained["people"].get<int>() * ToyWorld::kPhotos);
   BOOST_TEST(between(trained["validation_pairs"], 20, 100));
   check_history(trained, 2, "accuracy");
-  BOOST_TEST(std::filesystem::exists(world().at("rec.json.curve.png")));
+  BOOST_TEST(std::filesystem::exists(world().at("rec.json.curve.svg")));
   BOOST_TEST(!std::filesystem::exists(world().at("rec.json.checkpoint")));
 
   const TempDir dir;
@@ -273,7 +273,7 @@ BOOST_AUTO_TEST_CASE(a_shadow_model_is_trained_and_inspected) {
   BOOST_TEST(between(trained["validation_images"], 2, 60));
   check_history(trained, 1, "ssim");
   BOOST_TEST(between(trained["mean_face_ssim"], 0.05, 0.95));
-  for (const char* name : {"shadow.safetensors.png", "shadow.safetensors.curve.png"})
+  for (const char* name : {"shadow.safetensors.png", "shadow.safetensors.curve.svg"})
     BOOST_TEST(std::filesystem::exists(world().at(name)), name);
   BOOST_TEST(!std::filesystem::exists(world().at("shadow.safetensors.checkpoint")));
 
@@ -371,7 +371,7 @@ BOOST_AUTO_TEST_CASE(an_interrupted_recogniser_training_goes_on_to_the_same_byte
   complain("train", base, stopped, 130, {"interrupted"}, Late::yes);
   BOOST_TEST(stopped.err.find("--resume") != std::string::npos, stopped.err);
   BOOST_TEST((tree(dir.path()) == std::vector<std::string>{"part.json.checkpoint", "whole.json",
-                                                           "whole.json.curve.png", "whole.onnx"}));
+                                                           "whole.json.curve.svg", "whole.onnx"}));
   succeed("train", base + Args{"--out", part, "--resume", "--threads", "1"});
   BOOST_TEST((read_bytes(dir / "part.onnx") == read_bytes(dir / "whole.onnx")));
   BOOST_TEST(!std::filesystem::exists(checkpoint));

@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(outputs_that_meet_each_other_or_an_input) {
        {"protect", shadow + in + Args{"--out", dir / "z.npy"}, {"--out would replace", "--in reads"}},
        {"protect", shadow + in + Args{"--out", a, "--json", dir / "z.npy"}, {"--json", "would replace"}},
        {"train", train + Args{"--out", a, "--samples", a}, {"--samples"}},
-       {"train", train + Args{"--out", a, "--json", a + ".curve.png"}, {"curve.png"}},
+       {"train", train + Args{"--out", a, "--json", a + ".curve.svg"}, {"curve.svg"}},
        {"train",
         train + Args{"--out", dir / "labels.csv", "--labels", dir / "labels.csv"},
         {"--labels reads"}},

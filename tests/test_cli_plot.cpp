@@ -1,10 +1,7 @@
 // Curves drawn from result files: what is read, the picture's structure, and what is refused.
 #define BOOST_TEST_MODULE cli_plot
-#include <array>
-#include <map>
-
 #include "cli_test_util.h"
-#include "tensor/io/image.h"
+#include "xml_util.h"
 
 using namespace advf;
 using namespace advf::test;
@@ -12,22 +9,16 @@ using nlohmann::json;
 
 namespace {
 
-using Pixel = std::array<int, 3>;
-
-// Colours of a picture that are not grey, with how many pixels have them.
-std::map<Pixel, int> colours(const Image& image) {
-  std::map<Pixel, int> seen;
-  for (size_t i = 0; i < image.pixels.size(); i += 3) {
-    const Pixel p{image.pixels[i], image.pixels[i + 1], image.pixels[i + 2]};
-    if (p[0] != p[1] || p[1] != p[2]) ++seen[p];
-  }
-  return seen;
-}
-const Pixel kFirst{31, 119, 180}, kSecond{214, 39, 40};
-
-Image draw(const std::string& out, const Args& args) {
+Element draw(const std::string& out, const Args& args) {
   succeed("evaluate", Args{"plot", "--out", out} + args);
-  return load_image(out);
+  return parse_xml(read_bytes(out));
+}
+
+std::vector<const Element*> curves_of(const Element& root) {
+  std::vector<const Element*> curves;
+  for (const Element* group : root.all("g"))
+    if (group->has("class", "series")) curves.push_back(group);
+  return curves;
 }
 
 }  // namespace
@@ -45,7 +36,7 @@ BOOST_AUTO_TEST_CASE(tables_results_and_reports) {
   write_bytes(dir / "two.json", R"({"epsilon": 0.02, "accuracy": {"mean": 0.8, "std": 0.02}})");
   write_bytes(dir / "r.jsonl", "{\"record\": 0, \"cosine\": 0.9}\n{\"record\": 1, \"cosine\": 0.95}\n");
   const auto points = [&](const Args& series) {
-    draw(dir / "p.png", series + Args{"--json", dir / "p.json"});
+    draw(dir / "p.svg", series + Args{"--json", dir / "p.json"});
     return read_json(dir / "p.json")["series"];
   };
   BOOST_TEST(points({"--series", "a=" + dir / "a.csv"}) == (json{{"a", 4}}));
@@ -65,33 +56,35 @@ BOOST_AUTO_TEST_CASE(the_picture) {
   write_bytes(dir / "a.csv", "x,y\n0,1\n1,2\n2,4\n");
   write_bytes(dir / "bars.csv", "x,y,low,high\n0,1,0.5,1.5\n1,2,1,3\n2,4,3,5\n");
   const Args one{"--series", "first=" + dir / "a.csv"};
-  const Image plain = draw(dir / "p.png", one);
-  BOOST_TEST((plain.width == 900 && plain.height == 600 && plain.channels == 3));
-  BOOST_TEST(colours(plain)[kFirst] > 400);
-  BOOST_TEST(!colours(plain).contains(kSecond));
-  // A second curve has its own colour, a bar takes pixels, words stand where there was nothing.
-  const Image both = draw(dir / "p.png", one + Args{"--series", "second=" + dir / "a.csv"});
-  BOOST_TEST((colours(both).contains(kFirst) && colours(both)[kSecond] > 400));
-  const Image bars = draw(dir / "p.png", {"--series", "first=" + dir / "bars.csv"});
-  const Image flat = draw(dir / "p.png", {"--series", "first=" + dir / "bars.csv,low=y,high=y"});
-  BOOST_TEST(colours(bars)[kFirst] > colours(flat)[kFirst] + 100);
-  const Image titled =
-      draw(dir / "p.png", one + Args{"--title", "what it is", "--x-label", "x", "--y-label", "y", "--width",
-                                     "640", "--height", "400", "--scale", "1"});
-  BOOST_TEST((titled.width == 640 && titled.height == 400));
-  int dark = 0;
-  for (int x = 0; x < titled.width; ++x)
-    for (int y = 0; y < 26; ++y) dark += titled.row(y)[3 * size_t(x)] < 50;
-  BOOST_TEST(dark > 100);
+  const Element plain = draw(dir / "p.svg", one);
+  BOOST_TEST((plain.has("width", "900") && plain.has("height", "600")));
+  BOOST_REQUIRE(curves_of(plain).size() == 1u);
+  BOOST_TEST(curves_of(plain)[0]->all("circle").size() == 3u);
+  // A second curve has its own colour, a bar its line, and words are text.
+  const Element both = draw(dir / "p.svg", one + Args{"--series", "second=" + dir / "a.csv"});
+  BOOST_REQUIRE(curves_of(both).size() == 2u);
+  const auto colour = [&](size_t k) { return curves_of(both)[k]->all("path")[0]->attributes.at("stroke"); };
+  BOOST_TEST(colour(0) != colour(1));
+  const Element bars = draw(dir / "p.svg", {"--series", "first=" + dir / "bars.csv"});
+  BOOST_TEST(curves_of(bars)[0]->all("path").size() == 2u);
+  const Element titled =
+      draw(dir / "p.svg", one + Args{"--title", "what it is", "--x-label", "share, %", "--y-label", "<y>",
+                                     "--width", "640", "--height", "400", "--describe", "three points"});
+  BOOST_TEST((titled.has("width", "640") && titled.has("height", "400")));
+  std::string words;
+  for (const Element* text : titled.all("text")) words += text->text + "\n";
+  for (const std::string word : {"what it is\n", "share, %\n", "<y>\n", "first\n"})
+    BOOST_TEST(words.find(word) != std::string::npos, word);
+  BOOST_TEST(titled.children.at(1).text == "three points");
   // The same files, the same bytes.
-  draw(dir / "q.png", one);
-  draw(dir / "p.png", one + Args{"--threads", "1"});
-  BOOST_TEST((read_bytes(dir / "p.png") == read_bytes(dir / "q.png")));
+  draw(dir / "q.svg", one);
+  draw(dir / "p.svg", one + Args{"--threads", "1"});
+  BOOST_TEST((read_bytes(dir / "p.svg") == read_bytes(dir / "q.svg")));
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_drawn_is_refused) {
   const TempDir dir;
-  const std::string folder = dir.path().string(), out = dir / "p.png";
+  const std::string folder = dir.path().string(), out = dir / "p.svg";
   const auto file = [&](const std::string& name, const std::string& text) {
     write_bytes(dir / name, text);
     return dir / name;
@@ -108,7 +101,8 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_drawn_is_refused) {
     refuse(folder, "evaluate", plot(series), 2, words);
   refuse(folder, "evaluate", {"plot", "--out", out}, 2, {"--series"});
   refuse(folder, "evaluate", plot("a=" + good) + Args{"--width", "100"}, 2, {"--width", "100"});
-  refuse(folder, "evaluate", plot("a=" + good) + Args{"--scale", "x"}, 2, {"--scale", "x"});
+  refuse(folder, "evaluate", {"plot", "--out", dir / "p.png", "--series", "a=" + good}, 2,
+         {"--out", "p.png", ".svg"});
   for (const auto& [series, words] : std::vector<std::pair<std::string, std::vector<std::string>>>{
            {dir / "missing.csv", {"missing.csv", "No such file"}},
            {good + ",y=z", {"good.csv", "point 1", "\"z\"", "x, y"}},
@@ -126,6 +120,6 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_drawn_is_refused) {
            {file("list.json", R"({"x": 1})") + ",list=rows", {"list.json", "\"rows\""}},
            {file("bad.jsonl", "{}\n[]\n"), {"bad.jsonl, line 2"}}})
     refuse(folder, "evaluate", plot("a=" + series), 1, words);
-  refuse(folder, "evaluate", {"plot", "--out", dir / "missing/p.png", "--series", "a=" + good}, 1,
-         {"missing/p.png"});
+  refuse(folder, "evaluate", {"plot", "--out", dir / "missing/p.svg", "--series", "a=" + good}, 1,
+         {"missing/p.svg"});
 }

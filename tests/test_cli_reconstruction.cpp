@@ -351,7 +351,7 @@ BOOST_AUTO_TEST_CASE(reconstruction_rows_of_every_attacker_and_strength) {
   // The same, with the thresholds of that result and features from the cache, at other thread counts.
   write_bytes(dir / "before.json", r.dump());
   succeed("evaluate",
-          {"plot", "--out", dir / "plot.png", "--json", dir / "plot.json", "--series",
+          {"plot", "--out", dir / "plot.svg", "--json", dir / "plot.json", "--series",
            "raw=" + dir / "before.json,attacker=raw,kind=protected,moment_matched=false,x=epsilon,y=ssim",
            "--series",
            "replay=" + dir / "before.json,kind=protected,x=epsilon,attacker=adaptive,y=" +

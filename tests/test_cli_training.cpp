@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_detector_of_drawn_scenes) {
   BOOST_TEST((result["train_scenes"] == 40 && result["validation"]["scenes"] == 8 &&
               result["history"].size() == 16u));
   BOOST_TEST(result["history"].back()["train_loss"] < result["history"][0]["train_loss"]);
-  BOOST_TEST(std::filesystem::exists(out + ".curve.png"));
+  BOOST_TEST(std::filesystem::exists(out + ".curve.svg"));
   const std::string seen = succeed("inspect", {out}).out;
   BOOST_TEST(seen.find("trained on   drawn scenes; not for real photographs") != std::string::npos, seen);
   interrupt(how, dir / "part.json");

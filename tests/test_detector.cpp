@@ -441,3 +441,24 @@ BOOST_AUTO_TEST_CASE(scenes_have_the_faces_that_they_say) {
       BOOST_TEST((p.x > f.face.x - 0.2 * f.face.width && p.x < f.face.x + 1.2 * f.face.width));
   }
 }
+
+// Faces at one place, as a detector sees them in a crowd: each label has a place of its own.
+BOOST_AUTO_TEST_CASE(labels_of_faces_do_not_meet) {
+  FoundFace face;
+  face.face.x = 300;
+  face.face.y = 200;
+  face.face.width = face.face.height = 40;
+  face.face.score = 0.5f;
+  for (Point& p : face.face.landmarks) p = {320, 220};
+  const auto red = [&](size_t faces) {
+    const Image drawn = draw_faces(Image(640, 480, 3), std::vector<FoundFace>(faces, face), {});
+    int count = 0;
+    for (size_t i = 0; i < drawn.pixels.size(); i += 3)
+      count += drawn.pixels[i] == 255 && drawn.pixels[i + 1] == 60;
+    return count;
+  };
+  const int none = red(0), label = red(2) - red(1);  // the box itself is one and the same
+  BOOST_TEST(none == 0);
+  BOOST_TEST(label > 100);
+  for (const size_t faces : {3u, 8u}) BOOST_TEST(red(faces) - red(faces - 1) > 0.9 * label);
+}

@@ -1,15 +1,11 @@
-// Pictures: decoding against Pillow, resampling against Pillow and exact integrals, the drawn results,
-// hostile files.
+// Pictures: decoding against Pillow, resampling against Pillow and exact integrals, hostile files.
 #define BOOST_TEST_MODULE image
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
 #include "file_test_util.h"
-#include "tensor/io/draw.h"
-#include "tensor/io/grid.h"
 #include "tensor/io/image.h"
 #include "tensor/io/npy.h"
-#include "tensor/io/plot.h"
 #include "tensor/io/resample.h"
 #include "test_util.h"
 
@@ -345,108 +341,4 @@ BOOST_AUTO_TEST_CASE(crop_resize_properties) {
   BOOST_CHECK_THROW(crop_resize(flat, {0, 0, NAN, 5}, 6, 9), Error);
   BOOST_CHECK_THROW(crop_resize(flat, {0, 0, 3, 5}, 0, 9), Error);
   BOOST_CHECK_THROW(crop_resize(Image(), {0, 0, 3, 5}, 3, 9), Error);
-}
-
-BOOST_AUTO_TEST_CASE(grid_places_cells_and_labels) {
-  const Tensor red = crop_resize(Image(8, 6, 3, 0), {0, 0, 8, 6}, 6, 8), grey = Tensor::full({3, 6, 8}, 0.5);
-  const Image plain = make_grid({{red, {}}, {grey, grey}});
-  // Margins of 8, cells of 8 x 6, gaps of 4.
-  BOOST_TEST((plain.width == 8 + 8 + 4 + 8 + 8 && plain.height == 8 + 6 + 4 + 6 + 8));
-  BOOST_TEST(int(plain.row(8)[3 * 8]) == 0);
-  BOOST_TEST(int(plain.row(8)[3 * 20]) == 255);  // the blank cell
-  BOOST_TEST(int(plain.row(18)[3 * 20]) == 128);
-  const Image labelled = make_grid({{red, grey}}, {"title", {"first row"}, {"a", "b"}}, 4);
-  BOOST_TEST((labelled.width > plain.width && labelled.height > 4 * 6));
-  BOOST_CHECK_THROW(make_grid({{}}), Error);
-  BOOST_CHECK_THROW(make_grid({{red, Tensor::zeros({3, 5, 5})}}), Error);
-  BOOST_CHECK_THROW(make_grid({{red}}, {"", {"a", "b"}, {}}), Error);
-}
-
-BOOST_AUTO_TEST_CASE(letters_are_told_apart) {
-  std::vector<std::vector<uint8_t>> seen;
-  for (char c = ' '; c <= '~'; ++c) {
-    Image image(kLetterStep, kLineStep, 3, 255);
-    draw_text(image, 0, 0, std::string(1, c), kBlack);
-    for (const auto& other : seen) BOOST_TEST((other != image.pixels), c);
-    seen.push_back(image.pixels);
-  }
-  Image odd(kLetterStep, kLineStep, 3, 255);
-  draw_text(odd, 0, 0, "\xff", kBlack);
-  BOOST_TEST((odd.pixels == seen['?' - ' ']));
-  draw_text(odd, -3, 5, "outside", kBlack, 3);  // no harm
-}
-
-BOOST_AUTO_TEST_CASE(line_plot_takes_any_numbers) {
-  const std::vector<double> xs{0, 1, 2, 3};
-  for (const auto& ys : std::vector<std::vector<double>>{{1, 2, 3, 4},
-                                                         {0, 0, 0, 0},
-                                                         {NAN, INFINITY, 1, -1e308},
-                                                         {1e-310, 0, 1e-310, 0},
-                                                         {1e9, 1e9 + 1, 1e9, 1e9},
-                                                         {-1e299, 1e299, 0, 5},
-                                                         {5, 5, 5, 5 + 1e-15}})
-    BOOST_TEST(line_plot("t", {{"s", xs, ys}}, "x", "y").width == 720);
-  BOOST_TEST(line_plot("nothing", {}, "", "").height == 440);
-  BOOST_CHECK_THROW(line_plot("t", {{"s", xs, {1}}}, "x", "y"), Error);
-  // The curve is there, in its colour.
-  const Image plot = line_plot("t", {{"s", xs, {1, 2, 3, 4}}}, "x", "y");
-  int coloured = 0;
-  for (size_t i = 0; i < plot.pixels.size(); i += 3)
-    coloured += plot.pixels[i] == 31 && plot.pixels[i + 1] == 119;
-  BOOST_TEST(coloured > 400);
-  // Any layout, any interval; the picture has the size asked for.
-  const Series bars{"a rather long name that does not fit beside the curves",
-                    xs,
-                    {1, 2, 3, 4},
-                    {0, 1, NAN, -1e308},
-                    {2, 2, 4, 5}};
-  const Image large = line_plot("t", {bars, {"", xs, xs}}, "x", "y", {900, 600, 2});
-  BOOST_TEST((large.width == 900 && large.height == 600));
-  for (int scale : {1, 3, 8}) BOOST_TEST(line_plot("t", {bars}, "x", "y", {200, 200, scale}).width == 200);
-  for (const auto& ratios : std::vector<std::vector<double>>{
-           {0, -1, 1, 2}, {1, 1, 1, 1}, {1e-299, 1, 1e299, NAN}, {0.3, 0.3, 0.4, 0.35}, {-1, -1, -1, -1}})
-    BOOST_TEST(line_plot("t", {{"s", ratios, xs}}, "x", "y", {720, 440, 1, true}).width == 720);
-  // 1, 2 and 4 stand in equal distances: the mark of 2 lies midway.
-  const std::vector<double> doubling{1, 2, 4};
-  const auto marks = [&](const std::vector<double>& at) {
-    const Image image =
-        line_plot("", {{"", at, {1, NAN, 1}}, {"", {at[1]}, {1}}}, "", "", {720, 440, 1, true});
-    std::vector<int> columns;  // of the two series' colours
-    for (int x = 0; x < image.width; ++x)
-      for (int y = 0; y < image.height; ++y) {
-        const uint8_t* pixel = image.row(y) + 3 * x;
-        if ((pixel[0] == 31 && pixel[1] == 119) || (pixel[0] == 214 && pixel[1] == 39)) {
-          columns.push_back(x);
-          break;
-        }
-      }
-    return columns;
-  };
-  const std::vector<int> columns = marks(doubling);
-  BOOST_REQUIRE(columns.size() >= 9u);
-  const int middle = columns[columns.size() / 2];
-  BOOST_TEST(std::abs(2 * middle - columns.front() - columns.back()) <= 2);
-  BOOST_CHECK_THROW(line_plot("t", {bars}, "x", "y", {199, 600, 1}), Error);
-  BOOST_CHECK_THROW(line_plot("t", {bars}, "x", "y", {900, 600, 0}), Error);
-  BOOST_CHECK_THROW(line_plot("t", {{"s", xs, xs, {1}, {2}}}, "x", "y"), Error);
-  BOOST_CHECK_THROW(line_plot("t", {{"s", xs, xs, xs, {}}}, "x", "y"), Error);
-}
-
-BOOST_AUTO_TEST_CASE(strokes_and_marks_stay_where_they_belong) {
-  Image image(20, 20, 3, 255);
-  draw_stroke(image, 5, 10, 14, 10, 3, kBlack);
-  BOOST_TEST((image.row(10)[3 * 9] == 20 && image.row(9)[3 * 9] == 20 && image.row(11)[3 * 9] == 20));
-  BOOST_TEST((image.row(7)[3 * 9] == 255 && image.row(13)[3 * 9] == 255 && image.row(10)[3 * 18] == 255));
-  const Image before = image;
-  draw_stroke(image, -1e9, -50, 1e9, -50, 3, kBlack);  // outside
-  draw_mark(image, -30, 5, 3, Mark::disc, kBlack);
-  BOOST_TEST((image.pixels == before.pixels));
-  std::vector<std::vector<uint8_t>> seen;
-  for (const Mark mark : {Mark::disc, Mark::square, Mark::diamond, Mark::triangle}) {
-    Image one(20, 20, 3, 255);
-    draw_mark(one, 10, 10, 5, mark, kBlack);
-    BOOST_TEST((one.row(10)[30] == 20 && one.row(2)[30] == 255 && one.row(10)[3] == 255));
-    for (const auto& other : seen) BOOST_TEST((other != one.pixels));
-    seen.push_back(one.pixels);
-  }
 }

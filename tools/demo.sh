@@ -148,6 +148,6 @@ summary=$out/summary.txt
 mv "$summary.tmp" "$summary"
 
 printf '\nPictures: %s\n' "$out/sheet.png"
-printf '          %s\n' "$out"/*.safetensors.png "$out"/*.curve.png
+printf '          %s\n' "$out"/*.safetensors.png "$out"/*.curve.svg
 printf 'Results:  %s\n' "$out"/*.json "$out/protected.jsonl" "$summary"
 printf 'Took %d:%02d.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))

@@ -29,8 +29,23 @@ std::optional<double> epsilon_of(const ProtectionId& protection) {
 
 }  // namespace
 
+std::vector<int64_t> limited(std::vector<int64_t> rows, const std::vector<int64_t>& person, int64_t limit,
+                             bool spread) {
+  if (limit <= 0 || limit >= int64_t(rows.size())) return rows;
+  if (spread) {
+    std::map<int64_t, int64_t> seen;
+    std::vector<std::pair<int64_t, int64_t>> order;  // which photograph of its person, and the row
+    for (const int64_t row : rows) order.emplace_back(seen[person[size_t(row)]]++, row);
+    std::stable_sort(order.begin(), order.end());
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] = order[i].second;
+  }
+  rows.resize(size_t(limit));
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
 TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int64_t limit,
-                         const std::vector<std::string>& files, uint64_t split_seed) {
+                         const std::vector<std::string>& files, uint64_t split_seed, bool spread) {
   const Labels labels = faces.labels_of(files);
   TestRows test;
   std::map<std::string, int64_t> numbers;
@@ -47,7 +62,7 @@ TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int
     test.others = split.train;
     test.others.insert(test.others.end(), rest.begin(), rest.end());
   }
-  if (limit > 0 && limit < int64_t(test.rows.size())) test.rows.resize(size_t(limit));
+  test.rows = limited(std::move(test.rows), test.person, limit, spread);
   check(!test.rows.empty(), faces.images, ": there is no image to test on",
         part == "all" ? "" : "; use more people, or another --part");
   for (int64_t r : test.rows) test.identities.push_back(labels.identities[size_t(r)]);

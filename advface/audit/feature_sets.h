@@ -22,9 +22,13 @@ struct TestRows {
   std::vector<std::string> identities;  // of those under test, as the labels call them
 };
 // Those of the split's `part` (test, validation, or all) among these files; at most the first `limit`, 0:
-// all. Throws Error where there are not two people to test on.
+// all. spread: a photograph of each person comes before a second one of anybody. Throws Error where there are
+// not two people to test on.
 TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int64_t limit,
-                         const std::vector<std::string>& files, uint64_t split_seed);
+                         const std::vector<std::string>& files, uint64_t split_seed, bool spread = false);
+// The first `limit` of these rows, ascending; spread as above. person: of every row that there is.
+std::vector<int64_t> limited(std::vector<int64_t> rows, const std::vector<int64_t>& person, int64_t limit,
+                             bool spread);
 
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"

@@ -307,7 +307,8 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
 }
 
 TestRows ReconstructionAudit::State::choose_unseen(const std::vector<std::string>& files) const {
-  TestRows chosen = rows_under_test(o.faces, o.part, o.limit, files, first().provenance().split_seed);
+  TestRows chosen =
+      rows_under_test(o.faces, o.part, o.limit, files, first().provenance().split_seed, o.spread);
   for (const NamedAttacker& attacker : attackers)
     check_never_saw(attacker.attacker->provenance(), attacker.file, chosen.identities);
   for (const ProtectionChain& chain : chains) chain.check_never_saw(chosen.identities);

@@ -25,6 +25,7 @@ struct ReconstructionSettings {
   std::string thresholds;                    // result of an earlier run; none
   std::string part = "test";                 // or validation, of the attackers' split; or all
   int64_t limit = 0;                         // of images; 0: all
+  bool spread = false;                       // over people, where there is a limit
   double fmr = 1e-3;                         // false match rate at which replay thresholds are set
   uint64_t seed = 1;                         // of the noise of equal norm, and of attackers without a file
   uint64_t split_seed = 1;                   // of the split, where no attacker has a file that says it

@@ -151,6 +151,7 @@ class PairedFaces {
   void embed();
   // Pairs whose images were read, scored; stored: embeddings of what is stored, undefined for raw features.
   std::vector<ScoredPair> score(const Tensor& stored) const;
+  std::vector<std::pair<std::string, std::string>> files() const;
 
   ProtectionId protection() const {
     return protection_ && o_.protected_file.empty() ? protection_->id() : given_.protection;
@@ -355,6 +356,14 @@ Tensor PairedFaces::counterparts(const std::vector<std::pair<int64_t, int64_t>>&
   });
 }
 
+// Of the pairs that score() scores, in its order.
+std::vector<std::pair<std::string, std::string>> PairedFaces::files() const {
+  std::vector<std::pair<std::string, std::string>> list;
+  for (const Pair& p : pairs_.pairs)
+    if (row_.contains(p.a) && row_.contains(p.b)) list.emplace_back(p.a, p.b);
+  return list;
+}
+
 // Of row i of a matrix.
 std::span<const float> row(const Tensor& rows, int64_t i) {
   const size_t d = size_t(rows.dim(1));
@@ -405,6 +414,7 @@ VerificationScores verify_pairs(const VerificationSettings& o, const Context& co
   result.protection = faces.protection();
   result.scores = faces.score(faces.guarded);
   result.photographs = faces.photographs();
+  result.files = faces.files();
   result.left_out = pairs.pairs.size() - result.scores.size();
   if (const auto angle = faces.largest_angle()) {
     result.raw = faces.score(Tensor());

@@ -4,6 +4,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "advface/audit/metrics.h"
@@ -29,7 +30,8 @@ struct VerificationSettings {
 // Of the pairs whose images were read: cosines of embeddings.
 struct VerificationScores {
   std::vector<ScoredPair> scores;
-  std::optional<std::vector<ScoredPair>> adapted;  // behind the adapter, where there is one
+  std::vector<std::pair<std::string, std::string>> files;  // of each: the gallery's and the probe's
+  std::optional<std::vector<ScoredPair>> adapted;          // behind the adapter, where there is one
   // Of raw features, where a side was protected and it is proved how far that turns its embedding: in radians
   // of both sides together.
   std::optional<std::vector<ScoredPair>> raw;

@@ -5,21 +5,19 @@
 #include <cstdio>
 
 #include "tensor/check.h"
-#include "tensor/io/draw.h"
+#include "tensor/io/caption.h"
 #include "tensor/io/resample.h"
 
 namespace advf {
 namespace {
 
-constexpr int kGap = 8, kLine = kLineStep;
+constexpr int kGap = 8;
+// Sizes of letters: what stands below a cell, titles, and the numbers of faces.
+constexpr double kNoteSize = 12, kTitleSize = 18, kLabelSize = 16;
 constexpr Colour kBoxColour{255, 60, 60}, kEyeColour{60, 220, 255}, kMouthColour{255, 220, 60};
 
 Image resized(const Image& image, int width, int height) {
   return to_image(crop_resize(image, whole(image), height, width));
-}
-
-std::string shortened(const std::string& text, size_t letters) {
-  return text.size() <= letters ? text : ".." + text.substr(text.size() - (letters - 2));
 }
 
 std::string score_text(const FoundFace& face) {
@@ -58,26 +56,33 @@ Image ContactSheet::draw(const std::string& title) const {
   check(!cells_.empty(), "no face was cut out, so that there is nothing to show");
   const int columns = std::min<int>(12, int(cells_.size()));
   const int rows = (int(cells_.size()) + columns - 1) / columns;
-  const int step_x = kCell + kGap, step_y = kCell + 2 * kLine + kGap;
-  const size_t letters = size_t(kCell / kLetterStep);
+  const int line = caption_height(kNoteSize);
+  const int step_x = kCell + kGap, step_y = kCell + 2 * line + kGap;
   const std::string text = every_ > 1 ? title + "; one of every " + std::to_string(every_) + " of " +
                                             std::to_string(seen_) + " faces"
                                       : title + "; " + std::to_string(seen_) + " faces";
-  const int width = std::max(columns * step_x + kGap, text_width(text, 2) + 2 * kGap);
-  Image sheet(width, rows * step_y + 2 * kLine + 3 * kGap, 3, 255);
-  draw_text(sheet, kGap, kGap, text, kBlack, 2);
+  constexpr int kTitleWidth = 480;  // has a title for its lines, however few faces there are
+  const std::vector<std::string> lines =
+      wrapped(text, std::max(columns * step_x - kGap, kTitleWidth), caption_letters(kTitleSize), 3);
+  int width = columns * step_x + kGap, top = kGap;
+  for (const std::string& one : lines) width = std::max(width, caption_width(one, kTitleSize) + 2 * kGap);
+  Image sheet(width, rows * step_y + int(lines.size()) * caption_height(kTitleSize) + 2 * kGap, 3, 255);
+  for (const std::string& one : lines) {
+    draw_text(sheet, kGap, top, one, kBlack, kTitleSize);
+    top += caption_height(kTitleSize);
+  }
+  top += kGap;
   for (size_t i = 0; i < cells_.size(); ++i) {
-    const int x = kGap + int(i) % columns * step_x, y = 2 * kGap + 2 * kLine + int(i) / columns * step_y;
+    const int x = kGap + int(i) % columns * step_x, y = top + int(i) / columns * step_y;
     paste(sheet, x, y, cells_[i].crop);
-    draw_text(sheet, x, y + kCell + 2, shortened(cells_[i].name, letters), kBlack);
-    draw_text(sheet, x, y + kCell + 2 + kLine, cells_[i].note, kBlack);
+    const std::string name = shortened(cells_[i].name, kCell, caption_letters(kNoteSize), Keep::end);
+    draw_text(sheet, x, y + kCell, name, kBlack, kNoteSize);
+    draw_text(sheet, x, y + kCell + line, cells_[i].note, kBlack, kNoteSize);
   }
   return sheet;
 }
 
 namespace {
-
-constexpr int kLabelScale = 2;
 
 struct Box {
   int x, y, width, height;
@@ -92,7 +97,7 @@ struct Box {
 // Beside its face's box, where it covers least of other labels, and then of faces.
 Box place_label(const Box& face, const std::string& text, const Image& shown, const std::vector<Box>& labels,
                 const std::vector<Box>& faces) {
-  const int w = text_width(text, kLabelScale) + 4, h = kLabelScale * kLine - 2;
+  const int w = caption_width(text, kLabelSize) + 4, h = caption_height(kLabelSize);
   const int right = face.x + face.width, below = face.y + face.height;
   Box best{};
   double least = 0;
@@ -122,8 +127,8 @@ Box place_label(const Box& face, const std::string& text, const Image& shown, co
 Image draw_crops(const std::vector<FoundFace>& faces, const std::vector<Image>& crops, int width) {
   int cell_width = 0, cell_height = 0;
   for (size_t i = 0; i < crops.size(); ++i) {
-    cell_width = std::max({cell_width, crops[i].width, text_width(caption_of(faces[i]))});
-    cell_height = std::max(cell_height, crops[i].height + kLine);
+    cell_width = std::max({cell_width, crops[i].width, caption_width(caption_of(faces[i]), kNoteSize)});
+    cell_height = std::max(cell_height, crops[i].height + caption_height(kNoteSize));
   }
   const int columns = std::clamp((width - kGap) / (cell_width + kGap), 1, std::max(1, int(crops.size())));
   const int rows = (int(crops.size()) + columns - 1) / columns;
@@ -132,7 +137,7 @@ Image draw_crops(const std::vector<FoundFace>& faces, const std::vector<Image>& 
     const int x = kGap + int(i) % columns * (cell_width + kGap),
               y = kGap + int(i) / columns * (cell_height + kGap);
     paste(out, x, y, crops[i]);
-    draw_text(out, x, y + crops[i].height + 2, caption_of(faces[i]), kBlack);
+    draw_text(out, x, y + crops[i].height, caption_of(faces[i]), kBlack, kNoteSize);
   }
   return out;
 }
@@ -158,7 +163,7 @@ Image draw_faces(const Image& picture, const std::vector<FoundFace>& faces, cons
     const std::string text = std::to_string(faces[i].number);
     const Box at = labels.emplace_back(place_label(boxes[i], text, shown, labels, boxes));
     fill_rectangle(shown, at.x, at.y, at.width, at.height, kBoxColour);
-    draw_text(shown, at.x + 2, at.y + 1, text, kWhite, kLabelScale);
+    draw_text(shown, at.x + 2, at.y, text, kBlack, kLabelSize);
   }
   if (crops.empty()) return shown;
   const Image below = draw_crops(faces, crops, shown.width);

@@ -59,6 +59,9 @@ class Key {
   static constexpr size_t kBytes = 32;
 
   static Key fresh();  // from the system's random numbers
+  // A key that everybody can make: for measurements that are to come out the same again. It protects nothing,
+  // and its date, 1970, says so.
+  static Key for_measurements(uint64_t number);
   // Throws Error, naming the file, for one that cannot be read, that others than its owner may read, of
   // another version or length, and for one whose key and check value do not go together.
   static Key read(const std::string& path);

@@ -1,6 +1,8 @@
 // A build without libsodium: what is asked of keys is refused with one line.
 #include "advface/keys/key.h"
+#include "advface/keys/signature.h"
 #include "tensor/check.h"
+#include "tensor/hash.h"
 
 namespace advf {
 namespace {
@@ -24,6 +26,7 @@ Salt random_salt() { refuse(); }
 Salt record_salt(const Salt&, uint64_t) { refuse(); }
 
 Key Key::fresh() { refuse(); }
+Key Key::for_measurements(uint64_t) { refuse(); }
 Key Key::read(const std::string&) { refuse(); }
 Key Key::read_from(int) { refuse(); }
 void Key::write_new(const std::string&) const { refuse(); }
@@ -32,5 +35,12 @@ Salt Key::derive_public(std::string_view, std::span<const std::byte>) const { re
 Salt Key::derive_public(std::string_view, uint64_t) const { refuse(); }
 void fill_stream(std::span<const std::byte>, std::span<std::byte>) { refuse(); }
 void destroy_key_file(const std::string&) { refuse(); }
+
+std::string digest(std::span<const std::byte> bytes) { return "fnv64:" + hex(fnv1a(bytes)); }
+void new_signing_key(const std::string&) { refuse(); }
+std::string sign(std::span<const std::byte>, const std::string&) { refuse(); }
+void check_signature(std::span<const std::byte>, const std::string&, const std::string&, const std::string&) {
+  refuse();
+}
 
 }  // namespace advf

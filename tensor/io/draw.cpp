@@ -2,84 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 namespace advf {
 namespace {
 
-// The letters from ' ' to '~', sixteen to a block.
-constexpr int kPerBlock = 16;
-// clang-format off
-constexpr const char* kGlyphs[][kGlyphHeight] = {
-    //   ! " # $ % & ' ( ) * + , - . /
-    {"..... ..#.. .#.#. .#.#. ..#.. ##..# .##.. ..#.. ...#. .#... ..... ..... ..... ..... ..... ....#",
-     "..... ..#.. .#.#. .#.#. .#### ##..# #..#. ..#.. ..#.. ..#.. ..#.. ..#.. ..... ..... ..... ....#",
-     "..... ..#.. .#.#. ##### #.#.. ...#. #.#.. .#... .#... ...#. #.#.# ..#.. ..... ..... ..... ...#.",
-     "..... ..#.. ..... .#.#. .###. ..#.. .#... ..... .#... ...#. .###. ##### ..... ##### ..... ..#..",
-     "..... ..#.. ..... ##### ..#.# .#... #.#.# ..... .#... ...#. #.#.# ..#.. ..... ..... ..... .#...",
-     "..... ..... ..... .#.#. ####. #..## #..#. ..... ..#.. ..#.. ..#.. ..#.. .##.. ..... .##.. #....",
-     "..... ..#.. ..... .#.#. ..#.. #..## .##.# ..... ...#. .#... ..... ..... ..#.. ..... .##.. #....",
-     "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... .#... ..... ..... ....."},
-    // 0 1 2 3 4 5 6 7 8 9 : ; < = > ?
-    {".###. ..#.. .###. .###. ...#. ##### ..##. ##### .###. .###. ..... ..... ...#. ..... .#... .###.",
-     "#...# .##.. #...# #...# ..##. #.... .#... ....# #...# #...# .##.. .##.. ..#.. ..... ..#.. #...#",
-     "#..## ..#.. ....# ....# .#.#. ####. #.... ...#. #...# #...# .##.. .##.. .#... ##### ...#. ....#",
-     "#.#.# ..#.. ...#. ..##. #..#. ....# ####. ..#.. .###. .#### ..... ..... #.... ..... ....# ...#.",
-     "##..# ..#.. ..#.. ....# ##### ....# #...# ..#.. #...# ....# .##.. .##.. .#... ##### ...#. ..#..",
-     "#...# ..#.. .#... #...# ...#. #...# #...# ..#.. #...# ...#. .##.. ..#.. ..#.. ..... ..#.. .....",
-     ".###. .###. ##### .###. ...#. .###. .###. ..#.. .###. .##.. ..... .#... ...#. ..... .#... ..#..",
-     "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ....."},
-    // @ A B C D E F G H I J K L M N O
-    {".###. .###. ####. .###. ###.. ##### ##### .###. #...# .###. ..### #...# #.... #...# #...# .###.",
-     "#...# #...# #...# #...# #..#. #.... #.... #...# #...# ..#.. ...#. #..#. #.... ##.## #...# #...#",
-     "#.### #...# #...# #.... #...# #.... #.... #.... #...# ..#.. ...#. #.#.. #.... #.#.# ##..# #...#",
-     "#.#.# ##### ####. #.... #...# ####. ####. #.### ##### ..#.. ...#. ##... #.... #.#.# #.#.# #...#",
-     "#.### #...# #...# #.... #...# #.... #.... #...# #...# ..#.. ...#. #.#.. #.... #...# #..## #...#",
-     "#.... #...# #...# #...# #..#. #.... #.... #...# #...# ..#.. #..#. #..#. #.... #...# #...# #...#",
-     ".###. #...# ####. .###. ###.. ##### #.... .#### #...# .###. .##.. #...# ##### #...# #...# .###.",
-     "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ....."},
-    // P Q R S T U V W X Y Z [ \ ] ^ _
-    {"####. .###. ####. .#### ##### #...# #...# #...# #...# #...# ##### .###. #.... .###. ..#.. .....",
-     "#...# #...# #...# #.... ..#.. #...# #...# #...# #...# #...# ....# .#... #.... ...#. .#.#. .....",
-     "#...# #...# #...# #.... ..#.. #...# #...# #...# .#.#. .#.#. ...#. .#... .#... ...#. #...# .....",
-     "####. #...# ####. .###. ..#.. #...# #...# #.#.# ..#.. ..#.. ..#.. .#... ..#.. ...#. ..... .....",
-     "#.... #.#.# #.#.. ....# ..#.. #...# #...# #.#.# .#.#. ..#.. .#... .#... ...#. ...#. ..... .....",
-     "#.... #..#. #..#. ....# ..#.. #...# .#.#. ##.## #...# ..#.. #.... .#... ....# ...#. ..... .....",
-     "#.... .##.# #...# ####. ..#.. .###. ..#.. #...# #...# ..#.. ##### .###. ....# .###. ..... #####",
-     "..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ..... ....."},
-    // ` a b c d e f g h i j k l m n o
-    {".#... ..... #.... ..... ....# ..... ..##. ..... #.... ..#.. ...#. #.... .##.. ..... ..... .....",
-     "..#.. ..... #.... ..... ....# ..... .#..# ..... #.... ..... ..... #.... ..#.. ..... ..... .....",
-     "...#. .###. ####. .#### .#### .###. .#... .#### #.##. .##.. ..##. #..#. ..#.. ##.#. #.##. .###.",
-     "..... ....# #...# #.... #...# #...# ###.. #...# ##..# ..#.. ...#. #.#.. ..#.. #.#.# ##..# #...#",
-     "..... .#### #...# #.... #...# ##### .#... #...# #...# ..#.. ...#. ##... ..#.. #.#.# #...# #...#",
-     "..... #...# #...# #.... #...# #.... .#... .#### #...# ..#.. #..#. #.#.. ..#.. #.#.# #...# #...#",
-     "..... .#### ####. .#### .#### .###. .#... ....# #...# .###. .##.. #..#. .###. #.#.# #...# .###.",
-     "..... ..... ..... ..... ..... ..... ..... .###. ..... ..... ..... ..... ..... ..... ..... ....."},
-    // p q r s t u v w x y z { | } ~
-    {"..... ..... ..... ..... .#... ..... ..... ..... ..... ..... ..... ...#. ..#.. .#... .....",
-     "..... ..... ..... ..... .#... ..... ..... ..... ..... ..... ..... ..#.. ..#.. ..#.. .....",
-     "####. .#### #.##. .#### ###.. #...# #...# #...# #...# #...# ##### ..#.. ..#.. ..#.. .#...",
-     "#...# #...# ##..# #.... .#... #...# #...# #...# .#.#. #...# ...#. .#... ..#.. ...#. #.#.#",
-     "#...# #...# #.... .###. .#... #...# #...# #.#.# ..#.. #...# ..#.. ..#.. ..#.. ..#.. ...#.",
-     "####. .#### #.... ....# .#..# #..## .#.#. #.#.# .#.#. .#### .#... ..#.. ..#.. ..#.. .....",
-     "#.... ....# #.... ####. ..##. .##.# ..#.. .#.#. #...# ....# ##### ...#. ..#.. .#... .....",
-     "#.... ....# ..... ..... ..... ..... ..... ..... ..... .###. ..... ..... ..... ..... ....."},
-};
-// clang-format on
-
-// Whether the pixel (x, y) of a letter is set.
-bool glyph_pixel(char letter, int x, int y) {
-  const int index = (letter < ' ' || letter > '~' ? '?' : letter) - ' ';
-  return kGlyphs[index / kPerBlock][y][index % kPerBlock * kLetterStep + x] == '#';
-}
-
-// Lays a colour over a pixel; `cover` is the share of the pixel that it takes, 0 to 1.
-void blend_pixel(Image& image, int x, int y, Colour colour, double cover) {
-  if (x < 0 || y < 0 || x >= image.width || y >= image.height || cover <= 0) return;
-  uint8_t* p = image.row(y) + 3 * size_t(x);
-  for (size_t c = 0; c < 3; ++c)
-    p[c] = uint8_t(std::lround(double(p[c]) + (double(colour[c]) - double(p[c])) * std::min(cover, 1.0)));
+void put_pixel(Image& image, int x, int y, Colour colour) {
+  if (x >= 0 && y >= 0 && x < image.width && y < image.height)
+    std::copy(colour.begin(), colour.end(), image.row(y) + 3 * size_t(x));
 }
 
 bool inside(Mark mark, double dx, double dy) {  // of a mark of radius 1
@@ -98,22 +27,16 @@ bool inside(Mark mark, double dx, double dy) {  // of a mark of radius 1
 
 }  // namespace
 
-void put_pixel(Image& image, int x, int y, Colour colour) {
-  if (x >= 0 && y >= 0 && x < image.width && y < image.height)
-    std::copy(colour.begin(), colour.end(), image.row(y) + 3 * size_t(x));
+void blend_pixel(Image& image, int x, int y, Colour colour, double cover) {
+  if (x < 0 || y < 0 || x >= image.width || y >= image.height || cover <= 0) return;
+  uint8_t* p = image.row(y) + 3 * size_t(x);
+  for (size_t c = 0; c < 3; ++c)
+    p[c] = uint8_t(std::lround(double(p[c]) + (double(colour[c]) - double(p[c])) * std::min(cover, 1.0)));
 }
 
 void fill_rectangle(Image& image, int x, int y, int width, int height, Colour colour) {
   for (int j = y; j < y + height; ++j)
     for (int i = x; i < x + width; ++i) put_pixel(image, i, j, colour);
-}
-
-void draw_line(Image& image, int x0, int y0, int x1, int y1, Colour colour) {
-  const int steps = std::max({std::abs(x1 - x0), std::abs(y1 - y0), 1});
-  const auto at = [steps](int from, int to, int i) {
-    return int(from + (2 * int64_t(to - from) * i + steps) / (2 * steps));
-  };
-  for (int i = 0; i <= steps; ++i) put_pixel(image, at(x0, x1, i), at(y0, y1, i), colour);
 }
 
 void draw_stroke(Image& image, double x0, double y0, double x1, double y1, double width, Colour colour) {
@@ -144,32 +67,6 @@ void draw_mark(Image& image, double x, double y, double radius, Mark mark, Colou
       }
       blend_pixel(image, i, j, colour, double(hits) / (kSamples * kSamples));
     }
-}
-
-void draw_text(Image& image, int x, int y, std::string_view text, Colour colour, int scale) {
-  for (const char letter : text) {
-    for (int j = 0; j < kGlyphHeight; ++j)
-      for (int i = 0; i < kGlyphWidth; ++i)
-        if (glyph_pixel(letter, i, j))
-          fill_rectangle(image, x + i * scale, y + j * scale, scale, scale, colour);
-    x += kLetterStep * scale;
-  }
-}
-
-std::vector<std::string> wrap_text(const std::string& text, size_t width) {
-  std::vector<std::string> lines;
-  size_t at = 0;
-  while (at < text.size()) {
-    size_t end = std::min(at + width, text.size());
-    if (end < text.size() && text[end] != ' ') {
-      const size_t blank = text.rfind(' ', end);
-      if (blank != std::string::npos && blank > at) end = blank;
-    }
-    lines.push_back(text.substr(at, end - at));
-    at = end;
-    while (at < text.size() && text[at] == ' ') ++at;
-  }
-  return lines;
 }
 
 void paste(Image& image, int x, int y, const Image& source) {

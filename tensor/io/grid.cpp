@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tensor/io/draw.h"
+#include "tensor/io/caption.h"
 #include "tensor/io/resample.h"
 
 namespace advf {
@@ -10,8 +10,11 @@ namespace {
 
 constexpr int kGap = 4;     // pixels between cells
 constexpr int kMargin = 8;  // around everything
-constexpr int kTitleScale = 2;
 constexpr int kMaxSide = 30000;
+// Sizes of letters, and the least width that a title has for its lines.
+constexpr double kTitleSize = 18, kLeastSize = 11, kMostSize = 18;
+constexpr int kTitleWidth = 480;
+constexpr size_t kTitleLines = 4;
 
 Image magnify(const Image& image, int zoom) {
   Image out(image.width * zoom, image.height * zoom, 3);
@@ -37,6 +40,42 @@ Shape cell_shape(const std::vector<std::vector<Tensor>>& rows) {
   return shape;
 }
 
+// Labels of rows or columns: one size of letters for all, and the lines of each.
+struct Captions {
+  double size = 0;
+  std::vector<std::vector<std::string>> lines = {};
+  int width = 0;    // of the widest line
+  size_t most = 0;  // lines of any label
+  int height() const { return int(most) * caption_height(size); }
+};
+
+// The size fits to a cell of `cell` pixels, and is smaller where that keeps a word whole; `height` is the
+// room of a label's lines.
+Captions captions_for(const std::vector<std::string>& labels, int64_t cell, int64_t width, int64_t height) {
+  constexpr double kLettersOfCell = 9;
+  Captions out{.size = std::clamp(double(cell) / kLettersOfCell, kLeastSize, kMostSize)};
+  for (const std::string& label : labels)
+    for (size_t at = 0, end = 0; at < label.size(); at = end + 1) {
+      end = std::min(label.find(' ', at), label.size());
+      out.size = fitting_size(label.substr(at, end - at), double(width), kLeastSize, out.size);
+    }
+  const size_t most_lines = size_t(std::max<int64_t>(height / caption_height(out.size), 1));
+  for (const std::string& label : labels) {
+    out.lines.push_back(wrapped(label, double(width), caption_letters(out.size), most_lines));
+    out.most = std::max(out.most, out.lines.back().size());
+    for (const std::string& line : out.lines.back())
+      out.width = std::max(out.width, caption_width(line, out.size));
+  }
+  return out;
+}
+
+void draw_lines(Image& out, int x, int y, const std::vector<std::string>& lines, double size) {
+  for (const std::string& line : lines) {
+    draw_text(out, x, y, line, kBlack, size);
+    y += caption_height(size);
+  }
+}
+
 }  // namespace
 
 Image make_grid(const std::vector<std::vector<Tensor>>& rows, const GridLabels& labels, int zoom) {
@@ -50,35 +89,40 @@ Image make_grid(const std::vector<std::vector<Tensor>>& rows, const GridLabels& 
         labels.columns.size(), " column labels");
 
   const int64_t cell_width = shape[2] * zoom, cell_height = shape[1] * zoom;
-  int left = kMargin, top = kMargin;
-  for (const std::string& label : labels.rows) left = std::max(left, kMargin + text_width(label) + kGap);
-  if (!labels.title.empty()) top += kLineStep * kTitleScale + kGap;
-  std::vector<std::vector<std::string>> headings;
-  size_t lines = 0;
-  for (const std::string& label : labels.columns) {
-    headings.push_back(wrap_text(label, size_t(std::max<int64_t>((cell_width + kGap) / kLetterStep, 1))));
-    lines = std::max(lines, headings.back().size());
-  }
-  const int heading_top = top;
-  top += int(lines) * kLineStep + (lines ? kGap : 0);
-  const int64_t title_width = 2 * kMargin + text_width(labels.title, kTitleScale);
-  const int64_t width = std::max(left + int64_t(columns) * (cell_width + kGap) - kGap + kMargin, title_width);
-  const int64_t height = top + int64_t(rows.size()) * (cell_height + kGap) - kGap + kMargin;
+  constexpr int64_t kRowLabel = 160, kHeading = 120;  // pixels that a row's label is wide, a column's high
+  constexpr int64_t kLeastColumn = 48;                // of a column that has a label
+  const int64_t step_x = std::max(cell_width, labels.columns.empty() ? 0 : kLeastColumn) + kGap;
+  const Captions beside = captions_for(labels.rows, cell_height, kRowLabel, cell_height);
+  const Captions above = captions_for(labels.columns, step_x - kGap, step_x - 2 * kGap, kHeading);
+  const int64_t step_y = std::max(cell_height + kGap, int64_t(beside.height()));
+  const int left = kMargin + (beside.width > 0 ? beside.width + 2 * kGap : 0);
+  int64_t width = left + int64_t(columns) * step_x - kGap + kMargin;
+  const double title_room = double(std::max<int64_t>(width - 2 * kMargin, kTitleWidth));
+  const std::vector<std::string> title =
+      wrapped(labels.title, title_room, caption_letters(kTitleSize), kTitleLines);
+  for (const std::string& line : title)
+    width = std::max<int64_t>(width, 2 * kMargin + caption_width(line, kTitleSize));
+  const int heading_top =
+      kMargin + (title.empty() ? 0 : int(title.size()) * caption_height(kTitleSize) + kGap);
+  const int top = heading_top + (above.most ? above.height() + kGap : 0);
+  const int64_t height = top + int64_t(rows.size()) * step_y - kGap + kMargin;
   check(width <= kMaxSide && height <= kMaxSide, "a grid of ", width, " x ", height, " pixels is too large");
 
   Image out(int(width), int(height), 3, 255);
-  draw_text(out, kMargin, kMargin, labels.title, kBlack, kTitleScale);
-  const auto cell_x = [&](size_t c) { return left + int(c) * int(cell_width + kGap); };
-  for (size_t c = 0; c < headings.size(); ++c)
-    for (size_t l = 0; l < headings[c].size(); ++l)  // the last line stands right above the pictures
-      draw_text(out, cell_x(c), heading_top + int(lines - headings[c].size() + l) * kLineStep, headings[c][l],
-                kBlack);
+  draw_lines(out, kMargin, kMargin, title, kTitleSize);
+  for (size_t c = 0; c < above.lines.size(); ++c) {  // the last line stands right above the pictures
+    const int unused = int(above.most - above.lines[c].size()) * caption_height(above.size);
+    draw_lines(out, left + int(int64_t(c) * step_x), heading_top + unused, above.lines[c], above.size);
+  }
   for (size_t r = 0; r < rows.size(); ++r) {
-    const int y = top + int(r) * int(cell_height + kGap);
-    if (!labels.rows.empty())
-      draw_text(out, kMargin, y + int(cell_height - kGlyphHeight) / 2, labels.rows[r], kBlack);
+    const int y = top + int(int64_t(r) * step_y);
+    if (!labels.rows.empty()) {
+      const int taken = int(beside.lines[r].size()) * caption_height(beside.size);
+      draw_lines(out, kMargin, y + std::max(0, (int(cell_height) - taken) / 2), beside.lines[r], beside.size);
+    }
     for (size_t c = 0; c < rows[r].size(); ++c)
-      if (rows[r][c].defined()) paste(out, cell_x(c), y, magnify(to_image(rows[r][c]), zoom));
+      if (rows[r][c].defined())
+        paste(out, left + int(int64_t(c) * step_x), y, magnify(to_image(rows[r][c]), zoom));
   }
   return out;
 }

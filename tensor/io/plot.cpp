@@ -2,240 +2,262 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <iterator>
 
 #include "tensor/check.h"
-#include "tensor/io/draw.h"
+#include "tensor/hash.h"
+#include "tensor/io/plot_series.h"
 
 namespace advf {
 namespace {
 
-constexpr Colour kSeriesColours[] = {{31, 119, 180}, {214, 39, 40},  {44, 140, 44}, {148, 103, 189},
-                                     {230, 120, 10}, {23, 170, 190}, {120, 75, 60}, {110, 110, 110}};
+constexpr double kMargin = 12, kTextSize = 13, kTitleSize = 16, kLabelSize = 12, kLineFactor = 1.3;
+constexpr double kTick = 5, kLeastCurves = 120;  // pixels that the curves are high at the least
+constexpr size_t kMostLines = 3;                 // of a title, a label or a name
 
-constexpr Colour kGrid{228, 228, 228};
+double line_step(double size) { return std::ceil(kLineFactor * size); }
 
-// One axis: the range in numbers and in pixels, and where its round numbers stand.
-struct Axis {
-  double low = 0, high = 1;
-  bool log = false;
-  int from = 0, to = 0;  // pixels of low and high
-  std::vector<double> ticks = {};
-  int pixel(double v) const {
-    const double share = log ? std::log(v / low) / std::log(high / low) : (v - low) / (high - low);
-    return from + int(std::lround(share * (to - from)));
-  }
+struct TextPlace {
+  double x, y;  // of the baseline
+  const char* anchor = "start";
+  double size = kTextSize;
 };
 
-// A range that holds all values, its ends multiples of a step of 1, 2 or 5 times a power of ten, about five
-// steps.
-Axis axis_for(const std::vector<double>& values, int from, int to) {
-  Axis axis{.from = from, .to = to};
-  double low = 0, high = 1;
-  if (!values.empty()) {
-    const auto [least, most] = std::minmax_element(values.begin(), values.end());
-    low = *least;
-    high = *most;
+std::string svg_text(const std::string& text, const TextPlace& at, const std::string& more = "") {
+  return "<text x=\"" + svg_coordinate(at.x) + "\" y=\"" + svg_coordinate(at.y) + "\"" +
+         (at.anchor == std::string("start") ? "" : std::string(" text-anchor=\"") + at.anchor + "\"") +
+         (at.size == kTextSize ? "" : " font-size=\"" + svg_coordinate(at.size) + "\"") + more + ">" +
+         svg_escaped(text) + "</text>\n";
+}
+
+// Lines below each other, the first one's top at `top`.
+std::string svg_lines(const std::vector<std::string>& lines, double x, double top, const char* anchor,
+                      double size, const std::string& more = "") {
+  std::string out;
+  for (const std::string& line : lines) {
+    out += svg_text(line, {x, top + size, anchor, size}, more);
+    top += line_step(size);
   }
-  // A range too narrow to be told apart in a double is widened.
-  if (high - low <= std::max(std::abs(low), std::abs(high)) * 1e-9) {
-    const double pad = std::abs(low) > 1e-200 ? std::abs(low) * 0.1 : 1;
-    low -= pad;
-    high += pad;
-  }
-  const double rough = high / 5 - low / 5, power = std::pow(10, std::floor(std::log10(rough)));
-  const double factor = rough / power;
-  const double step = (factor < 1.5 ? 1 : factor < 3.5 ? 2 : factor < 7.5 ? 5 : 10) * power;
-  axis.low = std::floor(low / step + 1e-9) * step;
-  axis.high = std::ceil(high / step - 1e-9) * step;
-  for (int i = 0, n = int(std::lround((axis.high - axis.low) / step)); i <= n; ++i) {
-    const double v = axis.low + i * step;
-    axis.ticks.push_back(std::abs(v) < step * 1e-6 ? 0 : v);
-  }
-  return axis;
+  return out;
 }
 
-// The same for positive values, with 1, 2 and 5 of each power of ten, or the powers alone where these are
-// many.
-Axis log_axis_for(const std::vector<double>& values, int from, int to) {
-  Axis axis{.log = true, .from = from, .to = to};
-  double low = 1, high = 10;
-  if (!values.empty()) {
-    const auto [least, most] = std::minmax_element(values.begin(), values.end());
-    low = *least;
-    high = *most;
-  }
-  const int first = int(std::floor(std::log10(low))), last = int(std::ceil(std::log10(high)));
-  const bool all = last - first <= 3;
-  std::vector<double> round;
-  for (int power = first; power <= last; power += std::max(1, (last - first) / 6))
-    for (const double factor : {1.0, 2.0, 5.0})
-      if (all || factor == 1) round.push_back(factor * std::pow(10, power));
-  round.push_back(std::pow(10, last + 1));
-  // From the last round number that is not above the values to the first that is not below them.
-  size_t begin = 0, end = 1;
-  while (begin + 2 < round.size() && round[begin + 1] <= low * (1 + 1e-9)) ++begin;
-  end = begin + 1;
-  while (end + 1 < round.size() && round[end] < high * (1 - 1e-9)) ++end;
-  axis.ticks.assign(round.begin() + std::ptrdiff_t(begin), round.begin() + std::ptrdiff_t(end + 1));
-  axis.low = axis.ticks.front();
-  axis.high = axis.ticks.back();
-  return axis;
-}
-
-std::string number(double v) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.5g", v);
-  return text;
-}
-
-// Neither NaN nor so large that differences overflow.
-bool usable(double v) { return std::abs(v) < 1e300; }
-bool drawable(const Series& s, size_t i, bool log_x) {
-  return usable(s.xs[i]) && usable(s.ys[i]) && (!log_x || s.xs[i] > 1e-300);
-}
-bool has_bar(const Series& s, size_t i) { return !s.low.empty() && usable(s.low[i]) && usable(s.high[i]); }
-
-Mark mark_of(size_t k) {
-  constexpr Mark kMarks[] = {Mark::disc, Mark::square, Mark::diamond, Mark::triangle};
-  return kMarks[k % std::size(kMarks)];
-}
-Colour colour_of(size_t k) { return kSeriesColours[k % std::size(kSeriesColours)]; }
-
-// Where things stand, in pixels; `s` is the layout's scale.
-struct Frame {
-  Axis x, y;
-  int s = 1;
-};
-
-void draw_series(Image& out, const Series& series, const Frame& f, size_t k) {
-  const Colour colour = colour_of(k);
-  const double thick = f.s;
-  double last_x = 0, last_y = 0;
-  bool connected = false;
-  for (size_t i = 0; i < series.xs.size(); ++i) {
-    const bool drawn = drawable(series, i, f.x.log);
-    if (drawn) {
-      const double px = f.x.pixel(series.xs[i]), py = f.y.pixel(series.ys[i]);
-      if (connected) draw_stroke(out, last_x, last_y, px, py, 1 + thick, colour);
-      if (has_bar(series, i)) {
-        const double low = f.y.pixel(series.low[i]), high = f.y.pixel(series.high[i]), half = 1 + 2 * thick;
-        draw_stroke(out, px, low, px, high, thick, colour);
-        for (const double end : {low, high}) draw_stroke(out, px - half, end, px + half, end, thick, colour);
-      }
-      if (series.marks) draw_mark(out, px, py, 1 + 2 * thick, mark_of(k), colour);
-      last_x = px;
-      last_y = py;
+// Every how manieth number has room; `widths` are those of the numbers, along the axis.
+size_t label_stride(const Axis& axis, const std::vector<double>& widths, double gap) {
+  for (size_t stride = 1;; ++stride) {
+    bool fits = true;
+    for (size_t i = stride; i < axis.ticks.size(); i += stride) {
+      const double apart = std::abs(axis.position(axis.ticks[i]) - axis.position(axis.ticks[i - stride]));
+      fits = fits && apart >= (widths[i] + widths[i - stride]) / 2 + gap;
     }
-    connected = drawn;
+    if (fits) return stride;
   }
 }
 
-void draw_axes(Image& out, const Frame& f) {
+std::vector<double> widths_of(const std::vector<std::string>& texts) {
+  std::vector<double> widths;
+  for (const std::string& text : texts) widths.push_back(svg_letters(kTextSize).width(text));
+  return widths;
+}
+
+std::string svg_axes(const PlotFrame& f) {
   const Axis &x = f.x, &y = f.y;
-  for (const double v : x.ticks) {
-    const std::string text = number(v);
-    draw_line(out, x.pixel(v), y.from, x.pixel(v), y.to, kGrid);
-    fill_rectangle(out, x.pixel(v), y.from, 1, 4 * f.s, kBlack);
-    draw_text(out, x.pixel(v) - text_width(text, f.s) / 2, y.from + 6 * f.s, text, kBlack, f.s);
+  const std::vector<std::string> xs = x.labels(), ys = y.labels();
+  const size_t every_x = label_stride(x, widths_of(xs), 8);
+  const size_t every_y = label_stride(y, std::vector<double>(ys.size(), kTextSize), 2);
+  std::string grid, ticks, numbers;
+  const std::string left = svg_coordinate(x.from), right = svg_coordinate(x.to), top = svg_coordinate(y.to),
+                    bottom = svg_coordinate(y.from);
+  for (size_t i = 0; i < xs.size(); ++i) {
+    const double at = x.position(x.ticks[i]);
+    grid += "M" + svg_coordinate(at) + " " + bottom + "V" + top;
+    ticks += "M" + svg_coordinate(at) + " " + bottom + "v" + svg_coordinate(kTick);
+    if (i % every_x == 0)
+      numbers += svg_text(xs[i], {at, y.from + kTick + 1 + kTextSize, "middle"}, " class=\"x\"");
   }
-  for (const double v : y.ticks) {
-    const std::string text = number(v);
-    draw_line(out, x.from, y.pixel(v), x.to, y.pixel(v), kGrid);
-    fill_rectangle(out, x.from - 4 * f.s, y.pixel(v), 4 * f.s, 1, kBlack);
-    draw_text(out, x.from - 6 * f.s - text_width(text, f.s), y.pixel(v) - (kGlyphHeight - 1) * f.s / 2, text,
-              kBlack, f.s);
+  for (size_t i = 0; i < ys.size(); ++i) {
+    const double at = y.position(y.ticks[i]);
+    grid += "M" + left + " " + svg_coordinate(at) + "H" + right;
+    ticks += "M" + left + " " + svg_coordinate(at) + "h" + svg_coordinate(-kTick);
+    if (i % every_y == 0)
+      numbers += svg_text(ys[i], {x.from - kTick - 3, at + 0.35 * kTextSize, "end"}, " class=\"y\"");
   }
-  fill_rectangle(out, x.from, y.from, x.to - x.from + 1, f.s, kBlack);
-  fill_rectangle(out, x.from - f.s + 1, y.to, f.s, y.from - y.to + f.s, kBlack);
+  return "<path fill=\"none\" stroke=\"currentColor\" stroke-opacity=\"0.15\" d=\"" + grid +
+         "\"/>\n<path fill=\"none\" stroke=\"currentColor\" d=\"M" + left + " " + top + "V" + bottom + "H" +
+         right + ticks + "\"/>\n" + numbers;
 }
 
-// The widest number beside the vertical axis.
-int widest_number(const Axis& y, int scale) {
-  int widest = 0;
-  for (const double v : y.ticks) widest = std::max(widest, text_width(number(v), scale));
-  return widest;
-}
-
-// The legend stands to the right of the curves and takes at most a third of the picture; long names are
-// broken.
+// Below the plot, in columns of equal width.
 class Legend {
  public:
-  Legend(const std::vector<Series>& series, const PlotLayout& layout) : s_(layout.scale) {
-    const int most = std::max(layout.width / 3 - kSample * s_, kLetterStep * s_);
-    for (const Series& one : series) marks_.push_back(one.marks);
-    for (const Series& one : series) names_.push_back(wrap_text(one.name, size_t(most / (kLetterStep * s_))));
-    for (const auto& lines : names_)
-      for (const std::string& line : lines) width_ = std::max(width_, kSample * s_ + text_width(line, s_));
-  }
-  int width() const { return width_; }
-  void draw(Image& out, int x, int y) const {
-    for (size_t k = 0; k < names_.size(); ++k) {
-      if (names_[k].empty()) continue;
-      const int middle = y + (kGlyphHeight - 1) * s_ / 2;
-      draw_stroke(out, x, middle, x + 16 * s_, middle, 1 + s_, colour_of(k));
-      if (marks_[k]) draw_mark(out, x + 8 * s_, middle, 1 + 2 * s_, mark_of(k), colour_of(k));
-      for (const std::string& line : names_[k]) {
-        draw_text(out, x + kSample * s_, y, line, kBlack, s_);
-        y += kLineStep * s_;
-      }
-      y += 4 * s_;
+  Legend(const std::vector<Series>& series, double width) : series_(series) {
+    const Lettering letters = svg_letters(kTextSize);
+    double widest = 0;
+    for (size_t k = 0; k < series.size(); ++k) {
+      std::vector<std::string> lines =
+          wrapped(series[k].name, width - kSample - kBefore, letters, kMostLines);
+      if (lines.empty()) continue;
+      for (const std::string& line : lines) widest = std::max(widest, letters.width(line));
+      entries_.push_back({k, std::move(lines)});
     }
+    column_ = kSample + kBefore + widest + kBetween;
+    columns_ = size_t(std::max(1.0, std::floor((width + kBetween) / column_)));
+    for (size_t i = 0; i < entries_.size(); i += columns_) rows_.push_back(row_lines(i));
+  }
+  double height() const {
+    double sum = rows_.empty() ? 0 : kAbove;
+    for (const size_t lines : rows_) sum += double(lines) * line_step(kTextSize);
+    return sum;
+  }
+  std::string draw(double x, double y) const {
+    std::string out;
+    y += kAbove;
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      const auto& [k, lines] = entries_[i];
+      const double left = x + double(i % columns_) * column_;
+      out += svg_sample(series_[k], k, left + kSample / 2, y + 0.65 * kTextSize, kSample);
+      out += svg_lines(lines, left + kSample + kBefore, y, "start", kTextSize);
+      if (i % columns_ + 1 == columns_) y += double(rows_[i / columns_]) * line_step(kTextSize);
+    }
+    return out.empty() ? "" : "<g class=\"legend\">\n" + out + "</g>\n";
   }
 
  private:
-  static constexpr int kSample = 22;  // the piece of line before a name, at scale 1
-  int s_, width_ = 0;
-  std::vector<std::vector<std::string>> names_;
-  std::vector<bool> marks_;
+  static constexpr double kSample = 32, kBefore = 8, kBetween = 22, kAbove = 10;
+  struct Entry {
+    size_t series;
+    std::vector<std::string> lines;
+  };
+  size_t row_lines(size_t first) const {
+    size_t most = 0;
+    for (size_t i = first; i < std::min(first + columns_, entries_.size()); ++i)
+      most = std::max(most, entries_[i].lines.size());
+    return most;
+  }
+
+  const std::vector<Series>& series_;
+  std::vector<Entry> entries_;
+  std::vector<size_t> rows_;  // lines of each
+  double column_ = 0;
+  size_t columns_ = 1;
 };
 
-void check_series(const Series& s) {
-  check(s.xs.size() == s.ys.size(), "the curve \"", s.name, "\" has ", s.xs.size(), " x and ", s.ys.size(),
-        " y");
-  check(s.low.size() == s.high.size() && (s.low.empty() || s.low.size() == s.ys.size()), "the curve \"",
-        s.name, "\" has ", s.ys.size(), " y, but intervals with ", s.low.size(), " lower and ", s.high.size(),
-        " upper ends");
+void check_plot(const Plot& plot) {
+  const PlotLayout& l = plot.layout;
+  check(std::min(l.width, l.height) >= 200 && std::max(l.width, l.height) <= 8000, "a picture of ", l.width,
+        " x ", l.height, " pixels; 200 to 8000 are possible");
+  for (const Series& s : plot.series) {
+    check(s.xs.size() == s.ys.size(), "the curve \"", s.name, "\" has ", s.xs.size(), " x and ", s.ys.size(),
+          " y");
+    check(s.low.size() == s.high.size() && (s.low.empty() || s.low.size() == s.ys.size()), "the curve \"",
+          s.name, "\" has ", s.ys.size(), " y, but intervals with ", s.low.size(), " lower and ",
+          s.high.size(), " upper ends");
+    check(s.labels.empty() || s.labels.size() == s.ys.size(), "the curve \"", s.name, "\" has ", s.ys.size(),
+          " points and ", s.labels.size(), " labels");
+  }
 }
+
+// The axes that hold every point and bar; where they stand is not said yet.
+PlotFrame ranges_of(const Plot& plot) {
+  std::vector<double> xs, ys;
+  for (const Series& s : plot.series)
+    for (size_t i = 0; i < s.xs.size(); ++i) {
+      if (!is_drawable(s, i, plot.layout.log_x)) continue;
+      xs.push_back(s.xs[i]);
+      ys.push_back(s.ys[i]);
+      if (has_bar(s, i)) ys.insert(ys.end(), {s.low[i], s.high[i]});
+    }
+  return {plot.layout.log_x ? log_axis_for(xs) : axis_for(xs), axis_for(ys)};
+}
+
+std::string description_of(const Plot& plot, const PlotFrame& f) {
+  if (!plot.layout.describes.empty()) return plot.layout.describes;
+  const auto range = [](const Axis& axis, const std::string& label) {
+    const std::vector<std::string> numbers = axis.labels();
+    return (label.empty() ? "" : label + " ") + "from " + numbers.front() + " to " + numbers.back();
+  };
+  std::string text = "A plot. Across: " + range(f.x, plot.x_label) + (f.x.log ? ", by ratios" : "") +
+                     ". Upwards: " + range(f.y, plot.y_label) + ". ";
+  size_t named = 0;
+  for (const Series& s : plot.series) {
+    if (s.name.empty()) continue;
+    text += (named++ ? "; " : "Shown: ") + s.name + " (" + std::to_string(s.xs.size()) +
+            (s.xs.size() == 1 ? " point)" : " points)");
+  }
+  return text + (named ? "." : "");
+}
+
+// The insides of an <svg> element, and its height, which a legend may enlarge.
+struct Drawing {
+  std::string title, description, body;
+  double width = 0, height = 0;
+};
+
+Drawing draw(const Plot& plot) {
+  check_plot(plot);
+  PlotFrame f = ranges_of(plot);
+  const double width = plot.layout.width, inner = width - 2 * kMargin, step = line_step(kTextSize);
+  const auto fitted = [](const std::string& text, double room, double size) {
+    return wrapped(text, room, svg_letters(size), kMostLines);
+  };
+  const auto title = fitted(plot.title, inner, kTitleSize), y_label = fitted(plot.y_label, inner, kTextSize);
+  const std::vector<double> y_widths = widths_of(f.y.labels()), x_widths = widths_of(f.x.labels());
+  f.x.from = kMargin + *std::max_element(y_widths.begin(), y_widths.end()) + kTick + 3;
+  f.x.to = width - kMargin - std::max(x_widths.back() / 2, 4.0);
+  const auto x_label = fitted(plot.x_label, f.x.to - f.x.from, kTextSize);
+  const Legend legend(plot.series, inner);
+
+  const double title_height = title.empty() ? 0 : double(title.size()) * line_step(kTitleSize) + 4;
+  f.y.to = kMargin + title_height + double(y_label.size()) * step + (y_label.empty() ? 4 : 8);
+  const double numbers = kTick + step + 4,
+               below = numbers + double(x_label.size()) * step + legend.height() + kMargin;
+  f.y.from = std::max(plot.layout.height - below, f.y.to + kLeastCurves);
+
+  Drawing out{plot.title, description_of(plot, f), "", width, f.y.from + below};
+  out.body += svg_lines(title, kMargin, kMargin, "start", kTitleSize, " font-weight=\"600\"");
+  out.body += svg_lines(y_label, kMargin, kMargin + title_height, "start", kTextSize);
+  out.body += svg_axes(f);
+  out.body += svg_lines(x_label, (f.x.from + f.x.to) / 2, f.y.from + numbers, "middle", kTextSize);
+  for (size_t k = 0; k < plot.series.size(); ++k) out.body += svg_series(plot.series[k], k, f);
+  out.body += svg_point_labels(plot.series, f, kLabelSize);
+  out.body += legend.draw(kMargin, f.y.from + below - kMargin - legend.height());
+  return out;
+}
+
+// Ids are those of the content, so that several pictures stand in one page; `number` tells equal ones in one
+// picture apart. `place`: further attributes.
+std::string svg_element(const Drawing& d, size_t number, const char* role, const std::string& place) {
+  std::string id = "plot";
+  uint64_t hash = fnv1a(std::to_string(number));
+  for (const std::string* part : {&d.title, &d.description, &d.body}) hash = fnv1a(*part, hash);
+  for (int shift = 60; shift >= 0; shift -= 4) id += "0123456789abcdef"[(hash >> shift) & 15];
+  const std::string w = svg_coordinate(d.width), h = svg_coordinate(d.height);
+  return "<svg" + place + " role=\"" + role + "\" aria-labelledby=\"" + id + "-title " + id +
+         "-desc\" viewBox=\"0 0 " + w + " " + h + "\" width=\"" + w + "\" height=\"" + h +
+         "\">\n<title id=\"" + id + "-title\">" + svg_escaped(d.title.empty() ? "plot" : d.title) +
+         "</title>\n<desc id=\"" + id + "-desc\">" + svg_escaped(d.description) + "</desc>\n" + d.body +
+         "</svg>";
+}
+
+constexpr const char* kRoot =
+    " xmlns=\"http://www.w3.org/2000/svg\" font-family=\"system-ui, sans-serif\" font-size=\"13\" "
+    "fill=\"currentColor\"";
 
 }  // namespace
 
-Image line_plot(const std::string& title, const std::vector<Series>& series, const std::string& x_label,
-                const std::string& y_label, const PlotLayout& layout) {
-  const int width = layout.width, height = layout.height, s = layout.scale;
-  check(std::min(width, height) >= 200 && std::max(width, height) <= 8000 && s >= 1 && s <= 8,
-        "a picture of ", width, " x ", height, " pixels at scale ", s,
-        "; 200 to 8000 pixels at 1 to 8 are possible");
-  std::vector<double> xs, ys;
-  for (const Series& one : series) {
-    check_series(one);
-    for (size_t i = 0; i < one.xs.size(); ++i) {
-      if (!drawable(one, i, layout.log_x)) continue;
-      xs.push_back(one.xs[i]);
-      ys.push_back(one.ys[i]);
-      if (has_bar(one, i)) ys.insert(ys.end(), {one.low[i], one.high[i]});
-    }
+std::string svg_plot(const std::string& title, const std::vector<Series>& series, const std::string& x_label,
+                     const std::string& y_label, const PlotLayout& layout) {
+  return svg_element(draw({title, series, x_label, y_label, layout}), 0, "img", kRoot);
+}
+
+std::string svg_stack(const std::string& title, const std::vector<Plot>& plots) {
+  check(!plots.empty(), "no plot to put into a picture");
+  Drawing all{title, std::to_string(plots.size()) + " plots, one below the other.", "", 0, 0};
+  for (size_t i = 0; i < plots.size(); ++i) {
+    const Drawing one = draw(plots[i]);
+    all.body += svg_element(one, i + 1, "img", " y=\"" + svg_coordinate(all.height) + "\"") + "\n";
+    all.width = std::max(all.width, one.width);
+    all.height += one.height;
   }
-  Image out(width, height, 3, 255);
-  const int margin = 8 * s, title_scale = text_width(title, s + 1) + 2 * margin <= width ? s + 1 : s;
-  const int top = margin + (title.empty() ? 0 : kLineStep * title_scale + 6 * s) +
-                  (y_label.empty() ? 4 * s : (kLineStep + 6) * s);
-  const Legend legend(series, layout);
-  Frame f;
-  f.s = s;
-  f.y = axis_for(ys, height - (x_label.empty() ? 24 : 40) * s, top);
-  const int left = margin + std::max(widest_number(f.y, s), 12 * s) + 6 * s;
-  // The last number of the horizontal axis stands half beyond it.
-  const int right = width - margin - std::max(legend.width() + 14 * s, 12 * s);
-  f.x = layout.log_x ? log_axis_for(xs, left, right) : axis_for(xs, left, right);
-  draw_text(out, margin, margin, title, kBlack, title_scale);
-  draw_text(out, margin, top - (kLineStep + 6) * s, y_label, kBlack, s);
-  draw_text(out, (f.x.from + f.x.to - text_width(x_label, s)) / 2, height - 16 * s, x_label, kBlack, s);
-  draw_axes(out, f);
-  for (size_t k = 0; k < series.size(); ++k) draw_series(out, series[k], f, k);
-  legend.draw(out, width - margin - legend.width(), top);
-  return out;
+  return svg_element(all, 0, "group", kRoot);
 }
 
 }  // namespace advf

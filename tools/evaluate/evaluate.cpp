@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
       "  advface-evaluate linkage ... --attacker linkage=linkage.safetensors --shadow shadow.safetensors "
       "--epsilon 0.02\n"
       "  advface-evaluate unlinkability ... --protect rotation --key face.key --other key=next.key --out "
-      "links.png\n"
+      "links.svg\n"
       "  advface-evaluate attributes ... --attributes Male,Eyeglasses --shadow shadow.safetensors --epsilon "
       "0.02\n"
       "  advface-evaluate certificate ... --protect noise --mechanism gaussian --privacy-epsilon 8");

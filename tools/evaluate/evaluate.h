@@ -11,7 +11,7 @@ struct RecognitionOptions {
   Common common;
   FaceOptions faces;
   ProtectionOptions protect;
-  std::string pairs, protected_file, protected_list, adapter, side = "gallery";
+  std::string pairs, protected_file, protected_list, adapter, side = "gallery", scores;
   std::optional<int64_t> average;
 };
 CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& options);
@@ -38,7 +38,8 @@ struct ReconstructionOptions {
   int64_t limit = 0;
   double fmr = 1e-3;
   std::optional<int64_t> average;
-  bool leaked_key = false, sheet_plain = false;
+  uint64_t split_seed = 1;
+  bool leaked_key = false, sheet_plain = false, spread = false;
 };
 CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
 int evaluate_reconstruction(ReconstructionOptions& options);

@@ -219,16 +219,16 @@ int evaluate_plot(PlotOptions& o) {
     points += s.xs.size();
     counts[s.name] = s.xs.size();
   }
-  write_png(o.out, line_plot(o.title, curves, o.x_label, o.y_label, o.layout));
+  write_svg(o.out, svg_plot(o.title, curves, o.x_label, o.y_label, o.layout));
   o.common.write_json({{"out", o.out}, {"series", counts}});
   std::cout << o.out << ": " << curves.size() << " curves of " << points << " points\n";
   return 0;
 }
 
 CLI::App* add_plot_verb(CLI::App& app, PlotOptions& o) {
-  CLI::App* sub = app.add_subcommand("plot", "curves with intervals from result files, as a picture (.png)");
-  o.layout = {900, 600, 2};
-  sub->add_option("--out", o.out, "where the picture goes (.png)")->required();
+  CLI::App* sub = app.add_subcommand("plot", "curves with intervals from result files, as a picture (.svg)");
+  o.layout = {.width = 900, .height = 600};
+  sub->add_option("--out", o.out, "where the picture goes (.svg)")->required()->check(svg_file());
   sub->add_option("--series", o.series,
                   "NAME=FILE[,KEY=VALUE]...: points of a .csv, .json or .jsonl. Keys: x, y, low, high: the "
                   "fields of a point (default x and y; a.b is b within a); list: where the points stand; any "
@@ -240,12 +240,11 @@ CLI::App* add_plot_verb(CLI::App& app, PlotOptions& o) {
   sub->add_option("--y-label", o.y_label, "above the vertical axis");
   sub->add_option("--width", o.layout.width, "pixels")->capture_default_str()->check(CLI::Range(200, 8000));
   sub->add_option("--height", o.layout.height, "pixels")->capture_default_str()->check(CLI::Range(200, 8000));
-  sub->add_option("--scale", o.layout.scale, "of letters and lines")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 8));
+  sub->add_option("--describe", o.layout.describes,
+                  "what is seen, for readers who cannot see it (default: ranges and names)");
   sub->add_flag("--log-x", o.layout.log_x, "equal ratios of x take equal room");
   sub->footer(
-      "Example:\n  advface-evaluate plot --out ssim.png --title \"what an attacker gets\" --x-label epsilon "
+      "Example:\n  advface-evaluate plot --out ssim.svg --title \"what an attacker gets\" --x-label epsilon "
       "\\\n"
       "    --y-label SSIM --series "
       "\"protected=r.json,attacker=transfer,kind=protected,moment_matched=false,x=epsilon,y=ssim\"");

@@ -3,10 +3,12 @@
 #include <cmath>
 #include <cstdio>
 #include <numbers>
+#include <sstream>
 
 #include "advface/audit/identity_floor.h"
 #include "advface/audit/verification_audit.h"
 #include "advface/protections/guarantee.h"
+#include "tensor/io/atomic_file.h"
 #include "tools/evaluate/evaluate.h"
 
 namespace advf::tools {
@@ -77,7 +79,22 @@ void print_floor(const nlohmann::json& floor) {
       floor["bits_at_least"].get<double>(), people["list"].get<double>());
 }
 
+// Tab-separated: a pair a line.
+void write_scores(const std::string& path, const VerificationScores& v) {
+  AtomicFile file(path);
+  file.write("a\tb\tgenuine\tfold\tscore\n");
+  for (size_t i = 0; i < v.scores.size(); ++i) {
+    std::ostringstream line;
+    line.precision(9);
+    line << v.files[i].first << '\t' << v.files[i].second << '\t' << v.scores[i].genuine << '\t'
+         << v.scores[i].fold << '\t' << v.scores[i].score << '\n';
+    file.write(line.str());
+  }
+  file.commit();
+}
+
 void check_options(const RecognitionOptions& o) {
+  check_writable({o.scores});
   o.faces.check_cut();  // judged before the work
   as_usage([&] {
     check(o.adapter.empty() || o.protect.asked() || !o.protected_file.empty(),
@@ -135,6 +152,7 @@ int evaluate_recognition(RecognitionOptions& o) {
     result["offline"] = measure(*v.adapted);
     result["offline"]["adapter"] = o.adapter;
   }
+  if (!o.scores.empty()) write_scores(o.scores, v);
   o.common.write_json(result);
   print(result, v.scores.size(), side);
   print_floor(result["identity_floor"]["1e-3"]);
@@ -170,6 +188,7 @@ CLI::App* add_recognition_verb(CLI::App& app, RecognitionOptions& o) {
       ->check(CLI::IsMember({"gallery", "probe", "both"}))
       ->group("Protection");
   add_average(*sub, o.average);
+  sub->add_option("--scores", o.scores, "the score of every single pair (.tsv)");
   o.common.add_to(*sub);
   return sub;
 }

@@ -60,8 +60,19 @@ std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
 }
 
 ReconstructionSettings settings_of(const ReconstructionOptions& o) {
-  ReconstructionSettings s{o.faces, chains_of(o), o.attackers, o.protected_files, o.second, o.thresholds,
-                           o.part,  o.limit,      o.fmr,       o.common.seed};
+  ReconstructionSettings s;
+  s.faces = o.faces;
+  s.protections = chains_of(o);
+  s.attackers = o.attackers;
+  s.protected_files = o.protected_files;
+  s.second_recogniser = o.second;
+  s.thresholds = o.thresholds;
+  s.part = o.part;
+  s.limit = o.limit;
+  s.spread = o.spread;
+  s.fmr = o.fmr;
+  s.seed = o.common.seed;
+  s.split_seed = o.split_seed;
   s.kinds = o.sets;
   s.leaked_key = o.leaked_key;
   s.average = o.average;
@@ -177,6 +188,10 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation", "all"}));
   sub->add_option("--limit", o.limit, "score at most this many images; 0 = all")
+      ->capture_default_str()
+      ->check(not_negative());
+  sub->add_flag("--spread", o.spread, "of these a photograph of each person before a second one of anybody");
+  sub->add_option("--split-seed", o.split_seed, "of the split by person, where no attacker's file says it")
       ->capture_default_str()
       ->check(not_negative());
   sub->add_option("--fmr", o.fmr, "false match rate at which replay thresholds are set")

@@ -63,19 +63,8 @@ void add_curve(nlohmann::json& curves, size_t row, const std::vector<ScoreDensit
                       {"d", point.d}});
 }
 
-// Pictures of one width, one below the other.
-Image stacked(const std::vector<Image>& panels) {
-  Image all(panels[0].width, 0, panels[0].channels);
-  for (const Image& panel : panels) {
-    all.pixels.insert(all.pixels.end(), panel.pixels.begin(), panel.pixels.end());
-    all.height += panel.height;
-  }
-  return all;
-}
-
 // Both kinds of score, each against its own most frequent one, with D over them.
-Image panel_of(const UnlinkabilityRow& row, const std::vector<ScoreDensity>& densities) {
-  constexpr PlotLayout kPanel{.width = 1200, .height = 440, .scale = 2};
+Plot panel_of(const UnlinkabilityRow& row, const std::vector<ScoreDensity>& densities) {
   Series mated{"mated", {}, {}}, others{"non-mated", {}, {}}, d{"D(score)", {}, {}};
   double most_mated = 0, most_others = 0;
   for (const ScoreDensity& point : densities) {
@@ -92,8 +81,11 @@ Image panel_of(const UnlinkabilityRow& row, const std::vector<ScoreDensity>& den
   char title[64];
   std::snprintf(title, sizeof title, ", D_sys %.3f (chance %.3f)", row.result.local.system,
                 row.result.chance_mean);
-  return line_plot(row.features + ", " + row.linker + ", " + row.pairs + title, {mated, others, d}, "score",
-                   "share of the highest; D", kPanel);
+  return {row.features + ", " + row.linker + ", " + row.pairs + title,
+          {mated, others, d},
+          "score",
+          "share of the highest; D",
+          {.height = 320}};
 }
 
 nlohmann::json unlinkability_json(const UnlinkabilityOptions& o, const UnlinkabilityAudit& audit) {
@@ -132,7 +124,7 @@ int evaluate_unlinkability(UnlinkabilityOptions& o) {
   UnlinkabilityAudit audit(settings_of(o), context);
   audit.prepare();
   nlohmann::json rows = nlohmann::json::array(), curves = nlohmann::json::array();
-  std::vector<Image> panels;
+  std::vector<Plot> panels;
   audit.run([&](const UnlinkabilityRow& row) {
     const std::vector<ScoreDensity> densities = densities_of(row.result);
     add_curve(curves, rows.size(), densities);
@@ -143,7 +135,7 @@ int evaluate_unlinkability(UnlinkabilityOptions& o) {
   nlohmann::json result = unlinkability_json(o, audit);
   result["rows"] = rows;
   result["curves"] = curves;
-  if (!o.out.empty()) write_png(o.out, stacked(panels));
+  if (!o.out.empty()) write_svg(o.out, svg_stack("mated and non-mated scores", panels));
   o.common.write_json(result);
   std::printf("two sets of %lld records of %lld people\n", static_cast<long long>(audit.images()),
               static_cast<long long>(audit.people()));
@@ -191,10 +183,11 @@ CLI::App* add_unlinkability_verb(CLI::App& app, UnlinkabilityOptions& o) {
                   "instead: one of two files of protected features of all images, NAME=FILE (.npy)")
       ->group("Protection")
       ->allow_extra_args(false);
-  sub->add_option("--out", o.out, "mated and non-mated scores with D over them, as a picture (.png)");
+  sub->add_option("--out", o.out, "mated and non-mated scores with D over them, as a picture (.svg)")
+      ->check(svg_file());
   sub->footer(
       "Example:\n  advface-evaluate unlinkability --recogniser rec.json --images faces/images --labels "
-      "faces/labels.csv \\\n    --protect rotation --key face.key --other key=next.key --out links.png "
+      "faces/labels.csv \\\n    --protect rotation --key face.key --other key=next.key --out links.svg "
       "--json "
       "links.json");
   o.common.add_to(*sub);

@@ -189,7 +189,7 @@ stage_map_lfw() {
   on_lfw "$dir/lfw_pairs.txt" 0.1 --limit 1000 --epochs 4
   on_lfw "$dir/lfw_pairs.txt" 0.2 --limit 1000 --epochs 4
 }
-# plot FILE.csv NAME TITLE options...: NAME.png and NAME_accuracy.png beside the tables; over the file's first column, what
+# plot FILE.csv NAME TITLE options...: NAME.svg and NAME_accuracy.svg beside the tables; over the file's first column, what
 # attackers get, and what recognition keeps.
 plot() {
   local file=$1 name=$2 title=$3 x series=()
@@ -197,9 +197,9 @@ plot() {
   [ -f "$file" ] || return 0
   x=$(sed 's/,.*//;q' "$file")
   for y in raw equal_norm_noise adaptive mean_face transfer_matched; do series+=(--series "${y//_/ }=$file,x=$x,y=$y"); done
-  "$bin/advface-evaluate" plot --out "$out/$name.png" --title "$title" --x-label "$x" --y-label SSIM "$@" \
+  "$bin/advface-evaluate" plot --out "$out/$name.svg" --title "$title" --x-label "$x" --y-label SSIM "$@" \
     "${series[@]}" --series "transfer=$file,x=$x,y=transfer,low=transfer_low,high=transfer_high"
-  "$bin/advface-evaluate" plot --out "$out/${name}_accuracy.png" --title "$title" --x-label "$x" --y-label accuracy "$@" \
+  "$bin/advface-evaluate" plot --out "$out/${name}_accuracy.svg" --title "$title" --x-label "$x" --y-label accuracy "$@" \
     --series "accuracy=$file,x=$x,y=accuracy,low=accuracy_low,high=accuracy_high"
 }
 stage_tables() {

@@ -144,7 +144,7 @@ for mode in per-record per-set; do
   lock=("${plain[@]}" "${celeba[@]}" --protect rotation --key "$out/face.key" --key-mode "$mode")
   evaluate "$out/known_pairs_$mode.json" linkage "${lock[@]}" --known-pairs 1,16,64,128,256,511,512
   evaluate "$out/unlinkability_$mode.json" unlinkability "${lock[@]}" --other "key=$out/next.key" --epochs 12 \
-    --out "$out/unlinkability_$mode.png"
+    --out "$out/unlinkability_$mode.svg"
 done
 
 # Decoders: the paper's attacker, and those who adapt.

@@ -118,7 +118,7 @@ std::vector<Written> written_by(const CLI::App& app) {
   const auto beside = [&](const char* option, const std::string& path) { list.push_back({option, path}); };
   if (const std::string out = given("--out"); !out.empty()) {
     if (app.get_option_no_throw("--resume"))
-      beside("--out", out + ".checkpoint"), beside("--out", out + ".curve.png");
+      beside("--out", out + ".checkpoint"), beside("--out", out + ".curve.svg");
     if (app.get_option_no_throw("--samples") && given("--samples").empty()) beside("--out", out + ".png");
     if (app.get_option_no_throw("--list-out") && given("--list-out").empty()) beside("--out", out + ".txt");
     if (app.get_option_no_throw("--list-out") || app.get_option_no_throw("--append"))
@@ -322,6 +322,15 @@ CLI::Validator not_negative() {
             return ok ? std::string() : "Value " + text + " is negative";
           },
           "NONNEGATIVE"};
+}
+
+CLI::Validator svg_file() {
+  return {[](std::string& path) {
+            return path.ends_with(".svg")
+                       ? std::string()
+                       : path + " does not end in .svg, and plots are written as SVG alone";
+          },
+          "FILE.svg"};
 }
 
 void check_writable(std::initializer_list<std::string> paths) {

@@ -44,6 +44,8 @@ void as_usage(const std::function<void()>& checks);
 CLI::Validator number_in(double low, double high);
 // For whole numbers: the range of theirs that CLI::NonNegativeNumber tells is that of a double.
 CLI::Validator not_negative();
+// For where a plot goes: plots are SVG, whatever a name promises.
+CLI::Validator svg_file();
 // Throws where two options name one file to be written, or one that is read, also by a setting of what they
 // name: the later would replace the earlier. And where pictures would be written among those that are read.
 void check_outputs(const CLI::App& app);

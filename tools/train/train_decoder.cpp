@@ -224,7 +224,7 @@ int train_decoder(DecoderOptions& o) {
       flatness_of(trainer.history(), o.flat_within, last.validation_score, half, o.settings.average > 1)};
   decoder.set_training(record);
   decoder.save(o.out);
-  finish_training(trainer, checkpoint, o.out + ".curve.png", "SSIM");
+  finish_training(trainer, checkpoint, o.out + ".curve.svg", "SSIM");
   report(o, job, decoder, trainer, mean_face);
   return 0;
 }

@@ -67,7 +67,7 @@ int train_detector(DetectorOptions& o) {
   if (o.resume) trainer.load_checkpoint(checkpoint);
   run_training(trainer, o.settings, checkpoint, "F1", [](const EpochResult&) {});
   write_detector(*net, o.out, kTrainedOn);
-  finish_training(trainer, checkpoint, o.out + ".curve.png", "F1");
+  finish_training(trainer, checkpoint, o.out + ".curve.svg", "F1");
   const DetectionScore& score = trainer.last_score();
   o.common.write_json({{"out", o.out},
                        {"parameters", count_elements(net->parameters())},

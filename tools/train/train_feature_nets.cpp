@@ -47,7 +47,7 @@ void run_and_save(FeatureNetOptions& o, Trainer& trainer, const std::string& sco
   if (o.resume) trainer.load_checkpoint(checkpoint);
   run_training(trainer, o.settings, checkpoint, score, [](const EpochResult&) {});
   save();
-  finish_training(trainer, checkpoint, o.out + ".curve.png", score);
+  finish_training(trainer, checkpoint, o.out + ".curve.svg", score);
 }
 
 nlohmann::json result_json(const FeatureNetOptions& o, const nlohmann::json& protection, Module& net,

@@ -111,7 +111,7 @@ int train_recogniser(RecogniserOptions& o) {
   run_training(trainer, o.settings, checkpoint, "accuracy", [](const EpochResult&) {});
   const std::string against = trainer.opponent() ? trainer.opponent()->settings().describe() : "";
   write_recogniser(*net, o.spec, o.out, against);
-  finish_training(trainer, checkpoint, o.out + ".curve.png", "accuracy", opponent_curves(trainer));
+  finish_training(trainer, checkpoint, o.out + ".curve.svg", "accuracy", opponent_curves(trainer));
   o.common.write_json({{"out", o.out},
                        {"architecture", o.spec.name},
                        {"parameters", count_elements(net->parameters())},

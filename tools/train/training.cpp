@@ -93,7 +93,7 @@ void finish_training(const Trainer& trainer, const std::string& checkpoint, cons
   }
   std::vector<Series> all{train, validation, scores};
   all.insert(all.end(), more.begin(), more.end());
-  write_png(curve, line_plot("training", all, "epoch", ""));
+  write_svg(curve, svg_plot("training", all, "epoch", "loss; " + score));
   std::error_code ignored;
   std::filesystem::remove(checkpoint, ignored);
   // Of a run that was killed, before this one went on.

@@ -1,0 +1,277 @@
+// What an audit concludes, by rules, of rows that are made here; its file; its plan; signatures.
+#define BOOST_TEST_MODULE audit_rules
+#include <sys/stat.h>
+
+#include <boost/test/unit_test.hpp>
+#include <iostream>
+#include <set>
+
+#include "advface/keys/key.h"
+#include "advface/keys/signature.h"
+#include "file_test_util.h"
+#include "tools/audit/audit_config.h"
+#include "tools/audit/audit_report.h"
+#include "tools/audit/audit_rows.h"
+#include "tools/audit/audit_verdict.h"
+#include "tools/audit/page_parts.h"
+
+using namespace advf;
+using namespace advf::test;
+using namespace advf::tools;
+using nlohmann::json;
+
+namespace {
+
+json interval(double mean, double half) {
+  return {{"mean", mean}, {"low", mean - half}, {"high", mean + half}};
+}
+
+json row(const std::string& protection, const std::string& attacker, const std::string& features,
+         const json& measures, const json& counts, bool converged = true) {
+  return {{"id", protection + "/" + attacker + "/" + features},
+          {"protection", protection},
+          {"attacker", attacker},
+          {"features", features},
+          {"measures", measures},
+          {"counts", counts},
+          {"converged", converged},
+          {"why_not", converged ? json() : json("not at rest")}};
+}
+
+// The mean face has 0.30 +- 0.02, an attacker on raw features 0.60 +- 0.02.
+json world() {
+  return {row("none", "mean face", "none", {{"ssim", interval(0.30, 0.02)}}, {{"appearance", false}}),
+          row("none", "transfer", "raw", {{"ssim", interval(0.60, 0.02)}}, {{"appearance", true}})};
+}
+
+json appearance(const std::vector<json>& rows) {
+  json all = world();
+  for (const json& r : rows) all.push_back(r);
+  return audit_verdicts(all, {"none", "P"})[0];
+}
+json protected_by(double ssim, double half, bool counts = true, bool converged = true,
+                  const std::string& attacker = "adaptive") {
+  return row("P", attacker, "protected", {{"ssim", interval(ssim, half)}}, {{"appearance", counts}},
+             converged);
+}
+
+const std::string kMinimal =
+    R"({"version": 1, "recogniser": "r.json", "images": "faces", "protections": [{"name": "A", "protect": ["shuffle"]}]})";
+AuditConfig config(const json& changed) {
+  json c = json::parse(kMinimal);
+  c.update(changed);
+  return parse_audit_config(c.dump(), "audit.json", "");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(states_by_where_the_interval_lies) {
+  const auto state = [](const json& one) {
+    return appearance({one})["leaks"]["appearance"]["state"].get<std::string>();
+  };
+  BOOST_TEST(state(protected_by(0.31, 0.02)) == "closed");
+  BOOST_TEST(state(protected_by(0.45, 0.02)) == "partly");
+  BOOST_TEST(state(protected_by(0.57, 0.02)) == "open");
+  BOOST_TEST(state(protected_by(0.70, 0.01)) == "open");
+  // A wide interval that reaches the mean face is no proof of being there.
+  BOOST_TEST(state(protected_by(0.45, 0.12)) == "partly");
+  BOOST_TEST(state(protected_by(0.20, 0.01)) == "closed");
+  // Whoever does not count says nothing; nor does one who found nothing and has not converged. What is found
+  // is found.
+  BOOST_TEST(state(protected_by(0.31, 0.02, false)) == "no conclusion");
+  BOOST_TEST(state(protected_by(0.31, 0.02, true, false)) == "no conclusion");
+  BOOST_TEST(state(protected_by(0.57, 0.02, true, false)) == "open");
+}
+
+BOOST_AUTO_TEST_CASE(the_strongest_who_counts_speaks) {
+  const json v = appearance({protected_by(0.31, 0.02), protected_by(0.45, 0.02, true, true, "inversion"),
+                             protected_by(0.58, 0.02, false, true, "oracle")});
+  BOOST_TEST(v["verdict"] == "leaks");
+  BOOST_TEST(v["leaks"]["appearance"]["worst"] == "P/inversion/protected");
+  BOOST_CHECK_CLOSE(v["leaks"]["appearance"]["share"].get<double>(), 0.5, 1e-6);
+  // Of two that find nothing, the one that has not converged keeps the question open.
+  const json open =
+      appearance({protected_by(0.31, 0.02), protected_by(0.30, 0.02, true, false, "inversion")});
+  BOOST_TEST(open["verdict"] == "no conclusion");
+  BOOST_TEST(appearance({protected_by(0.31, 0.02)})["verdict"] == "holds");
+  BOOST_TEST(appearance({})["leaks"]["appearance"]["state"] == "not asked");
+}
+
+BOOST_AUTO_TEST_CASE(without_raw_features_to_compare_with_there_is_no_conclusion) {
+  const json rows = json::array(
+      {row("none", "mean face", "none", {{"ssim", interval(0.30, 0.02)}}, {{"appearance", false}}),
+       protected_by(0.31, 0.02)});
+  BOOST_TEST(audit_verdicts(rows, {"none", "P"})[0]["verdict"] == "no conclusion");
+}
+
+BOOST_AUTO_TEST_CASE(attributes_are_compared_with_the_same_attribute) {
+  const auto told = [](const std::string& protection, const std::string& features, const std::string& name,
+                       double value) {
+    json r = row(protection, "attributes", features, {{"balanced_accuracy", interval(value, 0.01)}},
+                 {{"attributes", true}});
+    r["attribute"] = name;
+    r["id"] = r["id"].get<std::string>() + name;
+    return r;
+  };
+  const json rows =
+      json::array({told("none", "raw", "Male", 0.98), told("none", "raw", "Smiling", 0.70),
+                   told("P", "protected", "Male", 0.52), told("P", "protected", "Smiling", 0.69)});
+  const json v = audit_verdicts(rows, {"none", "P"})[0];
+  BOOST_TEST(v["leaks"]["attributes"]["state"] == "open");
+  BOOST_CHECK_CLOSE(v["leaks"]["attributes"]["raw"]["mean"].get<double>(), 0.70, 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(summaries_are_three_sentences_and_promise_nothing_of_a_quick_audit) {
+  json rows = world();
+  rows.push_back(protected_by(0.57, 0.02, true, false));
+  const json verdicts = audit_verdicts(rows, {"none", "P"});
+  const std::vector<std::string> said = audit_summary(verdicts, {{"converges", false}});
+  BOOST_TEST(said.size() == 3u);
+  BOOST_TEST(said[0].find("None of the 1 protections") == 0u);
+  BOOST_TEST(said[1].find("P leaks") == 0u);
+  BOOST_TEST(said[2].find("not converged") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(files_are_read_and_what_is_wrong_is_named) {
+  const AuditConfig c = config({{"eyes", {1, 2, 3, 4}}, {"budget", {{"decoder_epochs", 7}}}});
+  BOOST_TEST(c.budget.decoder_epochs == 7);
+  BOOST_TEST(c.budget.linkage_epochs == audit_sizes()[1].budget.linkage_epochs);
+  BOOST_TEST(c.protections.size() == 2u);
+  BOOST_TEST(c.protections[0].raw());
+  // What was understood reads as the same again.
+  const json once = to_json(c);
+  BOOST_TEST(to_json(parse_audit_config(once.dump(), "again", "")) == once);
+
+  const auto wrong = [](const json& changed, const std::vector<std::string>& words) {
+    try {
+      config(changed);
+      BOOST_ERROR("taken: " << changed.dump());
+    } catch (const Error& e) {
+      for (const std::string& word : words)
+        BOOST_TEST(std::string(e.what()).find(word) != std::string::npos,
+                   "\"" << e.what() << "\" lacks " << word);
+    }
+  };
+  wrong({{"recognizer", "x"}}, {"audit.json", "recognizer", "did you mean recogniser"});
+  wrong({{"budget", {{"decoder_epoch", 3}}}}, {"budget", "decoder_epoch", "did you mean decoder_epochs"});
+  wrong({{"budget", {{"decoder_epochs", 0}}}}, {"decoder_epochs", "0", "below 1"});
+  wrong({{"budget", {{"decoder_epochs", 1.5}}}}, {"decoder_epochs", "1.5", "no whole number"});
+  wrong({{"budget", {{"images", uint64_t(1) << 63}}}}, {"images", "no whole number"});
+  wrong({{"size", "quik"}}, {"quik", "did you mean quick"});
+  wrong({{"version", 2}}, {"version 2"});
+  wrong({{"attackers", {"adaptiv"}}}, {"adaptiv", "did you mean adaptive"});
+  wrong({{"attackers", {"transfer", "transfer"}}}, {"twice"});
+  wrong({{"eyes", {1, 2, 3}}}, {"eyes", "four numbers"});
+  wrong({{"part", "train"}}, {"part is train"});
+  wrong({{"protections", json::array()}}, {"no protections"});
+  const auto one = [](const json& protection) { return json{{"protections", {protection}}}; };
+  wrong(one({{"protect", {"advface"}}}), {"no name"});
+  wrong(one({{"name", "A"}}), {"A", "protect"});
+  wrong(one({{"name", "A"}, {"protect", {"advfac"}}}), {"advfac", "did you mean advface"});
+  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilom", 0.1}}),
+        {"A", "epsilom", "did you mean epsilon"});
+  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilon", "much"}}), {"A", "epsilon", "much"});
+  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilon", -1}}), {"A", "epsilon"});
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"privacy-epsilon", 3}}), {"A", "privacy-epsilon"});
+  wrong(one({{"name", "A"}, {"protect", {"rotation"}}, {"key", "mine.key"}}), {"A", "key", "of its own"});
+  wrong(one({{"name", "A/B"}, {"protect", {"shuffle"}}}), {"A/B", "slash"});
+  wrong(one({{"name", "A"}, {"protect", {"shuffle", "shuffle"}}}), {"twice"});
+  wrong(one({{"name", "A"}, {"protect", {"generator"}}}), {"A", "generator"});
+  wrong({{"protections",
+          {{{"name", "A"}, {"protect", {"shuffle"}}}, {{"name", "A"}, {"protect", {"shuffle"}}}}}},
+        {"two protections are called A"});
+  for (const char* text : {"", "{", "[]", "3", "{\"version\": 1}"})
+    BOOST_CHECK_THROW(parse_audit_config(text, "audit.json", ""), Error);
+}
+
+BOOST_AUTO_TEST_CASE(a_locked_protection_is_measured_with_the_key_leaked_too) {
+  if (!has_keys()) return;
+  const AuditConfig c =
+      config({{"protections", {{{"name", "L"}, {"protect", {"default"}}, {"fit", {{"dims", 16}}}}}}});
+  BOOST_REQUIRE(c.protections.size() == 3u);
+  BOOST_TEST(c.protections[1].locked());
+  BOOST_TEST(c.protections[2].name == "L (key leaked)");
+  BOOST_TEST(!c.protections[2].locked());
+  BOOST_TEST(c.protections[2].has("projection"));
+  BOOST_TEST(c.protections[2].has("quantise"));
+  // Under a lock alone lies the raw feature, which is measured in any case.
+  BOOST_TEST(config({{"protections", {{{"name", "L"}, {"protect", {"rotation"}}}}}}).protections.size() ==
+             2u);
+}
+
+BOOST_AUTO_TEST_CASE(examples_are_files_that_can_be_read) {
+  FaceSettings faces;
+  faces.recogniser = "r \"quoted\".json";
+  faces.images = "faces";
+  for (const AuditSize& size : audit_sizes())
+    for (const bool maps : {false, true}) {
+      const std::string text = example_config(faces, "", size.name, maps);
+      const AuditConfig c = parse_audit_config(text, "audit.json", "");
+      BOOST_TEST(c.size == size.name);
+      BOOST_TEST(c.faces.recogniser == faces.recogniser);
+      BOOST_TEST(c.protections.size() >= 2u);
+      // Lines that are commented out hold what they say: with them the file means the same.
+      std::string whole;
+      for (size_t at = 0; at < text.size();) {
+        const size_t end = text.find('\n', at);
+        std::string line = text.substr(at, end - at);
+        const bool budget =
+            line.starts_with("  // \"budget\"") || line.starts_with("  //   \"") || line == "  // },";
+        if (budget) line.replace(2, 2, "  ");
+        whole += line + "\n";
+        at = end + 1;
+      }
+      BOOST_TEST(to_json(parse_audit_config(whole, "audit.json", "")) == to_json(c));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(digests_are_those_of_sha256sum) {
+  const std::string text = "abc";
+  if (has_keys())
+    BOOST_TEST(digest(std::as_bytes(std::span(text))) ==
+               "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  else
+    BOOST_TEST(digest(std::as_bytes(std::span(text))).starts_with("fnv64:"));
+}
+
+BOOST_AUTO_TEST_CASE(signatures_go_with_one_report_and_one_key) {
+  if (!has_keys()) return;
+  const TempDir dir;
+  new_signing_key(dir / "a");
+  new_signing_key(dir / "b");
+  BOOST_CHECK_THROW(new_signing_key(dir / "a"), Error);
+  struct stat is {};
+  BOOST_REQUIRE(stat((dir / "a").c_str(), &is) == 0);
+  BOOST_TEST((is.st_mode & 0777) == 0600u);
+  const std::string report = "a report", other = "a repors";
+  const std::string signature = sign(std::as_bytes(std::span(report)), dir / "a");
+  check_signature(std::as_bytes(std::span(report)), signature, "s", dir / "a.pub");
+  BOOST_CHECK_THROW(check_signature(std::as_bytes(std::span(other)), signature, "s", dir / "a.pub"), Error);
+  BOOST_CHECK_THROW(check_signature(std::as_bytes(std::span(report)), signature, "s", dir / "b.pub"), Error);
+  for (size_t i = 0; i < signature.size(); i += 7) {
+    std::string changed = signature;
+    changed[i] = changed[i] == '0' ? '1' : '0';
+    BOOST_CHECK_THROW(check_signature(std::as_bytes(std::span(report)), changed, "s", dir / "a.pub"), Error);
+  }
+  BOOST_CHECK_THROW(sign(std::as_bytes(std::span(report)), dir / "a.pub"), Error);
+  chmod((dir / "a").c_str(), 0644);
+  BOOST_CHECK_THROW(sign(std::as_bytes(std::span(report)), dir / "a"), Error);
+}
+
+BOOST_AUTO_TEST_CASE(texts_of_pages_are_made_safe) {
+  BOOST_TEST(html_text("<script>&\"'") == "&lt;script&gt;&amp;&quot;&#39;");
+  BOOST_TEST(html_text("a\x01\xff") == "a ?");
+  HtmlTable table("t", {"<a>", "b"});
+  table.add({"1", "2"}, {"", "\"k\""});
+  BOOST_TEST(table.html().find("<th scope=\"col\">&lt;a&gt;</th>") != std::string::npos);
+  BOOST_TEST(table.html().find("data-key=\"&quot;k&quot;\"") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(who_could_not_be_run_leaves_the_question_open) {
+  json rows = world();
+  rows.push_back(protected_by(0.31, 0.02));
+  const json unmeasured = {{{"protection", "P"}, {"attacker", "inversion"}}};
+  BOOST_TEST(audit_verdicts(rows, {"none", "P"}, unmeasured)[0]["verdict"] == "no conclusion");
+  // Nothing was asked of it at all.
+  BOOST_TEST(audit_verdicts(world(), {"none", "P"})[0]["verdict"] == "no conclusion");
+}

@@ -1,0 +1,393 @@
+// An audit of the toy world at the command line: its report against the published schema and as a page, going
+// on after a kill, shares of the work, the same numbers again, comparing, verifying, signing, and calls that
+// are refused.
+#define BOOST_TEST_MODULE cli_audit
+#include <boost/test/unit_test.hpp>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <set>
+
+#include "advface/keys/key.h"
+#include "cli_test_util.h"
+#include "tools/audit/audit_report.h"
+
+using namespace advf;
+using namespace advf::test;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+json settings() {
+  json protections = {{{"name", "AdvFace"}, {"protect", {"advface"}}, {"epsilon", 0.1}, {"steps", 3}}};
+  if (has_keys())
+    protections.push_back({{"name", "locked"}, {"protect", {"quantise", "rotation"}}, {"bits", 3}});
+  return {{"version", 1},
+          {"size", "quick"},
+          {"recogniser", toy_world().at("rec.json")},
+          {"images", toy_world().at("faces/images")},
+          {"labels", toy_world().at("faces/labels.csv")},
+          {"attributes", {"Smiling"}},
+          {"attackers", {"transfer", "adaptive", "inversion", "linkage", "attributes", "unlinkability"}},
+          {"protections", protections},
+          {"budget",
+           {{"images", 60},
+            {"test_images", 12},
+            {"inversion_images", 6},
+            {"inversion_steps", 2},
+            {"shadow_epochs", 1},
+            {"decoder_epochs", 1},
+            {"linkage_epochs", 1},
+            {"probe_epochs", 1}}}};
+}
+
+std::string write(const TempDir& dir, const std::string& name, const json& value) {
+  write_bytes(dir / name, value.dump());
+  return dir / name;
+}
+
+// What most cases look at: one audit, made once.
+struct Audited {
+  TempDir dir;
+  std::string file = write(dir, "audit.json", settings());
+  Outcome first =
+      succeed("audit", {file, "--out", dir / "report", "--cache", dir / "cache", "--threads", "2"});
+  json report = read_json(dir / "report/report.json");
+  std::string page = read_bytes(dir / "report/report.html");
+};
+const Audited& audited() {
+  static const Audited a;
+  return a;
+}
+
+// As much of JSON Schema as the published one uses.
+class Schema {
+ public:
+  explicit Schema(json root) : root_(std::move(root)) {}
+  std::vector<std::string> errors(const json& value) {
+    errors_.clear();
+    check(root_, value, "");
+    return errors_;
+  }
+
+ private:
+  void wrong(const std::string& at, const std::string& what) { errors_.push_back(at + ": " + what); }
+  static bool is(const std::string& type, const json& v) {
+    return type == "object"    ? v.is_object()
+           : type == "array"   ? v.is_array()
+           : type == "string"  ? v.is_string()
+           : type == "boolean" ? v.is_boolean()
+           : type == "null"    ? v.is_null()
+           : type == "integer" ? v.is_number_integer()
+                               : v.is_number();
+  }
+  void check(const json& schema, const json& v, const std::string& at) {
+    if (schema.contains("$ref"))
+      return check(root_["$defs"][schema["$ref"].get<std::string>().substr(8)], v, at);
+    if (schema.contains("const") && v != schema["const"]) wrong(at, "is " + v.dump());
+    if (schema.contains("enum") &&
+        std::find(schema["enum"].begin(), schema["enum"].end(), v) == schema["enum"].end())
+      wrong(at, "is " + v.dump());
+    if (schema.contains("type")) {
+      const json types = schema["type"].is_array() ? schema["type"] : json::array({schema["type"]});
+      if (!std::any_of(types.begin(), types.end(), [&](const json& t) { return is(t, v); }))
+        return wrong(at, "is " + v.dump().substr(0, 80));
+    }
+    if (v.is_array() && schema.contains("items"))
+      for (size_t i = 0; i < v.size(); ++i) check(schema["items"], v[i], at + "/" + std::to_string(i));
+    if (!v.is_object()) return;
+    if (schema.contains("required"))
+      for (const json& key : schema["required"])
+        if (!v.contains(key)) wrong(at, "lacks " + key.dump());
+    for (const auto& [key, one] : v.items()) {
+      const bool known = schema.contains("properties") && schema["properties"].contains(key);
+      if (known)
+        check(schema["properties"][key], one, at + "/" + key);
+      else if (schema.contains("additionalProperties") && schema["additionalProperties"].is_object())
+        check(schema["additionalProperties"], one, at + "/" + key);
+      else if (schema.value("additionalProperties", json(true)) == false)
+        wrong(at, "has " + key);
+    }
+  }
+  const json root_;
+  std::vector<std::string> errors_;
+};
+
+size_t count(const std::string& text, const std::string& what) {
+  size_t n = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + what.size())) ++n;
+  return n;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_report_is_as_the_schema_says) {
+  Schema schema(read_json(std::string(ADVF_TEST_DATA) + "/../../docs/audit.schema.json"));
+  const std::vector<std::string> errors = schema.errors(audited().report);
+  BOOST_TEST(errors.empty(), (errors.empty() ? "" : errors[0]));
+  // The check itself can fail.
+  json broken = audited().report;
+  broken["rows"][0].erase("measures");
+  broken["surprise"] = 1;
+  BOOST_TEST(schema.errors(broken).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(every_pair_has_rows_and_a_verdict) {
+  const json& r = audited().report;
+  BOOST_TEST(r["failed"].empty(), r["failed"].dump());
+  std::set<std::string> pairs;
+  for (const json& row : r["rows"])
+    pairs.insert(row["protection"].get<std::string>() + "/" + row["attacker"].get<std::string>());
+  for (const char* pair :
+       {"none/accuracy", "none/transfer", "none/inversion", "none/linkage", "none/attributes",
+        "AdvFace/accuracy", "AdvFace/stored", "AdvFace/transfer", "AdvFace/adaptive", "AdvFace/inversion",
+        "AdvFace/linkage", "AdvFace/attributes", "none/mean face"})
+    BOOST_TEST(pairs.contains(pair), "no row of " << pair);
+  std::map<std::string, json> verdicts;
+  for (const json& v : r["verdicts"]) verdicts[v["protection"]] = v;
+  BOOST_TEST(verdicts.size() == (has_keys() ? 3u : 1u));
+  // A quick audit gives nobody a green light.
+  for (const auto& [name, v] : verdicts) BOOST_TEST(v["verdict"] != "holds", name);
+  BOOST_TEST(r["summary"].size() == 3u);
+  if (!has_keys()) return;
+  for (const char* pair : {"locked/adaptive", "locked/unlinkability", "locked (key leaked)/adaptive"})
+    BOOST_TEST(pairs.contains(pair), "no row of " << pair);
+  // A rotation turns probes with the record: accuracy is that of what lies under it.
+  BOOST_TEST(verdicts["locked"]["cost"]["accuracy"] == verdicts["locked (key leaked)"]["cost"]["accuracy"]);
+}
+
+BOOST_AUTO_TEST_CASE(groups_are_of_both_kinds) {
+  std::set<std::string> measures;
+  for (const json& g : audited().report["groups"]) {
+    BOOST_TEST(g["attribute"] == "Smiling");
+    measures.insert(g["measure"].get<std::string>());
+  }
+  BOOST_TEST(measures.contains("ssim"));
+}
+
+BOOST_AUTO_TEST_CASE(the_page_needs_nothing_else_and_can_be_read_by_everybody) {
+  const std::string& page = audited().page;
+  BOOST_TEST(page.find("<html lang=\"en\">") != std::string::npos);
+  BOOST_TEST(count(page, "<h1>") == 1u);
+  // No address outside the page but the namespace of SVG, and no picture or script from elsewhere.
+  std::string rest = page;
+  for (size_t at; (at = rest.find("http://www.w3.org/2000/svg")) != std::string::npos;) rest.erase(at, 26);
+  BOOST_TEST(rest.find("http://") == std::string::npos);
+  BOOST_TEST(rest.find("https://") == std::string::npos);
+  BOOST_TEST(rest.find("<link") == std::string::npos);
+  BOOST_TEST(count(page, "<img ") > 10u);
+  BOOST_TEST(count(page, "<img ") == count(page, "src=\"data:image/png;base64,"));
+  for (size_t begin = page.find("<img "); begin != std::string::npos; begin = page.find("<img ", begin + 1)) {
+    const size_t close = page.find('>', begin);
+    BOOST_REQUIRE(page.substr(begin, close - begin).find(" alt=\"") != std::string::npos);
+    BOOST_TEST(page.substr(begin, close - begin).find(" alt=\"\"") == std::string::npos);
+  }
+  // Headings go down one at a time, ids are there once, tables have captions and heads.
+  int level = 1;
+  for (size_t at = page.find("<h"); at != std::string::npos; at = page.find("<h", at + 1)) {
+    if (!std::isdigit(static_cast<unsigned char>(page[at + 2]))) continue;
+    const int next = page[at + 2] - '0';
+    BOOST_TEST(next <= level + 1);
+    level = next;
+  }
+  std::set<std::string> ids;
+  for (size_t at = page.find(" id=\""); at != std::string::npos; at = page.find(" id=\"", at + 1)) {
+    const size_t end = page.find('"', at + 5);
+    BOOST_TEST(ids.insert(page.substr(at + 5, end - at - 5)).second, "twice: " << page.substr(at, end - at));
+  }
+  BOOST_TEST(count(page, "<table") == count(page, "<caption>"));
+  BOOST_TEST(count(page, "<table") == count(page, "<thead>"));
+  BOOST_TEST(count(page, "<svg") >= 2u);
+  // Elements are closed.
+  for (const char* name : {"table", "tr", "td", "th", "p", "ul", "li", "div", "main", "header", "footer",
+                           "details", "pre", "figure", "svg", "h2", "h3"})
+    BOOST_TEST(count(page, std::string("<") + name + ">") + count(page, std::string("<") + name + " ") ==
+                   count(page, std::string("</") + name + ">"),
+               name);
+  const Outcome o = succeed("audit", {audited().file, "--out", audited().dir / "bare", "--cache",
+                                      audited().dir / "cache", "--without-pictures"});
+  BOOST_TEST(read_bytes(audited().dir / "bare/report.html").find("<img") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_there_is_not_made_again) {
+  const Audited& a = audited();
+  const Outcome again = succeed("audit", {a.file, "--out", a.dir / "again", "--cache", a.dir / "cache"});
+  BOOST_TEST(again.err.find("training") == std::string::npos, again.err);
+  BOOST_TEST(again.err.find("measuring") == std::string::npos);
+  BOOST_TEST(tools::without_times(read_json(a.dir / "again/report.json")) == tools::without_times(a.report));
+}
+
+// Elsewhere, in two shares and killed in the middle, the numbers are the same.
+BOOST_AUTO_TEST_CASE(shares_and_kills_change_no_number) {
+  const Audited& a = audited();
+  const TempDir dir;
+  const auto share = [&](const std::string& which) {
+    return Args{a.file, "--cache", dir / "cache", "--jobs", which, "--threads", "1"};
+  };
+  // Cut off as soon as a first step stands there; then whoever comes goes on.
+  const Outcome cut = run_program("audit", share("1/2"), {"", 0, "", "[3/"});
+  BOOST_TEST(cut.code == 130, cut.err);
+  BOOST_TEST(!fs::exists(dir / "report"));
+  std::thread other([&] { run_program("audit", share("2/2")); });
+  const Outcome one = run_program("audit", share("1/2"));
+  other.join();
+  BOOST_TEST(one.code == 0, one.err);
+  const Outcome merged = succeed("audit", {a.file, "--cache", dir / "cache", "--out", dir / "report"});
+  BOOST_TEST(merged.err.find("training") == std::string::npos, merged.err);
+  const json report = read_json(dir / "report/report.json");
+  BOOST_TEST(tools::without_times(report)["rows"] == tools::without_times(a.report)["rows"]);
+  BOOST_TEST(report["verdicts"].size() == a.report["verdicts"].size());
+}
+
+BOOST_AUTO_TEST_CASE(a_step_that_fails_takes_only_its_own_with_it) {
+  const Audited& a = audited();
+  const TempDir dir;
+  fs::copy(a.dir / "cache", dir / "cache", fs::copy_options::recursive);
+  // The adaptive decoder of AdvFace is gone, and cannot be made: a folder stands in its place.
+  std::string net, folder;
+  for (const json& step : a.report["steps"])
+    if (step["id"] == "decoder of AdvFace") net = step["hash"];
+  BOOST_REQUIRE(!net.empty());
+  folder = dir / ("cache/steps/" + net);
+  fs::remove_all(folder);
+  fs::create_directories(folder + "/out.safetensors");
+  for (const json& step : a.report["steps"])
+    for (const json& needed : step["needs"])
+      if (needed == net) fs::remove_all(dir / ("cache/steps/" + step["hash"].get<std::string>()));
+  const Outcome o = run_program("audit", {a.file, "--out", dir / "report", "--cache", dir / "cache"});
+  BOOST_TEST(o.code == 1);
+  BOOST_TEST(o.err.find("failed: decoder of AdvFace") != std::string::npos, o.err);
+  const json report = read_json(dir / "report/report.json");
+  BOOST_TEST(report["failed"].size() == 2u);
+  bool transfer = false;
+  for (const json& row : report["rows"]) {
+    BOOST_TEST(row["id"] != "AdvFace/adaptive/protected");
+    transfer |= row["id"] == "AdvFace/transfer/protected";
+  }
+  BOOST_TEST(transfer);
+}
+
+BOOST_AUTO_TEST_CASE(reports_are_compared) {
+  const Audited& a = audited();
+  const std::string report = a.dir / "report/report.json";
+  const Outcome same = succeed("audit", {"compare", report, report, "--json", a.dir / "compare.json"});
+  BOOST_TEST(read_json(a.dir / "compare.json")["worse"] == false);
+  json worse = a.report;
+  for (json& row : worse["rows"])
+    if (row["id"] == "AdvFace/adaptive/protected")
+      for (const char* end : {"mean", "low", "high"})
+        row["measures"]["ssim"][end] = row["measures"]["ssim"][end].get<double>() + 0.9;
+  const std::string other = write(a.dir, "worse.json", worse);
+  const Outcome told = run_program("audit", {"compare", report, other});
+  BOOST_TEST(told.code == 1);
+  BOOST_TEST(told.out.find("WORSE") != std::string::npos);
+  BOOST_TEST(succeed("audit", {"compare", other, report}).out.find("WORSE") == std::string::npos);
+  BOOST_TEST(succeed("audit", {"compare", report, other, "--threshold", "1"}).out.find("WORSE") ==
+             std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(reports_are_verified) {
+  const Audited& a = audited();
+  const std::string report = a.dir / "report/report.json";
+  const Outcome good =
+      succeed("audit", {"verify", report, "--rerun", "none/linkage/the recogniser alone/raw"});
+  BOOST_TEST(good.out.find("The report holds.") != std::string::npos);
+  json changed = a.report;
+  for (json& row : changed["rows"])
+    if (row["id"] == "none/linkage/the recogniser alone/raw") row["measures"]["rank_1"]["mean"] = 0.123;
+  const std::string other = write(a.dir, "changed.json", changed);
+  const Outcome bad =
+      run_program("audit", {"verify", other, "--rerun", "none/linkage/the recogniser alone/raw"});
+  BOOST_TEST(bad.code == 1);
+  BOOST_TEST(bad.out.find("DIFFERS") != std::string::npos, bad.out + bad.err);
+  changed = a.report;
+  changed["verdicts"][0]["verdict"] = "holds";
+  changed["inputs"][0]["digest"] = "sha256:0";
+  const Outcome forged = run_program("audit", {"verify", write(a.dir, "forged.json", changed)});
+  BOOST_TEST(forged.code == 1);
+  BOOST_TEST(forged.out.find("DO NOT follow") != std::string::npos);
+  BOOST_TEST(forged.out.find("CHANGED") != std::string::npos);
+  complain("audit", {"verify"}, run_program("audit", {"verify", report, "--rerun", "none/linkage"}), 2,
+           {"none/linkage", "no such row"});
+  if (!has_keys()) return;
+  succeed("audit", {"new-key", a.dir / "auditor.key"});
+  succeed("audit", {"sign", report, "--signing-key", a.dir / "auditor.key"});
+  const Args signature{"--signature", report + ".sig", "--public-key", a.dir / "auditor.key.pub"};
+  BOOST_TEST(succeed("audit", Args{"verify", report} + signature).out.find("goes with the report") !=
+             std::string::npos);
+  complain("audit", {"verify"}, run_program("audit", Args{"verify", other} + signature), 1,
+           {".sig", "changed"});
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_says_what_would_be_run_and_runs_nothing) {
+  const TempDir dir;
+  const Outcome o = succeed("audit", {"plan", audited().file, "--cache", dir / "cache"});
+  for (const char* word : {"AdvFace", "adaptive", "memory MiB", "left out: none, adaptive", "steps, about"})
+    BOOST_TEST(o.out.find(word) != std::string::npos, word << " in " << o.out);
+  BOOST_TEST(!fs::exists(dir / "cache"));
+}
+
+BOOST_AUTO_TEST_CASE(init_writes_a_file_that_can_be_run) {
+  const TempDir dir;
+  const Args data{"--recogniser", toy_world().at("rec.json"),
+                  "--images",     toy_world().at("faces/images"),
+                  "--labels",     toy_world().at("faces/labels.csv")};
+  succeed("audit", Args{"init", "--out", dir / "audit.json", "--quick"} + data);
+  const Outcome o = succeed("audit", {"plan", dir / "audit.json"});
+  BOOST_TEST(o.out.find("AdvFace 0.02") != std::string::npos);
+  refuse(dir.path().string(), "audit", Args{"init", "--out", dir / "audit.json"} + data, 1,
+         {"audit.json", "already"});
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
+  const TempDir dir;
+  const auto wrong = [&](const json& changed, int code, const std::vector<std::string>& words) {
+    json s = settings();
+    s.update(changed);
+    const std::string file = write(dir, "audit.json", s);
+    const Outcome o = run_program("audit", {file, "--out", dir / "out", "--cache", dir / "cache"});
+    complain("audit", {file}, o, code, words, Late::yes);
+    BOOST_TEST(!fs::exists(dir / "out"));
+  };
+  wrong({{"budget", {{"imges", 3}}}}, 1, {"imges", "did you mean images"});
+  wrong({{"recogniser", dir / "none.json"}}, 1, {"none.json"});
+  wrong({{"images", dir / "none"}}, 1, {"none"});
+  wrong({{"cut", "nowhere"}}, 1, {"nowhere"});
+  wrong({{"attributes", {"Wings"}}}, 1, {"Wings"});
+  wrong({{"second_recogniser", toy_world().at("rec.json")}}, 1, {"rec.json", "second"});
+  wrong({{"protections", {{{"name", "D"}, {"protect", {"duet"}}}}}}, 1, {"D", "duet", "maps"});
+  wrong({{"protections", {{{"name", "S"}, {"protect", {"advface"}}, {"shadow", dir / "none.safetensors"}}}}},
+        1, {"S", "none.safetensors"});
+  // One person; people with one photograph each; one person in two spellings.
+  const auto labels = [&](const std::function<std::string(int)>& name) {
+    std::string text = "file,identity\n";
+    int i = 0;
+    for (const std::string& line : lines_of(read_bytes(toy_world().at("faces/labels.csv"))))
+      if (const std::string file = line.substr(0, line.find(',')); file != "file")
+        text += file + "," + name(i++) + "\n";
+    write_bytes(dir / "labels.csv", text);
+    return json{{"labels", dir / "labels.csv"}, {"attackers", {"transfer"}}};
+  };
+  wrong(labels([](int) { return std::string("anna"); }), 1, {"labels.csv", "one person", "anna"});
+  wrong(labels([](int i) { return "p" + std::to_string(i); }), 1, {"labels.csv", "two photographs"});
+  wrong(labels([](int i) {
+          return i == 0 ? "Anna_Smith" : i == 1 ? "anna smith" : "p" + std::to_string(i / 2);
+        }),
+        1, {"Anna_Smith", "anna smith", "spellings"});
+  const std::string file = write(dir, "audit.json", settings());
+  complain("audit", {file}, run_program("audit", {file}), 2, {"--out"});
+  complain("audit", {}, run_program("audit", {"--out", dir / "out"}), 2, {"advface-audit init"});
+  complain("audit", {file}, run_program("audit", {file, "--jobs", "3/2", "--out", dir / "out"}), 2,
+           {"--jobs", "3"});
+  complain("audit", {file}, run_program("audit", {file, "--quick", "--out", dir / "out"}), 2, {"--quick"});
+  write_bytes(dir / "plain", "x");
+  complain("audit", {file},
+           run_program("audit", {file, "--out", dir / "plain/out", "--cache", dir / "cache"}), 1, {"plain"},
+           Late::yes);
+  complain("audit", {file},
+           run_program("audit", {file, "--out", dir / "out", "--cache", dir / "plain/cache"}), 1,
+           {"plain/cache"}, Late::yes);
+  complain("audit", {"compare"}, run_program("audit", {"compare", file, file}), 1,
+           {"audit.json", "no report"});
+}

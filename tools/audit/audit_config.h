@@ -1,0 +1,97 @@
+// What an audit is asked for: a recogniser, photographs, protections, who attacks them, and how much each of
+// them may take. It stands in a file (docs/audit.md), JSON that may have comments.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "advface/core/face_set.h"
+#include "advface/protections/protection.h"
+
+namespace advf::tools {
+
+// A protection as programs take it on the command line: links with the texts of their settings.
+struct AuditProtection {
+  struct Link {
+    std::string protection;
+    using Settings = std::vector<std::pair<std::string, std::vector<std::string>>>;  // name, texts
+    Settings settings;
+    Settings fit = {};  // of what the audit fits for it, where it names no file
+  };
+  std::string name;  // in tables: "AdvFace 0.02"
+  std::vector<Link> links;
+  // Of one that needs a key: the same as it is for who has the key, by the name of the protection that is
+  // locked; empty for all others.
+  std::string unlocked;
+
+  bool raw() const { return links.empty(); }
+  bool locked() const;
+  bool has(const std::string& protection) const;
+};
+
+// Of everything that takes long. 0 images: all.
+struct AuditBudget {
+  int64_t images = 0;         // that networks are trained on
+  int64_t test_images = 512;  // that decoders are asked about
+  int64_t inversion_images = 24;
+  int64_t inversion_steps = 60;
+  int64_t oracle_images = 8;
+  int64_t oracle_queries = 500;
+  int64_t shadow_epochs = 12, decoder_epochs = 8, linkage_epochs = 20, probe_epochs = 30;
+  int64_t seeds = 1;  // every network and attack is made with as many
+};
+// Name, place in the budget, least value, what it says.
+struct BudgetField {
+  const char* name;
+  int64_t AuditBudget::*value;
+  int64_t least;
+  const char* help;
+};
+const std::vector<BudgetField>& budget_fields();
+
+// quick, default, full: which attackers and how much of everything.
+struct AuditSize {
+  std::string name, help;
+  AuditBudget budget;
+  std::vector<std::string> attackers;
+  bool converges = true;  // false: its attackers are known not to have come to their end
+};
+const std::vector<AuditSize>& audit_sizes();
+
+// Who attacks, a row each.
+struct AuditAttacker {
+  std::string name, help;
+  std::string leak;  // what of a person it is after: appearance, identity, linkability, attributes
+};
+const std::vector<AuditAttacker>& audit_attackers();
+
+struct AuditConfig {
+  FaceSettings faces;
+  std::string second_recogniser, pairs, part = "test", size = "default";
+  std::vector<AuditProtection> protections;  // raw features come first, whatever the file says
+  std::vector<std::string> attackers, attributes;
+  AuditBudget budget;
+  uint64_t seed = 1, split_seed = 1;
+
+  const AuditSize& size_row() const;
+  const AuditProtection& protection(const std::string& name) const;
+};
+
+// Paths are relative to the file. Throws Error that names the file, the key, and the nearest known one.
+AuditConfig read_audit_config(const std::string& path);
+// text: of the file; folder: what paths are relative to.
+AuditConfig parse_audit_config(const std::string& text, const std::string& file, const std::string& folder);
+// As it was understood, with all that the file left to the size; paths as they are.
+nlohmann::json to_json(const AuditConfig& config);
+// What is audited where nobody says it: for vectors, or for maps.
+// At most four columns of the file that can be asked about, as far as the file tells.
+std::vector<std::string> usual_attributes(const std::string& labels);
+nlohmann::json usual_protections(const std::string& size, bool maps);
+// An example with comments, for this recogniser and these photographs.
+std::string example_config(const FaceSettings& faces, const std::string& second, const std::string& size,
+                           bool maps);
+
+}  // namespace advf::tools

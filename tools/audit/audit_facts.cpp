@@ -1,0 +1,217 @@
+#include "tools/audit/audit_facts.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "advface/audit/feature_sets.h"
+#include "advface/core/recogniser.h"
+#include "advface/detect/detector_card.h"
+#include "advface/keys/key.h"
+#include "advface/keys/signature.h"
+#include "advface/protections/protection_chain.h"
+#include "advface/protections/registry.h"
+#include "tensor/backend.h"
+#include "tensor/io/input_file.h"
+#include "tensor/ops.h"
+#include "tools/options/setting_options.h"
+
+namespace advf::tools {
+namespace {
+
+constexpr uint64_t kMostBytes = uint64_t(1) << 33;
+
+// Letters and digits alone, in lower case: two spellings of one name are one.
+std::string plain_spelling(const std::string& name) {
+  std::string plain;
+  for (const unsigned char c : name)
+    if (c >= 0x80 || std::isalnum(c)) plain += char(std::tolower(c));
+  return plain;
+}
+
+void check_spellings(const std::vector<std::string>& identities, const std::string& source) {
+  std::map<std::string, std::string> seen;
+  for (const std::string& name : identities) {
+    const std::string plain = plain_spelling(name);
+    if (plain.empty() || std::ranges::all_of(plain, [](unsigned char c) { return std::isdigit(c); }))
+      continue;
+    const auto [at, fresh] = seen.emplace(plain, name);
+    check(fresh || at->second == name, source, ": \"", at->second, "\" and \"", name,
+          "\" look like one person in two spellings, who could be trained on and tested on; give both one "
+          "name");
+  }
+}
+
+void count_people(const AuditConfig& c, const FaceSource& images, AuditFacts& facts) {
+  const Labels labels = c.faces.labels_of(images.names());
+  const std::string source = c.faces.labels.empty() ? c.faces.images : c.faces.labels;
+  check_spellings(labels.identities, source);
+  const Split split = split_by_identity(labels, c.split_seed);
+  const std::vector<int64_t>& test = c.part == "test" ? split.test : split.validation;
+  const auto people = [&](const std::vector<int64_t>& rows) {
+    std::map<int64_t, int> photographs;
+    for (const int64_t row : rows) ++photographs[person_key(labels.identities[size_t(row)])];
+    return photographs;
+  };
+  const auto trained = people(split.train), tested = people(test);
+  facts.train_images = int64_t(split.train.size()), facts.test_images = int64_t(test.size());
+  facts.train_people = int64_t(trained.size()), facts.test_people = int64_t(tested.size());
+  facts.test_people_with_two = std::ranges::count_if(tested, [](const auto& one) { return one.second > 1; });
+  std::set<std::string> all(labels.identities.begin(), labels.identities.end());
+  check(all.size() > 1, source, ": shows one person only (", *all.begin(), "); an audit compares people");
+  check(facts.test_people_with_two >= 4, source, ": ", facts.test_people_with_two, " of ", facts.test_people,
+        " people of the ", c.part,
+        " part have two photographs or more, and 4 are needed; 10 % of the people are tested: give more "
+        "people, or more "
+        "photographs of each");
+  check(facts.train_people >= 8, source, ": ", facts.train_people,
+        " people to train on, and 8 are needed; give more people");
+  for (const int64_t row : test) {
+    facts.test_files.push_back(images.name(row));
+    facts.test_identities.push_back(labels.identities[size_t(row)]);
+  }
+  if (std::ranges::find(c.attackers, "attributes") == c.attackers.end() || c.attributes.empty()) return;
+  check_attributes(labels, c.attributes);
+  check_both_classes(labels, split.train, c.attributes, "trained on");
+  check_both_classes(labels, test, c.attributes, "under test");
+}
+
+Recogniser load_recogniser(const AuditConfig& c, AuditFacts& facts) {
+  Recogniser recogniser = Recogniser::load(c.faces.recogniser);
+  facts.cut = c.faces.cut_of(recogniser);
+  facts.feature = recogniser.feature_shape(facts.cut);
+  facts.unit = recogniser.domain(facts.cut) == FeatureDomain::sphere;
+  facts.recogniser_multiply_adds = recogniser.cut_point(facts.cut).macs;
+  if (!c.second_recogniser.empty()) {
+    const Recogniser second = Recogniser::load(c.second_recogniser);
+    check(second.fingerprint() != recogniser.fingerprint(), c.second_recogniser,
+          ": is the recogniser itself; a second one is another network");
+  }
+  return recogniser;
+}
+
+// Each chain as far as it can be made now: up to the first link whose file the audit will make.
+void check_chains(const AuditConfig& c, const Recogniser& recogniser, const AuditFacts& facts) {
+  for (const AuditProtection& p : c.protections) {
+    ProtectionSpecs specs;
+    std::string where = p.name;
+    try {
+      FeatureSpace space = input_of(recogniser, facts.cut, "features").space;
+      for (const AuditProtection::Link& link : p.links) {
+        std::shared_ptr<ProtectionSpec> spec = protection_kind(link.protection, p.name).spec();
+        set_seed(spec->settings(), c.seed);
+        for (const auto& [name, texts] : link.settings)
+          for (const std::string& text : texts) {
+            const Settings list = spec->settings();
+            std::ranges::find(list, name, &Setting::name)->read(text);
+          }
+        check(link.protection != "rotation" || has_keys(),
+              "needs a key, and this build has none (ADVF_KEYS)");
+        check(link.protection != "rotation" || space.row.rank() == 1,
+              "rotation is for unit vectors, and the features at ", facts.cut,
+              " are maps: do not store them, or encrypt them");
+        check((link.protection != "duet" && link.protection != "frequency") || space.row.rank() == 3,
+              link.protection, " is for maps, and the features at ", facts.cut, " are vectors");
+        check((link.protection != "projection" && link.protection != "attributes") || space.row.rank() == 1,
+              link.protection, " is for vectors, and the features at ", facts.cut, " are maps");
+        try {
+          spec->check_complete();
+        } catch (const Error&) {  // a file that the audit makes
+          break;
+        }
+        specs.push_back(spec);
+        space = spec->out(space);
+      }
+      if (!specs.empty()) ProtectionChain(specs, input_of(recogniser, facts.cut, "features"));
+    } catch (const Error& e) {
+      fail("protection ", p.name, ": ", e.what());
+    }
+  }
+}
+
+// The shortest of a few: other work on the machine only makes it longer.
+double seconds_of(const std::function<void()>& work) {
+  double best = 0;
+  for (int i = 0; i < 6; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (i == 1 || (i > 1 && took < best)) best = took;  // the first one builds plans
+    if (i > 0 && took > 0.5) break;
+  }
+  return best;
+}
+
+MachineRate measure(const Recogniser& recogniser, const std::string& cut) {
+  MachineRate rate;
+  const int64_t n = recogniser.one_at_a_time().empty() ? 16 : 1, side = 768;
+  const Tensor image = Tensor::full(recogniser.input_shape(n), 0.1f);
+  rate.recogniser = seconds_of([&] { recogniser.features(image, cut); }) / double(n);
+  const Tensor a = Tensor::full({side, side}, 0.5f), b = Tensor::full({side, side}, 0.25f);
+  rate.multiply_adds = double(side) * double(side) * double(side) / seconds_of([&] { matmul(a, b); });
+  return rate;
+}
+
+}  // namespace
+
+const std::string& AuditFacts::digest(const std::string& path) const {
+  const auto at = std::ranges::find(digests, path, &std::pair<std::string, std::string>::first);
+  check(at != digests.end(), path, ": is no input of this audit");
+  return at->second;
+}
+
+std::string digest_of_file(const std::string& path) { return digest(read_file(path, kMostBytes)); }
+
+std::string digest_of_images(const FaceSource& images, const Context& context) {
+  std::vector<std::byte> lines;
+  const auto line = context.begin("hash", images.size(), "images");
+  for (int64_t i = 0; i < images.size(); ++i) {
+    context.check_stop();
+    std::error_code none;
+    // A picture that cannot be read is told by whoever reads it.
+    const std::string path = images.path(i);
+    const std::string text = images.name(i) + "\t" +
+                             (std::filesystem::is_regular_file(path, none) ? digest_of_file(path) : "") +
+                             "\n";
+    const auto bytes = std::as_bytes(std::span(text));
+    lines.insert(lines.end(), bytes.begin(), bytes.end());
+    line->advance(1);
+  }
+  line->finish();
+  return digest(lines);
+}
+
+AuditFacts audit_facts(const AuditConfig& c, const Context& context) {
+  AuditFacts facts;
+  const Recogniser recogniser = load_recogniser(c, facts);
+  const FaceSource images = c.faces.open_images(context);
+  facts.images = images.size();
+  count_people(c, images, facts);
+  check_chains(c, recogniser, facts);
+  const auto add = [&](const std::string& path) {
+    if (!path.empty() &&
+        std::ranges::find(facts.digests, path, &std::pair<std::string, std::string>::first) ==
+            facts.digests.end())
+      facts.digests.emplace_back(path, digest_of_file(path));
+  };
+  for (const std::string& card : {c.faces.recogniser, c.second_recogniser})
+    if (!card.empty()) add(card), add(load_card(card).model);
+  if (!c.faces.detection.card.empty())
+    add(c.faces.detection.card), add(load_detector_card(c.faces.detection.card).model);
+  for (const std::string& path : {c.faces.list, c.faces.labels, c.faces.detection.landmarks, c.pairs})
+    add(path);
+  for (const AuditProtection& p : c.protections)
+    for (const AuditProtection::Link& link : p.links) {
+      const auto spec = protection_kind(link.protection, p.name).spec();
+      for (const auto& [name, texts] : link.settings)
+        if (find_setting(spec->settings(), name, Setting::Source::file))
+          for (const std::string& path : texts) add(path);
+    }
+  facts.digests.emplace_back(c.faces.images, digest_of_images(images, context));
+  facts.rate = measure(recogniser, facts.cut);
+  return facts;
+}
+
+}  // namespace advf::tools

@@ -1,0 +1,17 @@
+// How an attacker, and recognition, do for people with and without an attribute.
+#pragma once
+#include <nlohmann/json.hpp>
+
+#include "tools/audit/audit_plan.h"
+#include "tools/audit/step_runner.h"
+
+namespace advf::tools {
+
+// A list: `protection`, `attacker`, `attribute`, `has`, `images` (of recognition: pairs), `measure`, `value`
+// with its interval. Of the attackers who draw pictures, of the strongest set of features alone, and of
+// genuine pairs (accepted at the threshold of FAR 1e-2 of all) and impostors; empty where no attributes are
+// named. Groups of fewer than kFewest images are left out.
+inline constexpr int64_t kFewest = 5;
+nlohmann::json audit_groups(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner);
+
+}  // namespace advf::tools

@@ -1,0 +1,487 @@
+#include "tools/audit/audit_page.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "advface/core/text_file.h"
+#include "tensor/io/npy.h"
+#include "tensor/io/plot.h"
+#include "tools/audit/audit_rows.h"
+#include "tools/audit/audit_verdict.h"
+#include "tools/audit/page_parts.h"
+
+namespace advf::tools {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string safe(const json& value) { return html_text(text_of(value)); }
+
+// A state by word and sign, so that colour alone says nothing.
+std::string state_html(const std::string& state) {
+  struct Look {
+    const char *state, *css, *sign;
+  };
+  for (const Look& l :
+       {Look{kOpen, "open", "&#9679;"}, {kPartly, "partly", "&#9680;"}, {kClosed, "closed", "&#9675;"}})
+    if (state == l.state)
+      return std::string("<span class=\"state ") + l.css + "\">" + l.sign + " " + state + "</span>";
+  return "<span class=\"state unknown\">&#8211; " + html_text(state) + "</span>";
+}
+
+std::string verdict_html(const std::string& verdict) {
+  const char* css = verdict == "holds" ? "closed" : verdict == "leaks" ? "open" : "unknown";
+  const char* sign = verdict == "holds" ? "&#9675; " : verdict == "leaks" ? "&#9679; " : "&#8211; ";
+  return std::string("<span class=\"state ") + css + "\">" + sign + html_text(verdict) + "</span>";
+}
+
+// What is stored, as a picture: a cell a value; blue below zero, orange above.
+Image cells_of(std::span<const float> values, int64_t across) {
+  float most = 0;
+  for (const float v : values) most = std::max(most, std::fabs(v));
+  Image image;
+  image.width = int(across), image.height = int((int64_t(values.size()) + across - 1) / across),
+  image.channels = 3;
+  image.pixels.assign(size_t(image.width) * size_t(image.height) * 3, 255);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float v = most > 0 ? values[i] / most : 0;
+    const float to[3] = {v < 0 ? 0.f : 213.f, v < 0 ? 114.f : 94.f, v < 0 ? 178.f : 0.f};
+    for (size_t c = 0; c < 3; ++c) image.pixels[3 * i + c] = uint8_t(255 + (to[c] - 255) * std::fabs(v));
+  }
+  return image;
+}
+
+class Page {
+ public:
+  Page(const json& report, const AuditPlan& plan, const StepRunner& runner, bool pictures)
+      : r_(report), plan_(plan), runner_(runner), pictures_(pictures) {}
+
+  std::string html() {
+    body_ += "<header><h1>Audit of protected face features</h1>\n";
+    line("Made " + safe(r_["date"]) + " by " + safe(r_["program"]) + ", size " + safe(r_["size"]) + ".");
+    body_ += "</header><main id=\"main\">\n";
+    verdict();
+    if (pictures_) people();
+    curves();
+    rows();
+    threats();
+    untested();
+    groups();
+    duties();
+    limits();
+    remake();
+    body_ +=
+        "</main><footer><p>Numbers in square brackets are 95 % intervals from a bootstrap over people; of "
+        "accuracy, one deviation "
+        "over the folds.</p></footer>\n";
+    return "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+           "content=\"width=device-width,initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" "
+           "content=\"default-src 'none'; "
+           "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n<title>Audit of "
+           "protected face features</title>\n<style>" +
+           std::string(kPageStyle) +
+           "</style></head>\n<body><a class=\"skip\" href=\"#main\">To the report</a>\n" + body_ +
+           "<script>" + kPageScript + "</script></body></html>\n";
+  }
+
+ private:
+  void head(const std::string& title) { body_ += "<h2>" + html_text(title) + "</h2>\n"; }
+  void line(const std::string& html) { body_ += "<p>" + html + "</p>\n"; }
+  void list(const std::vector<std::string>& items) {
+    body_ += "<ul>\n";
+    for (const std::string& item : items) body_ += "<li>" + item + "</li>\n";
+    body_ += "</ul>\n";
+  }
+
+  void verdict() {
+    head("Verdict");
+    body_ += "<div class=\"verdict\">\n";
+    for (const json& sentence : r_["summary"]) line(safe(sentence));
+    body_ += "</div>\n";
+    HtmlTable table("What gets through each protection, by the strongest attacker who counts",
+                    {"Protection", "Verdict", "Appearance", "Identity", "Linkability", "Attributes",
+                     "Accuracy", "Bytes", "ms"});
+    for (const json& v : r_["verdicts"]) {
+      std::vector<std::string> cells{safe(v["protection"]), verdict_html(v["verdict"])};
+      for (const std::string& leak : leaks()) cells.push_back(leak_html(v["leaks"][leak]));
+      const json& c = v["cost"];
+      const auto cost = [&](const char* key, const char* format) {
+        if (!c.contains(key)) return std::string("-");
+        char text[32];
+        std::snprintf(text, sizeof text, format, c[key].get<double>());
+        return std::string(text);
+      };
+      cells.push_back(cost("accuracy", "%.4f") + " of " + cost("accuracy_raw", "%.4f"));
+      cells.push_back(cost("bytes", "%.0f") + " of " + cost("bytes_raw", "%.0f"));
+      cells.push_back(cost("ms", "%.2f"));
+      table.add(cells);
+    }
+    body_ += table.html();
+    list({state_html(kClosed) + ": the strongest attacker is where somebody is who has no feature",
+          state_html(kPartly) + ": between that and unprotected features (the share says how far)",
+          state_html(kOpen) + ": not told from unprotected features",
+          state_html(kNoConclusion) +
+              ": no attacker counts, or one found nothing that has not converged: that is no good sign"});
+  }
+
+  static std::string leak_html(const json& leak) {
+    std::string text = state_html(leak["state"]);
+    if (leak.contains("value")) {
+      text +=
+          "<br>" + safe(leak["attacker"]) + ", " + safe(leak["measure"]) + " " + figure_number(leak["value"]);
+      if (leak.contains("nothing")) {
+        char beside[96];
+        std::snprintf(beside, sizeof beside, "<br>nothing %.3f, raw %.3f: %.0f %%",
+                      leak["nothing"]["mean"].get<double>(), leak["raw"]["mean"].get<double>(),
+                      100 * leak["share"].get<double>());
+        text += beside;
+      }
+    }
+    if (leak.contains("said") && leak["said"].is_string()) text += "<br>" + safe(leak["said"]);
+    return text;
+  }
+
+  // The step of a pair; -1 where it was not run.
+  int64_t step_of(const std::string& protection, const std::string& attacker) const {
+    for (const AuditPair& pair : plan_.pairs)
+      if (pair.protection == protection && pair.attacker == attacker && runner_.result(pair.step))
+        return pair.step;
+    return -1;
+  }
+  // Where the pictures lie that an attacker made of features of this kind; "" where there are none.
+  std::string made_in(int64_t step, const std::string& attacker, const std::string& kind) const {
+    std::error_code none;
+    const fs::path below = fs::path(runner_.folder(step)) / "images" / attacker;
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(below, none))
+      if (entry.is_directory() && entry.path().filename().string().starts_with(kind))
+        found.push_back(entry.path());
+    std::sort(found.begin(), found.end());
+    return found.empty() ? "" : found[0].string();
+  }
+
+  void people() {
+    head("What attackers make of what is stored");
+    line(
+        "Each row is a person of the test part, whom no network was trained on. First the photograph, then "
+        "what is stored of it (a cell a "
+        "value), then what each attacker draws from that alone. <strong>This page shows photographs of " +
+        std::to_string(plan_.people_shown.size()) +
+        " people</strong>: give it to nobody who may not see them, or make it again with "
+        "<code>--without-pictures</code>.");
+    std::string originals;
+    for (const AuditPair& pair : plan_.pairs) {
+      const std::string at = runner_.folder(pair.step) + "/images/originals";
+      if (originals.empty() && runner_.result(pair.step) && fs::exists(at)) originals = at;
+    }
+    if (originals.empty()) return line("No attacker draws pictures in this audit.");
+    for (const json& p : r_["protections"]) people_of(text_of(p["name"]), originals);
+  }
+
+  void people_of(const std::string& protection, const std::string& originals) {
+    const bool raw = protection == text_of(r_["protections"][0]["name"]);
+    std::vector<std::string> names{"photograph", "stored"}, folders;
+    for (const char* attacker : {"transfer", "adaptive", "inversion", "corrected", "oracle"}) {
+      const int64_t step = step_of(protection, attacker);
+      const std::string at = step < 0 ? "" : made_in(step, attacker, raw ? "raw" : "protected");
+      if (!at.empty()) names.push_back(attacker), folders.push_back(at);
+    }
+    const std::vector<Image> stored = stored_of(protection);
+    if (folders.empty() && stored.empty()) return;
+    body_ += "<h3>" + html_text(raw ? "Unprotected features" : protection) + "</h3>\n";
+    std::vector<std::string> columns{"person"};
+    columns.insert(columns.end(), names.begin(), names.end());
+    HtmlTable table("Photographs, what is stored, and reconstructions: " +
+                        (raw ? std::string("unprotected") : protection),
+                    columns, "pictures");
+    for (size_t i = 0; i < plan_.people_shown.size(); ++i) {
+      const std::string file = plan_.people_shown[i] + ".png", person = std::to_string(i + 1);
+      std::vector<std::string> cells{person,
+                                     picture(originals + "/" + file, "photograph of person " + person)};
+      std::string drawn =
+          i < stored.size()
+              ? picture(stored[i], "what " + protection + " stores of person " + person + ", a cell a value")
+              : "";
+      if (!drawn.empty()) drawn.replace(0, 4, "<img class=\"cells\"");
+      cells.push_back(drawn);
+      for (size_t k = 0; k < folders.size(); ++k)
+        cells.push_back(
+            picture(folders[k] + "/" + file, "person " + person + " as the attacker " + names[k + 2] +
+                                                 " draws them from what " +
+                                                 (raw ? "is stored unprotected" : protection + " stores")));
+      table.add(cells);
+    }
+    body_ += table.html();
+  }
+
+  std::vector<Image> stored_of(const std::string& protection) const {
+    std::vector<Image> list;
+    const int64_t step = step_of(protection, kStored);
+    if (step < 0) return list;
+    const Tensor rows = load_npy(runner_.folder(step) + "/out.npy");
+    const int64_t n = std::min(rows.dim(0), int64_t(plan_.people_shown.size())),
+                  values = rows.numel() / rows.dim(0);
+    const std::vector<float> all = rows.to_vector<float>();
+    for (int64_t i = 0; i < n; ++i) {
+      std::vector<float> row(all.begin() + i * values, all.begin() + (i + 1) * values);
+      // Of a map the mean of its channels, as it lies in the picture.
+      int64_t across = int64_t(std::ceil(std::sqrt(double(values))));
+      if (rows.shape().rank() == 4) {
+        const int64_t plane = rows.dim(2) * rows.dim(3);
+        std::vector<float> mean(static_cast<size_t>(plane));
+        for (int64_t k = 0; k < values; ++k) mean[size_t(k % plane)] += std::fabs(row[size_t(k)]);
+        row = mean, across = rows.dim(3);
+      }
+      list.push_back(cells_of(row, across));
+    }
+    return list;
+  }
+
+  void curves() {
+    head("What privacy costs");
+    line(
+        "Each point is a protection. Further left costs more accuracy of recognition; further up, the "
+        "strongest attacker learns more. The "
+        "line below is who has no feature, the line above unprotected features.");
+    for (const LeakMeasure& m : leak_measures()) {
+      std::vector<Series> all;
+      double left = 1, right = 0, nothing = NAN, raw = NAN;
+      Series points;
+      points.name = "protections", points.line = false;
+      for (const json& v : r_["verdicts"]) {
+        const json* worst = worst_row(text_of(v["protection"]), m);
+        if (!worst || !v["cost"].contains("accuracy")) continue;
+        const double x = 100 * v["cost"]["accuracy"].get<double>();
+        const json& value = (*worst)["measures"][m.measure];
+        points.xs.push_back(x), points.ys.push_back(value["mean"]);
+        points.low.push_back(value.contains("low") ? value["low"].get<double>() : NAN);
+        points.high.push_back(value.contains("high") ? value["high"].get<double>() : NAN);
+        points.labels.push_back(text_of(v["protection"]) + " (" + text_of((*worst)["attacker"]) + ")");
+        const json& leak = v["leaks"][m.leak];
+        if (leak.contains("nothing") && leak["measure"] == m.measure)
+          nothing = leak["nothing"]["mean"], raw = leak["raw"]["mean"];
+        const double most = 100 * v["cost"]["accuracy_raw"].get<double>();
+        left = points.xs.size() == 1 ? std::min(x, most) : std::min({left, x, most}),
+        right = std::max({right, x, most});
+      }
+      if (points.xs.empty()) continue;
+      all.push_back(points);
+      if (right - left < 0.5) left -= 0.25, right += 0.25;
+      for (const auto& [name, at] : {std::pair{"who has no feature", nothing}, {"unprotected", raw}})
+        if (std::isfinite(at)) {
+          Series line_of;
+          line_of.name = name, line_of.xs = {left, right}, line_of.ys = {at, at}, line_of.marks = false;
+          all.push_back(line_of);
+        }
+      body_ += "<figure>" +
+               svg_plot(m.leak + ": " + m.says, all, "accuracy of recognition, %", m.measure,
+                        {.width = 900,
+                         .height = 420,
+                         .log_x = false,
+                         .describes =
+                             "Of each protection the accuracy of recognition and the strongest attacker's " +
+                             m.measure + "; the same numbers stand in the table of all rows."}) +
+               "</figure>\n";
+    }
+  }
+
+  // The strongest attacker who counts.
+  const json* worst_row(const std::string& protection, const LeakMeasure& m) const {
+    const json* worst = nullptr;
+    for (const json& r : r_["rows"])
+      if (r["protection"] == protection && r["features"] == "protected" && r["counts"].value(m.leak, false) &&
+          r["measures"].contains(m.measure) &&
+          (!worst || r["measures"][m.measure]["mean"] > (*worst)["measures"][m.measure]["mean"]))
+        worst = &r;
+    return worst;
+  }
+
+  void rows() {
+    head("Every measurement");
+    HtmlTable table("All rows, the strongest first within each measure",
+                    {"Protection", "Attacker", "Measure", "Value", "Features", "Images", "Counts", "Seconds"},
+                    "sorted");
+    struct One {
+      const json* row;
+      std::string measure;
+      double value;
+    };
+    std::vector<One> all;
+    for (const json& r : r_["rows"])
+      for (const auto& [name, value] : r["measures"].items())
+        if (value.is_object()) all.push_back({&r, name, value["mean"].get<double>()});
+    std::stable_sort(all.begin(), all.end(), [](const One& a, const One& b) {
+      return a.measure != b.measure ? a.measure < b.measure : a.value > b.value;
+    });
+    for (const One& one : all) {
+      const json& r = *one.row;
+      std::string counts = r["why_not"].is_string() ? safe(r["why_not"]) : "yes";
+      if (r["counts"].empty()) counts = "-";
+      const std::string variant = text_of(r["variant"]);
+      const double magnitude = std::fabs(one.value);
+      table.add(
+          {safe(r["protection"]), safe(r["attacker"]) + (variant.empty() ? "" : ": " + html_text(variant)),
+           html_text(one.measure),
+           figure_number(r["measures"][one.measure], magnitude >= 100            ? 0
+                                                     : magnitude >= 10           ? 2
+                                                     : one.measure == "accuracy" ? 4
+                                                                                 : 3),
+           safe(r["features"]), r.contains("images") ? safe(r["images"]) : "-", counts,
+           std::to_string(int(std::lround(r["seconds"].get<double>())))},
+          {"", "", "", std::to_string(one.value)});
+    }
+    body_ += table.html();
+    line(safe(r_["intervals"]) +
+         " intervals of 95 % stand here: of so many, one in twenty misses its number by chance alone. A "
+         "single "
+         "surprising row is a reason to measure again, not a finding; verdicts ask for the whole interval.");
+  }
+
+  void threats() {
+    head("Who attacks, and what they hold");
+    line(
+        "All attackers hold the stored features, the deployed recogniser, photographs of other people, and "
+        "know the protection with all its "
+        "settings and networks. Where a protection has a key, nobody but the matching side has it; the "
+        "entries <em>(key leaked)</em> say what is "
+        "left when somebody does.");
+    std::vector<std::string> items;
+    for (const AuditAttacker& a : audit_attackers())
+      for (const json& asked : r_["config"]["attackers"])
+        if (asked == a.name)
+          items.push_back("<strong>" + html_text(a.name) + "</strong> (" + html_text(a.leak) +
+                          "): " + html_text(a.help));
+    list(items);
+  }
+
+  void untested() {
+    head("What was not tested");
+    std::vector<std::string> items;
+    for (const AuditAttacker& a : audit_attackers()) {
+      bool asked = false;
+      for (const json& name : r_["config"]["attackers"]) asked |= name == a.name;
+      if (!asked)
+        items.push_back("no attacker <strong>" + html_text(a.name) + "</strong>: " + html_text(a.help));
+    }
+    for (const json& l : r_["left_out"])
+      items.push_back(safe(l["protection"]) + ", " + safe(l["attacker"]) + ": " + safe(l["reason"]));
+    for (const json& f : r_["failed"])
+      items.push_back("<strong>failed</strong>: " + safe(f["step"]) + ": " + safe(f["reason"]));
+    items.push_back(
+        "other recognisers, cuts and photographs than those named below; attackers with more photographs, "
+        "larger networks, or more time");
+    items.push_back(
+        "whoever changes the programs, watches the machine at work, shows pictures to a camera, or takes the "
+        "key from who holds it");
+    list(items);
+  }
+
+  void groups() {
+    if (!r_.contains("groups") || r_["groups"].empty()) return;
+    head("Groups");
+    line(
+        "The same numbers for people with and without each attribute: a mean hides whom a protection serves "
+        "badly. Intervals that do not meet "
+        "are a difference; small groups have wide ones.");
+    HtmlTable table("By attribute",
+                    {"Protection", "Attacker", "Attribute", "Group", "Images", "Measure", "Value"}, "sorted");
+    for (const json& g : r_["groups"])
+      table.add({safe(g["protection"]), safe(g["attacker"]), safe(g["attribute"]),
+                 g["has"] == true ? "with" : "without", safe(g["images"]), safe(g["measure"]),
+                 figure_number(g["value"])});
+    body_ += table.html();
+  }
+
+  void duties() {
+    head("For who is responsible for data protection");
+    line(
+        "These figures speak to duties that you have; they are no statement of conformity, which nobody but "
+        "an assessor can give.");
+    HtmlTable table("Which figure speaks to which duty",
+                    {"Duty", "Figures of this report", "What it does not say"});
+    table.add({"ISO/IEC 24745, irreversibility",
+               "appearance and identity: what reconstructions show, beside who has no feature",
+               "that no better attacker will come"});
+    table.add({"ISO/IEC 24745, unlinkability",
+               "linkability: rank 1 among photographs, D_sys of two sets under two keys",
+               "links by other data that lie beside the features"});
+    table.add({"ISO/IEC 24745, renewability",
+               "D_sys under two keys: whether an old and a new record are told apart from those of strangers",
+               "that old records are destroyed, in backups as well"});
+    table.add({"ISO/IEC 30136, performance of template protection",
+               "accuracy with and without, bytes and time of a record, attackers with intervals",
+               "your population, cameras and thresholds"});
+    table.add({"GDPR Art. 9, special categories",
+               "identity, and what probes tell of attributes: whether what is stored still is biometric data "
+               "that identifies",
+               "whether you may process it at all"});
+    table.add({"GDPR Art. 32, security of processing",
+               "the strongest attacker on each protection; what holds when the key leaks",
+               "custody of keys, access, backups"});
+    table.add({"GDPR Art. 33 and 34, breach",
+               "what somebody gets of stolen features with and without the key: the likely consequences of a "
+               "breach",
+               "who has the key"});
+    table.add({"EU AI Act, Art. 10 and 15",
+               "accuracy, robustness against attackers, differences between groups",
+               "all other duties of high-risk systems"});
+    body_ += table.html();
+  }
+
+  void limits() {
+    head("Limits, and who is hurt by a wrong promise");
+    const json& d = r_["data"];
+    list({"Measured on " + safe(d["test_images"]) + " photographs of " + safe(d["test_people"]) +
+              " people; networks were trained on " + safe(d["train_images"]) + " of " +
+              safe(d["train_people"]) + " others. Your people, cameras and light may differ.",
+          "Who identifies people by features must be able to compare them: whoever holds the recogniser, and "
+          "what is stored without a lock, "
+          "can compare as well. Without a key elsewhere, identity cannot be hidden at unchanged accuracy.",
+          "A face cannot be changed when it has leaked. A promise that turns out wrong hurts those whose "
+          "features were stored, not those who "
+          "made it: take <em>no conclusion</em> for <em>unsafe</em>.",
+          "Protection makes it easier to store more: that features are safer is no reason to collect them, "
+          "to keep them longer, or to use "
+          "them for something else than people agreed to.",
+          "Recognition errs more for some groups than for others, and a protection may shift that; look at "
+          "the groups, and measure your own."});
+  }
+
+  void remake() {
+    head("To make it again");
+    line(
+        "Networks and results were kept under a hash of all that they depend on. Each step is a call of the "
+        "programs beside advface-audit:");
+    for (const json& step : r_["steps"]) {
+      body_ += "<details><summary>" + safe(step["id"]) + " (" +
+               (step["seconds"].is_number()
+                    ? std::to_string(int(std::lround(step["seconds"].get<double>()))) + " s"
+                    : "not run") +
+               ")</summary><pre>" + safe(step["command"]) + "</pre></details>\n";
+    }
+    HtmlTable table("What results depend on", {"File or folder", "Digest"});
+    for (const json& input : r_["inputs"])
+      table.add({safe(input["path"]), "<code>" + safe(input["digest"]) + "</code>"});
+    body_ += table.html();
+  }
+
+  const json& r_;
+  const AuditPlan& plan_;
+  const StepRunner& runner_;
+  bool pictures_;
+  std::string body_;
+};
+
+}  // namespace
+
+std::string audit_page(const json& report, const AuditPlan& plan, const StepRunner& runner, bool pictures) {
+  return Page(report, plan, runner, pictures).html();
+}
+
+}  // namespace advf::tools

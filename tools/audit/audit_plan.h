@@ -1,0 +1,75 @@
+// What an audit runs: calls of the other programs, each of which makes a network or measures one pair of a
+// protection and an attacker, in an order in which each finds what it needs. A step is known by a hash of all
+// that its result depends on, so that it is made once, by whichever call of whichever audit comes first.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tools/audit/audit_config.h"
+#include "tools/audit/audit_facts.h"
+
+namespace advf::tools {
+
+// A word of a command.
+struct AuditWord {
+  enum class Kind {
+    text,    // as it is
+    input,   // a file or folder of the user's; what lies in it counts, not its name
+    made,    // what another step has made
+    out,     // where this step writes
+    beside,  // a file that the audit writes into the step's folder
+    key,     // a key for measurements, by its number
+    cache,   // where features are kept, which changes no result
+  };
+  Kind kind = Kind::text;
+  std::string text;         // of made, out and beside: the file's name in the step's folder
+  std::string before = {};  // stands before the path, in the same word: "transfer="
+  int64_t number = 0;       // of a step, or a key
+};
+
+struct AuditStep {
+  std::string id, title;  // "decoder, two locks", for the order of a report and for people
+  std::string program;    // "train": advface-train
+  std::vector<AuditWord> words;
+  std::vector<std::pair<std::string, std::string>> files = {};  // name and bytes of what lies beside
+  bool resumes = false;                                         // goes on from a checkpoint
+  double seconds = 0;                                           // expected
+  int64_t memory = 0, disk = 0;                                 // bytes, expected
+  std::string hash = {};
+
+  std::vector<int64_t> needs() const;
+};
+
+// A protection and who attacks it, or what is measured of it else.
+struct AuditPair {
+  std::string protection, attacker;  // attacker: of audit_attackers(), or one of the kPairs below
+  int64_t seed = 1;
+  int64_t step = 0;
+  int64_t trained = -1;  // the step that trained who attacks; -1 where nobody was
+};
+inline constexpr const char* kAccuracy = "accuracy";  // what recognition pays
+inline constexpr const char* kStored = "stored";      // bytes and time of a record, and what it looks like
+inline constexpr const char* kCertificate = "certificate";  // what is proved
+
+struct AuditPlan {
+  std::vector<AuditStep> steps;  // each after those that it needs
+  std::vector<AuditPair> pairs;
+  struct LeftOut {
+    std::string protection, attacker, reason;
+  };
+  std::vector<LeftOut> left_out;
+  std::vector<std::string> people_shown;  // files of photographs in the report's pictures
+
+  double seconds() const;
+};
+
+// Fills in AuditStep::hash: by the program's bytes, its words, the bytes of what they name, and the steps
+// before it.
+void hash_steps(std::vector<AuditStep>& steps, const AuditConfig& config, const AuditFacts& facts,
+                const std::string& programs);
+// programs: the folder of advface-train and the others, whose bytes count as well.
+AuditPlan make_audit_plan(const AuditConfig& config, const AuditFacts& facts, const std::string& programs);
+
+}  // namespace advf::tools

@@ -1,0 +1,145 @@
+#include "tools/audit/audit_report.h"
+
+#include <ctime>
+
+#include "advface/core/text_file.h"
+#include "advface/keys/signature.h"
+#include "tools/audit/audit_groups.h"
+#include "tools/audit/audit_rows.h"
+#include "tools/audit/audit_verdict.h"
+
+namespace advf::tools {
+namespace {
+
+using nlohmann::json;
+
+std::string now() {
+  const std::time_t time = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&time, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+json steps_json(const AuditPlan& plan, const StepRunner& runner) {
+  json list = json::array();
+  for (int64_t i = 0; i < int64_t(plan.steps.size()); ++i) {
+    const AuditStep& step = plan.steps[size_t(i)];
+    json one = {{"id", step.id},
+                {"hash", step.hash},
+                {"command", shell_text(runner.command(i))},
+                {"expected_seconds", step.seconds}};
+    json needs = json::array();
+    for (const int64_t n : step.needs()) needs.push_back(plan.steps[size_t(n)].hash);
+    one["needs"] = std::move(needs);
+    const auto done = runner.result(i);
+    one["seconds"] = done ? json(done->seconds) : json();
+    one["peak_memory_bytes"] = done ? json(done->peak_memory) : json();
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+json shape_json(const Shape& shape) {
+  json list = json::array();
+  for (int64_t i = 0; i < shape.rank(); ++i) list.push_back(shape[i]);
+  return list;
+}
+
+// Intervals of 95 %, of which one in twenty misses by chance.
+int64_t intervals_of(const json& rows) {
+  int64_t count = 0;
+  for (const json& row : rows)
+    for (const json& m : row["measures"]) count += m.contains("low");
+  return count;
+}
+
+}  // namespace
+
+json audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
+                  const StepRunner& runner) {
+  json rows = audit_rows(config, plan, runner);
+  std::vector<std::string> names;
+  json protections = json::array();
+  for (const AuditProtection& p : config.protections) {
+    names.push_back(p.name);
+    json one = {{"name", p.name},
+                {"locked", p.locked()},
+                {"key_leaked_of", p.unlocked.empty() ? json() : json(p.unlocked)}};
+    for (const json& row : rows)
+      if (row["protection"] == p.name && row.contains("protection_id"))
+        one["applied"] = row["protection_id"], one["proved"] = row["proved"];
+    protections.push_back(std::move(one));
+  }
+  json inputs = json::array(), left_out = json::array(), failed = json::array();
+  for (const auto& [path, digest] : facts.digests) inputs.push_back({{"path", path}, {"digest", digest}});
+  for (const AuditPlan::LeftOut& l : plan.left_out)
+    left_out.push_back({{"protection", l.protection}, {"attacker", l.attacker}, {"reason", l.reason}});
+  for (const auto& [step, why] : runner.failures())
+    failed.push_back(
+        {{"step", plan.steps[size_t(step)].id}, {"hash", plan.steps[size_t(step)].hash}, {"reason", why}});
+  json report = {{"format", kReportFormat},
+                 {"version", kReportVersion},
+                 {"program", "advface-audit 0.1.0"},
+                 {"date", now()},
+                 {"size", config.size},
+                 {"converges", config.size_row().converges},
+                 {"config", to_json(config)},
+                 {"inputs", std::move(inputs)},
+                 {"data",
+                  {{"images", facts.images},
+                   {"train_people", facts.train_people},
+                   {"train_images", facts.train_images},
+                   {"test_people", facts.test_people},
+                   {"test_images", facts.test_images},
+                   {"cut", facts.cut},
+                   {"feature_shape", shape_json(facts.feature)}}},
+                 {"protections", std::move(protections)},
+                 {"people_shown", plan.people_shown},
+                 {"rows", std::move(rows)},
+                 {"left_out", std::move(left_out)},
+                 {"failed", std::move(failed)},
+                 {"groups", audit_groups(config, plan, runner)},
+                 {"steps", steps_json(plan, runner)}};
+  report["intervals"] = intervals_of(report["rows"]);
+  report["unmeasured"] = json::array();
+  for (const AuditPair& pair : plan.pairs)
+    if (!runner.result(pair.step))
+      report["unmeasured"].push_back({{"protection", pair.protection}, {"attacker", pair.attacker}});
+  report["verdicts"] = audit_verdicts(report["rows"], names, report["unmeasured"]);
+  report["summary"] = audit_summary(report["verdicts"], report);
+  return report;
+}
+
+json read_audit_report(const std::string& path) {
+  const std::string text = read_text(path);
+  check_utf8(text, path);
+  json report = json::parse(text, nullptr, false);
+  check(report.is_object() && report.value("format", "") == kReportFormat, path,
+        ": is no report of advface-audit");
+  check(report.contains("version") && report["version"].is_number_integer() &&
+            report["version"] <= kReportVersion,
+        path, ": is of version ", report.value("version", json()).dump(),
+        ", newer than this program, which reads up to ", kReportVersion);
+  for (const char* key : {"rows", "unmeasured", "verdicts", "inputs", "steps", "protections"})
+    check(report.contains(key) && report[key].is_array(), path, ": lacks the list ", key);
+  return report;
+}
+
+json without_times(json report) {
+  report.erase("date");
+  for (json& row : report["rows"]) {
+    row.erase("seconds"), row.erase("command");
+    row["measures"].erase("ms");
+  }
+  for (json& v : report["verdicts"]) v["cost"].erase("ms");
+  for (json& step : report["steps"])
+    step.erase("seconds"), step.erase("peak_memory_bytes"), step.erase("command"),
+        step.erase("expected_seconds");
+  report.erase("inputs");
+  report.erase("config");
+  return report;
+}
+
+}  // namespace advf::tools

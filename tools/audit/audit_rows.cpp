@@ -1,0 +1,316 @@
+#include "tools/audit/audit_rows.h"
+
+#include <algorithm>
+#include <map>
+
+#include "advface/core/text_file.h"
+#include "tensor/io/npy.h"
+
+namespace advf::tools {
+namespace {
+
+using nlohmann::json;
+
+json only(double value) { return {{"mean", value}}; }
+bool is_interval(const json& value) {
+  return value.is_object() && value.contains("mean") && value["mean"].is_number();
+}
+
+class Collector {
+ public:
+  Collector(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner)
+      : c_(config), plan_(plan), runner_(runner) {}
+
+  json rows() {
+    for (const AuditPair& pair : plan_.pairs) {
+      const json* result = result_of(pair.step);
+      if (!result) continue;
+      const std::string& a = pair.attacker;
+      if (a == kAccuracy)
+        accuracy(pair, *result);
+      else if (a == kStored)
+        stored(pair, *result);
+      else if (a == kCertificate)
+        certificate(pair, *result);
+      else if (a == "linkage")
+        linkage(pair, *result);
+      else if (a == "unlinkability")
+        unlinkability(pair, *result);
+      else if (a == "attributes")
+        attributes(pair, *result);
+      else
+        reconstruction(pair, *result);
+    }
+    return std::move(rows_);
+  }
+
+ private:
+  const json* result_of(int64_t step) {
+    const auto done = runner_.result(step);
+    if (!done) return nullptr;
+    const auto [at, fresh] = results_.try_emplace(step);
+    if (fresh) at->second = json::parse(read_text(done->folder + "/result.json"));
+    return &at->second;
+  }
+  // Of the pair of raw features with this attacker and seed.
+  const json* raw_result(const AuditPair& pair, const std::string& attacker) {
+    for (const AuditPair& other : plan_.pairs)
+      if (other.protection == c_.protections[0].name && other.attacker == attacker && other.seed == pair.seed)
+        return result_of(other.step);
+    return nullptr;
+  }
+
+  // Whether the training of who attacks came to rest.
+  struct Converged {
+    bool yes = true;
+    std::string why = {};
+  };
+  Converged converged(const AuditPair& pair) {
+    if (!c_.size_row().converges) return {false, "a quick audit's attackers have not converged"};
+    if (pair.trained < 0) return {};
+    const json* training = result_of(pair.trained);
+    if (!training) return {false, "its training failed"};
+    if (!training->contains("flat")) return {};
+    const std::string verdict = (*training)["flat"]["verdict"];
+    const bool rest = verdict.starts_with("settled") || verdict == "flat";
+    return rest
+               ? Converged{}
+               : Converged{false, "its training has not come to rest (" + verdict + "); give it more epochs"};
+  }
+
+  json row(const AuditPair& pair, const std::string& features, const std::string& variant = "") {
+    const auto done = runner_.result(pair.step);
+    json r = {{"protection", pair.protection},
+              {"attacker", pair.attacker},
+              {"variant", variant},
+              {"features", features},
+              {"seed", pair.seed},
+              {"measures", json::object()},
+              {"counts", json::object()},
+              {"why_not", nullptr},
+              {"converged", true},
+              {"step", plan_.steps[size_t(pair.step)].hash},
+              {"command", shell_text(done->command)},
+              {"seconds", done->seconds}};
+    r["id"] = pair.protection + "/" + pair.attacker + (variant.empty() ? "" : "/" + variant) + "/" +
+              features + (c_.budget.seeds > 1 ? "/" + std::to_string(pair.seed) : "");
+    return r;
+  }
+  void judge(json& r, const AuditPair& pair) {
+    const Converged rest = converged(pair);
+    r["converged"] = rest.yes;
+    if (!rest.yes) r["why_not"] = rest.why;
+  }
+
+  void accuracy(const AuditPair& pair, const json& result) {
+    json r = row(pair, pair.protection == c_.protections[0].name ? "raw" : "protected");
+    const double mean = result["accuracy"]["mean"], deviation = result["accuracy"]["std"];
+    r["measures"]["accuracy"] = {{"mean", mean}, {"low", mean - deviation}, {"high", mean + deviation}};
+    r["measures"]["tar_at_far_1e-3"] = only(result["tar_at_far"]["1e-3"]);
+    r["measures"]["tar_at_far_1e-2"] = only(result["tar_at_far"]["1e-2"]);
+    r["measures"]["eer"] = only(result["eer"]);
+    r["images"] = result["pairs"];
+    rows_.push_back(std::move(r));
+  }
+
+  void stored(const AuditPair& pair, const json& result) {
+    const bool raw = pair.protection == c_.protections[0].name;
+    json r = row(pair, raw ? "raw" : "protected");
+    const int64_t records = result[raw ? "images" : "records"];
+    const Tensor rows = load_npy(runner_.folder(pair.step) + "/out.npy");
+    r["images"] = records;
+    r["measures"]["bytes"] = only(double(rows.numel()) * double(size_of(rows.dtype())) / double(records));
+    r["measures"]["ms"] = only(1000 * result["seconds"].get<double>() / double(records));
+    if (!raw && result.contains("mean_cosine") && result["mean_cosine"].is_number())
+      r["measures"]["cosine_to_raw"] = only(result["mean_cosine"]);
+    if (!raw) r["protection_id"] = result["protection"], r["proved"] = result.value("proved", json::object());
+    rows_.push_back(std::move(r));
+  }
+
+  void certificate(const AuditPair& pair, const json& result) {
+    json r = row(pair, "protected");
+    r["certificate"] = result;
+    rows_.push_back(std::move(r));
+  }
+
+  // A row of advface-evaluate reconstruction, as it is, with its moment-matched fellow.
+  json measures_of(const json& from, const json* matched) const {
+    json m = json::object();
+    for (const char* name : {"psnr", "mse"})
+      if (is_interval(from[name])) m[name] = from[name];
+    m["ssim_as_is"] = from["ssim"];
+    m["ssim"] = from["ssim"];
+    if (matched) {
+      m["ssim_matched"] = (*matched)["ssim"];
+      if ((*matched)["ssim"]["mean"] > from["ssim"]["mean"]) m["ssim"] = (*matched)["ssim"];
+    }
+    for (const auto& [judge, value] : from["cosine"].items())
+      if (is_interval(value)) m["cosine_" + judge] = value;
+    for (const auto& [judge, value] : from["replay_rate"].items())
+      for (const char* photo : {"same_photo", "other_photo"})
+        if (is_interval(value[photo])) m["replay_" + judge + "_" + photo] = value[photo];
+    // Who the pictures show is judged by who did not make them, where there is such a one.
+    const std::string judge = from["cosine"].contains("second") ? "second" : "deployed";
+    for (const auto& [name, source] : std::initializer_list<std::pair<const char*, std::string>>{
+             {"cosine", "cosine_" + judge},
+             {"replay", "replay_" + judge + "_same_photo"},
+             {"replay_other_photo", "replay_" + judge + "_other_photo"}})
+      if (m.contains(source)) m[name] = m[source];
+    return m;
+  }
+
+  void reconstruction(const AuditPair& pair, const json& result) {
+    const bool raw = pair.protection == c_.protections[0].name;
+    for (const json& from : result["rows"]) {
+      if (from["moment_matched"] == true) continue;
+      const std::string who = from["attacker"], kind = from["kind"];
+      // The mean face and the photograph itself are the same in every call over the same images.
+      if (kind == "none" && !(raw && (pair.attacker == "transfer" || !seen_references_))) continue;
+      const json* matched = nullptr;
+      for (const json& other : result["rows"])
+        if (other["moment_matched"] == true && other["attacker"] == who &&
+            other["features"] == from["features"])
+          matched = &other;
+      json r = row(pair, kind, kind == "none" ? who : "");
+      r["measures"] = measures_of(from, matched);
+      r["images"] = result["images"];
+      if (from["queries"].is_object()) r["measures"]["queries"] = only(from["queries"]["mean"]);
+      if (kind == "none") {
+        r["attacker"] = who;
+        r["id"] = who + "/" + pair.attacker + (c_.budget.seeds > 1 ? "/" + std::to_string(pair.seed) : "");
+        r["counts"] = {{"appearance", false}, {"identity", false}};
+        r["why_not"] = "a reference";
+        seen_references_ = true;
+      } else {
+        counts(r, pair);
+      }
+      rows_.push_back(std::move(r));
+    }
+  }
+
+  // By how it did on raw features; of one who adapts, by how the same decoder did that was trained on these.
+  void counts(json& r, const AuditPair& pair) {
+    judge(r, pair);
+    const json* raw = raw_result(pair, pair.attacker == "adaptive" ? "transfer" : pair.attacker);
+    r["counts"] = {{"appearance", false}, {"identity", false}};
+    if (!raw) {
+      r["why_not"] = "nobody knows how it does on raw features";
+      return;
+    }
+    for (const json& attacker : (*raw)["attackers"]) {
+      if (!attacker.contains("counts")) continue;
+      r["counts"]["appearance"] = attacker["counts_in_pixels"];
+      r["counts"]["identity"] = attacker["counts_in_identity"];
+      if (attacker["counts"] == false) r["why_not"] = "on raw features it does not beat the mean face";
+    }
+  }
+
+  void linkage(const AuditPair& pair, const json& result) {
+    const bool raw = pair.protection == c_.protections[0].name;
+    const double chance = result["chance"]["rank_1"];
+    const json* ceiling = nullptr;
+    for (const json& from : result["rows"])
+      if (from["kind"] == "raw") ceiling = &from;
+    for (const json& from : result["rows"]) {
+      if ((from["kind"] == "raw") != raw) continue;
+      const std::string who = from["attacker"];
+      json r = row(pair, from["kind"], who == "none" ? "the recogniser alone" : "a network");
+      for (const char* name : {"rank_1", "rank_10", "auc", "cosine"})
+        if (is_interval(from[name]))
+          r["measures"][name == std::string("cosine") ? "cosine_read" : name] = from[name];
+      r["measures"]["tar_at_far_1e-3"] = from["tar_at_far"]["1e-3"];
+      r["chance"] = {{"rank_1", only(chance)}};
+      r["images"] = result["probes"];
+      if (who != "none") judge(r, pair);
+      const bool links = ceiling && (*ceiling)["rank_1"]["low"] > chance;
+      r["counts"] = {{"linkability", links}};
+      if (!links) r["why_not"] = "raw features do not link these people either";
+      rows_.push_back(std::move(r));
+    }
+  }
+
+  void unlinkability(const AuditPair& pair, const json& result) {
+    for (const json& from : result["rows"]) {
+      if (from["kind"] != "protected") continue;
+      const std::string linker = from["attacker"], pairs = from["pairs"];
+      json r = row(pair, "protected",
+                   linker + ", " + (pairs == "same_photo" ? "same photograph" : "another photograph"));
+      // Beside that of shuffled pairs: with few pairs it is far from nothing.
+      r["measures"]["d_sys"] = only(from["d_sys"]);
+      r["measures"]["d_sys_corrected"] = from["d_sys_corrected"];
+      r["chance"] = {
+          {"d_sys", {{"mean", from["chance"]["mean"]}, {"low", 0.0}, {"high", from["chance"]["high"]}}}};
+      r["measures"]["link_auc"] = from["auc"];
+      r["images"] = from["mated"];
+      const json* ceiling = nullptr;
+      for (const json& other : result["rows"])
+        if (other["kind"] == "raw" && other["attacker"] == from["attacker"] &&
+            other["pairs"] == from["pairs"])
+          ceiling = &other;
+      const bool links = !ceiling || (*ceiling)["d_sys_corrected"]["low"] > 0;
+      r["counts"] = {{"linkability", links}};
+      if (!links) r["why_not"] = "it does not link raw features either";
+      if (linker == "network") judge(r, pair);
+      rows_.push_back(std::move(r));
+    }
+  }
+
+  void attributes(const AuditPair& pair, const json& result) {
+    const bool raw = pair.protection == c_.protections[0].name;
+    for (const json& from : result["rows"]) {
+      const bool on_raw = from["asked_about"] == "raw";
+      if (on_raw != raw) continue;
+      const bool adapts = from["trained_on"] == from["asked_about"];
+      const std::string attribute = from["attribute"], probe = from["probe"];
+      json r =
+          row(pair, raw ? "raw" : "protected", attribute + ", " + probe + (adapts ? "" : " trained on raw"));
+      r["attribute"] = attribute;
+      r["measures"]["balanced_accuracy"] = from["balanced_accuracy"];
+      r["measures"]["accuracy_of_probe"] = from["accuracy"];
+      r["majority_share"] = from["majority_share"];
+      r["images"] = result["images"];
+      judge(r, pair);
+      const json* ceiling = nullptr;
+      for (const json& other : result["rows"])
+        if (other["asked_about"] == "raw" && other["trained_on"] == "raw" &&
+            other["attribute"] == from["attribute"] && other["probe"] == from["probe"])
+          ceiling = &other;
+      const bool tells = ceiling && (*ceiling)["balanced_accuracy"]["low"] > 0.5;
+      r["counts"] = {{"attributes", tells}};
+      if (!tells) r["why_not"] = "it does not tell this from raw features either";
+      rows_.push_back(std::move(r));
+    }
+  }
+
+  const AuditConfig& c_;
+  const AuditPlan& plan_;
+  const StepRunner& runner_;
+  std::map<int64_t, json> results_;
+  json rows_ = json::array();
+  bool seen_references_ = false;
+};
+
+}  // namespace
+
+const std::vector<LeakMeasure>& leak_measures() {
+  static const std::vector<LeakMeasure> list{
+      {"appearance", "ssim", "how like the photograph pictures are (SSIM)", 0.02, 3},
+      {"identity", "cosine", "how like the person pictures are (cosine by a recogniser)", 0.02, 3},
+      {"identity", "replay", "pictures that are accepted as the person", 0.01, 3},
+      {"linkability", "rank_1", "people who are found first among photographs", 0.01, 3},
+      {"linkability", "d_sys", "records of two sets that are linked (D_sys)", 0.02, 3},
+      {"attributes", "balanced_accuracy", "how often an attribute is told (half is guessing)", 0.03, 3},
+  };
+  return list;
+}
+
+const std::vector<std::string>& leaks() {
+  static const std::vector<std::string> list{"appearance", "identity", "linkability", "attributes"};
+  return list;
+}
+
+json audit_rows(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner) {
+  return Collector(config, plan, runner).rows();
+}
+
+}  // namespace advf::tools

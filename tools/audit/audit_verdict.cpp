@@ -1,0 +1,261 @@
+#include "tools/audit/audit_verdict.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <optional>
+
+#include "tools/audit/audit_rows.h"
+
+namespace advf::tools {
+namespace {
+
+using nlohmann::json;
+
+std::string number(double value, int digits = 3) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+std::string interval(const json& v, int digits = 3) {
+  std::string text = number(v["mean"], digits);
+  if (v.contains("low")) text += " [" + number(v["low"], digits) + ", " + number(v["high"], digits) + "]";
+  return text;
+}
+
+double low(const json& v) { return v.contains("low") ? v["low"].get<double>() : v["mean"].get<double>(); }
+double high(const json& v) { return v.contains("high") ? v["high"].get<double>() : v["mean"].get<double>(); }
+
+class Judge {
+ public:
+  Judge(const json& rows, std::string raw, const json& unmeasured)
+      : rows_(rows), unmeasured_(unmeasured), raw_(std::move(raw)) {}
+
+  json verdict(const std::string& protection) const {
+    json v = {{"protection", protection}, {"cost", cost(protection)}};
+    bool leaks_some = false, open_question = false, asked = false;
+    std::string said;
+    for (const std::string& leak : leaks()) {
+      json worst = {{"state", kNotAsked}};
+      for (const LeakMeasure& m : leak_measures())
+        if (m.leak == leak)
+          if (json one = by(protection, m); rank(one["state"]) > rank(worst["state"])) worst = std::move(one);
+      if (failed(protection, leak) && rank(worst["state"]) < rank(kNoConclusion))
+        worst = {{"state", kNoConclusion}, {"said", "an attacker could not be run"}};
+      const std::string state = worst["state"];
+      asked |= state != kNotAsked;
+      leaks_some |= state == kPartly || state == kOpen;
+      open_question |= state == kNoConclusion;
+      v["leaks"][leak] = std::move(worst);
+    }
+    v["verdict"] = leaks_some ? "leaks" : open_question || !asked ? "no conclusion" : "holds";
+    v["sentence"] = sentence(v);
+    return v;
+  }
+
+ private:
+  static int rank(const std::string& state) {
+    const char* order[] = {kNotAsked, kClosed, kNoConclusion, kPartly, kOpen};
+    for (int i = 0; i < 5; ++i)
+      if (state == order[i]) return i;
+    return 0;
+  }
+
+  bool failed(const std::string& protection, const std::string& leak) const {
+    for (const json& one : unmeasured_) {
+      if (one["protection"] != protection) continue;
+      for (const AuditAttacker& a : audit_attackers())
+        if (one["attacker"] == a.name && (a.leak == leak || (a.leak == "identity" && leak == "appearance") ||
+                                          (a.leak == "appearance" && leak == "identity")))
+          return true;
+    }
+    return false;
+  }
+
+  const json* measure_of(const json& row, const LeakMeasure& m) const {
+    if (!row["counts"].contains(m.leak) || !row["measures"].contains(m.measure)) return nullptr;
+    return &row["measures"][m.measure];
+  }
+
+  // What somebody reaches who has no feature.
+  std::optional<json> nothing(const LeakMeasure& m, const json& row) const {
+    if (m.measure == "balanced_accuracy") return json{{"mean", 0.5}};
+    if (row.contains("chance") && row["chance"].contains(m.measure)) return row["chance"][m.measure];
+    for (const json& reference : rows_)
+      if (reference["attacker"] == "mean face" && reference["measures"].contains(m.measure))
+        return reference["measures"][m.measure];
+    return {};
+  }
+
+  // What the attackers who count get of raw features; of attributes of the same one.
+  std::optional<json> raw(const LeakMeasure& m, const json& row) const {
+    if (m.measure == "d_sys") return json{{"mean", 1.0}};
+    const json* best = nullptr;
+    for (const json& r : rows_) {
+      if (r["protection"] != raw_ || r["features"] != "raw") continue;
+      const json* value = measure_of(r, m);
+      if (!value || r["counts"][m.leak] == false) continue;
+      if (m.measure == "balanced_accuracy" && r["attribute"] != row["attribute"]) continue;
+      if (!best || (*value)["mean"] > (*best)["mean"]) best = value;
+    }
+    return best ? std::optional<json>(*best) : std::nullopt;
+  }
+
+  json by(const std::string& protection, const LeakMeasure& m) const {
+    const json* worst = nullptr;
+    std::string worst_state;
+    bool asked = false;
+    json told = {{"state", kNotAsked}, {"measure", m.measure}};
+    for (const json& r : rows_) {
+      if (r["protection"] != protection || r["features"] != "protected") continue;
+      const json* value = measure_of(r, m);
+      if (!value) continue;
+      asked = true;
+      if (r["counts"][m.leak] == false) continue;
+      const json one = judged(r, m, *value);
+      const bool worse = !worst || rank(one["state"]) > rank(worst_state) ||
+                         (one["state"] == worst_state && (*value)["mean"] > told["value"]["mean"]);
+      if (!worse) continue;
+      worst = &r;
+      worst_state = one["state"];
+      told = one;
+    }
+    if (!asked) return told;
+    if (!worst) return {{"state", kNoConclusion}, {"measure", m.measure}, {"said", "no attacker counts"}};
+    return told;
+  }
+
+  json judged(const json& r, const LeakMeasure& m, const json& value) const {
+    json one = {{"measure", m.measure}, {"worst", r["id"]}, {"attacker", r["attacker"]}, {"value", value}};
+    const std::optional<json> none = nothing(m, r), all = raw(m, r);
+    if (!none || !all) {
+      one["state"] = kNoConclusion;
+      one["said"] = "there is nothing to compare it with";
+      return one;
+    }
+    one["nothing"] = *none;
+    one["raw"] = *all;
+    const double mean = value["mean"], from = (*none)["mean"], to = (*all)["mean"];
+    one["share"] = to > from ? std::clamp((mean - from) / (to - from), 0.0, 1.0) : 0.0;
+    const bool closed =
+        low(value) <= high(*none) + m.tolerance && mean <= from + std::max(m.tolerance, high(*none) - from);
+    if (closed)
+      one["state"] = r["converged"] == true ? kClosed : kNoConclusion;
+    else
+      one["state"] = high(value) >= low(*all) || mean >= to ? kOpen : kPartly;
+    if (closed && r["converged"] != true) one["said"] = r["why_not"];
+    return one;
+  }
+
+  json cost(const std::string& protection) const {
+    json c = json::object();
+    const auto take = [&](const std::string& of, const char* attacker, const char* measure, const char* as) {
+      for (const json& r : rows_)
+        if (r["protection"] == of && r["attacker"] == attacker && r["measures"].contains(measure)) {
+          c[as] = r["measures"][measure]["mean"];
+          return;
+        }
+    };
+    take(raw_, kAccuracy, "accuracy", "accuracy_raw");
+    take(protection, kAccuracy, "accuracy", "accuracy");
+    take(raw_, kStored, "bytes", "bytes_raw");
+    take(protection, kStored, "bytes", "bytes");
+    take(protection, kStored, "ms", "ms");
+    if (c.contains("accuracy") && c.contains("accuracy_raw"))
+      c["loss"] = c["accuracy_raw"].get<double>() - c["accuracy"].get<double>();
+    return c;
+  }
+
+  static std::string sentence(const json& v) {
+    std::string text = v["protection"].get<std::string>() + ": ";
+    bool first = true;
+    for (const std::string& leak : leaks()) {
+      const json& l = v["leaks"][leak];
+      const std::string state = l["state"];
+      if (state == kNotAsked) continue;
+      text += (first ? "" : "; ") + leak + " " + state;
+      first = false;
+      if (l.contains("value"))
+        text += " (" + l["attacker"].get<std::string>() + ", " + l["measure"].get<std::string>() + " " +
+                interval(l["value"]) +
+                (l.contains("nothing") ? "; without a feature " + number(l["nothing"]["mean"]) + ", raw " +
+                                             number(l["raw"]["mean"])
+                                       : "") +
+                ")";
+      else if (l.contains("said"))
+        text += " (" + l["said"].get<std::string>() + ")";
+    }
+    const json& c = v["cost"];
+    if (c.contains("loss"))
+      text += ". Recognition: accuracy " + number(c["accuracy"], 4) + " of " + number(c["accuracy_raw"], 4);
+    return text + ".";
+  }
+
+  const json &rows_, &unmeasured_;
+  const std::string raw_;
+};
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
+  return text;
+}
+
+}  // namespace
+
+json audit_verdicts(const json& rows, const std::vector<std::string>& protections, const json& unmeasured) {
+  json list = json::array();
+  const Judge judge(rows, protections.at(0), unmeasured);
+  for (size_t i = 1; i < protections.size(); ++i) list.push_back(judge.verdict(protections[i]));
+  return list;
+}
+
+std::vector<std::string> audit_summary(const json& verdicts, const json& report) {
+  std::map<std::string, std::vector<std::string>> by;
+  for (const json& v : verdicts) by[v["verdict"]].push_back(v["protection"]);
+  std::vector<std::string> said;
+  if (!by["holds"].empty())
+    said.push_back("Against every attacker that was tried, " + listed(by["holds"]) +
+                   (by["holds"].size() == 1 ? " gives" : " give") +
+                   " away no more than somebody learns who has no feature at all.");
+  else
+    said.push_back("None of the " + std::to_string(verdicts.size()) +
+                   " protections that were tried is shown to keep everything from every attacker.");
+  if (!by["leaks"].empty()) {
+    // The one that lets most through, of the strongest attacker.
+    const json* worst = nullptr;
+    std::string leak_name;
+    for (const json& v : verdicts)
+      for (const auto& [leak, l] : v["leaks"].items())
+        if (l.contains("share") && (l["state"] == kOpen || l["state"] == kPartly))
+          if (!worst || l["share"] > (*worst)["share"])
+            worst = &l, leak_name = v["protection"].get<std::string>() + " lets " + leak;
+    std::string text = listed(by["leaks"]) + (by["leaks"].size() == 1 ? " leaks" : " leak");
+    if (worst)
+      text += "; at worst " + leak_name + " through: the attacker " +
+              (*worst)["attacker"].get<std::string>() + " gets " +
+              number(100 * (*worst)["share"].get<double>(), 0) +
+              " % of the way from nothing to unprotected features";
+    said.push_back(text + ".");
+  } else {
+    said.push_back("No attacker got anything of a protected feature that was not known without it.");
+  }
+  std::string limits;
+  if (!by["no conclusion"].empty())
+    limits = "Nothing can be concluded of " + listed(by["no conclusion"]) + ": see why below. ";
+  if (report.contains("converges") && report["converges"] == false)
+    limits +=
+        "This was a quick audit whose attackers have not converged: what it found is found, what it did not "
+        "find says nothing.";
+  else
+    limits +=
+        "A protection is worth the strongest attacker so far; whoever comes tomorrow with more photographs "
+        "or another idea was not tried.";
+  said.push_back(limits);
+  return said;
+}
+
+}  // namespace advf::tools

@@ -1,0 +1,204 @@
+// advface-audit verify, sign and new-key: whether a report is what its author made, and whether its numbers
+// come out again.
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+
+#include "advface/core/text_file.h"
+#include "advface/keys/signature.h"
+#include "tensor/io/atomic_file.h"
+#include "tensor/io/input_file.h"
+#include "tools/audit/audit.h"
+#include "tools/audit/audit_facts.h"
+#include "tools/audit/audit_plan.h"
+#include "tools/audit/audit_report.h"
+#include "tools/audit/audit_rows.h"
+#include "tools/audit/audit_verdict.h"
+#include "tools/audit/step_runner.h"
+
+namespace advf::tools {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMostBytes = uint64_t(1) << 30;
+
+// The settings of the report, as its author's file had them.
+AuditConfig config_of(const json& report, const std::string& path) {
+  check(report.contains("config"), path, ": lacks its settings");
+  return parse_audit_config(report["config"].dump(), path, fs::current_path().string());
+}
+
+// One line each; whether all are as they were.
+bool check_inputs(const json& report, const AuditConfig& config, const Context& context, json& told) {
+  bool same = true;
+  for (const json& input : report["inputs"]) {
+    const std::string path = input["path"], digest = input["digest"];
+    std::string now;
+    try {
+      now = path == config.faces.images ? digest_of_images(config.faces.open_images(context), context)
+                                        : digest_of_file(path);
+    } catch (const Error& e) {
+      now = e.what();
+    }
+    same &= now == digest;
+    told.push_back({{"path", path}, {"same", now == digest}});
+    std::printf("%s: %s\n", path.c_str(),
+                now == digest                                                 ? "as it was"
+                : now.find(':') == std::string::npos || now.starts_with(path) ? now.c_str()
+                                                                              : "CHANGED");
+  }
+  return same;
+}
+
+// Rules are applied again to the rows; the report must say the same.
+bool check_verdicts(const json& report) {
+  std::vector<std::string> names;
+  for (const json& p : report["protections"]) names.push_back(p["name"]);
+  const bool same = audit_verdicts(report["rows"], names, report["unmeasured"]) == report["verdicts"];
+  std::printf("verdicts: %s\n",
+              same ? "follow from the rows" : "DO NOT follow from the rows by the rules of this program");
+  return same;
+}
+
+const json* row_of(const VerifyCall& call, const json& report) {
+  std::vector<std::string> known;
+  for (const json& r : report["rows"]) {
+    if (r["id"] == call.rerun) return &r;
+    known.push_back(r["id"]);
+  }
+  as_usage(
+      [&] { fail("--rerun ", call.rerun, ": the report has no such row", known_names(call.rerun, known)); });
+  return nullptr;
+}
+
+// The step of one row again, and whether its numbers are those of the report.
+bool rerun(const VerifyCall& call, const json& report, const AuditConfig& config, const Context& context) {
+  const json* row = row_of(call, report);
+  const std::string folder = fs::temp_directory_path() / ("advface-audit-" + std::to_string(getpid()));
+  const AuditFacts facts = audit_facts(config, context);
+  AuditPlan plan = make_audit_plan(config, facts, programs_folder());
+  StepRunner runner(plan, folder, programs_folder(), call.common.threads);
+  struct Removed {
+    std::string folder;
+    ~Removed() {
+      std::error_code none;
+      fs::remove_all(folder, none);
+    }
+  } removed{folder};
+  // Whatever lies in a cache: all that the row needs is made anew.
+  std::vector<int64_t> pairs;
+  for (int64_t i = 0; i < int64_t(plan.pairs.size()); ++i) {
+    const AuditPair& pair = plan.pairs[size_t(i)];
+    const bool raw = pair.protection == plan.pairs[0].protection;
+    if (pair.protection == (*row)["protection"] && (pair.attacker == (*row)["attacker"] || raw) &&
+        pair.seed == (*row)["seed"])
+      pairs.push_back(i);
+  }
+  runner.run(pairs, context);
+  for (const auto& [step, why] : runner.failures()) fail(plan.steps[size_t(step)].id, ": ", why);
+  for (const json& again : audit_rows(config, plan, runner)) {
+    if (again["id"] != call.rerun) continue;
+    bool same = true;
+    for (const auto& [name, value] : (*row)["measures"].items()) {
+      if (name == "ms") continue;
+      const double was = value["mean"], is = again["measures"].contains(name)
+                                                 ? again["measures"][name]["mean"].get<double>()
+                                                 : NAN;
+      same &= was == is;
+      std::printf("%s: %.9g, was %.9g%s\n", name.c_str(), is, was, was == is ? "" : "  DIFFERS");
+    }
+    return same;
+  }
+  fail(call.report, ": the row ", call.rerun, " did not come of its step again");
+}
+
+}  // namespace
+
+int audit_verify(VerifyCall& call) {
+  call.common.activate();
+  install_interrupt_handler();
+  as_usage([&] {
+    check(call.signature.empty() == call.public_key.empty(), "--signature and --public-key belong together");
+  });
+  const Context context = console();
+  const json report = read_audit_report(call.report);
+  if (!call.rerun.empty()) row_of(call, report);
+  json told = {{"report", call.report}, {"inputs", json::array()}};
+  if (!call.signature.empty()) {
+    check_signature(read_file(call.report, kMostBytes), read_text(call.signature), call.signature,
+                    call.public_key);
+    std::printf("signature: goes with the report and the key of %s\n", call.public_key.c_str());
+    told["signature"] = true;
+  }
+  const AuditConfig config = config_of(report, call.report);
+  bool good = check_verdicts(report);
+  told["verdicts"] = good;
+  good &= check_inputs(report, config, context, told["inputs"]);
+  if (!call.rerun.empty()) {
+    const bool same = rerun(call, report, config, context);
+    told["rerun"] = same;
+    good &= same;
+  }
+  told["good"] = good;
+  call.common.write_json(told);
+  std::cout << (good ? "The report holds.\n" : "The report does not hold as it is here.\n");
+  return good ? 0 : 1;
+}
+
+CLI::App* add_verify_verb(CLI::App& app, VerifyCall& call) {
+  CLI::App* sub = app.add_subcommand("verify",
+                                     "whether a report's inputs are as they were, its verdicts follow from "
+                                     "its rows, and its numbers come out again");
+  sub->add_option("report", call.report, "report.json")->required();
+  sub->add_option("--rerun", call.rerun,
+                  "make one row again, by its id, with all that it needs, and compare");
+  sub->add_option("--signature", call.signature, "what advface-audit sign wrote");
+  sub->add_option("--public-key", call.public_key, "the .pub file of who signed");
+  call.common.add_to(*sub);
+  return sub;
+}
+
+int audit_sign(SignCall& call) {
+  call.common.activate();
+  read_audit_report(call.report);
+  const std::string out = call.out.empty() ? call.report + ".sig" : call.out;
+  const std::string signature = sign(read_file(call.report, kMostBytes), call.key);
+  AtomicFile file(out);
+  file.write(signature);
+  file.commit();
+  call.common.write_json({{"out", out}});
+  std::cout
+      << out
+      << ": give it away with the report; who has the .pub file checks both with advface-audit verify\n";
+  return 0;
+}
+
+CLI::App* add_sign_verb(CLI::App& app, SignCall& call) {
+  CLI::App* sub = app.add_subcommand("sign", "signs a report with a key of advface-audit new-key");
+  sub->add_option("report", call.report, "report.json")->required();
+  sub->add_option("--signing-key", call.key, "the key")->required();
+  sub->add_option("--out", call.out, "the signature (default: REPORT.sig)");
+  call.common.add_to(*sub);
+  return sub;
+}
+
+int audit_new_key(SignCall& call) {
+  call.common.activate();
+  new_signing_key(call.key);
+  call.common.write_json({{"key", call.key}, {"public", call.key + ".pub"}});
+  std::cout << call.key << ": keep it to yourself; " << call.key << ".pub is for everybody\n";
+  return 0;
+}
+
+CLI::App* add_new_key_verb(CLI::App& app, SignCall& call) {
+  CLI::App* sub =
+      app.add_subcommand("new-key", "makes a key for signing reports, and its public part beside it (.pub)");
+  sub->add_option("file", call.key, "the key, a new file of mode 0600")->required();
+  call.common.add_to(*sub);
+  return sub;
+}
+
+}  // namespace advf::tools

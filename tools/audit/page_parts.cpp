@@ -1,0 +1,170 @@
+#include "tools/audit/page_parts.h"
+
+#include <cstdio>
+#include <filesystem>
+
+#include "advface/core/text_file.h"
+#include "tensor/io/input_file.h"
+
+namespace advf::tools {
+namespace {
+
+std::string base64(std::span<const std::byte> bytes) {
+  static constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t n = std::min<size_t>(3, bytes.size() - i);
+    uint32_t three = 0;
+    for (size_t k = 0; k < 3; ++k) three = three << 8 | (k < n ? uint32_t(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k) text += k <= n ? kLetters[three >> (18 - 6 * k) & 63] : '=';
+  }
+  return text;
+}
+
+std::string element(std::span<const std::byte> png, const std::string& alt) {
+  return "<img src=\"data:image/png;base64," + base64(png) + "\" alt=\"" + html_text(alt) + "\">";
+}
+
+}  // namespace
+
+std::string html_text(const std::string& text) {
+  std::string safe;
+  for (const char c : text) switch (c) {
+      case '&':
+        safe += "&amp;";
+        break;
+      case '<':
+        safe += "&lt;";
+        break;
+      case '>':
+        safe += "&gt;";
+        break;
+      case '"':
+        safe += "&quot;";
+        break;
+      case '\'':
+        safe += "&#39;";
+        break;
+      default:
+        safe += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
+    }
+  // A name of a file need not be UTF-8; a page must be.
+  if (is_utf8(safe)) return safe;
+  for (char& c : safe)
+    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+  return safe;
+}
+
+std::string picture(const std::string& file, const std::string& alt) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(file, none)) return "";
+  return element(read_file(file, uint64_t(1) << 26), alt);
+}
+
+std::string picture(const Image& image, const std::string& alt) { return element(encode_png(image), alt); }
+
+std::string figure_number(const nlohmann::json& value, int digits) {
+  if (!value.is_object() || !value.contains("mean") || !value["mean"].is_number()) return "-";
+  char text[96];
+  if (value.contains("low") && value["low"].is_number())
+    std::snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, value["mean"].get<double>(), digits,
+                  value["low"].get<double>(), digits, value["high"].get<double>());
+  else
+    std::snprintf(text, sizeof text, "%.*f", digits, value["mean"].get<double>());
+  return text;
+}
+
+HtmlTable::HtmlTable(std::string caption, std::vector<std::string> head, std::string css)
+    : caption_(std::move(caption)), css_(std::move(css)), head_(std::move(head)) {}
+
+void HtmlTable::add(const std::vector<std::string>& cells) { add(cells, {}); }
+
+void HtmlTable::add(const std::vector<std::string>& cells, const std::vector<std::string>& keys) {
+  rows_ += "<tr>";
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const std::string key =
+        i < keys.size() && !keys[i].empty() ? " data-key=\"" + html_text(keys[i]) + "\"" : "";
+    rows_ += i == 0 ? "<th scope=\"row\"" + key + ">" + cells[i] + "</th>"
+                    : "<td" + key + ">" + cells[i] + "</td>";
+  }
+  rows_ += "</tr>\n";
+}
+
+std::string HtmlTable::html() const {
+  std::string text = "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"" +
+                     html_text(caption_) + "\"><table class=\"" + css_ + "\"><caption>" +
+                     html_text(caption_) + "</caption><thead><tr>";
+  for (const std::string& name : head_) text += "<th scope=\"col\">" + html_text(name) + "</th>";
+  return text + "</tr></thead><tbody>\n" + rows_ + "</tbody></table></div>\n";
+}
+
+const char* const kPageStyle = R"CSS(
+:root{color-scheme:light dark;--ink:#1a1a1a;--paper:#fff;--soft:#f2f2ef;--line:#8a8a85;--open:#a33b00;--partly:#7a5c00;--closed:#00604a;--none:#4a4a4a}
+@media (prefers-color-scheme:dark){:root{--ink:#ececec;--paper:#161616;--soft:#232323;--line:#8a8a85;--open:#ff9d66;--partly:#f0c244;--closed:#5fd6b4;--none:#c4c4c4}}
+*{box-sizing:border-box}
+body{margin:0;font:17px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
+main,header,footer{max-width:70rem;margin:0 auto;padding:0 1rem}
+.skip{position:absolute;left:-99rem}.skip:focus{left:1rem;top:1rem;background:var(--paper);padding:.5rem}
+h1{font-size:1.7rem;line-height:1.2;margin:1.5rem 0 .5rem}h2{font-size:1.3rem;margin:2.5rem 0 .5rem;border-bottom:1px solid var(--line)}
+h3{font-size:1.05rem;margin:1.5rem 0 .3rem}p,li{max-width:46rem}
+.verdict{background:var(--soft);padding:.5rem 1rem;border-left:.4rem solid var(--line)}
+.wide{overflow-x:auto;margin:1rem 0}
+table{border-collapse:collapse;font-size:.92rem}caption{text-align:left;font-weight:600;padding:.2rem 0}
+th,td{border:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top}
+thead th{background:var(--soft);position:sticky;top:0}
+thead th button{font:inherit;background:none;border:0;color:inherit;padding:0;cursor:pointer;text-decoration:underline dotted}
+td img{display:block;width:96px;height:96px}td.cells img,td img.cells{image-rendering:pixelated}
+.pictures th,.pictures td{text-align:center;font-weight:400}
+.state{font-weight:700;white-space:nowrap}.open{color:var(--open)}.partly{color:var(--partly)}.closed{color:var(--closed)}.unknown{color:var(--none)}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);padding:.5rem;font-size:.8rem}
+svg{max-width:100%;height:auto}
+.filter{margin:1rem 0}.filter label{margin-right:1rem}input,select{font:inherit;max-width:100%}
+a{color:inherit}:focus-visible{outline:3px solid #0072b2;outline-offset:2px}
+@media print{body{font-size:10pt}.filter,.skip{display:none}.wide{overflow:visible}td img{width:56px;height:56px}
+h2,h3{break-after:avoid}tr,figure{break-inside:avoid}thead th{position:static}details:not([open])>*{display:none}details:not([open])>summary{display:block}}
+)CSS";
+
+const char* const kPageScript = R"JS(
+"use strict";
+for (const table of document.querySelectorAll("table.sorted")) {
+  const body = table.tBodies[0];
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const up = head.getAttribute("aria-sort") !== "ascending";
+      for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const key = row => row.cells[column].dataset.key ?? row.cells[column].textContent;
+      const order = (a, b) => {
+        const [x, y] = [key(a), key(b)], [m, n] = [parseFloat(x), parseFloat(y)];
+        const by = isNaN(m) || isNaN(n) ? x.localeCompare(y) : m - n;
+        return up ? by : -by;
+      };
+      body.append(...[...body.rows].sort(order));
+    });
+  });
+  const filter = document.createElement("p");
+  filter.className = "filter";
+  const label = document.createElement("label"), field = document.createElement("input"), count = document.createElement("span");
+  count.setAttribute("role", "status");
+  field.type = "search";
+  label.append("Show rows that contain: ", field);
+  filter.append(label, count);
+  table.parentNode.before(filter);
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(" ").filter(w => w);
+    let shown = 0;
+    for (const row of body.rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every(w => text.includes(w));
+      shown += row.hidden ? 0 : 1;
+    }
+    count.textContent = shown + " of " + body.rows.length + " rows";
+  });
+}
+)JS";
+
+}  // namespace advf::tools

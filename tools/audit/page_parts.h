@@ -1,0 +1,37 @@
+// The parts of a page: text made safe, tables, pictures within the page, its style and its script.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensor/io/image.h"
+
+namespace advf::tools {
+
+std::string html_text(
+    const std::string& text);  // of a name or a sentence, as HTML takes it, also in an attribute
+std::string picture(const std::string& file,
+                    const std::string& alt);  // of a PNG file, within the page; "" where it is not there
+std::string picture(const Image& image, const std::string& alt);
+std::string figure_number(const nlohmann::json& value,
+                          int digits = 3);  // "0.512 [0.480, 0.540]", "-" of nothing
+extern const char* const kPageStyle;
+extern const char* const kPageScript;
+
+// A table of texts that are HTML already. caption: what it shows.
+class HtmlTable {
+ public:
+  HtmlTable(std::string caption, std::vector<std::string> head, std::string css = "");
+  void add(const std::vector<std::string>& cells);
+  // Values by which a script sorts a cell, where the text does not tell.
+  void add(const std::vector<std::string>& cells, const std::vector<std::string>& keys);
+  std::string html() const;
+  bool empty() const { return rows_.empty(); }
+
+ private:
+  std::string caption_, css_, rows_;
+  std::vector<std::string> head_;
+};
+
+}  // namespace advf::tools

@@ -1,0 +1,62 @@
+// What a step of an audit depends on, as a hash.
+#include <map>
+
+#include "advface/core/recogniser.h"
+#include "advface/detect/detector_card.h"
+#include "advface/keys/signature.h"
+#include "tools/audit/audit_plan.h"
+
+namespace advf::tools {
+namespace {
+
+constexpr const char* kFormat = "advface-audit-step-1";
+constexpr size_t kLetters = 16;
+
+// Of a card the network beside it as well.
+std::string digest_of(const std::string& path, const AuditConfig& c, const AuditFacts& facts) {
+  std::string all = facts.digest(path);
+  if (path == c.faces.recogniser || path == c.second_recogniser)
+    all += " " + facts.digest(load_card(path).model);
+  if (path == c.faces.detection.card) all += " " + facts.digest(load_detector_card(path).model);
+  return all;
+}
+
+}  // namespace
+
+void hash_steps(std::vector<AuditStep>& steps, const AuditConfig& config, const AuditFacts& facts,
+                const std::string& programs) {
+  using Kind = AuditWord::Kind;
+  std::map<std::string, std::string> program;
+  for (AuditStep& step : steps) {
+    std::string& bytes = program[step.program];
+    if (bytes.empty()) bytes = digest_of_file(programs + "/advface-" + step.program);
+    std::string all = std::string(kFormat) + "\n" + step.program + " " + bytes + "\n";
+    for (const AuditWord& w : step.words) {
+      all += w.before;
+      switch (w.kind) {
+        case Kind::text:
+        case Kind::out:
+        case Kind::beside:
+          all += w.text;
+          break;
+        case Kind::input:
+          all += digest_of(w.text, config, facts);
+          break;
+        case Kind::made:
+          all += steps[size_t(w.number)].hash + "/" + w.text;
+          break;
+        case Kind::key:
+          all += "key " + std::to_string(w.number);
+          break;
+        case Kind::cache:
+          break;
+      }
+      all += "\n";
+    }
+    for (const auto& [name, content] : step.files) all += name + "\n" + content;
+    const std::string whole = digest(std::as_bytes(std::span(all)));
+    step.hash = whole.substr(whole.find(':') + 1, kLetters);
+  }
+}
+
+}  // namespace advf::tools
