@@ -15,6 +15,7 @@ using Word = AuditWord;
 using Words = std::vector<AuditWord>;
 
 constexpr int64_t kOperatorsKey = 1, kAttackersKey = 2, kNextKey = 3;
+constexpr std::string_view kMade[] = {"key", "shadow", "projection", "eraser", "duet"};
 constexpr size_t kPeopleShown = 6, kRecordsStored = 32;
 // Multiply-adds of a training step for an image of 64 x 64 pixels, and of the ascent for a record: how long
 // they take beside a matrix product of the machine was measured.
@@ -143,6 +144,10 @@ class Planner {
   }
   double protecting(const AuditProtection& p) const { return p.has("advface") ? kAscent : 0; }
 
+  // The files without which a protection cannot be made; others (a key for secret starts) it does without.
+  static bool is_made(const std::string& setting) {
+    return std::ranges::find(kMade, setting) != std::end(kMade);
+  }
   // What a protection needs and the file does not name.
   Word missing(const AuditProtection::Link& link, const std::string& setting, int64_t key) {
     if (setting == "key") return {Kind::key, "", "", key};
@@ -175,7 +180,7 @@ class Planner {
         if (given != link.settings.end()) {
           for (const std::string& value : given->second)
             join(words, {text(s.option()), file ? input(value) : text(value)});
-        } else if (file) {
+        } else if (file && is_made(s.name)) {
           words.push_back(text(s.option()));
           words.push_back(missing(link, s.name, key));
         }
