@@ -64,7 +64,7 @@ quietly "${choose[@]}" embedding
 quietly "${choose[@]}" tables
 grep -q '^|.*direct' chosen/tables.md || fail "choosing.sh made no table"
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12
-for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling 'protected, attributes' 'known pairs' profile; do
+for row in '^accuracy' '^corrected .*raw' '^accepts 500 .*raw' '^read .*protected' '^people_3000' Smiling 'protected, attributes' 'known pairs' profile against_plain_transfer; do
   grep -q "$row" tables/tables.txt || fail "tables.sh made no table with $row"
 done
 printf '%s\n' '# few' raw 'bits --protect projection --projection OUT/projection_64.safetensors --protect quantise --bits 1' \

@@ -163,6 +163,20 @@ evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit
 evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --part all --limit 512 \
   --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
 
+# A small recogniser that was trained against a decoder, and its twin without one; then who attacks each as it is.
+for name in plain against; do
+  card=$out/rec_$name.json opponent=() resume=()
+  [ "$name" = plain ] || opponent=(--against resup)
+  [ ! -f "$card.checkpoint" ] || resume=(--resume)
+  [ -f "$card" ] || "$bin/advface-train" recogniser "${celeba[@]:0:6}" --architecture cnn_small --image-size 64 --epochs 12 \
+    ${opponent[@]+"${opponent[@]}"} ${resume[@]+"${resume[@]}"} --out "$card" --json "$out/rec_$name.result.json"
+  facenet=$card train attacker "$out/against_$name.safetensors" --decoder resup --epochs 8 --mirror --average 3
+  for attacker in "transfer=$out/against_$name.safetensors" inversion; do
+    evaluate "$out/against_${name}_${attacker%%=*}.json" reconstruction --recogniser "$card" "${celeba[@]}" --sets raw \
+      --limit "$([ "$attacker" = inversion ] && echo "$images" || echo 512)" --attacker "$attacker"
+  done
+done
+
 # With patience.
 fewer=$((few < 6 ? few : 6))
 evaluate "$out/oracle5000_$fewer.json" reconstruction "${asked[@]}" --limit "$fewer" \
@@ -171,7 +185,7 @@ evaluate "$out/oracle5000_$fewer.json" reconstruction "${asked[@]}" --limit "$fe
 for file in {inversion,read,mobile}_"$images" {identity_only,oracle}_"$few" "oracle5000_$fewer" \
   {projection,quantise,gaussian_500,gaussian_100,map_none,map_frequency,map_shuffle,map_quantise}_"$few" \
   {projection,quantise,gaussian_500,gaussian_100,map_frequency,map_shuffle,map_quantise}_pairs linkage attributes \
-  lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" erased known_pairs unlinkability celeba lfw; do
+  lfw_facenet lfw_mobile "${epsilons[@]/#/lfw_facenet_}" erased against known_pairs unlinkability celeba lfw; do
   for text in "$out/$file".txt "$out/$file"_*.txt; do
     [ ! -f "$text" ] || printf '\n%s\n%s\n' "$(basename "$text" .txt)" "$(cat "$text")"
   done
