@@ -180,10 +180,11 @@ BOOST_AUTO_TEST_CASE(any_numbers_can_be_drawn) {
       BOOST_TEST((mark->number("cy") > 0 && mark->number("cy") < 440));
   }
   for (const auto& xs : std::vector<std::vector<double>>{
-           {0, -1, 1, 2}, {1, 1, 1, 1}, {1e-299, 1, 1e299, NAN}, {0.3, 0.3, 0.4, 0.35}, {-1, -1, -1, -1}})
-    for (const Element* mark :
-         parsed(svg_plot("t", {{"s", xs, kXs}}, "x", "y", {.log_x = true})).all("circle"))
+           {0, -1, 1, 2}, {1, 1, 1, 1}, {1e-299, 1, 1e299, NAN}, {0.3, 0.3, 0.4, 0.35}, {-1, -1, -1, -1}}) {
+    const Element root = parsed(svg_plot("t", {{"s", xs, kXs}}, "x", "y", {.log_x = true}));
+    for (const Element* mark : root.all("circle"))
       BOOST_TEST((mark->number("cx") > 0 && mark->number("cx") < 720));
+  }
   // Nothing, and one point.
   const Element nothing = parsed(svg_plot("", {}, "", ""));
   BOOST_TEST((nothing.all("circle").empty() && marked(nothing, "x").size() >= 2u));
