@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(examples_are_files_that_can_be_read) {
   faces.images = "faces";
   for (const AuditSize& size : audit_sizes())
     for (const bool maps : {false, true}) {
-      const std::string text = example_config(faces, "", size.name, maps);
+      const std::string text = example_config(faces, "", size.name, {"Eyeglasses"}, maps);
       const AuditConfig c = parse_audit_config(text, "audit.json", "");
       BOOST_TEST(c.size == size.name);
       BOOST_TEST(c.faces.recogniser == faces.recogniser);
@@ -259,8 +259,8 @@ BOOST_AUTO_TEST_CASE(signatures_go_with_one_report_and_one_key) {
 }
 
 BOOST_AUTO_TEST_CASE(texts_of_pages_are_made_safe) {
-  BOOST_TEST(html_text("<script>&\"'") == "&lt;script&gt;&amp;&quot;&#39;");
-  BOOST_TEST(html_text("a\x01\xff") == "a ?");
+  BOOST_TEST(picture(Image(1, 1, 3), "<script>&\"'").find("alt=\"&lt;script&gt;&amp;&quot;&#39;\"") !=
+             std::string::npos);
   HtmlTable table("t", {"<a>", "b"});
   table.add({"1", "2"}, {"", "\"k\""});
   BOOST_TEST(table.html().find("<th scope=\"col\">&lt;a&gt;</th>") != std::string::npos);

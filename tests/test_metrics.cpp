@@ -4,7 +4,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "advface/audit/identity_only.h"
 #include "advface/audit/judge.h"
 #include "advface/audit/metrics.h"
 #include "advface/core/enrolment.h"
@@ -227,14 +226,14 @@ BOOST_AUTO_TEST_CASE(cosines_and_replay_by_hand) {
 
 // The mean of a person's other photographs, in the domain: of rows 0, 2, 4 (person 7), 1 (alone), 3, 5 (9).
 BOOST_AUTO_TEST_CASE(identity_alone_by_hand) {
-  const std::vector<int64_t> person = {7, 8, 7, 9, 7, 9};
+  const RowsByPerson person({7, 8, 7, 9, 7, 9});
   const FeatureRows vectors(
       Tensor::from(std::vector<float>{1, 0, 0.6f, 0.8f, 0, 1, 0, 1, -1, 0, 0.6f, -0.8f}, {6, 2}));
   constexpr int64_t kMemory = 1 << 20;
-  const auto on_sphere = identity_only(vectors, {3, 0, 5}, person, FeatureDomain::sphere, kMemory);
-  const auto real = identity_only(vectors, {0, 3, 4}, person, FeatureDomain::real, kMemory);
+  const auto on_sphere = means_of_others(vectors, {3, 0, 5}, person, FeatureDomain::sphere, kMemory);
+  const auto real = means_of_others(vectors, {0, 3, 4}, person, FeatureDomain::real, kMemory);
   // Of rows 0 and 4 nothing is left that has a direction.
-  BOOST_CHECK_THROW(identity_only(vectors, {2}, person, FeatureDomain::sphere, kMemory), Error);
+  BOOST_CHECK_THROW(means_of_others(vectors, {2}, person, FeatureDomain::sphere, kMemory), Error);
   const auto s = on_sphere.range(0, 3).to_vector<float>(), r = real.range(0, 3).to_vector<float>();
   const float h = std::sqrt(0.5f);
   const std::vector<float> s_wanted = {0.6f, -0.8f, -h, h, 0, 1},
@@ -243,10 +242,10 @@ BOOST_AUTO_TEST_CASE(identity_alone_by_hand) {
     BOOST_TEST(std::fabs(s[k] - s_wanted[k]) < 1e-6f, k);
     BOOST_TEST(std::fabs(r[k] - r_wanted[k]) < 1e-6f, k);
   }
-  BOOST_CHECK_THROW(identity_only(vectors, {1}, person, FeatureDomain::real, kMemory), Error);
+  BOOST_CHECK_THROW(means_of_others(vectors, {1}, person, FeatureDomain::real, kMemory), Error);
   // Maps, and more rows than fit in memory.
   const Tensor maps = test::randn({6, 3, 4, 4}, 1, DType::f32);
-  const auto means = identity_only(maps, {4, 0, 5}, person, FeatureDomain::real, 64);
+  const auto means = means_of_others(maps, {4, 0, 5}, person, FeatureDomain::real, 64);
   BOOST_TEST(means.shape() == (Shape{3, 3, 4, 4}));
   const auto all = maps.to_vector<float>(), got = means.range(0, 3).to_vector<float>();
   for (size_t k = 0; k < 48; ++k) {
@@ -295,12 +294,11 @@ BOOST_AUTO_TEST_CASE(nearest_rows_by_brute_force) {
 }
 
 BOOST_AUTO_TEST_CASE(enrolled_with_several_photographs_by_hand) {
-  const std::vector<int64_t> person = {7, 8, 7, 9, 7, 7};
-  const auto mine = rows_by_person(person);
-  BOOST_TEST(mine[4] == (std::vector<int64_t>{0, 2, 4, 5}), boost::test_tools::per_element());
-  BOOST_TEST(mine[3] == (std::vector<int64_t>{3}), boost::test_tools::per_element());
+  const RowsByPerson people({7, 8, 7, 9, 7, 7});
+  BOOST_TEST(people.of(4) == (std::vector<int64_t>{0, 2, 4, 5}), boost::test_tools::per_element());
+  BOOST_TEST(people.of(3) == (std::vector<int64_t>{3}), boost::test_tools::per_element());
   const auto with = [&](int64_t row, int64_t most, std::vector<int64_t> not_these) {
-    return enrolled_with(row, mine[size_t(row)], most,
+    return enrolled_with(row, people.of(row), most,
                          [&](int64_t r) { return std::count(not_these.begin(), not_these.end(), r) > 0; });
   };
   // Itself, then backwards, as a ring.

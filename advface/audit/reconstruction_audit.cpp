@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "advface/attackers/registry.h"
-#include "advface/audit/identity_only.h"
 #include "advface/audit/metrics.h"
 #include "advface/core/enrolment.h"
 #include "advface/core/text_file.h"
@@ -160,11 +159,10 @@ std::optional<double> earlier_threshold(const ReconstructionSettings& o, const s
 
 // Type II replay is against the person's next photograph in the set, as a ring: the row of each of those
 // under test, -1 where there is no other.
-std::vector<int64_t> next_photographs(const TestRows& test) {
-  const auto photographs = rows_by_person(test.person);
+std::vector<int64_t> next_photographs(const TestRows& test, const RowsByPerson& people) {
   std::vector<int64_t> next;
   for (const int64_t r : test.rows) {
-    const std::vector<int64_t>& mine = photographs[size_t(r)];
+    const std::vector<int64_t>& mine = people.of(r);
     const auto at = std::next(std::find(mine.begin(), mine.end(), r));
     next.push_back(mine.size() < 2 ? -1 : at == mine.end() ? mine.front() : *at);
   }
@@ -186,7 +184,7 @@ Verifier make_verifier(const ReconstructionSettings& o, const VerifierSource& so
     verifier.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
   }
   std::vector<int64_t> others;
-  const std::vector<int64_t> next = next_photographs(test);
+  const std::vector<int64_t> next = next_photographs(test, RowsByPerson(test.person));
   for (size_t i = 0; i < next.size(); ++i) {
     if (next[i] < 0) continue;
     verifier.other_of.push_back(int64_t(i));
@@ -405,11 +403,11 @@ FeatureRows ReconstructionAudit::State::enrolled() const {
   for (const ProtectionChain& chain : chains)
     check(chain.photograph_size() == 0,
           "objective original looks at one photograph, but a record is made of several here");
-  const auto mine = rows_by_person(test.person);
-  const std::vector<int64_t> next = next_photographs(test);
+  const RowsByPerson people(test.person);
+  const std::vector<int64_t> next = next_photographs(test, people);
   std::vector<std::vector<int64_t>> groups;
   for (size_t i = 0; i < test.rows.size(); ++i)
-    groups.push_back(enrolled_with(test.rows[i], mine[size_t(test.rows[i])], *o.average,
+    groups.push_back(enrolled_with(test.rows[i], people.of(test.rows[i]), *o.average,
                                    [&](int64_t other) { return other == next[i]; }));
   return means_of(set.features, groups, recogniser.domain(cut), o.faces.memory_mib << 20, [&](int64_t g) {
     return faces.name(set.indices[size_t(test.rows[size_t(g)])]) + ", enrolled with others of the person";
@@ -431,8 +429,8 @@ void ReconstructionAudit::State::prepare() {
     known = all.only(all.with_another_photo());
     std::vector<int64_t> rows_of;
     for (int64_t i : known.images) rows_of.push_back(test.rows[size_t(i)]);
-    const FeatureRows means =
-        identity_only(set.features, rows_of, test.person, recogniser.domain(cut), o.faces.memory_mib << 20);
+    const FeatureRows means = means_of_others(set.features, rows_of, RowsByPerson(test.person),
+                                              recogniser.domain(cut), o.faces.memory_mib << 20);
     sets.push_back(
         {"identity only", means, mean_cosine(means, raw.selected(known.images)), "identity", {}, {}, &known});
   }

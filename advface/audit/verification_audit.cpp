@@ -151,7 +151,7 @@ class PairedFaces {
   void embed();
   // Pairs whose images were read, scored; stored: embeddings of what is stored, undefined for raw features.
   std::vector<ScoredPair> score(const Tensor& stored) const;
-  std::vector<std::pair<std::string, std::string>> files() const;
+  std::vector<std::pair<std::string, std::string>> files() const;  // of each, in its order
 
   ProtectionId protection() const {
     return protection_ && o_.protected_file.empty() ? protection_->id() : given_.protection;
@@ -171,6 +171,12 @@ class PairedFaces {
   Tensor enrolled;      // what is compared with raw in their place where nothing is protected
 
  private:
+  // A pair whose images were read, with their rows.
+  struct Compared {
+    const Pair* pair;
+    int64_t a, b;
+  };
+  std::vector<Compared> compared() const;
   void check_names() const;
   FeatureRows enrol();
   // By which cut an image is looked at to learn whether it has a row: the cheapest that can tell.
@@ -282,20 +288,18 @@ FeatureRows PairedFaces::enrol() {
   std::vector<int64_t> person;
   for (const std::string& who : o_.faces.labels_of(files).identities) person.push_back(person_key(who));
   std::unordered_map<int64_t, std::unordered_set<int64_t>> probes;  // by the row in the gallery
-  for (const Pair& p : pairs_.pairs) {
-    const auto a = row_.find(p.a), b = row_.find(p.b);
-    if (a == row_.end() || b == row_.end()) continue;
-    auto& mine = probes[a->second];
-    if (p.genuine) mine.insert(b->second);
+  for (const Compared& c : compared()) {
+    auto& mine = probes[c.a];
+    if (c.pair->genuine) mine.insert(c.b);
   }
-  const auto mine = rows_by_person(person);
+  const RowsByPerson people(person);
   std::vector<std::vector<int64_t>> groups;
   for (int64_t r = 0; r < set_.features.count(); ++r) {
     const auto found = probes.find(r);
-    groups.push_back(found == probes.end()
-                         ? std::vector<int64_t>{r}
-                         : enrolled_with(r, mine[size_t(r)], *o_.average,
-                                         [&](int64_t other) { return found->second.contains(other); }));
+    groups.push_back(found == probes.end() ? std::vector<int64_t>{r}
+                                           : enrolled_with(r, people.of(r), *o_.average, [&](int64_t other) {
+                                               return found->second.contains(other);
+                                             }));
     averaged_.push_back(groups.back().size());
   }
   return means_of(set_.features, groups, recogniser_.domain(cut_), o_.faces.memory_mib << 20,
@@ -303,14 +307,11 @@ FeatureRows PairedFaces::enrol() {
 }
 
 double PairedFaces::photographs() const {
-  double sum = 0, pairs = 0;
-  for (const Pair& p : pairs_.pairs) {
-    const auto a = row_.find(p.a);
-    if (averaged_.empty() || a == row_.end() || !row_.contains(p.b)) continue;
-    sum += double(averaged_[size_t(a->second)]);
-    ++pairs;
-  }
-  return pairs > 0 ? sum / pairs : 1;
+  const std::vector<Compared> pairs = compared();
+  if (averaged_.empty() || pairs.empty()) return 1;
+  double sum = 0;
+  for (const Compared& c : pairs) sum += double(averaged_[size_t(c.a)]);
+  return sum / double(pairs.size());
 }
 
 void PairedFaces::embed() {
@@ -356,11 +357,18 @@ Tensor PairedFaces::counterparts(const std::vector<std::pair<int64_t, int64_t>>&
   });
 }
 
-// Of the pairs that score() scores, in its order.
+std::vector<PairedFaces::Compared> PairedFaces::compared() const {
+  std::vector<Compared> list;
+  for (const Pair& p : pairs_.pairs) {
+    const auto a = row_.find(p.a), b = row_.find(p.b);
+    if (a != row_.end() && b != row_.end()) list.push_back({&p, a->second, b->second});
+  }
+  return list;
+}
+
 std::vector<std::pair<std::string, std::string>> PairedFaces::files() const {
   std::vector<std::pair<std::string, std::string>> list;
-  for (const Pair& p : pairs_.pairs)
-    if (row_.contains(p.a) && row_.contains(p.b)) list.emplace_back(p.a, p.b);
+  for (const Compared& c : compared()) list.emplace_back(c.pair->a, c.pair->b);
   return list;
 }
 
@@ -373,11 +381,9 @@ std::span<const float> row(const Tensor& rows, int64_t i) {
 std::vector<ScoredPair> PairedFaces::score(const Tensor& stored) const {
   std::vector<std::pair<int64_t, int64_t>> rows;  // gallery, probe
   std::vector<ScoredPair> scores;
-  for (const Pair& p : pairs_.pairs) {
-    const auto a = row_.find(p.a), b = row_.find(p.b);
-    if (a == row_.end() || b == row_.end()) continue;
-    rows.emplace_back(a->second, b->second);
-    scores.push_back({0, p.genuine, p.fold});
+  for (const Compared& c : compared()) {
+    rows.emplace_back(c.a, c.b);
+    scores.push_back({0, c.pair->genuine, c.pair->fold});
   }
   const bool both = o_.side == "both", probe_is_stored = o_.side == "probe";
   const bool changed = stored.defined() && !both && protection_ && protection_->changes_probe();

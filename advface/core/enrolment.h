@@ -10,10 +10,17 @@
 
 namespace advf {
 
-// For each row of a set the rows that show the same person, itself among them, ascending. person: of every
-// row.
-template <class Person>
-std::vector<std::vector<int64_t>> rows_by_person(const std::vector<Person>& person);
+// The rows of a set by who is on them. person: of every row.
+class RowsByPerson {
+ public:
+  explicit RowsByPerson(const std::vector<int64_t>& person);
+  // That show the person of this row, itself among them, ascending; one object for all rows of a person.
+  const std::vector<int64_t>& of(int64_t row) const { return rows_[of_.at(size_t(row))]; }
+
+ private:
+  std::vector<std::vector<int64_t>> rows_;  // of each person
+  std::vector<size_t> of_;                  // which person each row shows
+};
 
 // A record of row `row` of a set when its person is enrolled with `most` photographs (0: all there are): the
 // row, then those before it in `mine`, the person's rows, ascending and as a ring; without those that are
@@ -27,5 +34,11 @@ std::vector<int64_t> enrolled_with(int64_t row, const std::vector<int64_t>& mine
 FeatureRows means_of(const FeatureRows& features, const std::vector<std::vector<int64_t>>& groups,
                      FeatureDomain domain, int64_t memory_bytes,
                      const std::function<std::string(int64_t group)>& name);
+
+// Row i: the mean of the other rows of the person of rows[i], brought into the domain. What identity alone
+// reveals: a defence without a key under which recognition still works cannot go below what this gives an
+// attacker. Throws Error for a row whose person has no other, and for a mean without a direction.
+FeatureRows means_of_others(const FeatureRows& features, const std::vector<int64_t>& rows,
+                            const RowsByPerson& people, FeatureDomain domain, int64_t memory_bytes);
 
 }  // namespace advf

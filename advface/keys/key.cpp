@@ -4,10 +4,10 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <ctime>
 #include <new>
 #include <utility>
 
+#include "advface/core/utc_time.h"
 #include "tensor/check.h"
 
 namespace advf {
@@ -60,15 +60,6 @@ std::string check_value(const SecretBytes& key, std::string_view id) {
   Salt value;
   hash(key.bytes(), kCheck, nullptr, name, value);
   return to_text(value);
-}
-
-std::string now() {
-  const std::time_t time = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
 }
 
 // A picture of the memory must not lie on a disk.
@@ -124,7 +115,7 @@ Key Key::fresh() {
   randombytes_buf(bytes.data(), bytes.size());
   std::array<std::byte, kIdBytes> id;
   randombytes_buf(id.data(), id.size());
-  return Key(std::move(bytes), {hex_of(id.data(), id.size()), now(), ""});
+  return Key(std::move(bytes), {hex_of(id.data(), id.size()), utc_now(), ""});
 }
 
 Key Key::for_measurements(uint64_t number) {

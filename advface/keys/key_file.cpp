@@ -13,10 +13,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <filesystem>
 #include <utility>
 
+#include "advface/core/utc_time.h"
 #include "advface/keys/key.h"
 #include "tensor/check.h"
 
@@ -82,17 +82,6 @@ void check_private(int descriptor, const std::string& source) {
         "); 'chmod 600' it, and think about a new key");
 }
 
-// "2025-01-31T12:00:00Z", of a day that there is.
-bool is_date(const std::string& text) {
-  std::tm time{};
-  const char* end = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &time);
-  std::tm there = time;
-  if (!end || *end != '\0' || timegm(&there) == -1) return false;
-  char again[32];
-  std::strftime(again, sizeof again, "%Y-%m-%dT%H:%M:%SZ", &there);
-  return text == again;
-}
-
 // Line by line; what is not secret comes out as text.
 class Reader {
  public:
@@ -136,7 +125,7 @@ Key parse_key(std::span<const std::byte> bytes, const std::string& source) {
                        nullptr, &read, nullptr) == 0 &&
             read == key.size(),
         source, ": a damaged key file (the key is not of hexadecimal digits)");
-  check(is_date(info.date), source, ": a damaged key file (no proper date)");
+  check(is_utc_time(info.date), source, ": a damaged key file (no proper date)");
   check(info.id.find_first_not_of("0123456789abcdef") == std::string::npos, source,
         ": a damaged key file (no proper id)");
   const std::string stated = info.check;

@@ -23,10 +23,10 @@ std::string describe(const Projection& projection, const ProjectionTraining& dat
 }  // namespace
 
 std::vector<int64_t> with_another(const std::vector<int64_t>& rows, const std::vector<int64_t>& person) {
-  const auto mine = rows_by_person(person);
+  const RowsByPerson people(person);
   std::vector<int64_t> kept;
   for (const int64_t r : rows)
-    if (mine[size_t(r)].size() > 1) kept.push_back(r);
+    if (people.of(r).size() > 1) kept.push_back(r);
   return kept;
 }
 
@@ -44,16 +44,8 @@ ProjectionTrainer::ProjectionTrainer(Projection& projection, const ProjectionTra
   place_.assign(size_t(data.features.count()), -1);
   for (size_t i = 0; i < rows.size(); ++i) place_[size_t(rows[i])] = int64_t(i);
   constexpr int64_t kMemory = int64_t(1) << 30;
-  const auto mine = rows_by_person(data.person);
-  std::vector<std::vector<int64_t>> others;
-  for (const int64_t r : rows) {
-    others.push_back(mine[size_t(r)]);
-    std::erase(others.back(), r);
-  }
-  const FeatureRows means =
-      means_of(data.features, others, projection.provenance().domain, kMemory, [&](int64_t g) {
-        return "row " + std::to_string(rows[size_t(g)]) + ": the mean of the person's other photographs";
-      });
+  const FeatureRows means = means_of_others(data.features, rows, RowsByPerson(data.person),
+                                            projection.provenance().domain, kMemory);
   const NoTapeScope off;
   wanted_ = collect_rows(means.count(), kBatch, [&](int64_t begin, int64_t end) {
     return projection.fitted(means.batch(begin, end));

@@ -1,7 +1,6 @@
 #include "advface/protections/features_to_protect.h"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <sstream>
 
@@ -107,16 +106,17 @@ void FeaturesToProtect::average(const std::vector<std::string>& people, int64_t 
         info_.protection.describe(), "), and their mean means nothing; average the raw ones");
   check(int64_t(people.size()) == features_.count(), "there are names for ", people.size(), " rows, but ",
         what_, " has ", features_.count());
-  std::map<int64_t, size_t> number;
+  std::vector<int64_t> keys;
+  for (const std::string& who : people) keys.push_back(person_key(who));
+  const RowsByPerson by_person(keys);
   std::vector<std::vector<int64_t>> rows;
   std::vector<std::string> names;
-  for (size_t r = 0; r < people.size(); ++r) {
-    const auto [it, fresh] = number.try_emplace(person_key(people[r]), rows.size());
-    if (fresh) {
-      rows.emplace_back();
-      names.push_back(people[r]);
-    }
-    if (auto& mine = rows[it->second]; most == 0 || int64_t(mine.size()) < most) mine.push_back(int64_t(r));
+  for (int64_t r = 0; r < int64_t(people.size()); ++r) {
+    std::vector<int64_t> mine = by_person.of(r);
+    if (mine[0] != r) continue;  // the person is there already
+    if (most > 0 && most < int64_t(mine.size())) mine.resize(size_t(most));
+    rows.push_back(std::move(mine));
+    names.push_back(people[size_t(r)]);
   }
   for (const auto& mine : rows) averaged_.push_back(int64_t(mine.size()));
   constexpr int64_t kMemory = int64_t(1) << 30;

@@ -225,10 +225,9 @@ Drawing draw(const Plot& plot) {
 // Ids are those of the content, so that several pictures stand in one page; `number` tells equal ones in one
 // picture apart. `place`: further attributes.
 std::string svg_element(const Drawing& d, size_t number, const char* role, const std::string& place) {
-  std::string id = "plot";
   uint64_t hash = fnv1a(std::to_string(number));
   for (const std::string* part : {&d.title, &d.description, &d.body}) hash = fnv1a(*part, hash);
-  for (int shift = 60; shift >= 0; shift -= 4) id += "0123456789abcdef"[(hash >> shift) & 15];
+  const std::string id = "plot" + hex(hash);
   const std::string w = svg_coordinate(d.width), h = svg_coordinate(d.height);
   return "<svg" + place + " role=\"" + role + "\" aria-labelledby=\"" + id + "-title " + id +
          "-desc\" viewBox=\"0 0 " + w + " " + h + "\" width=\"" + w + "\" height=\"" + h +

@@ -47,7 +47,7 @@ void AuditCall::add_to(CLI::App& app) {
   app.add_option("--attributes", attributes, "columns of --labels that the attacker attributes asks about")
       ->delimiter(',');
   CLI::Option* small =
-      app.add_flag("--quick", quick, "minutes; its attackers have not converged, and it says so");
+      app.add_flag("--quick", quick, "for a first look; its attackers have not converged, and it says so");
   app.add_flag("--full", full, "the whole matrix, with several seeds")->excludes(small);
   app.get_option("--cache")->description(
       "folder where networks, features and results are kept and found again (default: "
@@ -112,7 +112,7 @@ CLI::App* add_init_verb(CLI::App& app, InitCall& call) {
   call.faces.add_features_to(*sub);
   call.faces.add_labels_to(*sub);
   sub->add_option("--second-recogniser", call.second, "card of a recogniser that the defence never saw");
-  CLI::Option* small = sub->add_flag("--quick", call.quick, "for minutes");
+  CLI::Option* small = sub->add_flag("--quick", call.quick, "for a first look");
   sub->add_flag("--full", call.full, "for everything")->excludes(small);
   sub->add_option("--out", call.out, "the file")->required();
   call.common.add_to(*sub);
@@ -125,16 +125,14 @@ int audit_init(InitCall& call) {
   check(!fs::exists(call.out), call.out, ": is there already; an audit's file is not replaced");
   const Recogniser recogniser = Recogniser::load(call.faces.recogniser);
   FaceSettings faces = call.faces;
+  const std::vector<std::string> attributes = usual_attributes(faces.labels);
   // As the file will find them.
   const fs::path folder = fs::absolute(call.out).parent_path();
   for (std::string* path :
        {&faces.recogniser, &faces.images, &faces.labels, &faces.detection.card, &call.second})
     if (!path->empty() && !fs::path(*path).is_absolute()) *path = fs::relative(*path, folder).string();
-  const fs::path here = fs::current_path();
-  fs::current_path(folder);
-  const std::string text = example_config(faces, call.second, size,
+  const std::string text = example_config(faces, call.second, size, attributes,
                                           recogniser.feature_shape(faces.cut_of(recogniser)).rank() == 3);
-  fs::current_path(here);
   parse_audit_config(text, call.out, folder.string());
   AtomicFile file(call.out);
   file.write(text);

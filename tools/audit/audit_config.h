@@ -92,6 +92,6 @@ std::vector<std::string> usual_attributes(const std::string& labels);
 nlohmann::json usual_protections(const std::string& size, bool maps);
 // An example with comments, for this recogniser and these photographs.
 std::string example_config(const FaceSettings& faces, const std::string& second, const std::string& size,
-                           bool maps);
+                           const std::vector<std::string>& attributes, bool maps);
 
 }  // namespace advf::tools

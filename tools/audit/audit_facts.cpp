@@ -83,7 +83,6 @@ Recogniser load_recogniser(const AuditConfig& c, AuditFacts& facts) {
   facts.cut = c.faces.cut_of(recogniser);
   facts.feature = recogniser.feature_shape(facts.cut);
   facts.unit = recogniser.domain(facts.cut) == FeatureDomain::sphere;
-  facts.recogniser_multiply_adds = recogniser.cut_point(facts.cut).macs;
   if (!c.second_recogniser.empty()) {
     const Recogniser second = Recogniser::load(c.second_recogniser);
     check(second.fingerprint() != recogniser.fingerprint(), c.second_recogniser,
@@ -101,12 +100,10 @@ void check_chains(const AuditConfig& c, const Recogniser& recogniser, const Audi
       FeatureSpace space = input_of(recogniser, facts.cut, "features").space;
       for (const AuditProtection::Link& link : p.links) {
         std::shared_ptr<ProtectionSpec> spec = protection_kind(link.protection, p.name).spec();
-        set_seed(spec->settings(), c.seed);
+        const Settings list = spec->settings();
+        set_seed(list, c.seed);
         for (const auto& [name, texts] : link.settings)
-          for (const std::string& text : texts) {
-            const Settings list = spec->settings();
-            std::ranges::find(list, name, &Setting::name)->read(text);
-          }
+          for (const std::string& text : texts) std::ranges::find(list, name, &Setting::name)->read(text);
         check(link.protection != "rotation" || has_keys(),
               "needs a key, and this build has none (ADVF_KEYS)");
         check(link.protection != "rotation" || space.row.rank() == 1,

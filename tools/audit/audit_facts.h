@@ -24,9 +24,8 @@ struct AuditFacts {
   std::vector<std::string> test_files;       // of the part under test, in order
   std::vector<std::string> test_identities;  // of them
   std::string cut;
-  Shape feature;                         // at the cut
-  bool unit = false;                     // features are unit vectors
-  int64_t recogniser_multiply_adds = 0;  // of one image
+  Shape feature;      // at the cut
+  bool unit = false;  // features are unit vectors
   // Files and folders that results depend on, with a digest of each (file_digest()).
   std::vector<std::pair<std::string, std::string>> digests;
   MachineRate rate;

@@ -21,7 +21,7 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
-std::string safe(const json& value) { return html_text(text_of(value)); }
+std::string safe(const json& value) { return svg_escaped(text_of(value)); }
 
 // A state by word and sign, so that colour alone says nothing.
 std::string state_html(const std::string& state) {
@@ -32,13 +32,13 @@ std::string state_html(const std::string& state) {
        {Look{kOpen, "open", "&#9679;"}, {kPartly, "partly", "&#9680;"}, {kClosed, "closed", "&#9675;"}})
     if (state == l.state)
       return std::string("<span class=\"state ") + l.css + "\">" + l.sign + " " + state + "</span>";
-  return "<span class=\"state unknown\">&#8211; " + html_text(state) + "</span>";
+  return "<span class=\"state unknown\">&#8211; " + svg_escaped(state) + "</span>";
 }
 
 std::string verdict_html(const std::string& verdict) {
   const char* css = verdict == "holds" ? "closed" : verdict == "leaks" ? "open" : "unknown";
   const char* sign = verdict == "holds" ? "&#9675; " : verdict == "leaks" ? "&#9679; " : "&#8211; ";
-  return std::string("<span class=\"state ") + css + "\">" + sign + html_text(verdict) + "</span>";
+  return std::string("<span class=\"state ") + css + "\">" + sign + svg_escaped(verdict) + "</span>";
 }
 
 // What is stored, as a picture: a cell a value; blue below zero, orange above.
@@ -91,7 +91,7 @@ class Page {
   }
 
  private:
-  void head(const std::string& title) { body_ += "<h2>" + html_text(title) + "</h2>\n"; }
+  void head(const std::string& title) { body_ += "<h2>" + svg_escaped(title) + "</h2>\n"; }
   void line(const std::string& html) { body_ += "<p>" + html + "</p>\n"; }
   void list(const std::vector<std::string>& items) {
     body_ += "<ul>\n";
@@ -187,14 +187,15 @@ class Page {
   void people_of(const std::string& protection, const std::string& originals) {
     const bool raw = protection == text_of(r_["protections"][0]["name"]);
     std::vector<std::string> names{"photograph", "stored"}, folders;
-    for (const char* attacker : {"transfer", "adaptive", "inversion", "corrected", "oracle"}) {
+    for (const AuditAttacker& row : audit_attackers()) {  // others make no pictures, and have no folder
+      const std::string& attacker = row.name;
       const int64_t step = step_of(protection, attacker);
       const std::string at = step < 0 ? "" : made_in(step, attacker, raw ? "raw" : "protected");
       if (!at.empty()) names.push_back(attacker), folders.push_back(at);
     }
     const std::vector<Image> stored = stored_of(protection);
     if (folders.empty() && stored.empty()) return;
-    body_ += "<h3>" + html_text(raw ? "Unprotected features" : protection) + "</h3>\n";
+    body_ += "<h3>" + svg_escaped(raw ? "Unprotected features" : protection) + "</h3>\n";
     std::vector<std::string> columns{"person"};
     columns.insert(columns.end(), names.begin(), names.end());
     HtmlTable table("Photographs, what is stored, and reconstructions: " +
@@ -326,8 +327,8 @@ class Page {
       const std::string variant = text_of(r["variant"]);
       const double magnitude = std::fabs(one.value);
       table.add(
-          {safe(r["protection"]), safe(r["attacker"]) + (variant.empty() ? "" : ": " + html_text(variant)),
-           html_text(one.measure),
+          {safe(r["protection"]), safe(r["attacker"]) + (variant.empty() ? "" : ": " + svg_escaped(variant)),
+           svg_escaped(one.measure),
            figure_number(r["measures"][one.measure], magnitude >= 100            ? 0
                                                      : magnitude >= 10           ? 2
                                                      : one.measure == "accuracy" ? 4
@@ -355,8 +356,8 @@ class Page {
     for (const AuditAttacker& a : audit_attackers())
       for (const json& asked : r_["config"]["attackers"])
         if (asked == a.name)
-          items.push_back("<strong>" + html_text(a.name) + "</strong> (" + html_text(a.leak) +
-                          "): " + html_text(a.help));
+          items.push_back("<strong>" + svg_escaped(a.name) + "</strong> (" + svg_escaped(a.leak) +
+                          "): " + svg_escaped(a.help));
     list(items);
   }
 
@@ -367,7 +368,7 @@ class Page {
       bool asked = false;
       for (const json& name : r_["config"]["attackers"]) asked |= name == a.name;
       if (!asked)
-        items.push_back("no attacker <strong>" + html_text(a.name) + "</strong>: " + html_text(a.help));
+        items.push_back("no attacker <strong>" + svg_escaped(a.name) + "</strong>: " + svg_escaped(a.help));
     }
     for (const json& l : r_["left_out"])
       items.push_back(safe(l["protection"]) + ", " + safe(l["attacker"]) + ": " + safe(l["reason"]));

@@ -1,26 +1,17 @@
 #include "tools/audit/audit_report.h"
 
-#include <ctime>
-
 #include "advface/core/text_file.h"
+#include "advface/core/utc_time.h"
 #include "advface/keys/signature.h"
 #include "tools/audit/audit_groups.h"
 #include "tools/audit/audit_rows.h"
 #include "tools/audit/audit_verdict.h"
+#include "tools/options/cli.h"
 
 namespace advf::tools {
 namespace {
 
 using nlohmann::json;
-
-std::string now() {
-  const std::time_t time = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
 
 json steps_json(const AuditPlan& plan, const StepRunner& runner) {
   json list = json::array();
@@ -81,8 +72,8 @@ json audit_report(const AuditConfig& config, const AuditFacts& facts, const Audi
         {{"step", plan.steps[size_t(step)].id}, {"hash", plan.steps[size_t(step)].hash}, {"reason", why}});
   json report = {{"format", kReportFormat},
                  {"version", kReportVersion},
-                 {"program", "advface-audit 0.1.0"},
-                 {"date", now()},
+                 {"program", std::string("advface-audit ") + kProgramVersion},
+                 {"date", utc_now()},
                  {"size", config.size},
                  {"converges", config.size_row().converges},
                  {"config", to_json(config)},

@@ -31,7 +31,7 @@ const std::vector<BudgetField>& budget_fields() {
 const std::vector<AuditSize>& audit_sizes() {
   static const std::vector<AuditSize> sizes{
       {"quick",
-       "minutes; its attackers have not converged, and it says so",
+       "for a first look; its attackers have not converged, and it says so",
        {.images = 3000,
         .test_images = 96,
         .inversion_images = 12,
@@ -46,7 +46,7 @@ const std::vector<AuditSize>& audit_sizes() {
        {"transfer", "adaptive", "inversion", "linkage", "attributes", "unlinkability"},
        false},
       {"default",
-       "within the hour",
+       "what a verdict takes",
        {},
        {"transfer", "adaptive", "inversion", "linkage", "attributes", "unlinkability"},
        true},
@@ -142,8 +142,7 @@ json usual_protections(const std::string& size, bool maps) {
 }
 
 std::string example_config(const FaceSettings& f, const std::string& second, const std::string& size,
-                           bool maps) {
-  const std::vector<std::string> attributes = usual_attributes(f.labels);
+                           const std::vector<std::string>& attributes, bool maps) {
   const auto quoted = [](const std::string& text) { return json(text).dump(); };
   std::string text =
       "// What advface-audit measures. docs/audit.md says what each line means; paths are relative to this "

@@ -1,5 +1,6 @@
 // advface-audit verify, sign and new-key: whether a report is what its author made, and whether its numbers
 // come out again.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -88,16 +89,16 @@ bool rerun(const VerifyCall& call, const json& report, const AuditConfig& config
       fs::remove_all(folder, none);
     }
   } removed{folder};
-  // Whatever lies in a cache: all that the row needs is made anew.
-  std::vector<int64_t> pairs;
-  for (int64_t i = 0; i < int64_t(plan.pairs.size()); ++i) {
-    const AuditPair& pair = plan.pairs[size_t(i)];
-    const bool raw = pair.protection == plan.pairs[0].protection;
-    if (pair.protection == (*row)["protection"] && (pair.attacker == (*row)["attacker"] || raw) &&
-        pair.seed == (*row)["seed"])
-      pairs.push_back(i);
-  }
-  runner.run(pairs, context);
+  // Whatever lies in a cache: the step that the row came of is made anew, and all that it needs. Steps are
+  // found by their names: hashes are others where the programs are newer.
+  std::string id;
+  for (const json& step : report["steps"])
+    if (step["hash"] == (*row)["step"]) id = step["id"];
+  const auto pair = std::ranges::find_if(
+      plan.pairs, [&](const AuditPair& p) { return plan.steps[size_t(p.step)].id == id; });
+  check(pair != plan.pairs.end(), call.report, ": the step of the row ", call.rerun,
+        " is not among its steps");
+  runner.run({pair - plan.pairs.begin()}, context);
   for (const auto& [step, why] : runner.failures()) fail(plan.steps[size_t(step)].id, ": ", why);
   for (const json& again : audit_rows(config, plan, runner)) {
     if (again["id"] != call.rerun) continue;

@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "advface/core/text_file.h"
 #include "tensor/io/input_file.h"
 
 namespace advf::tools {
@@ -22,38 +21,10 @@ std::string base64(std::span<const std::byte> bytes) {
 }
 
 std::string element(std::span<const std::byte> png, const std::string& alt) {
-  return "<img src=\"data:image/png;base64," + base64(png) + "\" alt=\"" + html_text(alt) + "\">";
+  return "<img src=\"data:image/png;base64," + base64(png) + "\" alt=\"" + svg_escaped(alt) + "\">";
 }
 
 }  // namespace
-
-std::string html_text(const std::string& text) {
-  std::string safe;
-  for (const char c : text) switch (c) {
-      case '&':
-        safe += "&amp;";
-        break;
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      case '\'':
-        safe += "&#39;";
-        break;
-      default:
-        safe += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
-    }
-  // A name of a file need not be UTF-8; a page must be.
-  if (is_utf8(safe)) return safe;
-  for (char& c : safe)
-    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
-  return safe;
-}
 
 std::string picture(const std::string& file, const std::string& alt) {
   std::error_code none;
@@ -83,7 +54,7 @@ void HtmlTable::add(const std::vector<std::string>& cells, const std::vector<std
   rows_ += "<tr>";
   for (size_t i = 0; i < cells.size(); ++i) {
     const std::string key =
-        i < keys.size() && !keys[i].empty() ? " data-key=\"" + html_text(keys[i]) + "\"" : "";
+        i < keys.size() && !keys[i].empty() ? " data-key=\"" + svg_escaped(keys[i]) + "\"" : "";
     rows_ += i == 0 ? "<th scope=\"row\"" + key + ">" + cells[i] + "</th>"
                     : "<td" + key + ">" + cells[i] + "</td>";
   }
@@ -92,9 +63,9 @@ void HtmlTable::add(const std::vector<std::string>& cells, const std::vector<std
 
 std::string HtmlTable::html() const {
   std::string text = "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"" +
-                     html_text(caption_) + "\"><table class=\"" + css_ + "\"><caption>" +
-                     html_text(caption_) + "</caption><thead><tr>";
-  for (const std::string& name : head_) text += "<th scope=\"col\">" + html_text(name) + "</th>";
+                     svg_escaped(caption_) + "\"><table class=\"" + css_ + "\"><caption>" +
+                     svg_escaped(caption_) + "</caption><thead><tr>";
+  for (const std::string& name : head_) text += "<th scope=\"col\">" + svg_escaped(name) + "</th>";
   return text + "</tr></thead><tbody>\n" + rows_ + "</tbody></table></div>\n";
 }
 

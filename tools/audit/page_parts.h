@@ -1,4 +1,4 @@
-// The parts of a page: text made safe, tables, pictures within the page, its style and its script.
+// The parts of a page: tables, pictures within the page, its style and its script.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -6,16 +6,15 @@
 #include <vector>
 
 #include "tensor/io/image.h"
+#include "tensor/io/svg.h"
 
 namespace advf::tools {
 
-std::string html_text(
-    const std::string& text);  // of a name or a sentence, as HTML takes it, also in an attribute
-std::string picture(const std::string& file,
-                    const std::string& alt);  // of a PNG file, within the page; "" where it is not there
+// Pictures within the page; alt: what is seen, as text. Of a PNG file "" where it is not there.
+std::string picture(const std::string& file, const std::string& alt);
 std::string picture(const Image& image, const std::string& alt);
-std::string figure_number(const nlohmann::json& value,
-                          int digits = 3);  // "0.512 [0.480, 0.540]", "-" of nothing
+// "0.512 [0.480, 0.540]"; "-" of nothing.
+std::string figure_number(const nlohmann::json& value, int digits = 3);
 extern const char* const kPageStyle;
 extern const char* const kPageScript;
 

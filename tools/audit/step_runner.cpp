@@ -171,7 +171,8 @@ std::string StepRunner::folder(int64_t step) const {
   return cache_ + "/steps/" + plan_.steps[size_t(step)].hash;
 }
 
-std::vector<std::string> StepRunner::command_in(int64_t number, const std::string& at) const {
+std::vector<std::string> StepRunner::command(int64_t number) const {
+  const std::string at = folder(number);
   const AuditStep& step = plan_.steps[size_t(number)];
   std::vector<std::string> command{programs_ + "/advface-" + step.program};
   for (const AuditWord& w : step.words) {
@@ -199,8 +200,6 @@ std::vector<std::string> StepRunner::command_in(int64_t number, const std::strin
   return command;
 }
 
-std::vector<std::string> StepRunner::command(int64_t step) const { return command_in(step, folder(step)); }
-
 std::optional<StepResult> StepRunner::result(int64_t step) const {
   StepResult found{folder(step), 0, 0, {}};
   const std::string path = found.folder + "/" + kDone;
@@ -213,8 +212,9 @@ std::optional<StepResult> StepRunner::result(int64_t step) const {
   return found;
 }
 
-void StepRunner::execute(int64_t number, const std::string& at,
-                         const std::function<void(const std::string&)>& show, const Context& context) {
+void StepRunner::execute(int64_t number, const std::function<void(const std::string&)>& show,
+                         const Context& context) {
+  const std::string at = folder(number);
   const AuditStep& step = plan_.steps[size_t(number)];
   make_folder(at);
   std::error_code none;
@@ -224,7 +224,7 @@ void StepRunner::execute(int64_t number, const std::string& at,
     file.write(bytes);
     file.commit();
   }
-  const std::vector<std::string> told = command_in(number, at);
+  const std::vector<std::string> told = command(number);
   std::vector<std::string> command = told;
   if (threads_ > 0) command.insert(command.end(), {"--threads", std::to_string(threads_)});
   if (step.resumes && fs::exists(at + "/out.safetensors.checkpoint")) command.push_back("--resume");
@@ -323,7 +323,7 @@ void StepRunner::run(const std::vector<int64_t>& pairs, const Context& context) 
         progress.begin(step);
         try {
           execute(
-              step, folder(step), [&](const std::string& detail) { progress.show(detail); }, context);
+              step, [&](const std::string& detail) { progress.show(detail); }, context);
         } catch (const Interrupted&) {
           progress.finish();
           throw;
@@ -338,13 +338,6 @@ void StepRunner::run(const std::vector<int64_t>& pairs, const Context& context) 
     open = std::move(later);
   }
   progress.finish();
-}
-
-StepResult StepRunner::run_again(int64_t step, const std::string& at, const Context& context) {
-  make_keys();
-  execute(
-      step, at, [](const std::string&) {}, context);
-  return {at, 0, 0, command_in(step, at)};
 }
 
 }  // namespace advf::tools

@@ -36,13 +36,8 @@ class StepRunner {
   void run(const std::vector<int64_t>& pairs, const Context& context);
   const std::map<int64_t, std::string>& failures() const { return failures_; }  // by step
 
-  // Once more, into another folder, whatever is in the cache. Throws Error where it fails.
-  StepResult run_again(int64_t step, const std::string& folder, const Context& context);
-
  private:
-  std::vector<std::string> command_in(int64_t step, const std::string& folder) const;
-  void execute(int64_t step, const std::string& folder, const std::function<void(const std::string&)>& show,
-               const Context& context);
+  void execute(int64_t step, const std::function<void(const std::string&)>& show, const Context& context);
   void make_keys() const;
 
   const AuditPlan& plan_;

@@ -18,8 +18,6 @@ void check_options(const ReconstructionOptions& o) {
     for (const std::string& text : o.attackers)
       check(!text.starts_with('='), "--attacker \"", text, "\" gives no name before the =");
     for (const std::string& text : o.attackers) named_attacker(split_attacker(text).what, o.common.seed);
-  });
-  as_usage([&] {
     check(o.called.empty() || (o.protect.asked() && o.epsilons.empty()),
           "--called names what one --protect makes, without --epsilons");
     check(!o.average || o.protected_files.empty(),

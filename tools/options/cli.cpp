@@ -240,7 +240,7 @@ void check_outputs(const CLI::App& app) {
 }
 
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
-  app.set_version_flag("--version", "0.1.0");
+  app.set_version_flag("--version", kProgramVersion);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is then a failed write, told and cleaned up
   try {
     app.parse(argc, argv);

@@ -13,6 +13,8 @@
 
 namespace advf::tools {
 
+inline constexpr const char* kProgramVersion = "0.1.0";
+
 // Options that every program has.
 struct Common {
   std::string device = "cpu", precision = "f32";
