@@ -35,11 +35,11 @@ struct Outcome {
 };
 
 struct Surroundings {
-  std::string stdout_to;            // instead of being kept
-  uint64_t max_file_bytes = 0;      // 0 = no limit; beyond it writing fails as on a full disk
-  std::string interrupt_when;       // SIGINT as soon as there is a file whose path begins so,
-  std::string interrupt_after;      // or as soon as stderr holds this
-  std::chrono::seconds limit{400};  // then it is killed and the code is 137
+  std::string stdout_to;                     // instead of being kept
+  uint64_t max_file_bytes = 0;               // 0 = no limit; beyond it writing fails as on a full disk
+  std::string interrupt_when;                // SIGINT as soon as there is a file whose path begins so,
+  std::string interrupt_after;               // or as soon as stderr holds this
+  std::chrono::milliseconds limit{400'000};  // then it is killed and the code is 137
 };
 
 // Whether a file's path begins so.

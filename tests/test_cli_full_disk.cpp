@@ -1,41 +1,13 @@
 // A disk that runs full while a program writes: a clear failure, and the disk is as it was. Needs the right
 // to mount a small tmpfs.
 #define BOOST_TEST_MODULE cli_full_disk
-#include <sys/mount.h>
-
-#include <cstring>
-#include <iostream>
-
 #include "cli_test_util.h"
 #include "detector_test_util.h"
+#include "small_disk.h"
 #include "tensor/io/image.h"
 
 using namespace advf;
 using namespace advf::test;
-
-namespace {
-
-// A disk of 64 KiB.
-class SmallDisk {
- public:
-  SmallDisk() {
-    if (::mount("tmpfs", dir_.path().c_str(), "tmpfs", 0, "size=64k") == 0)
-      mounted_ = true;
-    else
-      std::cout << "SKIPPED: a tmpfs cannot be mounted: " << std::strerror(errno) << "\n";
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(dir_.path().c_str(), MNT_DETACH);
-  }
-  bool mounted() const { return mounted_; }
-  std::string path() const { return dir_.path().string(); }
-
- private:
-  TempDir dir_;
-  bool mounted_ = false;
-};
-
-}  // namespace
 
 BOOST_AUTO_TEST_CASE(nothing_stays_on_a_full_disk) {
   const SmallDisk disk;

@@ -1,25 +1,26 @@
 #!/bin/bash
-# The main job, end to end: a recogniser's features, a shadow model, adversarial features, and what they are worth
-# against an attacker who knows nothing of the protection and one who adapts. Without --faces everything is made here:
-# procedural portraits of people who do not exist, and a small recogniser trained on them.
+# The whole job as one audit: a recogniser's features, how AdvFace and two locks store them, every attacker of a quick audit,
+# and a report that people look at. Without --faces everything is made here: portraits of people who do not exist, and two
+# small recognisers trained on them.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
   cat <<'TEXT'
-Usage: tools/demo.sh [--out DIR] [--epsilon E] [--seed N]
-       tools/demo.sh --faces DIR --recogniser CARD.json [--cut NAME] [--labels CSV] [--eyes x1,y1,x2,y2]
-                     [--pairs FILE --pairs-faces DIR [--pairs-eyes x1,y1,x2,y2]] [--out DIR] [--epsilon E]
+Usage: tools/demo.sh [--out DIR] [--seed N]
+       tools/demo.sh --faces DIR --recogniser CARD.json [--second-recogniser CARD.json] [--cut NAME] [--labels CSV]
+                     [--eyes x1,y1,x2,y2 | --detector CARD.json] [--out DIR]
 
-Runs the whole job and ends with tables and the paths of its pictures and JSON files.
-  --out DIR          where everything goes (default: build/demo); finished steps are not done again
-  --faces DIR        photographs, several of each person; without it synthetic faces are drawn
-  --labels CSV       file,identity; without it a person is the folder a photograph lies in
-  --eyes ...         mean eye centres in pixels of the photographs: crops faces by the card's template
-  --recogniser CARD  the deployed recogniser (.json beside its .onnx)
-  --cut NAME         the recogniser's tensor that is the feature (default: what its card says)
-  --pairs FILE       verification pairs in the format of LFW's pairs.txt, of the photographs in --pairs-faces
-  --epsilon E        bound of the noise on each value of a feature (default 0.05 for synthetic faces, else 0.02)
-  --seed N           seed of everything random (default 1)
+Audits how faces are protected and ends with the path of the report (report.html). What it audits is written to
+DIR/audit.json: change that, and call again, or call advface-audit.
+  --out DIR                 where everything goes (default: build/demo); finished steps are not done again
+  --seed N                  seed of everything random (default 1)
+  --faces DIR               photographs, several of each person; without it synthetic faces are drawn
+  --labels CSV              file,identity; without it a person is the folder a photograph lies in
+  --eyes ...                mean eye centres in pixels of aligned photographs: crops faces by the card's template
+  --detector CARD           finds faces in photographs as they come
+  --recogniser CARD         the deployed recogniser (.json beside its .onnx)
+  --second-recogniser CARD  another, which judges what attackers draw
+  --cut NAME                the recogniser's tensor that is the feature (default: what its card says)
 TEXT
 }
 usage_error() {
@@ -27,11 +28,11 @@ usage_error() {
   exit 2
 }
 
-out=$root/build/demo faces= labels= eyes= recogniser= cut= pairs= pairs_faces= pairs_eyes= epsilon= seed=1
+out=$root/build/demo faces= labels= eyes= detector= recogniser= second_recogniser= cut= seed=1
 while [[ $# -gt 0 ]]; do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --out | --faces | --labels | --eyes | --recogniser | --cut | --pairs | --pairs-faces | --pairs-eyes | --epsilon | --seed)
+    --out | --faces | --labels | --eyes | --detector | --recogniser | --second-recogniser | --cut | --seed)
       [[ $# -ge 2 ]] || usage_error "$1 needs a value"
       name=${1#--}
       printf -v "${name//-/_}" '%s' "$2"
@@ -41,7 +42,7 @@ while [[ $# -gt 0 ]]; do
   esac
 done
 [[ ${faces:+x} == "${recogniser:+x}" ]] || usage_error "--faces and --recogniser belong together"
-[[ ${pairs:+x} == "${pairs_faces:+x}" ]] || usage_error "--pairs and --pairs-faces belong together"
+[[ -z $second_recogniser || -n $faces ]] || usage_error "--second-recogniser goes with --faces and --recogniser"
 
 ensure_build_packages release
 build_preset release programs
@@ -55,99 +56,31 @@ make() {
   shift
   [[ -e $file ]] || "$@" || exit $?
 }
+# recogniser FILE ARCHITECTURE SEED
+recogniser() {
+  make "$1" "$bin/advface-train" recogniser --images "$faces" --labels "$labels" --architecture "$2" --image-size 64 \
+    --epochs 5 --seed "$3" --out "$1"
+}
 
+epsilon=
 if [[ -z $faces ]]; then
-  epsilon=${epsilon:-0.05}
   say "drawing synthetic faces"
-  make "$out/faces/labels.csv" "$bin/advface-faces" --out "$out/faces" --identities 400 --per-identity 12 \
-    --image-size 64 --test-identities 60 --pairs 30 --seed "$seed"
-  faces=$out/faces/images labels=$out/faces/labels.csv pairs=$out/faces/test/pairs.txt
-  pairs_faces=$out/faces/test/images recogniser=$out/recogniser.json
-  say "training a recogniser on them"
-  make "$recogniser" "$bin/advface-train" recogniser --images "$faces" --labels "$labels" --architecture cnn_small \
-    --image-size 64 --epochs 6 --seed "$seed" --out "$recogniser"
-else
-  epsilon=${epsilon:-0.02}
-fi
-recogniser=("$recogniser" ${cut:+--cut "$cut"})
-data=(--recogniser "${recogniser[@]}" --images "$faces" --cache "$out/cache")
-[[ -z $labels ]] || data+=(--labels "$labels")
-[[ -z $eyes ]] || data+=(--eyes "$eyes")
-protection=(--shadow "$out/shadow.safetensors" --epsilon "$epsilon")
-# What lies under the lock, and both; --dims must be less than a feature has values.
-inner=(--protect projection --projection "$out/projection.safetensors" --protect quantise --bits 1)
-locks=(--protect default --projection "$out/projection.safetensors" --key "$out/face.key")
-
-say "extracting features, as files"
-make "$out/features.npy" "$bin/advface-extract" --recogniser "${recogniser[@]}" --images "$faces" ${eyes:+--eyes "$eyes"} \
-  --out "$out/features.npy"
-vectors=
-[[ ! $(head -c 128 "$out/features.npy" | tr -d '\0') =~ \'shape\':\ *\([0-9]+,\ *[0-9]+\) ]] || vectors=yes
-
-say "training the shadow model (deconv)"
-make "$out/shadow.safetensors" "$bin/advface-train" shadow "${data[@]}" --decoder deconv --epochs 10 --seed "$seed" \
-  --out "$out/shadow.safetensors"
-# attacker NAME [PROTECTION...]: of another architecture.
-attacker() {
-  local file=$out/$1.safetensors
-  shift
-  make "$file" "$bin/advface-train" attacker "${data[@]}" --decoder resup --epochs 4 --seed "$seed" "$@" --out "$file"
-}
-say "training an attacker of another architecture (resup) on raw features"
-attacker transfer
-say "training the same attacker on protected features: the one who adapts"
-attacker adaptive "${protection[@]}"
-say "training a network that leads protected features back: the one who then asks the recogniser"
-make "$out/linkage.safetensors" "$bin/advface-train" linkage "${data[@]}" --seed "$seed" "${protection[@]}" \
-  --out "$out/linkage.safetensors"
-if [[ $vectors ]]; then
-  say "two locks: a key, a projection, and attackers of the same kind on what both store and on what lies under the key"
-  make "$out/face.key" "$bin/advface-key" new "$out/face.key"
-  make "$out/projection.safetensors" "$bin/advface-train" fit projection "${data[@]}" --dims 64 --out "$out/projection.safetensors"
-  attacker adaptive_locks "${locks[@]}"
-  attacker adaptive_leaked "${inner[@]}"
+  make "$out/faces/labels.csv" "$bin/advface-faces" --out "$out/faces" --identities 300 --per-identity 8 --image-size 64 \
+    --seed "$seed"
+  faces=$out/faces/images labels=$out/faces/labels.csv
+  recogniser=$out/recogniser.json second_recogniser=$out/judge.json
+  say "training the recogniser whose features are stored"
+  recogniser "$recogniser" cnn_small "$seed"
+  say "training another, which judges what attackers draw"
+  recogniser "$second_recogniser" cnn_small "$((seed + 1))"
+  epsilon=0.05  # features of 128 values: as much noise as 0.025 is on 512
 fi
 
-say "protecting features, as files"
-make "$out/protected.npy" "$bin/advface-protect" "${protection[@]}" --in "$out/features.npy" --out "$out/protected.npy" \
-  --report "$out/protected.jsonl" --seed "$seed"
-[[ ! $vectors ]] || make "$out/locked.npy" "$bin/advface-protect" "${locks[@]}" --in "$out/features.npy" --out "$out/locked.npy"
-
-# What attackers meet: AdvFace alone, or beside it the two locks, as they are and when the key has leaked.
-met=("${protection[@]}")
-attackers=(--attacker "transfer=$out/transfer.safetensors" --attacker "inversion=inversion:decoder=$out/transfer.safetensors"
-           --attacker "adaptive=$out/adaptive.safetensors"
-           --attacker "read=inversion:reader=$out/linkage.safetensors,decoder=$out/transfer.safetensors")
-[[ ! $vectors ]] || {
-  met=(--protected "AdvFace=$out/protected.npy" "${locks[@]}" --called "two locks" --leaked-key)
-  attackers+=(--attacker "adapts to locks=$out/adaptive_locks.safetensors" --attacker "adapts if leaked=$out/adaptive_leaked.safetensors")
-}
-
-summary=$out/summary.txt
-{
-  if [[ -n $pairs ]]; then
-    printf 'Recognition on %s, epsilon %s\n' "$pairs" "$epsilon"
-    recognition=(--recogniser "${recogniser[@]}" --images "$pairs_faces" --pairs "$pairs" --cache "$out/cache")
-    [[ -z $pairs_eyes ]] || recognition+=(--eyes "$pairs_eyes")
-    "$bin/advface-evaluate" recognition "${recognition[@]}" --json "$out/recognition_raw.json"
-    for side in gallery probe both; do
-      "$bin/advface-evaluate" recognition "${recognition[@]}" "${protection[@]}" --side "$side" \
-        --json "$out/recognition_$side.json"
-    done
-    [[ ! $vectors ]] || {
-      printf 'The same behind two locks\n'
-      "$bin/advface-evaluate" recognition "${recognition[@]}" "${locks[@]}" --json "$out/recognition_locks.json"
-    }
-  else
-    printf 'Recognition: not measured (no --pairs)\n'
-  fi
-  printf '\nReconstruction of people nobody was trained on\n'
-  "$bin/advface-evaluate" reconstruction "${data[@]}" "${attackers[@]}" "${met[@]}" --limit 96 --sets raw,protected \
-    --sheet "$out/sheet.png" --sheet-plain --json "$out/reconstruction.json"
-} | tee "$summary.tmp"
-mv "$summary.tmp" "$summary"
-
-printf '\nPictures: %s\n' "$out/sheet.png"
-printf '          %s\n' "$out"/*.safetensors.png "$out"/*.curve.svg
-printf 'Results:  %s\n' "$out"/*.json "$out/protected.jsonl" "$summary"
-printf 'Took %d:%02d.\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
+make "$out/audit.json" "$bin/advface-audit" init --quick --recogniser "$recogniser" --images "$faces" --seed "$seed" \
+  ${second_recogniser:+--second-recogniser "$second_recogniser"} ${labels:+--labels "$labels"} ${eyes:+--eyes "$eyes"} \
+  ${detector:+--detector "$detector"} ${cut:+--cut "$cut"} --out "$out/audit.json"
+[[ -z $epsilon ]] || sed -i "s/0\.02/$epsilon/g" "$out/audit.json"
+say "auditing"
+"$bin/advface-audit" "$out/audit.json" --out "$out/report" --cache "$out/cache"
+printf 'What was audited: %s. Took %d:%02d.\n' "$out/audit.json" $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
+printf 'Look at %s\n' "$out/report/report.html"

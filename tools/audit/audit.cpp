@@ -131,8 +131,9 @@ int audit_init(InitCall& call) {
   for (std::string* path :
        {&faces.recogniser, &faces.images, &faces.labels, &faces.detection.card, &call.second})
     if (!path->empty() && !fs::path(*path).is_absolute()) *path = fs::relative(*path, folder).string();
-  const std::string text = example_config(faces, call.second, size, attributes,
-                                          recogniser.feature_shape(faces.cut_of(recogniser)).rank() == 3);
+  const std::string text =
+      example_config(faces, call.second, size, attributes,
+                     recogniser.feature_shape(faces.cut_of(recogniser)).rank() == 3, call.common.seed);
   parse_audit_config(text, call.out, folder.string());
   AtomicFile file(call.out);
   file.write(text);

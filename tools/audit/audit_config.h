@@ -34,8 +34,8 @@ struct AuditProtection {
 
 // Of everything that takes long. 0 images: all.
 struct AuditBudget {
-  int64_t images = 0;         // that networks are trained on
-  int64_t test_images = 512;  // that decoders are asked about
+  int64_t images = 3000;      // that are looked at, of whole people
+  int64_t test_images = 256;  // that decoders are asked about
   int64_t inversion_images = 24;
   int64_t inversion_steps = 60;
   int64_t oracle_images = 8;
@@ -92,6 +92,6 @@ std::vector<std::string> usual_attributes(const std::string& labels);
 nlohmann::json usual_protections(const std::string& size, bool maps);
 // An example with comments, for this recogniser and these photographs.
 std::string example_config(const FaceSettings& faces, const std::string& second, const std::string& size,
-                           const std::vector<std::string>& attributes, bool maps);
+                           const std::vector<std::string>& attributes, bool maps, uint64_t seed);
 
 }  // namespace advf::tools

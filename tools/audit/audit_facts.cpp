@@ -44,10 +44,44 @@ void check_spellings(const std::vector<std::string>& identities, const std::stri
   }
 }
 
+// Rows of as many people, whole and in the order of their keys, as have this share of a part's photographs.
+// Of those people who have two or more, and of others, the same share; but of the former enough to compare.
+void choose(const std::vector<int64_t>& part, const Labels& labels, double share,
+            std::vector<int64_t>& chosen) {
+  std::map<int64_t, std::vector<int64_t>> people;
+  for (const int64_t row : part) people[person_key(labels.identities[size_t(row)])].push_back(row);
+  constexpr int kCompared = 10;
+  int compared = 0;
+  double wanted[2] = {}, taken[2] = {};
+  for (const auto& [person, rows] : people) wanted[rows.size() > 1] += share * double(rows.size());
+  for (const auto& [person, rows] : people) {
+    const bool several = rows.size() > 1;
+    if (taken[several] >= wanted[several] && !(several && compared < kCompared)) continue;
+    compared += several;
+    taken[several] += double(rows.size());
+    chosen.insert(chosen.end(), rows.begin(), rows.end());
+  }
+}
+
+// The photographs that the budget takes, as a list of their own.
+Labels chosen_labels(const AuditConfig& c, const FaceSource& images, AuditFacts& facts) {
+  Labels labels = c.faces.labels_of(images.names());
+  check_spellings(labels.identities, c.faces.labels.empty() ? c.faces.images : c.faces.labels);
+  facts.images = images.size();
+  if (c.budget.images == 0 || c.budget.images >= images.size()) return labels;
+  const Split split = split_by_identity(labels, c.split_seed);
+  std::vector<int64_t> rows;
+  for (const auto* part : {&split.train, &split.validation, &split.test})
+    choose(*part, labels, double(c.budget.images) / double(images.size()), rows);
+  std::ranges::sort(rows);
+  for (const int64_t row : rows) facts.chosen.push_back(images.name(row));
+  facts.images = int64_t(rows.size());
+  return c.faces.labels_of(facts.chosen);
+}
+
 void count_people(const AuditConfig& c, const FaceSource& images, AuditFacts& facts) {
-  const Labels labels = c.faces.labels_of(images.names());
+  const Labels labels = chosen_labels(c, images, facts);
   const std::string source = c.faces.labels.empty() ? c.faces.images : c.faces.labels;
-  check_spellings(labels.identities, source);
   const Split split = split_by_identity(labels, c.split_seed);
   const std::vector<int64_t>& test = c.part == "test" ? split.test : split.validation;
   const auto people = [&](const std::vector<int64_t>& rows) {
@@ -69,7 +103,7 @@ void count_people(const AuditConfig& c, const FaceSource& images, AuditFacts& fa
   check(facts.train_people >= 8, source, ": ", facts.train_people,
         " people to train on, and 8 are needed; give more people");
   for (const int64_t row : test) {
-    facts.test_files.push_back(images.name(row));
+    facts.test_files.push_back(facts.chosen.empty() ? images.name(row) : facts.chosen[size_t(row)]);
     facts.test_identities.push_back(labels.identities[size_t(row)]);
   }
   if (std::ranges::find(c.attackers, "attributes") == c.attackers.end() || c.attributes.empty()) return;
@@ -184,7 +218,6 @@ AuditFacts audit_facts(const AuditConfig& c, const Context& context) {
   AuditFacts facts;
   const Recogniser recogniser = load_recogniser(c, facts);
   const FaceSource images = c.faces.open_images(context);
-  facts.images = images.size();
   count_people(c, images, facts);
   check_chains(c, recogniser, facts);
   const auto add = [&](const std::string& path) {

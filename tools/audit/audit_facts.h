@@ -18,9 +18,11 @@ struct MachineRate {
 };
 
 struct AuditFacts {
-  int64_t images = 0;                         // that the folder or the list names
+  int64_t images = 0;                         // that are looked at
   int64_t train_images = 0, test_images = 0;  // of the people of each part of the split
   int64_t train_people = 0, test_people = 0, test_people_with_two = 0;
+  // Those that are looked at, in order, where the budget takes fewer than there are; else empty.
+  std::vector<std::string> chosen;
   std::vector<std::string> test_files;       // of the part under test, in order
   std::vector<std::string> test_identities;  // of them
   std::string cut;

@@ -106,7 +106,8 @@ class Page {
     body_ += "</div>\n";
     HtmlTable table("What gets through each protection, by the strongest attacker who counts",
                     {"Protection", "Verdict", "Appearance", "Identity", "Linkability", "Attributes",
-                     "Accuracy", "Bytes", "ms"});
+                     "Accuracy", "Bytes", "ms"},
+                    "stack");
     for (const json& v : r_["verdicts"]) {
       std::vector<std::string> cells{safe(v["protection"]), verdict_html(v["verdict"])};
       for (const std::string& leak : leaks()) cells.push_back(leak_html(v["leaks"][leak]));
@@ -405,7 +406,7 @@ class Page {
         "These figures speak to duties that you have; they are no statement of conformity, which nobody but "
         "an assessor can give.");
     HtmlTable table("Which figure speaks to which duty",
-                    {"Duty", "Figures of this report", "What it does not say"});
+                    {"Duty", "Figures of this report", "What it does not say"}, "stack");
     table.add({"ISO/IEC 24745, irreversibility",
                "appearance and identity: what reconstructions show, beside who has no feature",
                "that no better attacker will come"});

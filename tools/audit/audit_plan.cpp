@@ -16,11 +16,13 @@ using Words = std::vector<AuditWord>;
 
 constexpr int64_t kOperatorsKey = 1, kAttackersKey = 2, kNextKey = 3;
 constexpr std::string_view kMade[] = {"key", "shadow", "projection", "eraser", "duet"};
+constexpr const char* kChosen = "photographs.txt";
 constexpr size_t kPeopleShown = 6, kRecordsStored = 32;
 // Multiply-adds of a training step for an image of 64 x 64 pixels, and of the ascent for a record: how long
 // they take beside a matrix product of the machine was measured.
-constexpr double kShadowStep = 0.75e9, kDecoderStep = 1.4e9, kLinkageStep = 8e6, kAscent = 2.5e9;
-constexpr int64_t kBatch = 64, kSmallBatch = 8;
+constexpr double kShadowStep = 0.2e9, kDecoderStep = 0.5e9, kLinkageStep = 8e6, kAscent = 1.2e9;
+// A network learns by steps: of few photographs it takes smaller batches.
+constexpr int64_t kBatch = 64, kLeastBatch = 8, kStepsAnEpoch = 40;
 constexpr double kProcess = 0.5;  // seconds that a program takes to begin and end
 constexpr int64_t kProcessBytes = int64_t(400) << 20, kNetworkBytes = int64_t(12) << 20,
                   kPictureBytes = 9 << 10;
@@ -38,7 +40,7 @@ class Planner {
  public:
   Planner(const AuditConfig& config, const AuditFacts& facts, const std::string& programs)
       : c_(config), f_(facts), programs_(programs) {
-    training_images_ = c_.budget.images == 0 ? f_.train_images : std::min(c_.budget.images, f_.train_images);
+    for (const std::string& name : f_.chosen) chosen_ += name + "\n";
     pick_people();
   }
 
@@ -80,14 +82,20 @@ class Planner {
       if (std::ranges::find(sample_, f_.test_files[i]) == sample_.end()) sample_.push_back(f_.test_files[i]);
   }
 
-  // The options of who reads faces.
-  Words faces(bool listed = true) const {
+  // Photographs that are looked at.
+  Words listed() const {
+    if (!chosen_.empty()) return {text("--list"), {Kind::beside, kChosen}};
+    if (!c_.faces.list.empty()) return {text("--list"), input(c_.faces.list)};
+    return {};
+  }
+  // The options of who reads faces. all: that are looked at, else those that the call names itself.
+  Words faces(bool all = true) const {
     const FaceSettings& s = c_.faces;
     Words words{text("--recogniser"), input(s.recogniser), text("--images"), input(s.images)};
     const auto file = [&](const char* option, const std::string& path) {
       if (!path.empty()) words.push_back(text(option)), words.push_back(input(path));
     };
-    if (listed) file("--list", s.list);
+    if (all) join(words, listed());
     file("--detector", s.detection.card);
     file("--landmarks", s.detection.landmarks);
     if (!s.eyes.empty()) {
@@ -99,8 +107,8 @@ class Planner {
     words.push_back(text("--cache")), words.push_back({Kind::cache, ""});
     return words;
   }
-  Words labelled() const {
-    Words words = faces();
+  Words labelled(bool all = true) const {
+    Words words = faces(all);
     if (!c_.faces.labels.empty()) words.push_back(text("--labels")), words.push_back(input(c_.faces.labels));
     return words;
   }
@@ -108,6 +116,8 @@ class Planner {
   int64_t add(AuditStep step) {
     const auto same = std::ranges::find_if(plan_.steps, [&](const AuditStep& s) { return s.id == step.id; });
     if (same != plan_.steps.end()) return same - plan_.steps.begin();
+    if (std::ranges::find(step.words, kChosen, &Word::text) != step.words.end())
+      step.files.emplace_back(kChosen, chosen_);
     step.memory += kProcessBytes + f_.images * f_.feature.numel() * 4;
     step.seconds += kProcess;
     plan_.steps.push_back(std::move(step));
@@ -126,21 +136,26 @@ class Planner {
     AuditStep step{named(id), "training: " + named(id), "train", std::move(verb)};
     join(step.words, labelled());
     join(step.words, {text("--split-seed"), text(std::to_string(c_.split_seed))});
-    if (c_.budget.images > 0) join(step.words, {text("--limit"), text(std::to_string(c_.budget.images))});
     join(step.words, options);
     join(step.words, seeded());
     join(step.words, {text("--out"), out("out.safetensors"), text("--json"), out("result.json")});
     step.seconds =
-        double(training_images_) * (double(epochs) * cost + (p ? protecting(*p) : 0)) / f_.rate.multiply_adds;
+        double(f_.train_images) * (double(epochs) * cost + (p ? protecting(*p) : 0)) / f_.rate.multiply_adds;
     if (plan_.steps.empty() || !extracted_)
       step.seconds += double(f_.images) * f_.rate.recogniser, extracted_ = true;
     step.disk = 2 * kNetworkBytes;
     step.resumes = epochs > 0;
     if (epochs > 0) join(step.words, {text("--epochs"), text(std::to_string(epochs))});
-    // A batch of the usual size may be more than all of a small set.
-    if (epochs > 0 && training_images_ < 4 * kBatch)
-      join(step.words, {text("--batch"), text(std::to_string(kSmallBatch))});
+    int64_t batch = kBatch;
+    while (batch > kLeastBatch && f_.train_images < kStepsAnEpoch * batch) batch /= 2;
+    if (epochs > 0 && batch < kBatch) join(step.words, {text("--batch"), text(std::to_string(batch))});
     return add(std::move(step));
+  }
+  // Whether it is the last one, and was not asked for before.
+  bool fresh(const AuditStep& step) {
+    if (&step != &plan_.steps.back() || plan_.steps.size() == counted_) return false;
+    counted_ = plan_.steps.size();
+    return true;
   }
   double protecting(const AuditProtection& p) const { return p.has("advface") ? kAscent : 0; }
 
@@ -201,10 +216,10 @@ class Planner {
   }
 
   AuditStep evaluation(const std::string& verb, const std::string& about, const AuditProtection& p,
-                       Words options) {
+                       Words options, bool all = true) {
     AuditStep step{named(verb + (about.empty() ? "" : " by " + about), p.name), "", "evaluate", {text(verb)}};
     step.title = "measuring: " + step.id;
-    join(step.words, labelled());
+    join(step.words, labelled(all));
     join(step.words, protect(p, kOperatorsKey));
     join(step.words, std::move(options));
     join(step.words, seeded());
@@ -220,7 +235,7 @@ class Planner {
                       "drawing pairs of photographs",
                       "evaluate",
                       {text("pairs"), text("--images"), input(c_.faces.images)}};
-      if (!c_.faces.list.empty()) join(pairs.words, {text("--list"), input(c_.faces.list)});
+      join(pairs.words, listed());
       if (!c_.faces.labels.empty()) join(pairs.words, {text("--labels"), input(c_.faces.labels)});
       const int64_t folds = std::clamp<int64_t>(f_.test_people_with_two / 4, 2, 10);
       join(pairs.words, {text("--part"), text(c_.part), text("--folds"), text(std::to_string(folds)),
@@ -231,7 +246,8 @@ class Planner {
       options = {text("--pairs"), input(c_.pairs)};
     }
     join(options, {text("--scores"), out("scores.tsv")});
-    AuditStep step = evaluation("recognition", "", p, options);
+    // A file of pairs names photographs itself, also those that are not looked at else.
+    AuditStep step = evaluation("recognition", "", p, options, c_.pairs.empty());
     step.seconds += double(f_.test_images) * protecting(p) / f_.rate.multiply_adds;
     return add(std::move(step));
   }
@@ -299,6 +315,12 @@ class Planner {
     join(options, protect(p, kAttackersKey));
     *step = train("decoder of " + (p.raw() ? std::string("raw features") : p.name), {text("attacker")},
                   options, c_.budget.decoder_epochs, kDecoderStep, &p);
+    AuditStep& made = plan_.steps[size_t(*step)];
+    if (fresh(made)) {  // mirror images are read and protected as well
+      if (!mirrored_) made.seconds += double(f_.train_images) * f_.rate.recogniser;
+      mirrored_ = true;
+      made.seconds += double(f_.train_images) * protecting(p) / f_.rate.multiply_adds;
+    }
     return *step;
   }
 
@@ -461,7 +483,7 @@ class Planner {
     if (p.has("attributes")) options.push_back(text("--unseen"));
     AuditStep step = evaluation("attributes", "", p, std::move(options));
     step.seconds += double(f_.train_images + f_.test_images) * protecting(p) / f_.rate.multiply_adds +
-                    2.0 * double(c_.attributes.size());
+                    0.5 * double(c_.attributes.size());
     measure(p, "attributes", add(std::move(step)));
   }
 
@@ -470,8 +492,10 @@ class Planner {
   const std::string programs_;
   AuditPlan plan_;
   std::vector<std::string> sample_;
-  int64_t training_images_ = 0, seed_ = 1;
-  bool extracted_ = false;
+  std::string chosen_;  // a line each
+  int64_t seed_ = 1;
+  bool extracted_ = false, mirrored_ = false;
+  size_t counted_ = 0;
 };
 
 }  // namespace

@@ -236,7 +236,12 @@ class Collector {
       json r = row(pair, "protected",
                    linker + ", " + (pairs == "same_photo" ? "same photograph" : "another photograph"));
       // Beside that of shuffled pairs: with few pairs it is far from nothing.
+      // Its interval is that of the part above them, which a bootstrap over people gave.
       r["measures"]["d_sys"] = only(from["d_sys"]);
+      for (const char* end : {"low", "high"})
+        if (from["d_sys_corrected"][end].is_number())
+          r["measures"]["d_sys"][end] =
+              from["chance"]["mean"].get<double>() + from["d_sys_corrected"][end].get<double>();
       r["measures"]["d_sys_corrected"] = from["d_sys_corrected"];
       r["chance"] = {
           {"d_sys", {{"mean", from["chance"]["mean"]}, {"low", 0.0}, {"high", from["chance"]["high"]}}}};

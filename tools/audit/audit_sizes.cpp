@@ -12,7 +12,7 @@ using nlohmann::json;
 const std::vector<BudgetField>& budget_fields() {
   using B = AuditBudget;
   static const std::vector<BudgetField> fields{
-      {"images", &B::images, 0, "that networks are trained on, 0: all of the training people"},
+      {"images", &B::images, 0, "photographs that are looked at, of as many people whole; 0: all"},
       {"test_images", &B::test_images, 2, "of test people that decoders are asked about"},
       {"inversion_images", &B::inversion_images, 2,
        "of them that inversion is asked about, which takes long"},
@@ -32,14 +32,14 @@ const std::vector<AuditSize>& audit_sizes() {
   static const std::vector<AuditSize> sizes{
       {"quick",
        "for a first look; its attackers have not converged, and it says so",
-       {.images = 3000,
-        .test_images = 96,
-        .inversion_images = 12,
-        .inversion_steps = 40,
+       {.images = 1500,
+        .test_images = 64,
+        .inversion_images = 8,
+        .inversion_steps = 30,
         .oracle_images = 2,
         .oracle_queries = 50,
         .shadow_epochs = 6,
-        .decoder_epochs = 3,
+        .decoder_epochs = 5,
         .linkage_epochs = 6,
         .probe_epochs = 10,
         .seeds = 1},
@@ -142,7 +142,7 @@ json usual_protections(const std::string& size, bool maps) {
 }
 
 std::string example_config(const FaceSettings& f, const std::string& second, const std::string& size,
-                           const std::vector<std::string>& attributes, bool maps) {
+                           const std::vector<std::string>& attributes, bool maps, uint64_t seed) {
   const auto quoted = [](const std::string& text) { return json(text).dump(); };
   std::string text =
       "// What advface-audit measures. docs/audit.md says what each line means; paths are relative to this "
@@ -197,7 +197,7 @@ std::string example_config(const FaceSettings& f, const std::string& second, con
   for (const BudgetField& b : budget_fields())
     text += "  //   \"" + std::string(b.name) + "\": " + std::to_string(sized->budget.*b.value) +
             (&b == &budget_fields().back() ? "  // " : ",  // ") + b.help + "\n";
-  text += "  // },\n  \"seed\": 1\n}\n";
+  text += "  // },\n  \"seed\": " + std::to_string(seed) + "\n}\n";
   return text;
 }
 

@@ -141,11 +141,15 @@ class Judge {
     one["share"] = to > from ? std::clamp((mean - from) / (to - from), 0.0, 1.0) : 0.0;
     const bool closed =
         low(value) <= high(*none) + m.tolerance && mean <= from + std::max(m.tolerance, high(*none) - from);
+    const bool told_from_nothing = low(value) > high(*none);
     if (closed)
       one["state"] = r["converged"] == true ? kClosed : kNoConclusion;
+    else if (!told_from_nothing)
+      one["state"] = kNoConclusion;
     else
       one["state"] = high(value) >= low(*all) || mean >= to ? kOpen : kPartly;
     if (closed && r["converged"] != true) one["said"] = r["why_not"];
+    if (!closed && !told_from_nothing) one["said"] = "too few photographs to tell it from nothing";
     return one;
   }
 

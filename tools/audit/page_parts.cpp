@@ -51,22 +51,24 @@ HtmlTable::HtmlTable(std::string caption, std::vector<std::string> head, std::st
 void HtmlTable::add(const std::vector<std::string>& cells) { add(cells, {}); }
 
 void HtmlTable::add(const std::vector<std::string>& cells, const std::vector<std::string>& keys) {
-  rows_ += "<tr>";
+  rows_ += "<tr role=\"row\">";
   for (size_t i = 0; i < cells.size(); ++i) {
-    const std::string key =
+    std::string data =
         i < keys.size() && !keys[i].empty() ? " data-key=\"" + svg_escaped(keys[i]) + "\"" : "";
-    rows_ += i == 0 ? "<th scope=\"row\"" + key + ">" + cells[i] + "</th>"
-                    : "<td" + key + ">" + cells[i] + "</td>";
+    if (css_ == "stack") data += " data-label=\"" + svg_escaped(head_[i]) + "\"";
+    rows_ += i == 0 ? "<th role=\"rowheader\" scope=\"row\"" + data + ">" + cells[i] + "</th>"
+                    : "<td role=\"cell\"" + data + ">" + cells[i] + "</td>";
   }
   rows_ += "</tr>\n";
 }
 
 std::string HtmlTable::html() const {
   std::string text = "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"" +
-                     svg_escaped(caption_) + "\"><table class=\"" + css_ + "\"><caption>" +
-                     svg_escaped(caption_) + "</caption><thead><tr>";
-  for (const std::string& name : head_) text += "<th scope=\"col\">" + svg_escaped(name) + "</th>";
-  return text + "</tr></thead><tbody>\n" + rows_ + "</tbody></table></div>\n";
+                     svg_escaped(caption_) + "\"><table role=\"table\" class=\"" + css_ + "\"><caption>" +
+                     svg_escaped(caption_) + "</caption><thead role=\"rowgroup\"><tr role=\"row\">";
+  for (const std::string& name : head_)
+    text += "<th role=\"columnheader\" scope=\"col\">" + svg_escaped(name) + "</th>";
+  return text + "</tr></thead><tbody role=\"rowgroup\">\n" + rows_ + "</tbody></table></div>\n";
 }
 
 const char* const kPageStyle = R"CSS(
@@ -90,6 +92,9 @@ td img{display:block;width:96px;height:96px}td.cells img,td img.cells{image-rend
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);padding:.5rem;font-size:.8rem}
 svg{max-width:100%;height:auto}
 .filter{margin:1rem 0}.filter label{margin-right:1rem}input,select{font:inherit;max-width:100%}
+@media (max-width:44rem){.stack,.stack caption,.stack tbody,.stack tr,.stack th,.stack td{display:block}
+.stack thead{position:absolute;clip-path:inset(50%)}.stack tr{margin:1rem 0;border:1px solid var(--line)}.stack th,.stack td{border:0}
+.stack tbody th{background:var(--soft);font-weight:700}.stack td::before{content:attr(data-label) ": ";font-weight:600}}
 a{color:inherit}:focus-visible{outline:3px solid #0072b2;outline-offset:2px}
 @media print{body{font-size:10pt}.filter,.skip{display:none}.wide{overflow:visible}td img{width:56px;height:56px}
 h2,h3{break-after:avoid}tr,figure{break-inside:avoid}thead th{position:static}details:not([open])>*{display:none}details:not([open])>summary{display:block}}
