@@ -98,6 +98,21 @@ BOOST_AUTO_TEST_CASE(the_strongest_who_counts_speaks) {
   BOOST_TEST(appearance({})["leaks"]["appearance"]["state"] == "not asked");
 }
 
+// D_sys has no interval; that shuffled pairs hardly ever reach it tells a link from chance.
+BOOST_AUTO_TEST_CASE(links_are_told_from_chance_by_shuffled_pairs) {
+  const auto state = [](double d_sys, double p) {
+    json r = row("P", "unlinkability", "protected", {{"d_sys", {{"mean", d_sys}}}}, {{"linkability", true}});
+    r["chance"] = {{"d_sys", {{"mean", 0.04}, {"low", 0.0}, {"high", 0.065}}}};
+    r["p_value"] = p;
+    return audit_verdicts(json::array({r}), {"none", "P"})[0]["leaks"]["linkability"]["state"]
+        .get<std::string>();
+  };
+  BOOST_TEST(state(0.05, 0.4) == "closed");
+  BOOST_TEST(state(0.08, 0.12) == "no conclusion");
+  BOOST_TEST(state(0.08, 0.04) == "partly");
+  BOOST_TEST(state(1.0, 0.04) == "open");
+}
+
 BOOST_AUTO_TEST_CASE(without_raw_features_to_compare_with_there_is_no_conclusion) {
   const json rows = json::array(
       {row("none", "mean face", "none", {{"ssim", interval(0.30, 0.02)}}, {{"appearance", false}}),
@@ -206,7 +221,7 @@ BOOST_AUTO_TEST_CASE(examples_are_files_that_can_be_read) {
   faces.images = "faces";
   for (const AuditSize& size : audit_sizes())
     for (const bool maps : {false, true}) {
-      const std::string text = example_config(faces, "", size.name, {"Eyeglasses"}, maps);
+      const std::string text = example_config(faces, "", size.name, {"Eyeglasses"}, maps, 1);
       const AuditConfig c = parse_audit_config(text, "audit.json", "");
       BOOST_TEST(c.size == size.name);
       BOOST_TEST(c.faces.recogniser == faces.recogniser);

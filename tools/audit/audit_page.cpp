@@ -182,7 +182,9 @@ class Page {
       if (originals.empty() && runner_.result(pair.step) && fs::exists(at)) originals = at;
     }
     if (originals.empty()) return line("No attacker draws pictures in this audit.");
+    body_ += "<div class=\"gallery\">\n";
     for (const json& p : r_["protections"]) people_of(text_of(p["name"]), originals);
+    body_ += "</div>\n";
   }
 
   void people_of(const std::string& protection, const std::string& originals) {
@@ -196,12 +198,11 @@ class Page {
     }
     const std::vector<Image> stored = stored_of(protection);
     if (folders.empty() && stored.empty()) return;
-    body_ += "<h3>" + svg_escaped(raw ? "Unprotected features" : protection) + "</h3>\n";
+    body_ += "<div><h3>" + svg_escaped(raw ? "Unprotected features" : protection) + "</h3>\n";
     std::vector<std::string> columns{"person"};
     columns.insert(columns.end(), names.begin(), names.end());
-    HtmlTable table("Photographs, what is stored, and reconstructions: " +
-                        (raw ? std::string("unprotected") : protection),
-                    columns, "pictures");
+    HtmlTable table("Stored and drawn: " + (raw ? std::string("unprotected") : protection), columns,
+                    "pictures");
     for (size_t i = 0; i < plan_.people_shown.size(); ++i) {
       const std::string file = plan_.people_shown[i] + ".png", person = std::to_string(i + 1);
       std::vector<std::string> cells{person,
@@ -219,7 +220,7 @@ class Page {
                                                  (raw ? "is stored unprotected" : protection + " stores")));
       table.add(cells);
     }
-    body_ += table.html();
+    body_ += table.html() + "</div>\n";
   }
 
   std::vector<Image> stored_of(const std::string& protection) const {

@@ -230,21 +230,20 @@ class Collector {
   }
 
   void unlinkability(const AuditPair& pair, const json& result) {
+    double asked = 0;
+    for (const json& from : result["rows"]) asked += from["kind"] == "protected";
     for (const json& from : result["rows"]) {
       if (from["kind"] != "protected") continue;
       const std::string linker = from["attacker"], pairs = from["pairs"];
       json r = row(pair, "protected",
                    linker + ", " + (pairs == "same_photo" ? "same photograph" : "another photograph"));
       // Beside that of shuffled pairs: with few pairs it is far from nothing.
-      // Its interval is that of the part above them, which a bootstrap over people gave.
       r["measures"]["d_sys"] = only(from["d_sys"]);
-      for (const char* end : {"low", "high"})
-        if (from["d_sys_corrected"][end].is_number())
-          r["measures"]["d_sys"][end] =
-              from["chance"]["mean"].get<double>() + from["d_sys_corrected"][end].get<double>();
       r["measures"]["d_sys_corrected"] = from["d_sys_corrected"];
       r["chance"] = {
           {"d_sys", {{"mean", from["chance"]["mean"]}, {"low", 0.0}, {"high", from["chance"]["high"]}}}};
+      // Many linkers are asked, of whom one in twenty is above 95 % of shuffled pairs by chance.
+      r["p_value"] = std::min(1.0, from["p_value"].get<double>() * asked);
       r["measures"]["link_auc"] = from["auc"];
       r["images"] = from["mated"];
       const json* ceiling = nullptr;

@@ -28,6 +28,8 @@ std::string interval(const json& v, int digits = 3) {
 double low(const json& v) { return v.contains("low") ? v["low"].get<double>() : v["mean"].get<double>(); }
 double high(const json& v) { return v.contains("high") ? v["high"].get<double>() : v["mean"].get<double>(); }
 
+constexpr double kSignificant = 0.05;
+
 class Judge {
  public:
   Judge(const json& rows, std::string raw, const json& unmeasured)
@@ -141,7 +143,8 @@ class Judge {
     one["share"] = to > from ? std::clamp((mean - from) / (to - from), 0.0, 1.0) : 0.0;
     const bool closed =
         low(value) <= high(*none) + m.tolerance && mean <= from + std::max(m.tolerance, high(*none) - from);
-    const bool told_from_nothing = low(value) > high(*none);
+    const bool told_from_nothing =
+        r.contains("p_value") ? r["p_value"] <= kSignificant : low(value) > high(*none);
     if (closed)
       one["state"] = r["converged"] == true ? kClosed : kNoConclusion;
     else if (!told_from_nothing)

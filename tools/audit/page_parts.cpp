@@ -86,7 +86,7 @@ table{border-collapse:collapse;font-size:.92rem}caption{text-align:left;font-wei
 th,td{border:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top}
 thead th{background:var(--soft);position:sticky;top:0}
 thead th button{font:inherit;background:none;border:0;color:inherit;padding:0;cursor:pointer;text-decoration:underline dotted}
-td img{display:block;width:96px;height:96px}td.cells img,td img.cells{image-rendering:pixelated}
+td img{display:block;width:78px;height:78px}.gallery{display:flex;flex-wrap:wrap;gap:0 2rem}.gallery>div{max-width:100%}td.cells img,td img.cells{image-rendering:pixelated}
 .pictures th,.pictures td{text-align:center;font-weight:400}
 .state{font-weight:700;white-space:nowrap}.open{color:var(--open)}.partly{color:var(--partly)}.closed{color:var(--closed)}.unknown{color:var(--none)}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);padding:.5rem;font-size:.8rem}
