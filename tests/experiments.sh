@@ -53,7 +53,7 @@ TEXT
 done
 
 experiments=$root/tools/experiments
-for script in choosing tables two_locks; do
+for script in audits choosing tables two_locks; do
   "$experiments/$script.sh" --help | grep -q "^usage: tools/experiments/$script.sh" || fail "$script.sh has no help"
   code=0
   "$experiments/$script.sh" --nonsense >log 2>&1 || code=$?

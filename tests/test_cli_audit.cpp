@@ -346,6 +346,24 @@ BOOST_AUTO_TEST_CASE(reports_are_compared) {
              std::string::npos);
 }
 
+// A table for pages: each protection in a line, of each attacker the strongest, as the report has it.
+BOOST_AUTO_TEST_CASE(reports_are_quoted) {
+  const Audited& a = audited();
+  const Outcome o = succeed("audit", {"table", a.dir / "report/report.json"});
+  const std::vector<std::string> lines = lines_of(o.out);
+  BOOST_REQUIRE(lines.size() == 4 + a.report["protections"].size());
+  for (size_t i = 3; i < lines.size(); ++i) BOOST_TEST(count(lines[i], "|") == count(lines[2], "|"));
+  BOOST_TEST(lines[2].find("adaptive: ssim") != std::string::npos);
+  double most = 0;
+  for (const json& row : a.report["rows"])
+    if (row["protection"] == "AdvFace" && row["attacker"] == "linkage" && row["features"] == "protected")
+      most = std::max(most, row["measures"]["rank_1"]["mean"].get<double>());
+  char text[16];
+  std::snprintf(text, sizeof text, "%.3f [", most);
+  BOOST_TEST(lines[5].find(text) != std::string::npos, text << " in " << lines[5]);
+  complain("audit", {"table"}, run_program("audit", {"table", a.file}), 1, {"audit.json", "no report"});
+}
+
 BOOST_AUTO_TEST_CASE(reports_are_verified) {
   const Audited& a = audited();
   const std::string report = a.dir / "report/report.json";

@@ -171,6 +171,8 @@ int main(int argc, char** argv) {
   plan_call.add_to(*plan);
   CompareCall compare;
   CLI::App* compare_app = add_compare_verb(app, compare);
+  TableCall table;
+  CLI::App* table_app = add_table_verb(app, table);
   VerifyCall verify;
   CLI::App* verify_app = add_verify_verb(app, verify);
   SignCall sign, fresh;
@@ -182,6 +184,7 @@ int main(int argc, char** argv) {
     if (*init_app) return audit_init(init);
     if (*plan) return audit_plan(plan_call);
     if (*compare_app) return audit_compare(compare);
+    if (*table_app) return audit_table(table);
     if (*verify_app) return audit_verify(verify);
     if (*sign_app) return audit_sign(sign);
     if (*new_key_app) return audit_new_key(fresh);

@@ -41,6 +41,13 @@ struct CompareCall {
 CLI::App* add_compare_verb(CLI::App& app, CompareCall& call);
 int audit_compare(CompareCall& call);
 
+struct TableCall {
+  Common common;
+  std::vector<std::string> reports;
+};
+CLI::App* add_table_verb(CLI::App& app, TableCall& call);
+int audit_table(TableCall& call);
+
 struct VerifyCall {
   Common common;
   std::string report, rerun, signature, public_key;
