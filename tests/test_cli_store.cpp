@@ -2,9 +2,7 @@
 #define BOOST_TEST_MODULE cli_store
 #include <algorithm>
 
-#include "cli_test_util.h"
-#include "method_test_util.h"
-#include "tensor/io/npy.h"
+#include "store_test_util.h"
 
 using namespace advf;
 using namespace advf::test;
@@ -14,60 +12,6 @@ namespace {
 
 const ToyWorld& world() { return toy_world(); }
 
-// The toy world's features and people, a key, and a store of the first forty people.
-struct Operator {
-  explicit Operator(const Args& protect = {"--protect", "rotation"}, bool keyed = true) : keyed_(keyed) {
-    const Tensor z = load_npy(world().at("z.npy"));
-    std::string first, second, others;
-    const auto files = lines_of(read_bytes(world().at("z.npy.txt")));
-    std::vector<int64_t> enrolled, again, rest;
-    for (size_t i = 0; i < files.size(); ++i) {
-      const std::string who = files[i].substr(0, files[i].find('/')) + "\n";
-      if (i >= 80)
-        others += who, rest.push_back(int64_t(i));
-      else if (i % 2 == 0)
-        first += who, enrolled.push_back(int64_t(i));
-      else
-        second += who, again.push_back(int64_t(i));
-    }
-    const FeatureRows rows(z);
-    save_npy(at("first.npy"), rows.at(enrolled));
-    save_npy(at("second.npy"), rows.at(again));
-    save_npy(at("others.npy"), rows.at(rest));
-    write_bytes(at("first.txt"), first);
-    write_bytes(at("others.txt"), others);
-    succeed("key", {"new", at("key")});
-    succeed("key", {"new", at("wrong")});
-    succeed("store", Args{"init", db()} + world().recogniser() + protect + key());
-    succeed("store", Args{"add", db(), "--in", at("first.npy"), "--subjects", at("first.txt")} + key());
-  }
-  std::string at(const std::string& name) const { return dir / name; }
-  std::string db() const { return at("people.db"); }
-  Args key() const { return keyed_ ? Args{"--key", at("key")} : Args{}; }
-  std::string photograph(size_t i) const {
-    return world().at("faces/images/" + lines_of(read_bytes(world().at("z.npy.txt"))).at(i));
-  }
-  // What verify says of the probe in row i of second.npy.
-  json verify(const std::string& subject, int64_t i, int code, const Args& more = {}) const {
-    save_npy(at("probe.npy"), load_npy(at("second.npy")).slice_batch(i, i + 1));
-    const Outcome o = run_program(
-        "store", Args{"verify", db(), "--in", at("probe.npy"), "--subject", subject, "--json", at("j")} +
-                     key() + more);
-    BOOST_TEST(o.code == code, o.err << o.out);
-    return read_json(at("j"));
-  }
-  TempDir dir;
-
- private:
-  bool keyed_;
-};
-
-double raw_cosine(const Operator& o, int64_t a, int64_t b) {
-  const Tensor first = load_npy(o.at("first.npy")).slice_batch(a, a + 1),
-               second = load_npy(o.at("second.npy")).slice_batch(b, b + 1);
-  return cosine({first.data<float>(), size_t(first.numel())}, {second.data<float>(), size_t(second.numel())});
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(from_features_to_a_decision) {
@@ -75,16 +19,17 @@ BOOST_AUTO_TEST_CASE(from_features_to_a_decision) {
     const Operator o({"--protect", "rotation", "--key-mode", mode});
     // The score is that of the raw features, the decision that of the threshold.
     for (const int64_t i : {0, 7}) {
-      const double score = raw_cosine(o, i, 3);
+      const double score = o.raw_cosine(i, 3);
       const std::string who = lines_of(read_bytes(o.at("first.txt")))[size_t(i)];
-      const json yes = o.verify(who, 3, 0, {"--threshold", std::to_string(score - 1e-3)});
+      const json yes = o.verify(who, 3, 0, o.key() + Args{"--threshold", std::to_string(score - 1e-3)});
       BOOST_TEST(std::fabs(yes["decisions"][0]["score"].get<double>() - score) < 1e-5);
       BOOST_TEST((yes["accepted"] == true && yes["false_match_rate"].is_null() && yes["subject"] == who));
-      BOOST_TEST(o.verify(who, 3, 3, {"--threshold", std::to_string(score + 1e-3)})["accepted"] == false);
+      BOOST_TEST(o.verify(who, 3, 3,
+                          o.key() + Args{"--threshold", std::to_string(score + 1e-3)})["accepted"] == false);
     }
     // 1:N finds what the raw features say.
     std::vector<std::pair<double, int64_t>> order;
-    for (int64_t i = 0; i < 40; ++i) order.push_back({-raw_cosine(o, i, 5), i});
+    for (int64_t i = 0; i < 40; ++i) order.push_back({-o.raw_cosine(i, 5), i});
     std::sort(order.begin(), order.end());
     save_npy(o.at("probe.npy"), load_npy(o.at("second.npy")).slice_batch(5, 6));
     const Outcome found = run_program("store", Args{"identify", o.db(), "--in", o.at("probe.npy"), "--top",
@@ -136,8 +81,8 @@ BOOST_AUTO_TEST_CASE(a_calibrated_set_says_what_a_score_means) {
   BOOST_TEST((told["impostor_scores"] == 120 * 118 && told["people"] == 60 && told["genuine_scores"] == 120));
   BOOST_TEST(
       (told["false_match_rate"].get<double>() <= 0.01 && told["false_match_rate"].get<double>() > 0.008));
-  const bool accepted = raw_cosine(o, 1, 1) >= told["threshold"].get<double>();
-  const json decided = o.verify("id_000001", 1, accepted ? 0 : 3);
+  const bool accepted = o.raw_cosine(1, 1) >= told["threshold"].get<double>();
+  const json decided = o.verify("id_000001", 1, accepted ? 0 : 3, o.key());
   BOOST_TEST(decided["threshold"] == told["threshold"]);
   BOOST_TEST(decided["false_match_rate"] == told["false_match_rate"]);
   BOOST_TEST(decided["calibration"].get<std::string>().find("14160 impostor scores of 60 people") !=
@@ -220,4 +165,119 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_told_in_one_line) {
   wrong(Args{"init", o.at("new.db"), "--protect", "rotation"} + world().recogniser(), 2, {"--key"});
   wrong({"backup", o.db(), "--out", o.db()}, 2, {"--out", "replace"});
   wrong({"frobnicate"}, 2, {"no verb", "frobnicate", "verify"});
+}
+
+// As much as a key, a protection or a recogniser can change of a set, and what stays.
+BOOST_AUTO_TEST_CASE(a_set_is_renewed) {
+  const Operator o;
+  const double score = o.raw_cosine(3, 3);
+  const Args others{"--in", o.at("others.npy"), "--people", o.at("others.txt")},
+      least{"--threshold", std::to_string(score - 1e-3)}, next{"--key", o.at("next")};
+  succeed("store", Args{"calibrate", o.db(), "--fmr", "0.01"} + others);
+  succeed("store", {"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.at("next"), "--keep-both"});
+  o.verify(o.name(3), 3, 0, o.key() + least);
+  o.verify(o.name(3), 3, 0, next + least + Args{"--next"});
+  const std::string folder = o.dir.path().string();
+  refuse(folder, "store", {"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.at("wrong")}, 1,
+         {"is being renewed to", "--give-up"}, Late::yes);
+  succeed("store", {"renew", o.db(), "--switch"});
+  // The score means what it meant, and the old key opens nothing.
+  BOOST_TEST(o.verify(o.name(3), 3, 0, next + least)["false_match_rate"].is_number());
+  refuse(folder, "store",
+         Args{"verify", o.db(), "--in", o.at("probe.npy"), "--subject", o.name(3)} + least + o.key(), 1,
+         {"wrong key"}, Late::yes);
+  // A protection below the lock: other scores, which nobody has measured.
+  succeed("store", {"renew", o.db(), "--old-key", o.at("next"), "--protect", "noise", "--noise-length", "0.3",
+                    "--protect", "rotation", "--key", o.at("key"), "--key-mode", "per-set"});
+  const json noisy = o.verify(o.name(3), 3, 0, o.key() + Args{"--threshold", "-1"});
+  BOOST_TEST(noisy["false_match_rate"].is_null());
+  BOOST_TEST(std::fabs(noisy["decisions"][0]["score"].get<double>() - score) > 1e-4);
+  succeed("store", Args{"check", o.db()} + o.key());
+  // What has no lock takes another protection on top, and not another key.
+  const Operator raw({"--protect", "none"}, false);
+  refuse(raw.dir.path().string(), "store",
+         {"renew", raw.db(), "--old-key", raw.at("key"), "--new-key", raw.at("next")}, 1,
+         {"is raw", "there is none"}, Late::yes);
+  succeed("store", {"renew", raw.db(), "--protect", "rotation", "--key", raw.at("key")});
+  raw.verify(raw.name(3), 3, 0, Args{"--key", raw.at("key")} + least);
+  const Tensor rows = load_npy(raw.at("first.npy"));
+  for (size_t i = 0; i < 40; ++i)
+    BOOST_TEST((read_bytes(raw.db()).find({reinterpret_cast<const char*>(rows.data<float>() + i * 16), 64}) ==
+                std::string::npos));
+}
+
+BOOST_AUTO_TEST_CASE(another_recogniser_wants_people_to_come_again) {
+  const Operator o;
+  const Args images = world().images();
+  succeed("train",
+          Args{"recogniser", "--out", o.at("rec2.json"), "--architecture", "cnn_small", "--image-size", "32",
+               "--embedding", "20", "--width", "50", "--epochs", "1", "--batch", "16"} +
+              images);
+  const Args other{"--recogniser", o.at("rec2.json")};
+  const Args migrate =
+      Args{"migrate", o.db(), "--protect", "rotation", "--out", o.at("who.txt")} + other + o.key();
+  const std::string folder = o.dir.path().string();
+  refuse(folder, "store", Args{"migrate", o.db(), "--protect", "rotation"} + world().recogniser() + o.key(),
+         1, {"is the recogniser that the set"}, Late::yes);
+  succeed("store", migrate);
+  BOOST_TEST(lines_of(read_bytes(o.at("who.txt"))).size() == 40u);
+  const Args anew =
+      Args{"add", o.db(), "--next", "--image", o.photograph(0), "--subject", o.name(0)} + o.key();
+  refuse(folder, "store", anew + world().recogniser(), 1, {"rec.json", "people.db"}, Late::yes);
+  succeed("store", anew + other);
+  succeed("store", migrate);
+  BOOST_TEST(lines_of(read_bytes(o.at("who.txt"))).size() == 39u);
+  o.verify(o.name(3), 3, 0, o.key() + Args{"--threshold", "-1"});  // as before, until the switch
+  refuse(folder, "store", {"migrate", o.db(), "--switch"}, 1, {"39 of 40", "--leave-behind"}, Late::yes);
+  succeed("store", {"migrate", o.db(), "--switch", "--leave-behind"});
+  succeed("store", {"list", o.db(), "--json", o.at("j")});
+  const json list = read_json(o.at("j"));
+  BOOST_TEST((list["records"].size() == 1u && list["records"][0]["record"] == 0 &&
+              list["sets"][0]["dimension"] == 20));
+  refuse(folder, "store",
+         Args{"verify", o.db(), "--in", o.at("second.npy"), "--subject", o.name(0), "--threshold", "0"} +
+             o.key(),
+         1, {"second.npy", "[16]", "[20]"}, Late::yes);
+}
+
+BOOST_AUTO_TEST_CASE(a_set_goes_out_and_comes_back) {
+  const Operator o;
+  succeed("store", {"remove", o.db(), "--subject", o.name(0)});  // so that rows are not numbers
+  const Args least{"--threshold", std::to_string(o.raw_cosine(3, 3) - 1e-3)};
+  for (const char* end : {"npy", "jsonl", "safetensors"}) {
+    const std::string file = o.at(std::string("out.") + end), set = std::string("of_") + end;
+    succeed("store", {"export", o.db(), "--out", file});
+    succeed("store", {"import", o.db(), "--in", file, "--set", set});
+    o.verify(o.name(3), 3, 0, o.key() + least + Args{"--set", set});
+    refuse(o.dir.path().string(), "store", {"import", o.db(), "--in", file, "--set", set}, 1,
+           {set, "there already"}, Late::yes);
+    succeed("store", {"export", o.db(), "--out", o.at("again.npy"), "--set", set});
+    BOOST_TEST((read_bytes(o.at("again.npy")) == read_bytes(o.at("out.npy"))));
+  }
+  succeed("store", Args{"check", o.db()} + o.key());
+  // What advface-protect has written, as a file and as a set that grew.
+  const Args protect = Args{"--protect", "rotation", "--in", o.at("first.npy")} + o.key();
+  succeed("protect", protect + Args{"--out", o.at("p.npy")});
+  succeed("protect", protect + Args{"--append", o.at("set.npy")});
+  for (const char* file : {"p.npy", "set.npy"}) {
+    succeed("store", {"import", o.at("new.db"), "--in", o.at(file), "--set", file});
+    succeed("store", {"list", o.at("new.db"), "--set", file, "--json", o.at("j")});
+    const std::string who = read_json(o.at("j"))["records"][3]["subject"];
+    const Outcome same = run_program(
+        "store", Args{"verify", o.at("new.db"), "--set", file, "--subject", who, "--in", o.at("probe.npy")} +
+                     o.key() + least);
+    BOOST_TEST(same.code == 0, same.err << same.out);
+  }
+  const auto wrong = [&](const std::string& file, const std::vector<std::string>& words) {
+    refuse(o.dir.path().string(), "store", {"import", o.at("none.db"), "--in", file}, 1, words, Late::yes);
+  };
+  wrong(world().at("z.npy"), {"z.npy", "raw", "--protect none"});
+  wrong(o.at("first.npy"), {"first.npy", "unknown protection", "--protect none"});
+  const std::string lines = read_bytes(o.at("out.jsonl"));
+  write_bytes(o.at("twice.jsonl"), lines + lines_of(lines)[1] + "\n");
+  wrong(o.at("twice.jsonl"), {"twice.jsonl", "record 1", "twice"});
+  write_bytes(o.at("cut.jsonl"), lines.substr(0, lines.size() - 20));
+  wrong(o.at("cut.jsonl"), {"cut.jsonl:40", "no JSON object"});
+  write_bytes(o.at("out.npy.records.tsv"), "nothing");
+  wrong(o.at("out.npy"), {"out.npy.records.tsv", "does not begin"});
 }

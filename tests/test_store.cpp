@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "advface/store/calibration.h"
+#include "advface/store/set_exchange.h"
 #include "advface/store/set_scan.h"
 #include "advface/store/store.h"
 #include "file_test_util.h"
@@ -378,4 +379,84 @@ BOOST_AUTO_TEST_CASE(scores_of_a_calibration) {
       (again && again->impostors() == c.impostors() && again->threshold_at(0.001) == c.threshold_at(0.001)));
   f.store->database().execute("UPDATE calibrations SET highest = x'0102'");
   refused([&] { Calibration::read(*f.store, f.set); }, {f.path, "calibration is damaged"});
+}
+
+// Two processes that add, two that read: whoever reads sees whole records, and never fewer than before.
+BOOST_AUTO_TEST_CASE(two_writers_and_two_readers) {
+  Fresh f;
+  f.store.reset();
+  const Tensor rows = some_rows(80);
+  std::vector<pid_t> children;
+  const auto in_child = [&](const std::function<void()>& work) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        work();
+      } catch (const std::exception& e) {
+        std::fprintf(stderr, "%s\n", e.what());
+        ::_exit(1);
+      }
+      ::_exit(0);
+    }
+    children.push_back(child);
+  };
+  for (const int64_t first : {0, 40})
+    in_child([&] {
+      Store store(f.path, Access::write);
+      for (int64_t i = first; i < first + 40; ++i) {
+        const int64_t number = store.reserve_numbers(f.set, 1);
+        store.add(f.set, rows.slice_batch(i, i + 1), people(i, 1, number));
+        if (i % 8 == 7) {
+          store.remove("default", std::vector{subject(i)});
+          store.database().empty_log();
+        }
+      }
+    });
+  for (int reader = 0; reader < 2; ++reader)
+    in_child([&] {
+      size_t seen = 0;
+      Store store(f.path, Access::read);
+      while (seen < 91) {  // a set, 80 people, 10 of whom went again
+        const auto problems = store.problems();
+        check(problems.empty(), problems.empty() ? "" : problems[0]);
+        const size_t now = store.events(1, -1).size();
+        check(now >= seen, "events went away");
+        seen = now;
+      }
+    });
+  for (const pid_t child : children) {
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    BOOST_TEST(status == 0);
+  }
+  Store store(f.path, Access::read);
+  BOOST_TEST((store.set("default").records == 70 && store.problems().empty()));
+}
+
+BOOST_AUTO_TEST_CASE(files_of_sets_are_read_with_care) {
+  Fresh f;
+  f.add(some_rows(5), 0);
+  export_set(*f.store, f.set, f.dir / "out.jsonl", {});
+  export_set(*f.store, f.set, f.dir / "out.npy", {});
+  export_set(*f.store, f.set, f.dir / "out.safetensors", {});
+  for (const char* name : {"out.jsonl", "out.npy", "out.safetensors"}) {
+    const ExchangedSet set = read_set_file(f.dir / name);
+    BOOST_TEST(same_bits(set.rows.range(0, 5), some_rows(5)));
+    BOOST_TEST((set.records[3].subject == subject(3) && set.raw == f.set.raw && set.info.cut == "embedding"));
+    const std::string good = read_bytes(f.dir / name), bad = f.dir / (std::string("bad") + name);
+    const int accepted = survive(
+        good,
+        [&](const std::string& bytes) {
+          write_bytes(bad, bytes);
+          read_set_file(bad);
+        },
+        200);
+    BOOST_TEST(accepted < 300);
+  }
+  const std::string list = read_bytes(f.dir / "out.npy.records.tsv");
+  FeatureSpace raw;
+  survive(
+      list, [&](const std::string& text) { parse_record_list(text, "list", 5, raw); }, 200);
+  BOOST_TEST(parse_record_list(list, "list", 5, raw).size() == 5u);
+  refused([&] { parse_record_list(list, "list", 6, raw); }, {"list", "5 records", "6 rows"});
 }

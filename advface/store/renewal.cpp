@@ -55,6 +55,12 @@ void Store::switch_to_next(const std::string& name, bool leave_behind) {
   retire.bind(0, current.id).run();
   Statement take_place(database_, "UPDATE sets SET state = 'current' WHERE id = ?");
   take_place.bind(0, next.id).run();
+  // Of what differs in the key alone a score says what it said.
+  if (current.info.recogniser == next.info.recogniser && current.info.cut == next.info.cut &&
+      current.info.protection.is_like_but_for_key(next.info.protection)) {
+    Statement carry(database_, "UPDATE OR IGNORE calibrations SET set_id = ? WHERE set_id = ?");
+    carry.bind(0, next.id).bind(1, current.id).run();
+  }
   tell("switch", name,
        std::to_string(next.records) + " records, " + std::to_string(lacking) + " left behind");
   all.commit();
@@ -62,10 +68,22 @@ void Store::switch_to_next(const std::string& name, bool leave_behind) {
 
 void Store::give_up_next(const std::string& name) {
   Transaction all(database_);
-  const StoredSet next = set(name, Generation::next);
+  const auto begun = find_set(name, Generation::next);
+  const StoredSet next = begun ? *begun : set(name, Generation::next);
   Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE id = ?");
   retire.bind(0, next.id).run();
   tell("give up renewal", name, std::to_string(next.records) + " records");
+  all.commit();
+}
+
+void Store::finish_import(const std::string& name) {
+  Transaction all(database_);
+  const auto made = find_set(name, Generation::next);
+  check(made && !find_set(name, Generation::current), path(), ": the set ", name,
+        " came from elsewhere meanwhile");
+  Statement take_place(database_, "UPDATE sets SET state = 'current' WHERE id = ?");
+  take_place.bind(0, made->id).run();
+  tell("import", name, std::to_string(made->records) + " records");
   all.commit();
 }
 

@@ -187,7 +187,7 @@ void Store::insert(const StoredSet& set, const Tensor& rows, std::span<const Sto
     const StoredRecord& r = records[i];
     const std::string who = path() + ": record " + std::to_string(r.number);
     check_name(r.subject, who + ": the subject's name");
-    check(r.photograph.size() <= kLongestName, who, ": the photograph's name is too long");
+    if (!r.photograph.empty()) check_name(r.photograph, who + ": the photograph's name");
     const auto row = bytes_of_row(rows, int64_t(i));
     const int64_t id = row_id(set.id, r.number);
     record.bind(0, id).bind(1, set.id).bind(2, r.subject).bind(3, r.photograph).bind(4, r.quality);

@@ -108,6 +108,8 @@ class Store {
   // lacking, unless `leave_behind`; those go.
   void switch_to_next(const std::string& set, bool leave_behind);
   void give_up_next(const std::string& set);
+  // Of a set that came as a whole, and has had no current generation so far.
+  void finish_import(const std::string& set);
   // Erases what a switch has left, some thousand records at a time; for another call where it broke off.
   void erase_retired(const std::function<bool()>& stop = {});
 

@@ -20,6 +20,8 @@ int main(int argc, char** argv) {
   Verbs verbs;
   add_fill_verbs(app, verbs);
   add_match_verbs(app, verbs);
+  add_renew_verbs(app, verbs);
+  add_exchange_verbs(app, verbs);
   add_manage_verbs(app, verbs);
   return run(app, argc, argv, [&] {
     install_interrupt_handler();

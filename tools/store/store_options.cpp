@@ -87,6 +87,11 @@ FeaturesToProtect FeatureOptions::read(const Store& store, const StoredSet& set,
               input.info().protection.describe(),
               "); a store protects raw ones itself, and advface-store import takes "
               "those that are stored elsewhere");
+  // More would go to a file on the way, raw as they are.
+  const int64_t held =
+      photographs.empty() ? (average ? input.features().count() : 0) : int64_t(photographs.size());
+  advf::check(held <= (int64_t(1) << 30) / (4 * set.raw.row[0]), input.what(), ": ", held,
+              " raw features at a time are more than memory is for; take fewer in a call");
   if (!photographs.empty()) input.extract(cut, *recogniser, console());
   advf::check(input.features().row() == set.raw.row, input.what(), ": features of shape ",
               input.features().row(), ", but the set ", set.name, " is of ", set.raw.row);
@@ -115,7 +120,13 @@ void ThresholdOptions::add_to(CLI::App& app) {
 }
 
 Threshold ThresholdOptions::of(Store& store, const StoredSet& set) const {
-  const auto calibration = Calibration::read(store, set);
+  auto calibration = Calibration::read(store, set);
+  // Of what differs from the current generation in the key alone a score says the same.
+  if (const auto current = store.find_set(set.name, Generation::current);
+      !calibration && current && current->info.cut == set.info.cut &&
+      current->info.recogniser == set.info.recogniser &&
+      current->info.protection.is_like_but_for_key(set.info.protection))
+    calibration = Calibration::read(store, *current);
   if (!calibration) {
     if (!threshold)
       throw WrongCall(store.path() + ": the set " + set.name +

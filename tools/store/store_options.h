@@ -20,9 +20,11 @@ struct Verb {
   std::function<int()> run;
 };
 using Verbs = std::vector<Verb>;
-void add_fill_verbs(CLI::App& app, Verbs& verbs);    // init, add
-void add_match_verbs(CLI::App& app, Verbs& verbs);   // verify, identify, calibrate, stats
-void add_manage_verbs(CLI::App& app, Verbs& verbs);  // list, show, remove, log, check, backup
+void add_fill_verbs(CLI::App& app, Verbs& verbs);      // init, add
+void add_match_verbs(CLI::App& app, Verbs& verbs);     // verify, identify, calibrate, stats
+void add_renew_verbs(CLI::App& app, Verbs& verbs);     // renew, migrate
+void add_exchange_verbs(CLI::App& app, Verbs& verbs);  // export, import
+void add_manage_verbs(CLI::App& app, Verbs& verbs);    // list, show, remove, log, check, backup
 
 struct StoreOptions {
   Common common;
