@@ -152,7 +152,7 @@ std::string Database::text(const std::string& sql) {
 
 int64_t Database::changes() const { return sqlite3_changes64(handle_); }
 
-void Database::map_pages() { execute("PRAGMA mmap_size = 2147418112"); }
+void Database::map_pages() { execute("PRAGMA mmap_size = 2147418112; PRAGMA cell_size_check = OFF"); }
 
 bool Database::empty_log() {
   const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);

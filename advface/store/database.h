@@ -30,7 +30,8 @@ class Database {
   int64_t number(const std::string& sql);  // the first column of its only row
   std::string text(const std::string& sql);
   int64_t changes() const;  // rows that the last statement wrote or removed
-  // Reads straight from the file's pages in memory, up to 2 GiB of them, for a scan of many rows.
+  // For a scan of many rows: reads straight from the file's pages in memory, up to 2 GiB of them, and does
+  // not look through each page before it reads its rows.
   void map_pages();
   // Writes all that the log holds to the file and empties the log. False where a reader is in the way for
   // longer than `wait`.

@@ -20,17 +20,33 @@ constexpr int64_t kOwnSpaces = 2048;  // records whose rotations are made at a t
 
 const char* const kRows = "SELECT id, feature FROM features WHERE id >= ? AND id < ? ORDER BY id";
 
-// Copies a stored row, and tells damage.
-void copy_row(const Statement& row, const StoredSet& set, const std::string& path, float* out) {
+// A stored row where it lies, up to the next step; tells damage.
+std::span<const std::byte> row_bytes(const Statement& row, const StoredSet& set, const std::string& path) {
   const auto blob = row.blob(1);
   const size_t bytes = size_t(set.dimension) * sizeof(float);
   check(blob.size() == bytes, path, " is damaged: record ", number_of_row(row.number(0)), " of the set ",
         set.name, " has ", blob.size(), " bytes, not ", bytes);
-  std::memcpy(out, blob.data(), bytes);
+  return blob;
+}
+
+void copy_row(const Statement& row, const StoredSet& set, const std::string& path, float* out) {
+  const auto blob = row_bytes(row, set, path);
+  std::memcpy(out, blob.data(), blob.size());
+}
+
+// The same as floats; copied only where they lie at no place for some.
+const float* row_values(const Statement& row, const StoredSet& set, const std::string& path,
+                        std::vector<float>& copy) {
+  const auto blob = row_bytes(row, set, path);
+  if (reinterpret_cast<uintptr_t>(blob.data()) % alignof(float) == 0)
+    return reinterpret_cast<const float*>(blob.data());
+  std::memcpy(copy.data(), blob.data(), blob.size());
+  return copy.data();
 }
 
 float one_over_norm(const float* row, int64_t d) {
   const float square = inner_product(row, row, d);
+  check(std::isfinite(square), "a row holds what is no number; advface-store check says which it is");
   return square > 0 ? 1 / std::sqrt(square) : 0;
 }
 
@@ -69,13 +85,13 @@ class Part {
  private:
   void one_by_one(Statement& rows) {
     const int64_t d = set_.dimension, m = probes_.dim(0);
-    std::vector<float> row(static_cast<size_t>(d));
+    std::vector<float> copy(static_cast<size_t>(d));
     while (rows.step()) {
-      copy_row(rows, set_, database_.path(), row.data());
-      const float scale = one_over_norm(row.data(), d);
+      const int64_t number = number_of_row(rows.number(0));
+      const float* row = row_values(rows, set_, database_.path(), copy);
+      const float scale = one_over_norm(row, d);
       for (int64_t p = 0; p < m; ++p)
-        best_.take(p, number_of_row(rows.number(0)),
-                   scale * inner_product(probes_.data<float>() + p * d, row.data(), d));
+        best_.take(p, number, scale * inner_product(probes_.data<float>() + p * d, row, d));
     }
   }
   void in_blocks(Statement& rows) {

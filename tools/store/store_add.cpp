@@ -38,7 +38,7 @@ ProtectionInput input_for(const InitOptions& o, const std::optional<Recogniser>&
           "and must know where they live: give --recogniser");
   }
   check(input.space.row.rank() == 1, input.what, ": features of shape ", input.space.row,
-        " are maps; a store keeps vectors, such as embeddings");
+        " are maps; a store keeps vectors: name the embedding with --cut");
   input.to_keep = true;
   return input;
 }
@@ -219,9 +219,9 @@ void store_rows(const AddOptions& o, Store& store, const StoredSet& set, SetProt
 int add(const AddOptions& o) {
   o.common.activate();
   check_options(o);
-  const std::optional<Recogniser> recogniser = o.features.recogniser();
   Store store = o.open(Database::Access::write);
   const StoredSet set = store.set(o.set, o.next ? Generation::next : Generation::current);
+  const std::optional<Recogniser> recogniser = o.features.recogniser();
   const std::optional<StoredSet> current = o.next ? store.find_set(o.set, Generation::current) : std::nullopt;
   SetProtection protection(store, set, o.files, recogniser ? &*recogniser : nullptr);
   const std::vector<std::string> names = names_of(o);

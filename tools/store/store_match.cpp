@@ -49,11 +49,11 @@ struct Match {
 Match open_match(const MatchOptions& o) {
   o.common.activate();
   o.features.check();
-  std::optional<Recogniser> recogniser = o.features.recogniser();
-  const Recogniser* known = recogniser ? &*recogniser : nullptr;
   Store store = o.open(o.log ? Database::Access::write : Database::Access::read);
   StoredSet set = store.set(o.set, o.next ? Generation::next : Generation::current);
   Threshold threshold = o.threshold.of(store, set);
+  std::optional<Recogniser> recogniser = o.features.recogniser();
+  const Recogniser* known = recogniser ? &*recogniser : nullptr;
   SetProtection protection(store, set, o.files, known);
   FeaturesToProtect probes = o.features.read(store, set, known, {});
   return {std::move(recogniser), std::move(store),      std::move(set),

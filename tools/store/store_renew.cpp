@@ -187,7 +187,7 @@ int migrate(const RenewOptions& o) {
   const std::optional<StoredSet> begun = store.find_set(o.set, Generation::next);
   ProtectionInput input = input_of(recogniser, cut, o.recogniser);
   check(input.space.row.rank() == 1, o.recogniser, ": features of shape ", input.space.row,
-        " are maps; a store keeps vectors, such as embeddings");
+        " are maps; a store keeps vectors: name the embedding with --cut");
   input.to_keep = true;
   if (begun) input.beside = &begun->info.protection;
   input.beside_what = o.store;
