@@ -37,7 +37,7 @@ ensure_packages() {
 # ensure_build_packages PRESET: what compiling and testing that preset takes (docs/dependencies.md).
 ensure_build_packages() {
   local packages=(g++ cmake ninja-build libstb-dev libboost-test-dev nlohmann-json3-dev libcli11-dev libprotozero-dev
-    libsodium-dev)
+    libsodium-dev libsqlite3-dev)
   # llvm: names in a stack trace.
   [[ $1 != asan && $1 != tsan ]] || packages+=(clang libclang-rt-14-dev llvm libboost-context-dev)
   ensure_packages "${packages[@]}"

@@ -96,8 +96,13 @@ void FeaturesToProtect::extract(const FaceSettings& faces, const Recogniser& rec
   ExtractOptions options;
   options.broken = [](const BrokenFace& face) { fail(face.why, "; nothing was written"); };
   options.progress = [&](int64_t) { return !context.stopped(); };
-  features_ =
-      extract_features(recogniser, info_.cut, *faces_, faces.face_cut(recogniser), "", options).features;
+  FeatureSpool rows(row_, options.memory_bytes);
+  for_each_feature_batch(recogniser, info_.cut, *faces_, faces.face_cut(recogniser), options,
+                         [&](const FeatureBatch& batch) {
+                           rows.append(batch.features);
+                           found_.insert(found_.end(), batch.found.begin(), batch.found.end());
+                         });
+  features_ = rows.finish();
   faces.tell_of_cache(context);
 }
 

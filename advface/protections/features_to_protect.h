@@ -32,6 +32,8 @@ class FeaturesToProtect {
   void average(const std::vector<std::string>& people, int64_t most, FeatureDomain domain);
   // Of how many features each record is the mean; empty where nothing was averaged.
   const std::vector<int64_t>& photographs_of_record() const { return averaged_; }
+  // Of photographs in which faces were found, what was found in each; else empty.
+  const std::vector<FoundFace>& found() const { return found_; }
   // Of these rows, as the protection wants them.
   ReadPhotographs photographs(const FaceSettings& faces, const Recogniser* recogniser, int size);
 
@@ -49,6 +51,7 @@ class FeaturesToProtect {
   std::optional<FaceSource> faces_;
   std::vector<std::string> names_;
   std::vector<int64_t> averaged_;
+  std::vector<FoundFace> found_;
   Shape row_;
   bool is_file_ = false;
 };

@@ -54,6 +54,17 @@ void ProtectionOptions::add_to(CLI::App& app, const std::string& group, bool req
   }
 }
 
+void ProtectionOptions::allow_none(CLI::App& app) {
+  CLI::Option* option = app.get_option("--protect");
+  option->description(option->get_description() + ". none: raw features are stored");
+  app.parse_complete_callback([this] {
+    none_ = std::ranges::count(names_, "none") > 0;
+    if (none_ && (names_.size() > 1 || !given_.empty()))
+      throw CLI::ValidationError("--protect none", "takes no other protection, and no setting of one");
+    if (none_) names_.clear();
+  });
+}
+
 std::vector<ProtectionPreset::Link> ProtectionOptions::chain() const {
   if (names_.empty() && asked()) return {{"advface", {}}};
   std::vector<ProtectionPreset::Link> links;

@@ -15,6 +15,9 @@ class ProtectionOptions {
  public:
   // required: the program does nothing else.
   void add_to(CLI::App& app, const std::string& group, bool required = false);
+  // Takes the word "none" for --protect, and nothing else beside it: of a program that must be told so.
+  void allow_none(CLI::App& app);
+  bool none() const { return none_; }
   // A protection is asked for: by --protect, or by --shadow, which alone means advface.
   bool asked() const { return !names_.empty() || given_.contains("shadow"); }
   // What is asked for, with the program's seed; none where nothing is. WrongCall names the option that is
@@ -31,7 +34,7 @@ class ProtectionOptions {
   std::vector<ProtectionPreset::Link> chain() const;  // with presets written out
   void check_all_used() const;
 
-  bool required_ = false;
+  bool required_ = false, none_ = false;
   std::vector<std::string> names_;
   Given given_;
   // What --help shows as defaults, and what texts are tried on.

@@ -1,0 +1,175 @@
+#include "advface/store/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <set>
+
+#include "advface/audit/metrics.h"
+#include "advface/core/utc_time.h"
+#include "autograd/tape.h"
+#include "tensor/backend.h"
+#include "tensor/ops.h"
+
+namespace advf {
+namespace {
+
+constexpr int64_t kBlock = 1024;  // probes and rows that are compared at a time
+
+size_t bin_of(double score) {
+  return size_t(std::clamp(int(std::floor((score + 1) * Calibration::kBins / 2)), 0, Calibration::kBins - 1));
+}
+
+// Of the bins that reach above the threshold.
+int64_t at_or_above(const std::vector<int64_t>& bins, double threshold) {
+  if (threshold > 1) return 0;
+  int64_t count = 0;
+  for (size_t b = bin_of(threshold); b < bins.size(); ++b) count += bins[b];
+  return count;
+}
+
+template <class T>
+std::span<const std::byte> as_blob(const std::vector<T>& values) {
+  return std::as_bytes(std::span(values));
+}
+
+template <class T>
+std::vector<T> from_blob(std::span<const std::byte> blob, const std::string& what) {
+  check(blob.size() % sizeof(T) == 0, what, ": its calibration is damaged; calibrate it again");
+  std::vector<T> values(blob.size() / sizeof(T));
+  if (!blob.empty()) std::memcpy(values.data(), blob.data(), blob.size());
+  return values;
+}
+
+Tensor unit_rows(const Tensor& rows) {
+  std::vector<float> values = rows.on_host().to_vector<float>();
+  const size_t d = size_t(rows.dim(1));
+  for (size_t i = 0; i < size_t(rows.dim(0)); ++i) {
+    const double length = norm({values.data() + i * d, d});
+    for (size_t k = 0; k < d; ++k) values[i * d + k] = float(double(values[i * d + k]) / length);
+  }
+  return Tensor::from(values, rows.shape());
+}
+
+}  // namespace
+
+void Calibration::add_impostor(float score) {
+  ++impostors_;
+  ++impostor_bins_[bin_of(score)];
+  // Kept in bounds: when there are twice as many as are kept, the lower half goes.
+  if (highest_.size() >= 2 * kKept) finish();
+  highest_.push_back(score);
+}
+
+void Calibration::add_genuine(float score) {
+  ++genuine_;
+  ++genuine_bins_[bin_of(score)];
+}
+
+void Calibration::finish() {
+  if (highest_.size() > kKept) {
+    std::nth_element(highest_.begin(), highest_.begin() + int64_t(kKept), highest_.end(), std::greater<>());
+    highest_.resize(kKept);
+  }
+  std::sort(highest_.begin(), highest_.end(), std::greater<>());
+}
+
+double Calibration::false_match_rate(double at) const {
+  if (impostors_ == 0) return 1;
+  const bool all_kept = int64_t(highest_.size()) == impostors_;
+  if (all_kept || (!highest_.empty() && at > double(highest_.back()))) {
+    const auto below =
+        std::find_if(highest_.begin(), highest_.end(), [&](float s) { return double(s) < at; });
+    return double(below - highest_.begin()) / double(impostors_);
+  }
+  return double(at_or_above(impostor_bins_, at)) / double(impostors_);
+}
+
+std::optional<double> Calibration::true_match_rate(double at) const {
+  if (genuine_ == 0) return {};
+  return double(at_or_above(genuine_bins_, at)) / double(genuine_);
+}
+
+double Calibration::threshold_at(double rate) const {
+  check(rate > 0 && rate < 1, "a false match rate is between 0 and 1, not ", rate);
+  const int64_t allowed = allowed_matches(rate, impostors_);
+  check(allowed >= kFewest, "the calibration has ", impostors_, " impostor scores of ", people,
+        " people, which say nothing of a false match rate below ", lowest_rate(), " (asked for: ", rate,
+        "); ask for that, or calibrate with more people");
+  if (allowed < int64_t(highest_.size()))
+    return std::nextafter(double(highest_[size_t(allowed)]), std::numeric_limits<double>::infinity());
+  int64_t count = 0;
+  for (size_t b = impostor_bins_.size(); b-- > 0;) {
+    count += impostor_bins_[b];
+    if (count > allowed) return -1 + 2 * double(b + 1) / kBins;
+  }
+  return -1;
+}
+
+void Calibration::write(Store& store, const StoredSet& set) const {
+  Transaction all(store.database());
+  Statement put(store.database(), "INSERT OR REPLACE INTO calibrations VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  put.bind(0, set.id).bind(1, created).bind(2, source).bind(3, people).bind(4, threshold);
+  put.bind(5, impostors_).bind(6, as_blob(highest_)).bind(7, as_blob(impostor_bins_));
+  put.bind(8, genuine_).bind(9, as_blob(genuine_bins_)).run();
+  store.tell("calibrate", set.name,
+             std::to_string(impostors_) + " impostor scores of " + std::to_string(people) + " people");
+  all.commit();
+}
+
+std::optional<Calibration> Calibration::read(Store& store, const StoredSet& set) {
+  Statement row(store.database(),
+                "SELECT created, source, people, threshold, impostors, highest, impostor_bins, genuine, "
+                "genuine_bins FROM calibrations WHERE set_id = ?");
+  row.bind(0, set.id);
+  if (!row.step()) return {};
+  const std::string what = store.path() + ": set " + set.name;
+  Calibration c;
+  c.created = row.text(0);
+  c.source = row.text(1);
+  c.people = row.number(2);
+  c.threshold = row.real(3);
+  c.impostors_ = row.number(4);
+  c.highest_ = from_blob<float>(row.blob(5), what);
+  c.impostor_bins_ = from_blob<int64_t>(row.blob(6), what);
+  c.genuine_ = row.number(7);
+  c.genuine_bins_ = from_blob<int64_t>(row.blob(8), what);
+  check(c.impostors_ > 0 && c.genuine_ >= 0 && int64_t(c.highest_.size()) <= c.impostors_ &&
+            c.impostor_bins_.size() == size_t(kBins) && c.genuine_bins_.size() == size_t(kBins) &&
+            std::is_sorted(c.highest_.rbegin(), c.highest_.rend()),
+        what, ": its calibration is damaged; calibrate it again");
+  return c;
+}
+
+Calibration score_all_pairs(const Tensor& stored, const Tensor& probes, std::span<const int64_t> people,
+                            const std::function<bool()>& stop) {
+  const BackendScope on_host(host_backend());
+  const NoTapeScope off;
+  const Tensor rows = unit_rows(stored), asked = unit_rows(probes);
+  const int64_t n = rows.dim(0);
+  Calibration all;
+  for (int64_t p = 0; p < n; p += kBlock) {
+    if (stop && stop()) throw Interrupted();
+    const Tensor block = asked.slice_batch(p, std::min(n, p + kBlock));
+    for (int64_t r = 0; r < n; r += kBlock) {
+      const Tensor part = rows.slice_batch(r, std::min(n, r + kBlock));
+      const Tensor scores = matmul(block, part, {}, {.transpose_b = true});
+      const float* values = scores.data<float>();
+      for (int64_t i = 0; i < block.dim(0); ++i)
+        for (int64_t j = 0; j < part.dim(0); ++j) {
+          const float score = values[i * part.dim(0) + j];
+          if (people[size_t(p + i)] != people[size_t(r + j)])
+            all.add_impostor(score);
+          else if (p + i != r + j)
+            all.add_genuine(score);
+        }
+    }
+  }
+  all.finish();
+  all.created = utc_now();
+  all.people = int64_t(std::set<int64_t>(people.begin(), people.end()).size());
+  return all;
+}
+
+}  // namespace advf

@@ -1,0 +1,259 @@
+#include "advface/store/database.h"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+#include "tensor/check.h"
+
+namespace advf {
+namespace {
+
+bool is_file(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0;
+}
+
+// Nobody can write beside it, and there is no log: then the file is all there is, and does not change.
+bool never_changes(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  return ::access(folder.c_str(), W_OK) != 0 && !is_file(path + "-wal");
+}
+
+// As a URI has it, with what SQLite would read as something else written out.
+std::string uri_of(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      constexpr char kDigits[] = "0123456789ABCDEF";
+      uri += '%';
+      uri += kDigits[(uint8_t(c) >> 4) & 15];
+      uri += kDigits[uint8_t(c) & 15];
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
+}
+
+}  // namespace
+
+Database::Database(const std::string& path, Access access, double wait) : path_(path), wait_(wait) {
+  int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE;
+  std::string name = path;
+  if (access == Access::create) {
+    flags |= SQLITE_OPEN_CREATE;
+  } else {
+    struct stat found {};
+    check(::stat(path.c_str(), &found) == 0, path, ": ", std::strerror(errno));
+    check(S_ISREG(found.st_mode), path, " is no file, so no store");
+    check(found.st_size > 0, path, " is empty, so no store");
+    check(access == Access::read || ::access(path.c_str(), W_OK) == 0, path,
+          " cannot be written: ", std::strerror(errno));
+    // A reader, too, opens it for writing where it may: the last who closes it then tidies the log away.
+    if (::access(path.c_str(), W_OK) != 0)
+      flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READONLY;
+    if (access == Access::read && never_changes(path)) {
+      flags |= SQLITE_OPEN_URI;
+      name = uri_of(path);
+    }
+  }
+  if (!name.starts_with("file:") && !name.empty() && name[0] != '/') name = "./" + name;  // no ":memory:"
+  const int code = sqlite3_open_v2(name.c_str(), &handle_, flags, nullptr);
+  if (code != SQLITE_OK) {
+    try {
+      raise(code);
+    } catch (...) {
+      sqlite3_close(handle_);
+      throw;
+    }
+  }
+  try {
+    sqlite3_busy_timeout(handle_, int(wait * 1000));
+    // What a damaged or foreign file says is data, and runs nothing.
+    sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+    sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+    sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
+    sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_VIEW, 0, nullptr);
+    sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
+    execute(
+        "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; "
+        "PRAGMA temp_store = MEMORY;");
+    if (access == Access::read) execute("PRAGMA query_only = ON");
+    number("SELECT count(*) FROM sqlite_master");  // reads the header
+  } catch (...) {
+    sqlite3_close(handle_);
+    throw;
+  }
+}
+
+Database::Database(Database&& other) noexcept
+    : path_(std::move(other.path_)), wait_(other.wait_), handle_(std::exchange(other.handle_, nullptr)) {}
+
+Database& Database::operator=(Database&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(wait_, other.wait_);
+  std::swap(handle_, other.handle_);
+  return *this;
+}
+
+Database::~Database() { sqlite3_close_v2(handle_); }
+
+void Database::raise(int code) const {
+  const std::string said = handle_ ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
+  const int error = handle_ ? sqlite3_system_errno(handle_) : 0;
+  const std::string system = error == 0 ? said : std::strerror(error);
+  switch (code & 0xff) {
+    case SQLITE_INTERRUPT:
+      throw Interrupted();
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      fail(path_, ": another program writes to it, and did not end within ", wait_,
+           " seconds; nothing was written");
+    case SQLITE_FULL:
+      fail(path_, ": No space left on device; nothing was written");
+    case SQLITE_READONLY:
+      fail(path_, " cannot be written: it, or its folder, is read-only");
+    case SQLITE_IOERR:
+      fail(path_, ": reading or writing failed: ", system, "; nothing was written");
+    case SQLITE_CANTOPEN:
+      fail(path_, " cannot be opened: ", system);
+    case SQLITE_NOTADB:
+      fail(path_, " is no SQLite database, so no store");
+    case SQLITE_NOMEM:
+      throw std::bad_alloc();
+    case SQLITE_CORRUPT:
+      fail(path_, " is damaged (", said, "); advface-store check says more, and a backup has what was there");
+    default:
+      fail(path_, ": ", said);
+  }
+}
+
+void Database::execute(const std::string& sql) {
+  const int code = sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) raise(code);
+}
+
+int64_t Database::number(const std::string& sql) {
+  Statement statement(*this, sql);
+  check(statement.step(), path_, ": no row for ", sql);
+  return statement.number(0);
+}
+
+std::string Database::text(const std::string& sql) {
+  Statement statement(*this, sql);
+  check(statement.step(), path_, ": no row for ", sql);
+  return statement.text(0);
+}
+
+int64_t Database::changes() const { return sqlite3_changes64(handle_); }
+
+void Database::map_pages() { execute("PRAGMA mmap_size = 2147418112; PRAGMA cell_size_check = OFF"); }
+
+bool Database::empty_log() {
+  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  if (code == SQLITE_OK) return true;
+  if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return false;
+  raise(code);
+}
+
+void Database::copy_to(const std::string& target) const {
+  Database other(target, Access::create);
+  sqlite3_backup* backup = sqlite3_backup_init(other.handle_, "main", handle_, "main");
+  if (!backup) other.raise(sqlite3_errcode(other.handle_));
+  const int code = sqlite3_backup_step(backup, -1);  // in one go: as it is at this moment
+  const int end = sqlite3_backup_finish(backup);
+  if (code != SQLITE_DONE) other.raise(end == SQLITE_OK ? code : end);
+  other.execute("PRAGMA journal_mode = DELETE");  // one file, without a log beside it
+}
+
+Statement::Statement(Database& database, std::string_view sql) : database_(&database) {
+  const int code = sqlite3_prepare_v2(database.handle_, sql.data(), int(sql.size()), &handle_, nullptr);
+  if (code != SQLITE_OK) database.raise(code);
+}
+
+Statement::Statement(Statement&& other) noexcept
+    : database_(other.database_), handle_(std::exchange(other.handle_, nullptr)) {}
+
+Statement::~Statement() { sqlite3_finalize(handle_); }
+
+void Statement::check_bound(int code) {
+  if (code != SQLITE_OK) database_->raise(code);
+}
+
+Statement& Statement::bind(int at, int64_t value) {
+  check_bound(sqlite3_bind_int64(handle_, at + 1, value));
+  return *this;
+}
+
+Statement& Statement::bind(int at, double value) {
+  check_bound(sqlite3_bind_double(handle_, at + 1, value));
+  return *this;
+}
+
+Statement& Statement::bind(int at, std::string_view text) {
+  const char* begin = text.data() ? text.data() : "";
+  check_bound(sqlite3_bind_text64(handle_, at + 1, begin, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
+  return *this;
+}
+
+Statement& Statement::bind(int at, std::span<const std::byte> blob) {
+  check_bound(sqlite3_bind_blob64(handle_, at + 1, blob.data(), blob.size(), SQLITE_STATIC));
+  return *this;
+}
+
+Statement& Statement::bind_null(int at) {
+  check_bound(sqlite3_bind_null(handle_, at + 1));
+  return *this;
+}
+
+bool Statement::step() {
+  const int code = sqlite3_step(handle_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  sqlite3_reset(handle_);
+  database_->raise(code);
+}
+
+void Statement::run() {
+  while (step()) {
+  }
+  sqlite3_reset(handle_);
+}
+
+int64_t Statement::number(int column) const { return sqlite3_column_int64(handle_, column); }
+double Statement::real(int column) const { return sqlite3_column_double(handle_, column); }
+bool Statement::is_null(int column) const { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
+
+std::string Statement::text(int column) const {
+  const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(handle_, column));
+  return bytes ? std::string(bytes, size_t(sqlite3_column_bytes(handle_, column))) : std::string();
+}
+
+std::span<const std::byte> Statement::blob(int column) const {
+  const auto* bytes = static_cast<const std::byte*>(sqlite3_column_blob(handle_, column));
+  return {bytes, bytes ? size_t(sqlite3_column_bytes(handle_, column)) : 0};
+}
+
+Transaction::Transaction(Database& database, Kind kind) : database_(&database) {
+  database.execute(kind == Kind::write ? "BEGIN IMMEDIATE" : "BEGIN");
+}
+
+Transaction::~Transaction() {
+  if (!open_) return;
+  try {
+    database_->execute("ROLLBACK");
+  } catch (const Error&) {  // SQLite has rolled back by itself
+  }
+}
+
+void Transaction::commit() {
+  database_->execute("COMMIT");
+  open_ = false;
+}
+
+}  // namespace advf

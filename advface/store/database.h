@@ -1,0 +1,94 @@
+// SQLite, so far as a store needs it: a connection, a statement, a transaction. Every failure is an Error
+// that begins with the file's name and says what to do; Interrupted where the caller asked to stop.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace advf {
+
+class Database {
+ public:
+  enum class Access { read, write, create };  // create: a new file, where there is none
+
+  // `wait` seconds for another program that writes. Throws Error for what is no SQLite database, cannot be
+  // read, or (Access::write) cannot be written.
+  Database(const std::string& path, Access access, double wait = 30);
+  Database(Database&&) noexcept;
+  Database& operator=(Database&&) noexcept;
+  ~Database();
+
+  const std::string& path() const { return path_; }
+  void execute(const std::string& sql);    // of our own making: never with what somebody has typed in it
+  int64_t number(const std::string& sql);  // the first column of its only row
+  std::string text(const std::string& sql);
+  int64_t changes() const;  // rows that the last statement wrote or removed
+  // For a scan of many rows: reads straight from the file's pages in memory, up to 2 GiB of them, and does
+  // not look through each page before it reads its rows.
+  void map_pages();
+  // Writes all that the log holds to the file and empties the log. False where a reader is in the way for
+  // longer than `wait`.
+  bool empty_log();
+  // A copy as the database is at one moment, while others go on writing. `target` must not be there.
+  void copy_to(const std::string& target) const;
+
+ private:
+  friend class Statement;
+  [[noreturn]] void raise(int code) const;
+
+  std::string path_;
+  double wait_;
+  sqlite3* handle_ = nullptr;
+};
+
+// Parameters and columns are counted from 0. Valid as long as its database.
+class Statement {
+ public:
+  Statement(Database& database, std::string_view sql);
+  Statement(Statement&& other) noexcept;
+  Statement(const Statement&) = delete;
+  ~Statement();
+
+  Statement& bind(int at, int64_t value);
+  Statement& bind(int at, double value);
+  Statement& bind(int at, std::string_view text);
+  Statement& bind(int at, std::span<const std::byte> blob);
+  Statement& bind_null(int at);
+  bool step();  // whether there is a row
+  void run();   // to the end, and ready for the next values
+
+  int64_t number(int column) const;
+  double real(int column) const;
+  std::string text(int column) const;
+  bool is_null(int column) const;
+  // Valid up to the next step.
+  std::span<const std::byte> blob(int column) const;
+
+ private:
+  void check_bound(int code);
+  Database* database_;
+  sqlite3_stmt* handle_ = nullptr;
+};
+
+// All or nothing: without commit() what was written is undone.
+class Transaction {
+ public:
+  enum class Kind { read, write };
+  explicit Transaction(Database& database, Kind kind = Kind::write);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  void commit();
+
+ private:
+  Database* database_;
+  bool open_ = true;
+};
+
+}  // namespace advf

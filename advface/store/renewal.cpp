@@ -1,0 +1,121 @@
+// The two generations of a set (store.h).
+#include "advface/store/store.h"
+
+namespace advf {
+namespace {
+
+constexpr int64_t kEraseAtOnce = 4096;
+
+}  // namespace
+
+std::vector<StoredRecord> Store::not_yet_renewed(const StoredSet& current, const StoredSet& next,
+                                                 int64_t from, int64_t most) {
+  Statement some(database_,
+                 "SELECT id, subject, photograph, quality, created FROM records AS old WHERE id >= ? AND "
+                 "id < ? AND NOT EXISTS(SELECT 1 FROM records WHERE id = old.id + ?) ORDER BY id LIMIT ?");
+  some.bind(0, row_id(current.id, from)).bind(1, row_id(current.id + 1, 0));
+  some.bind(2, row_id(next.id, 0) - row_id(current.id, 0)).bind(3, most);
+  std::vector<StoredRecord> list;
+  while (some.step())
+    list.push_back({number_of_row(some.number(0)), some.text(1), some.text(2), some.text(3), some.text(4)});
+  return list;
+}
+
+void Store::renew(const StoredSet& current, const StoredSet& next, const Tensor& rows,
+                  std::span<const StoredRecord> records) {
+  Transaction all(database_);
+  check_is_current(current);
+  check_is_current(next);
+  Statement there(database_, "SELECT 1 FROM records WHERE id = ?");
+  std::vector<StoredRecord> kept;
+  std::vector<int64_t> which;
+  for (size_t i = 0; i < records.size(); ++i) {
+    const auto has = [&](const StoredSet& set) {
+      there.bind(0, row_id(set.id, records[i].number));
+      const bool found = there.step();
+      there.run();
+      return found;
+    };
+    if (!has(current) || has(next)) continue;  // removed meanwhile, or made by another call
+    kept.push_back(records[i]);
+    which.push_back(int64_t(i));
+  }
+  if (!kept.empty()) insert(next, FeatureRows(rows).at(which), kept);
+  tell("renew", current.name, std::to_string(kept.size()) + " records");
+  all.commit();
+}
+
+void Store::switch_to_next(const std::string& name, bool leave_behind) {
+  Transaction all(database_);
+  const StoredSet current = set(name), next = set(name, Generation::next);
+  const int64_t lacking = int64_t(not_yet_renewed(current, next, 0, -1).size());
+  check(lacking == 0 || leave_behind, path(), ": ", lacking, " of ", current.records, " records of the set ",
+        name, " are not renewed yet; go on with it, or give --leave-behind, which removes them");
+  Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE id = ?");
+  retire.bind(0, current.id).run();
+  Statement take_place(database_, "UPDATE sets SET state = 'current' WHERE id = ?");
+  take_place.bind(0, next.id).run();
+  // Of what differs in the key alone a score says what it said.
+  if (current.info.recogniser == next.info.recogniser && current.info.cut == next.info.cut &&
+      current.info.protection.is_like_but_for_key(next.info.protection)) {
+    Statement carry(database_, "UPDATE OR IGNORE calibrations SET set_id = ? WHERE set_id = ?");
+    carry.bind(0, next.id).bind(1, current.id).run();
+  }
+  tell("switch", name,
+       std::to_string(next.records) + " records, " + std::to_string(lacking) + " left behind");
+  all.commit();
+}
+
+void Store::give_up_next(const std::string& name) {
+  Transaction all(database_);
+  const auto begun = find_set(name, Generation::next);
+  const StoredSet next = begun ? *begun : set(name, Generation::next);
+  Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE id = ?");
+  retire.bind(0, next.id).run();
+  tell("give up renewal", name, std::to_string(next.records) + " records");
+  all.commit();
+}
+
+void Store::finish_import(const std::string& name) {
+  Transaction all(database_);
+  const auto made = find_set(name, Generation::next);
+  check(made && !find_set(name, Generation::current), path(), ": the set ", name,
+        " came from elsewhere meanwhile");
+  Statement take_place(database_, "UPDATE sets SET state = 'current' WHERE id = ?");
+  take_place.bind(0, made->id).run();
+  tell("import", name, std::to_string(made->records) + " records");
+  all.commit();
+}
+
+void Store::erase_retired(const std::function<bool()>& stop) {
+  while (true) {
+    Statement one(database_, "SELECT id FROM sets WHERE state = 'retired' LIMIT 1");
+    if (!one.step()) return;
+    const int64_t id = one.number(0);
+    one.run();
+    erase_generation(id, stop);
+  }
+}
+
+void Store::erase_generation(int64_t id, const std::function<bool()>& stop) {
+  const auto erase_some = [&](const char* table) {
+    Statement some(database_, std::string("DELETE FROM ") + table + " WHERE id IN (SELECT id FROM " + table +
+                                  " WHERE id >= ? AND id < ? LIMIT ?)");
+    some.bind(0, row_id(id, 0)).bind(1, row_id(id + 1, 0)).bind(2, kEraseAtOnce).run();
+    return database_.changes();
+  };
+  for (int64_t more = 1; more > 0;) {
+    if (stop && stop()) throw Interrupted();
+    Transaction all(database_);
+    more = erase_some("features") + erase_some("records");
+    if (more == 0) {
+      for (const char* sql : {"DELETE FROM calibrations WHERE set_id = ?", "DELETE FROM sets WHERE id = ?"}) {
+        Statement last(database_, sql);
+        last.bind(0, id).run();
+      }
+    }
+    all.commit();
+  }
+}
+
+}  // namespace advf

@@ -1,0 +1,95 @@
+#include "advface/store/schema.h"
+
+#include <iterator>
+
+#include "advface/store/store.h"
+#include "tensor/check.h"
+
+namespace advf {
+namespace {
+
+// Step i leads from version i to version i + 1; a step that was released is never changed. Features lie in a
+// table of their own, so that a search through all of them reads nothing else; their pages take 15 rows of
+// 512 numbers.
+constexpr const char* kSteps[] = {
+    R"sql(
+CREATE TABLE sets(
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL CHECK(state IN ('current', 'next', 'retired')),
+  recogniser TEXT NOT NULL,
+  cut TEXT NOT NULL,
+  protection TEXT NOT NULL,
+  raw_dimension INTEGER NOT NULL,
+  domain TEXT NOT NULL,
+  dimension INTEGER NOT NULL,
+  records INTEGER NOT NULL DEFAULT 0,
+  next_number INTEGER NOT NULL DEFAULT 0,
+  created TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX generation_of_set ON sets(name, state) WHERE state <> 'retired';
+CREATE TABLE records(
+  id INTEGER PRIMARY KEY,
+  set_id INTEGER NOT NULL,
+  subject TEXT NOT NULL,
+  photograph TEXT NOT NULL,
+  quality TEXT NOT NULL,
+  created TEXT NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX subject_of_set ON records(set_id, subject);
+CREATE TABLE features(id INTEGER PRIMARY KEY, feature BLOB NOT NULL) STRICT;
+CREATE TABLE events(
+  number INTEGER PRIMARY KEY,
+  time TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  what TEXT NOT NULL,
+  set_name TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  chain TEXT NOT NULL
+) STRICT;
+CREATE TABLE calibrations(
+  set_id INTEGER PRIMARY KEY,
+  created TEXT NOT NULL,
+  source TEXT NOT NULL,
+  people INTEGER NOT NULL,
+  threshold REAL NOT NULL,
+  impostors INTEGER NOT NULL,
+  highest BLOB NOT NULL,
+  impostor_bins BLOB NOT NULL,
+  genuine INTEGER NOT NULL,
+  genuine_bins BLOB NOT NULL
+) STRICT;
+)sql"};
+static_assert(std::size(kSteps) == size_t(Store::kVersion));
+
+void step_up(Database& database, int64_t from) {
+  Transaction all(database);
+  for (int64_t version = from; version < Store::kVersion; ++version) database.execute(kSteps[version]);
+  database.execute("PRAGMA user_version = " + std::to_string(Store::kVersion));
+  all.commit();
+}
+
+}  // namespace
+
+void make_tables(Database& database) {
+  database.execute("PRAGMA page_size = 32768");
+  database.execute("PRAGMA application_id = " + std::to_string(Store::kApplicationId));
+  step_up(database, 0);
+  database.execute("PRAGMA journal_mode = WAL");
+}
+
+void check_tables(Database& database, Database::Access access) {
+  check(database.number("PRAGMA application_id") == Store::kApplicationId, database.path(),
+        " is a database of another program, no store");
+  const int64_t version = database.number("PRAGMA user_version");
+  check(version <= Store::kVersion, database.path(), " is a store of version ", version,
+        ", but this program knows versions up to ", Store::kVersion, "; use a newer one");
+  check(version >= 1, database.path(), " is a store of version ", version, ", which there never was");
+  if (version == Store::kVersion) return;
+  check(access != Database::Access::read, database.path(), " is a store of version ", version,
+        "; open it once for writing (advface-store check --repair) to bring it to version ", Store::kVersion);
+  step_up(database, version);
+}
+
+}  // namespace advf

@@ -1,0 +1,348 @@
+#include "advface/store/set_exchange.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "advface/core/text_file.h"
+#include "advface/protections/registry.h"
+#include "advface/store/enrolled_set.h"
+#include "tensor/backend.h"
+#include "tensor/io/atomic_file.h"
+#include "tensor/io/safetensors.h"
+
+namespace advf {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kFormat = "advface-store-1";
+constexpr int64_t kBlock = 4096, kMostNumber = int64_t(1) << 40;
+constexpr const char* kListHead = "record\tsubject\tcreated\tphotograph\tquality";
+
+Metadata description(const FeatureInfo& info, const FeatureSpace& raw, int64_t dimension) {
+  return {{"format", kFormat},
+          {"recogniser", info.recogniser},
+          {"cut", info.cut},
+          {"protection", info.protection.to_json()},
+          {"raw_dimension", std::to_string(raw.row[0])},
+          {"domain", name_of(raw.domain)},
+          {"dimension", std::to_string(dimension)}};
+}
+
+int64_t whole(const std::string& text, const std::string& what, int64_t most) {
+  int64_t value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size() && value >= 0 && value <= most, what,
+        " is \"", text.substr(0, 40), "\", no whole number up to ", most);
+  return value;
+}
+
+const std::string& need(const Metadata& values, const std::string& key, const std::string& path) {
+  const auto found = values.find(key);
+  check(found != values.end(), path, ": there is no ", key, "; this is no set of a store");
+  return found->second;
+}
+
+// Fills info and raw, and gives the dimension.
+int64_t read_description(const Metadata& values, const std::string& path, ExchangedSet& set) {
+  check(need(values, "format", path) == kFormat, path, ": its format is \"",
+        need(values, "format", path).substr(0, 40), "\", not ", kFormat);
+  set.info.recogniser = need(values, "recogniser", path);
+  set.info.cut = need(values, "cut", path);
+  set.info.protection = ProtectionId::from_json(need(values, "protection", path), path);
+  set.raw.row = {
+      std::max<int64_t>(1, whole(need(values, "raw_dimension", path), path + ": raw_dimension", 1 << 20))};
+  set.raw.domain = domain_from(need(values, "domain", path), path);
+  const int64_t d = whole(need(values, "dimension", path), path + ": dimension", 1 << 20);
+  check(d > 0, path, ": a set of no values");
+  return d;
+}
+
+json to_json(const StoredRecord& r) {
+  return {{"record", r.number},
+          {"subject", r.subject},
+          {"created", r.created},
+          {"photograph", r.photograph},
+          {"quality", r.quality}};
+}
+
+StoredRecord record_of(const json& line, const std::string& where) {
+  check(line.is_object(), where, ": no JSON object");
+  const auto text = [&](const char* key) {
+    const auto found = line.find(key);
+    check(found != line.end() && found->is_string(), where, ": there is no text \"", key, "\"");
+    return found->get<std::string>();
+  };
+  const auto number = line.find("record");
+  check(
+      number != line.end() && number->is_number_unsigned() && number->get<uint64_t>() < uint64_t(kMostNumber),
+      where, ": there is no number \"record\"");
+  return {number->get<int64_t>(), text("subject"), text("photograph"), text("quality"), text("created")};
+}
+
+// What a number comes twice of would share its salt.
+void check_numbers(const std::vector<StoredRecord>& records, const std::string& path) {
+  std::vector<int64_t> numbers;
+  for (const StoredRecord& r : records) numbers.push_back(r.number);
+  std::sort(numbers.begin(), numbers.end());
+  const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
+  check(twice == numbers.end(), path, ": record ", twice == numbers.end() ? 0 : *twice,
+        " stands there twice");
+}
+
+// Calls take(records, rows) for all of them, a block at a time.
+void for_each_block(Store& store, const StoredSet& set, const Context& context,
+                    const std::function<void(const std::vector<StoredRecord>&, const Tensor&)>& take) {
+  Transaction one_moment(store.database(), Transaction::Kind::read);
+  const auto progress = context.begin("export", set.records, "records");
+  for (int64_t from = 0;;) {
+    const auto records = store.records(set, from, kBlock);
+    if (records.empty()) break;
+    context.check_stop();
+    std::vector<int64_t> numbers;
+    for (const StoredRecord& r : records) numbers.push_back(r.number);
+    take(records, store.features(set, numbers));
+    progress->advance(int64_t(records.size()));
+    from = records.back().number + 1;
+  }
+  progress->finish();
+}
+
+void export_npy(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
+  FeatureFileWriter rows(path, {set.dimension}, set.info);
+  AtomicFile list(exchange_list_path(path));
+  list.write("# " + std::to_string(set.raw.row[0]) + "\t" + name_of(set.raw.domain) + "\n");
+  list.write(std::string(kListHead) + "\n");
+  for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
+    rows.append_rows(block);
+    for (const StoredRecord& r : records)
+      list.write(std::to_string(r.number) + "\t" + r.subject + "\t" + r.created + "\t" + r.photograph + "\t" +
+                 r.quality + "\n");
+  });
+  list.finish();
+  rows.finish();
+  rows.commit();
+  list.commit();
+}
+
+void export_json_lines(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
+  AtomicFile file(path);
+  file.write(json(description(set.info, set.raw, set.dimension)).dump() + "\n");
+  for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
+    const float* values = block.data<float>();
+    for (size_t i = 0; i < records.size(); ++i) {
+      json line = to_json(records[i]);
+      line["feature"] =
+          std::vector<float>(values + i * size_t(set.dimension), values + (i + 1) * size_t(set.dimension));
+      file.write(line.dump() + "\n");
+    }
+  });
+  file.commit();
+}
+
+void export_safetensors(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
+  const BackendScope on_host(host_backend());
+  std::vector<float> values;
+  json told = json::array();
+  for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
+    values.insert(values.end(), block.data<float>(), block.data<float>() + block.numel());
+    for (const StoredRecord& r : records) told.push_back(to_json(r));
+  });
+  Metadata metadata = description(set.info, set.raw, set.dimension);
+  metadata["records"] = told.dump();
+  save_safetensors(path, {{"features", Tensor::from(values, {int64_t(told.size()), set.dimension})}},
+                   metadata);
+}
+
+// Where nobody has said so: unit vectors, where they look like some.
+FeatureSpace space_of_rows(const FeatureRows& rows, const FeatureInfo& info, const std::string& path) {
+  check(rows.row().rank() == 1, path, ": features of shape ", rows.row(), " are maps; a store keeps vectors");
+  FeatureSpace raw{rows.row(), FeatureDomain::sphere};
+  const Tensor first = rows.range(0, std::min<int64_t>(rows.count(), 64));
+  const size_t d = size_t(rows.row()[0]);
+  for (int64_t i = 0; i < first.dim(0); ++i)
+    if (!is_unit_norm(norm({first.data<float>() + size_t(i) * d, d}))) raw.domain = FeatureDomain::real;
+  check(space_after(info.protection, raw).row == rows.row() && raw.row[0] > 0, path,
+        ": its protection makes rows of another length, so that nobody knows of which features they are");
+  return raw;
+}
+
+ExchangedSet read_npy_set(const std::string& path) {
+  ExchangedSet set;
+  FeatureFile file = open_feature_file(path);
+  set.rows = std::move(file.rows);
+  set.info = std::move(file.info);
+  std::error_code none;
+  const std::string list = exchange_list_path(path), index = npy_index_path(path);
+  if (std::filesystem::exists(list, none)) {
+    set.records = parse_record_list(read_text(list), list, set.rows.count(), set.raw);
+    return set;
+  }
+  set.raw = space_of_rows(set.rows, set.info, path);
+  std::vector<std::string> names;
+  if (std::filesystem::exists(index, none))
+    for (const auto& record : read_enrolled_set(path).records) names.push_back(record.name);
+  std::map<std::string, int64_t> seen;
+  const std::string file_name = std::filesystem::path(path).filename().string();
+  for (int64_t r = 0; r < set.rows.count(); ++r) {
+    std::string name = names.empty() ? file_name + ":" + std::to_string(r) : names[size_t(r)];
+    // A set of that kind lets a name come again; here the second is told from the first.
+    if (const int64_t times = ++seen[name]; times > 1) name += " (" + std::to_string(times) + ")";
+    set.records.push_back({r, name, "", "", ""});
+  }
+  return set;
+}
+
+ExchangedSet read_safetensors_set(const std::string& path) {
+  const BackendScope on_host(host_backend());
+  const TensorFile file = load_safetensors(path);
+  ExchangedSet set;
+  const int64_t d = read_description(file.metadata, path, set);
+  const auto rows = file.tensors.find("features");
+  check(rows != file.tensors.end() && rows->second.dtype() == DType::f32 &&
+            rows->second.shape().rank() == 2 && rows->second.dim(1) == d,
+        path, ": there is no tensor \"features\" of rows of ", d, " f32");
+  set.rows = FeatureRows(rows->second);
+  const json told = json::parse(need(file.metadata, "records", path), nullptr, false);
+  check(told.is_array() && int64_t(told.size()) == set.rows.count(), path, ": \"records\" is no list of ",
+        set.rows.count(), " records");
+  for (size_t i = 0; i < told.size(); ++i)
+    set.records.push_back(record_of(told[i], path + ": record at " + std::to_string(i)));
+  return set;
+}
+
+}  // namespace
+
+ExchangeFormat exchange_format(const std::string& path) {
+  if (path.ends_with(".npy")) return ExchangeFormat::npy;
+  if (path.ends_with(".jsonl")) return ExchangeFormat::json_lines;
+  if (path.ends_with(".safetensors")) return ExchangeFormat::safetensors;
+  throw WrongCall(path + ": a set is written to .npy, .jsonl or .safetensors, and read from them");
+}
+
+std::string exchange_list_path(const std::string& path) { return path + ".records.tsv"; }
+
+void export_set(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
+  switch (exchange_format(path)) {
+    case ExchangeFormat::npy:
+      return export_npy(store, set, path, context);
+    case ExchangeFormat::json_lines:
+      return export_json_lines(store, set, path, context);
+    case ExchangeFormat::safetensors:
+      return export_safetensors(store, set, path, context);
+  }
+}
+
+std::vector<StoredRecord> parse_record_list(std::string_view text, const std::string& path, int64_t rows,
+                                            FeatureSpace& raw) {
+  const auto lines = split_lines(text, path);
+  check(lines.size() >= 2 && lines[0].starts_with("# ") && lines[1] == kListHead, path,
+        ": does not begin as a list of records does");
+  const auto head = split_fields(lines[0].substr(2), '\t');
+  check(head.size() == 2, path, ":1: no dimension and domain");
+  raw.row = {std::max<int64_t>(1, whole(std::string(head[0]), path + ":1", 1 << 20))};
+  raw.domain = domain_from(std::string(head[1]), path + ":1");
+  check(int64_t(lines.size()) - 2 == rows, path, " lists ", lines.size() - 2, " records, but there are ",
+        rows, " rows");
+  std::vector<StoredRecord> records;
+  for (size_t i = 2; i < lines.size(); ++i) {
+    const std::string where = path + ":" + std::to_string(i + 1);
+    // The last fields may be empty, which a line's end does not show.
+    auto fields = split_fields(lines[i], '\t');
+    check(fields.size() >= 3 && fields.size() <= 5, where, ": ", fields.size(), " fields, not 5");
+    fields.resize(5);
+    records.push_back({whole(std::string(fields[0]), where, kMostNumber - 1), std::string(fields[1]),
+                       std::string(fields[3]), std::string(fields[4]), std::string(fields[2])});
+  }
+  return records;
+}
+
+ExchangedSet parse_json_lines(std::string_view text, const std::string& path) {
+  const BackendScope on_host(host_backend());
+  ExchangedSet set;
+  int64_t d = 0;
+  std::vector<float> values;
+  size_t number = 0;
+  for (const std::string_view line : split_lines(text, path)) {
+    const std::string where = path + ":" + std::to_string(++number);
+    const json parsed = json::parse(line, nullptr, false);
+    check(parsed.is_object(), where, ": no JSON object");
+    if (number == 1) {
+      Metadata head;
+      for (const auto& [key, value] : parsed.items())
+        if (value.is_string()) head[key] = value.get<std::string>();
+      d = read_description(head, path, set);
+      continue;
+    }
+    set.records.push_back(record_of(parsed, where));
+    const auto feature = parsed.find("feature");
+    check(feature != parsed.end() && feature->is_array() && int64_t(feature->size()) == d, where,
+          ": there is no list \"feature\" of ", d, " numbers");
+    for (const json& value : *feature) {
+      check(value.is_number(), where, ": a feature holds what is no number");
+      values.push_back(float(value.get<double>()));
+    }
+  }
+  check(d > 0, path, " is empty, so no set");
+  set.rows = FeatureRows(Tensor::from(values, {int64_t(set.records.size()), d}));
+  return set;
+}
+
+ExchangedSet read_set_file(const std::string& path) {
+  ExchangedSet set;
+  switch (exchange_format(path)) {
+    case ExchangeFormat::npy:
+      set = read_npy_set(path);
+      break;
+    case ExchangeFormat::json_lines:
+      set = parse_json_lines(read_text(path), path);
+      break;
+    case ExchangeFormat::safetensors:
+      set = read_safetensors_set(path);
+      break;
+  }
+  check(set.rows.row().rank() == 1, path, ": features of shape ", set.rows.row(),
+        " are maps; a store keeps vectors");
+  check_numbers(set.records, path);
+  check_rows(set.rows, FeatureDomain::real, path);
+  return set;
+}
+
+StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& from,
+                     const Context& context) {
+  check(!store.find_set(name, Generation::current), store.path(), ": the set ", name, " is there already");
+  // What an import that broke off has left.
+  if (store.find_set(name, Generation::next)) {
+    store.give_up_next(name);
+    store.erase_retired();
+  }
+  const StoredSet set = store.begin_set(name, Generation::next, from.info, from.raw, from.rows.row()[0]);
+  int64_t last = -1;
+  for (const StoredRecord& r : from.records) last = std::max(last, r.number);
+  if (last >= 0) store.reserve_numbers(set, last + 1);
+  const int64_t n = from.rows.count();
+  const auto progress = context.begin("import", n, "records");
+  try {
+    for (int64_t begin = 0; begin < n; begin += kBlock) {
+      context.check_stop();
+      const int64_t end = std::min(n, begin + kBlock);
+      store.add(set, from.rows.range(begin, end),
+                std::span(from.records).subspan(size_t(begin), size_t(end - begin)));
+      progress->advance(end - begin);
+    }
+  } catch (...) {
+    store.give_up_next(name);
+    store.erase_retired();
+    throw;
+  }
+  progress->finish();
+  store.finish_import(name);
+  return store.set(name);
+}
+
+}  // namespace advf

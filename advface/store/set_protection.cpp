@@ -1,0 +1,120 @@
+#include "advface/store/set_protection.h"
+
+#include <algorithm>
+
+#include "advface/protections/registry.h"
+#include "tensor/backend.h"
+
+namespace advf {
+namespace {
+
+// A key that comes over a descriptor is one, too, for it stands in no description.
+bool is_file(const Setting& s) { return s.source == Setting::Source::file || s.name == "key_fd"; }
+
+ProtectionInput input_of_set(const Store& store, const StoredSet& set, const Recogniser* recogniser) {
+  ProtectionInput input;
+  input.space = set.raw;
+  input.recogniser = set.info.recogniser;
+  input.cut = set.info.cut;
+  input.what = store.path();
+  input.network = recogniser;
+  input.to_keep = true;
+  input.beside = &set.info.protection;
+  input.beside_what = store.path();
+  return input;
+}
+
+}  // namespace
+
+std::vector<Setting> protection_files() {
+  static const std::vector<std::unique_ptr<ProtectionSpec>> specs = [] {
+    std::vector<std::unique_ptr<ProtectionSpec>> list;
+    for (const ProtectionKind& kind : protections()) list.push_back(kind.spec());
+    return list;
+  }();
+  std::vector<Setting> list;
+  for (const auto& spec : specs)
+    for (const Setting& s : spec->settings())
+      if (is_file(s) && std::ranges::none_of(list, [&](const Setting& t) { return t.name == s.name; }))
+        list.push_back(s);
+  return list;
+}
+
+ProtectionSpecs specs_of(const ProtectionId& id, const ProtectionFiles& files, const std::string& source) {
+  check(id.known(), source, ": ", id.unknown);
+  ProtectionSpecs specs;
+  ProtectionFiles rest = files;
+  for (const AppliedProtection& applied : id.applied) {
+    std::shared_ptr<ProtectionSpec> spec = spec_of(applied, source);
+    for (const Setting& s : spec->settings()) {
+      const auto given = files.find(s.name);
+      if (given == files.end() || !is_file(s)) continue;
+      for (const std::string& text : given->second) s.read(text);
+      rest.erase(s.name);
+    }
+    try {
+      spec->check_valid();
+      spec->check_complete();
+    } catch (const Error& e) {
+      throw WrongCall(source + ": " + e.what());
+    }
+    specs.push_back(std::move(spec));
+  }
+  if (!rest.empty())
+    throw WrongCall(option_name(rest.begin()->first) + " is for nothing here: " + source + " holds what is " +
+                    id.describe());
+  return specs;
+}
+
+SetProtection::SetProtection(const Store& store, const StoredSet& set, const ProtectionFiles& files,
+                             const Recogniser* recogniser)
+    : SetProtection(specs_of(set.info.protection, files, store.path() + ": set " + set.name),
+                    input_of_set(store, set, recogniser)) {
+  const ProtectionId mine = id();
+  const std::string difference = mine.difference(set.info.protection);
+  check(
+      mine == set.info.protection, store.path(), ": the set ", set.name,
+      " was protected otherwise than with what is given: ", difference.empty() ? "another seed" : difference);
+  check(dimension() == set.dimension, store.path(), " is damaged: the set ", set.name, " has records of ",
+        set.dimension, " values, but its protection makes ", dimension());
+}
+
+SetProtection::SetProtection(const ProtectionSpecs& specs, const ProtectionInput& input) : raw_(input.space) {
+  if (!specs.empty()) chain_ = std::make_unique<ProtectionChain>(specs, input);
+  separates_ = std::ranges::any_of(specs, [](const auto& spec) { return spec->separates_records(); });
+}
+
+int64_t SetProtection::dimension() const { return (chain_ ? chain_->out() : raw_).row[0]; }
+
+Tensor SetProtection::protect(const Tensor& features, std::span<const int64_t> numbers,
+                              const Context& context) {
+  if (!chain_) return features.on_host();
+  return chain_->apply(features, numbers, Tensor(), context).features;
+}
+
+Tensor SetProtection::probe(const Tensor& features, std::span<const int64_t> numbers) const {
+  return (chain_ ? chain_->apply_probe(features, numbers) : features).on_host();
+}
+
+void check_fits_store(const ProtectionSpecs& specs) {
+  for (const auto& spec : specs) {
+    const Metadata values = spec->values();
+    const auto is = [&](const char* name, const char* text) {
+      const auto found = values.find(name);
+      return found != values.end() && found->second == text;
+    };
+    if (values.contains("bn") && !is("bn", "\"running\""))
+      throw WrongCall(
+          "a store takes --bn running alone: else a record would depend on those that are protected with it");
+    if (is("objective", "\"original\""))
+      throw WrongCall(
+          "--objective original looks at photographs, which a store does not keep; take another objective");
+  }
+}
+
+double cosine_of_rows(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.on_host(), y = b.on_host();
+  return cosine({x.data<float>(), size_t(x.numel())}, {y.data<float>(), size_t(y.numel())});
+}
+
+}  // namespace advf

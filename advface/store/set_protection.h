@@ -1,0 +1,58 @@
+// What stands between a feature and a stored set: the chain that protects, made again from what the set says
+// of it and the files that it needs (a key, a shadow), on the way in and for a probe.
+#pragma once
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "advface/protections/protection_chain.h"
+#include "advface/store/store.h"
+
+namespace advf {
+
+// Texts of the settings that no description holds, by name: key -> {"face.key"}.
+using ProtectionFiles = std::map<std::string, std::vector<std::string>>;
+// Those that there are.
+std::vector<Setting> protection_files();
+
+// The chain as it is described, with these files. Throws WrongCall for one that is missing, and for one that
+// no protection here takes.
+ProtectionSpecs specs_of(const ProtectionId& id, const ProtectionFiles& files, const std::string& source);
+
+class SetProtection {
+ public:
+  // Of a set that is there. recogniser: where it is at hand, for a protection that runs it. Throws Error
+  // where a file is another than the one the set was protected with: the wrong key is told as that.
+  SetProtection(const Store& store, const StoredSet& set, const ProtectionFiles& files,
+                const Recogniser* recogniser);
+  // Of one that is to be: none where there are no specs.
+  SetProtection(const ProtectionSpecs& specs, const ProtectionInput& input);
+
+  ProtectionId id() const { return chain_ ? chain_->id() : ProtectionId(); }
+  int64_t dimension() const;
+  FeatureDomain domain() const { return raw_.domain; }
+  // Whether a probe looks another way for every record.
+  bool separates_records() const { return separates_; }
+  bool changes_probe() const { return chain_ && chain_->changes_probe(); }
+  Guarantee guarantee() const { return chain_ ? chain_->guarantee() : Guarantee(); }
+
+  // Rows (n, D) of raw features -> what is stored, and how a probe looks to those records.
+  Tensor protect(const Tensor& features, std::span<const int64_t> numbers, const Context& context);
+  Tensor probe(const Tensor& features, std::span<const int64_t> numbers) const;
+
+ private:
+  FeatureSpace raw_;
+  std::unique_ptr<ProtectionChain> chain_;
+  bool separates_ = false;
+};
+
+// Throws WrongCall for settings under which a record would depend on those that are protected with it, or on
+// its photograph.
+void check_fits_store(const ProtectionSpecs& specs);
+
+// The cosine of two rows.
+double cosine_of_rows(const Tensor& a, const Tensor& b);
+
+}  // namespace advf

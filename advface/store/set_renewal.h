@@ -1,0 +1,42 @@
+// How a stored row becomes one of the next generation, without its photograph: under another key, or under
+// another protection over what lies under the lock. Raw features, where they are under the lock alone, are in
+// memory for that long and never on a disk.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "advface/keys/key.h"
+#include "advface/protections/protection_chain.h"
+#include "advface/store/store.h"
+
+namespace advf {
+
+class SetRenewal {
+ public:
+  // Another key for the lock that is the last protection of the set. Throws Error where it has none, and for
+  // the wrong old key.
+  static SetRenewal to_key(const Store& store, const StoredSet& current, std::shared_ptr<const Key> old_key,
+                           std::shared_ptr<const Key> new_key);
+  // These protections over what the set holds, or over what lies under its lock where old_key opens it.
+  // next: the generation that an earlier call has begun, with which this one goes on; null: none.
+  // Throws Error, naming the protection, where they do not take what is there.
+  static SetRenewal to_protection(const Store& store, const StoredSet& current,
+                                  std::shared_ptr<const Key> old_key, const ProtectionSpecs& specs,
+                                  const StoredSet* next);
+
+  const FeatureInfo& info() const { return info_; }  // of the next generation
+  int64_t dimension() const { return dimension_; }
+  // Row i is record numbers[i]; (n, dimension of the current) -> (n, dimension()).
+  Tensor renewed(const Tensor& rows, std::span<const int64_t> numbers, const Context& context) const {
+    return renew_(rows, numbers, context);
+  }
+
+ private:
+  FeatureInfo info_;
+  int64_t dimension_ = 0;
+  std::function<Tensor(const Tensor&, std::span<const int64_t>, const Context&)> renew_;
+};
+
+}  // namespace advf

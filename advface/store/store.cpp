@@ -1,0 +1,306 @@
+#include "advface/store/store.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "advface/core/text_file.h"
+#include "advface/core/utc_time.h"
+#include "advface/store/schema.h"
+#include "tensor/backend.h"
+#include "tensor/hash.h"
+
+namespace advf {
+namespace {
+
+constexpr int kNumberBits = 40;  // of a row's id; the set has the others
+constexpr int64_t kMostNumbers = int64_t(1) << kNumberBits;
+
+const char* state_of(Generation generation) { return generation == Generation::current ? "current" : "next"; }
+
+constexpr const char* kSetColumns =
+    "SELECT id, name, state, recogniser, cut, protection, raw_dimension, domain, dimension, records, "
+    "next_number, created FROM sets ";
+
+StoredSet read_set(const Statement& row, const std::string& path) {
+  StoredSet set;
+  set.id = row.number(0);
+  set.name = row.text(1);
+  const std::string what = path + ": set " + set.name;
+  set.generation = row.text(2) == "next" ? Generation::next : Generation::current;
+  set.info = {row.text(3), row.text(4), ProtectionId::from_json(row.text(5), what)};
+  set.raw.row = {row.number(6)};
+  set.raw.domain = domain_from(row.text(7), what);
+  set.dimension = row.number(8);
+  set.records = row.number(9);
+  set.next_number = row.number(10);
+  set.created = row.text(11);
+  check(set.id > 0 && set.id < kMostNumbers >> 17 && set.raw.row[0] > 0 && set.dimension > 0 &&
+            set.dimension <= 1 << 24 && set.next_number >= 0 && set.next_number <= kMostNumbers,
+        what, " is damaged: its numbers cannot be");
+  return set;
+}
+
+StoredRecord read_record(const Statement& row) {
+  return {number_of_row(row.number(0)), row.text(1), row.text(2), row.text(3), row.text(4)};
+}
+
+constexpr const char* kRecordColumns = "SELECT id, subject, photograph, quality, created FROM records ";
+
+void check_name(const std::string& name, const std::string& what) {
+  check(!name.empty(), what, " is empty");
+  check(name.size() <= Store::kLongestName, what, " has ", name.size(), " bytes, more than ",
+        Store::kLongestName);
+  check(is_utf8(name), what, " is no UTF-8");
+  for (const char c : name) check(uint8_t(c) >= 32 && c != 127, what, " holds a control character");
+}
+
+std::span<const std::byte> bytes_of_row(const Tensor& rows, int64_t i) {
+  const size_t d = size_t(rows.dim(1));
+  return std::as_bytes(std::span(rows.data<float>() + size_t(i) * d, d));
+}
+
+int64_t checksum(std::span<const std::byte> row) { return int64_t(fnv1a(row)); }
+
+// "12" or "12 to 40"; names of people stay out of the log, which keeps what it has.
+std::string numbers_text(std::span<const StoredRecord> records) {
+  if (records.empty()) return "";
+  int64_t low = records[0].number, high = low;
+  for (const StoredRecord& r : records) low = std::min(low, r.number), high = std::max(high, r.number);
+  return low == high ? std::to_string(low) : std::to_string(low) + " to " + std::to_string(high);
+}
+
+}  // namespace
+
+int64_t row_id(int64_t set, int64_t number) { return (set << kNumberBits) + number; }
+int64_t number_of_row(int64_t id) { return id & (kMostNumbers - 1); }
+
+void Store::create(const std::string& path) {
+  std::error_code none;
+  check(!std::filesystem::exists(std::filesystem::symlink_status(path, none)), path,
+        " is there already; a new store takes a new name");
+  // It appears when it is whole.
+  const std::string fresh = path + ".new-" + std::to_string(::getpid());
+  const auto tidy = [&] {
+    for (const char* end : {"", "-wal", "-shm", "-journal"}) std::remove((fresh + end).c_str());
+  };
+  tidy();
+  try {
+    {
+      Database database(fresh, Database::Access::create);
+      check(::chmod(fresh.c_str(), 0600) == 0, fresh, ": ", std::strerror(errno));
+      make_tables(database);
+    }
+    check(::link(fresh.c_str(), path.c_str()) == 0, path, ": ", std::strerror(errno));
+    tidy();
+  } catch (const Error& e) {
+    tidy();
+    const std::string text = e.what();  // says the name that was asked for
+    fail(text.starts_with(fresh) ? path + text.substr(fresh.size()) : text);
+  }
+}
+
+Store::Store(const std::string& path, Database::Access access, double wait) : database_(path, access, wait) {
+  check_tables(database_, access);
+}
+
+std::vector<StoredSet> Store::sets() {
+  Statement all(database_, std::string(kSetColumns) + "WHERE state <> 'retired' ORDER BY name, state");
+  std::vector<StoredSet> list;
+  while (all.step()) list.push_back(read_set(all, path()));
+  return list;
+}
+
+std::optional<StoredSet> Store::find_set(const std::string& name, Generation generation) {
+  Statement one(database_, std::string(kSetColumns) + "WHERE name = ? AND state = ?");
+  one.bind(0, name).bind(1, std::string_view(state_of(generation)));
+  if (!one.step()) return {};
+  return read_set(one, path());
+}
+
+StoredSet Store::set(const std::string& name, Generation generation) {
+  if (auto found = find_set(name, generation)) return *found;
+  check(generation == Generation::current || !find_set(name, Generation::current), path(), ": the set ", name,
+        " is not being renewed");
+  std::string known;
+  for (const StoredSet& s : sets())
+    if (s.generation == Generation::current) known += (known.empty() ? "" : ", ") + s.name;
+  fail(path(), " has no set ", name,
+       known.empty() ? "; advface-store init makes one" : "; there are: ", known);
+}
+
+StoredSet Store::begin_set(const std::string& name, Generation generation, const FeatureInfo& info,
+                           const FeatureSpace& raw, int64_t dimension) {
+  check_name(name, "the name of a set");
+  Transaction all(database_);
+  check(!find_set(name, generation), path(), ": the set ", name,
+        generation == Generation::current ? " is there already" : " is being renewed already");
+  int64_t next_number = 0;
+  if (const auto current = find_set(name, Generation::current)) next_number = current->next_number;
+  Statement insert(database_,
+                   "INSERT INTO sets(name, state, recogniser, cut, protection, raw_dimension, domain, "
+                   "dimension, next_number, created) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const std::string protection = info.protection.to_json(), now = utc_now();
+  insert.bind(0, name).bind(1, std::string_view(state_of(generation))).bind(2, info.recogniser);
+  insert.bind(3, info.cut).bind(4, protection).bind(5, raw.row[0]);
+  insert.bind(6, std::string_view(name_of(raw.domain))).bind(7, dimension).bind(8, next_number).bind(9, now);
+  insert.run();
+  tell(generation == Generation::current ? "set" : "renewal", name, info.protection.describe());
+  all.commit();
+  return *find_set(name, generation);
+}
+
+int64_t Store::reserve_numbers(const StoredSet& set, int64_t n) {
+  Transaction all(database_);
+  check_is_current(set);
+  // Both generations count on, so that a number means one record in both.
+  Statement last(database_, "SELECT max(next_number) FROM sets WHERE name = ?");
+  last.bind(0, set.name);
+  last.step();
+  const int64_t first = last.number(0);
+  check(n <= kMostNumbers - first, path(), ": the set ", set.name, " has no number left");
+  Statement count(database_, "UPDATE sets SET next_number = ? WHERE name = ?");
+  count.bind(0, first + n).bind(1, set.name).run();
+  all.commit();
+  return first;
+}
+
+void Store::check_is_current(const StoredSet& set) {
+  const auto now = find_set(set.name, set.generation);
+  check(now && now->id == set.id, path(), ": the set ", set.name,
+        " was renewed or removed meanwhile; nothing was written");
+}
+
+void Store::insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records) {
+  check(rows.shape() == Shape({int64_t(records.size()), set.dimension}) && rows.dtype() == DType::f32, path(),
+        ": rows of shape ", rows.shape(), " for ", records.size(), " records of ", set.dimension, " values");
+  Statement record(database_,
+                   "INSERT INTO records(id, set_id, subject, photograph, quality, created, checksum) "
+                   "VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT(set_id, subject) DO NOTHING");
+  Statement feature(database_, "INSERT INTO features(id, feature) VALUES(?, ?)");
+  const std::string now = utc_now();
+  for (size_t i = 0; i < records.size(); ++i) {
+    const StoredRecord& r = records[i];
+    const std::string who = path() + ": record " + std::to_string(r.number);
+    check_name(r.subject, who + ": the subject's name");
+    if (!r.photograph.empty()) check_name(r.photograph, who + ": the photograph's name");
+    const auto row = bytes_of_row(rows, int64_t(i));
+    const int64_t id = row_id(set.id, r.number);
+    record.bind(0, id).bind(1, set.id).bind(2, r.subject).bind(3, r.photograph).bind(4, r.quality);
+    record.bind(5, r.created.empty() ? now : r.created).bind(6, checksum(row)).run();
+    check(database_.changes() == 1, path(), ": ", r.subject, " is in the set ", set.name,
+          " already; remove that record first. Nothing was written");
+    feature.bind(0, id).bind(1, row).run();
+  }
+  Statement count(database_, "UPDATE sets SET records = records + ? WHERE id = ?");
+  count.bind(0, int64_t(records.size())).bind(1, set.id).run();
+}
+
+void Store::add(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records) {
+  Transaction all(database_);
+  check_is_current(set);
+  insert(set, rows, records);
+  tell("add", set.name, std::to_string(records.size()) + " records: " + numbers_text(records));
+  all.commit();
+}
+
+std::string Store::first_known(const StoredSet& set, std::span<const std::string> subjects) {
+  Statement one(database_, "SELECT 1 FROM records WHERE set_id = ? AND subject = ?");
+  std::set<std::string_view> seen;
+  for (const std::string& subject : subjects) {
+    check_name(subject, "the name \"" + subject.substr(0, 40) + "\"");
+    one.bind(0, set.id).bind(1, subject);
+    const bool there = one.step();
+    one.run();
+    if (there || !seen.insert(subject).second) return subject;
+  }
+  return "";
+}
+
+std::optional<StoredRecord> Store::find(const StoredSet& set, const std::string& subject) {
+  Statement one(database_, std::string(kRecordColumns) + "WHERE set_id = ? AND subject = ?");
+  one.bind(0, set.id).bind(1, subject);
+  if (!one.step()) return {};
+  return read_record(one);
+}
+
+StoredRecord Store::record(const StoredSet& set, const std::string& subject) {
+  if (auto found = find(set, subject)) return *found;
+  fail(path(), ": nobody in the set ", set.name, " is called ", subject);
+}
+
+Tensor Store::feature(const StoredSet& set, int64_t number) { return features(set, std::span(&number, 1)); }
+
+std::vector<StoredRecord> Store::records(const StoredSet& set, int64_t from, int64_t most) {
+  Statement some(database_, std::string(kRecordColumns) + "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
+  some.bind(0, row_id(set.id, from)).bind(1, row_id(set.id + 1, 0)).bind(2, most);
+  std::vector<StoredRecord> list;
+  while (some.step()) list.push_back(read_record(some));
+  return list;
+}
+
+Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
+  const BackendScope on_host(host_backend());
+  Statement one(database_, "SELECT feature FROM features WHERE id = ?");
+  Tensor rows = Tensor::zeros({int64_t(numbers.size()), set.dimension});
+  const size_t bytes = size_t(set.dimension) * sizeof(float);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    one.bind(0, row_id(set.id, numbers[i]));
+    check(one.step(), path(), ": record ", numbers[i], " of the set ", set.name, " is gone");
+    const auto blob = one.blob(0);
+    check(blob.size() == bytes, path(), " is damaged: record ", numbers[i], " of the set ", set.name, " has ",
+          blob.size(), " bytes, not ", bytes);
+    std::memcpy(rows.mutable_data<float>() + i * size_t(set.dimension), blob.data(), bytes);
+    one.run();
+  }
+  return rows;
+}
+
+void Store::remove(const std::string& name, std::span<const std::string> subjects) {
+  Transaction all(database_);
+  set(name);  // told where there is none
+  Statement record(database_, "DELETE FROM records WHERE id = ?");
+  Statement feature(database_, "DELETE FROM features WHERE id = ?");
+  Statement count(database_, "UPDATE sets SET records = records - 1 WHERE id = ?");
+  std::vector<StoredRecord> gone;
+  for (const std::string& subject : subjects) {
+    const size_t before = gone.size();
+    for (const Generation generation : {Generation::current, Generation::next}) {
+      const auto of = find_set(name, generation);
+      const auto found = of ? find(*of, subject) : std::nullopt;
+      if (!found) continue;
+      record.bind(0, row_id(of->id, found->number)).run();
+      feature.bind(0, row_id(of->id, found->number)).run();
+      count.bind(0, of->id).run();
+      if (gone.size() == before) gone.push_back(*found);
+    }
+    check(gone.size() > before, path(), ": nobody in the set ", name, " is called ", subject,
+          "; nobody was removed");
+  }
+  tell("remove", name, std::to_string(gone.size()) + " records: " + numbers_text(gone));
+  all.commit();
+}
+
+void Store::remove_set(const std::string& name) {
+  {
+    Transaction all(database_);
+    const StoredSet current = set(name);
+    Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE name = ?");
+    retire.bind(0, name).run();
+    tell("remove set", name, std::to_string(current.records) + " records");
+    all.commit();
+  }
+  erase_retired();
+}
+
+void Store::forget() {
+  check(database_.empty_log(), path(),
+        ": what was removed is gone from the file but not yet from its log, as another program reads; call "
+        "advface-store check --repair when none does");
+}
+
+}  // namespace advf

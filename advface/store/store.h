@@ -1,0 +1,139 @@
+// What an operator keeps beside a recogniser: protected features of people, in one SQLite file. A set holds
+// records that were protected alike, by one chain with one key; a set that is renewed has two generations,
+// `current` and `next`, until the one takes the other's place in one transaction. Nothing here protects or
+// unlocks: rows come and go as they are stored (advface/store/set_protection.h does both).
+//
+// A record's number, with the name of its set, gives its salt, so that it is never given away twice, not even
+// where the record has gone.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "advface/core/feature_file.h"
+#include "advface/protections/protection.h"
+#include "advface/store/database.h"
+#include "tensor/tensor.h"
+
+namespace advf {
+
+enum class Generation { current, next };
+
+// A set, in one of its generations.
+struct StoredSet {
+  int64_t id = 0;
+  std::string name;
+  Generation generation = Generation::current;
+  FeatureInfo info;         // whose features, and how they are protected
+  FeatureSpace raw;         // what is protected
+  int64_t dimension = 0;    // of what is stored
+  int64_t records = 0;      // that are there
+  int64_t next_number = 0;  // of the next record
+  std::string created;      // UTC
+};
+
+struct StoredRecord {
+  int64_t number = 0;
+  std::string subject;     // who it is; once in a set
+  std::string photograph;  // name of the file that it was made of, or of several; may be empty
+  std::string quality;     // of the photograph, as JSON; may be empty
+  std::string created;     // UTC
+};
+
+struct StoredEvent {
+  int64_t number = 0;
+  std::string time, actor, what, set, detail, chain;
+};
+
+class Store {
+ public:
+  static constexpr int32_t kApplicationId = 0x41644653;  // "AdFS"
+  static constexpr int32_t kVersion = 1;
+  static constexpr size_t kLongestName = 4096;  // bytes, of a subject, a set or a photograph
+
+  // A new file; Throws Error where there is one.
+  static void create(const std::string& path);
+  // Throws Error for what is no store, for one of a newer version, and where it cannot be written.
+  Store(const std::string& path, Database::Access access, double wait = 30);
+
+  const std::string& path() const { return database_.path(); }
+  Database& database() { return database_; }
+  void set_actor(std::string actor) { actor_ = std::move(actor); }  // who does what the events tell
+
+  std::vector<StoredSet> sets();  // by name, the current generation first
+  // Throws Error that names the sets that there are.
+  StoredSet set(const std::string& name, Generation generation = Generation::current);
+  std::optional<StoredSet> find_set(const std::string& name, Generation generation);
+  // A new set of this name, or the next generation of one that is there. Throws Error where there is one.
+  StoredSet begin_set(const std::string& name, Generation generation, const FeatureInfo& info,
+                      const FeatureSpace& raw, int64_t dimension);
+
+  // Numbers [first, first + n) are the caller's from now on, whatever becomes of them.
+  int64_t reserve_numbers(const StoredSet& set, int64_t n);
+  // Row i (n, dimension) becomes the record of that number, all or none. Throws Error for a subject that is
+  // there already, for rows of another dimension, and where the set is no more what it was.
+  void add(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records);
+  // The first of these that is in the set, or stands here twice; empty where none is.
+  std::string first_known(const StoredSet& set, std::span<const std::string> subjects);
+
+  std::optional<StoredRecord> find(const StoredSet& set, const std::string& subject);
+  // Throws Error naming the subject where there is none such.
+  StoredRecord record(const StoredSet& set, const std::string& subject);
+  Tensor feature(const StoredSet& set, int64_t number);  // (1, dimension)
+  // Up to `most` records with numbers of at least `from`, in order.
+  std::vector<StoredRecord> records(const StoredSet& set, int64_t from, int64_t most);
+  // The rows of these numbers, (n, dimension); Throws Error where one is gone.
+  Tensor features(const StoredSet& set, std::span<const int64_t> numbers);
+
+  // From every generation, with all that is told of them. Throws Error, and removes nobody, where one is not
+  // there. The bytes are overwritten; forget() is for those in the log.
+  void remove(const std::string& set, std::span<const std::string> subjects);
+  // A set with all its generations.
+  void remove_set(const std::string& set);
+  // No byte of what was removed stays in the file or its log. Throws Error where a reader is in the way: call
+  // again.
+  void forget();
+
+  // Of the current generation, those that the next one lacks, by number.
+  std::vector<StoredRecord> not_yet_renewed(const StoredSet& current, const StoredSet& next, int64_t from,
+                                            int64_t most);
+  // Row i is that of record i, as the next generation has it; what is told of a record stays. A record that
+  // was removed meanwhile is left out. Those that are there already are replaced.
+  void renew(const StoredSet& current, const StoredSet& next, const Tensor& rows,
+             std::span<const StoredRecord> records);
+  // The next generation takes the current one's place, which is erased then. Throws Error where records are
+  // lacking, unless `leave_behind`; those go.
+  void switch_to_next(const std::string& set, bool leave_behind);
+  void give_up_next(const std::string& set);
+  // Of a set that came as a whole, and has had no current generation so far.
+  void finish_import(const std::string& set);
+  // Erases what a switch has left, some thousand records at a time; for another call where it broke off.
+  void erase_retired(const std::function<bool()>& stop = {});
+
+  // Events form a chain: each has the digest of the one before it and of itself.
+  void tell(const std::string& what, const std::string& set, const std::string& detail);
+  std::vector<StoredEvent> events(int64_t from, int64_t most);
+  // The digest of the last one; empty where none is. Throws Error naming the first event that does not go
+  // with the chain, and where `known`, a digest that was noted before, is not in it.
+  std::string verify_events(const std::string& known = {});
+
+  // What is wrong, a line each; none where all is well. Reads everything.
+  std::vector<std::string> problems(const std::function<bool()>& stop = {});
+
+ private:
+  void check_is_current(const StoredSet& set);
+  void erase_generation(int64_t id, const std::function<bool()>& stop);
+  void insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records);
+
+  Database database_;
+  std::string actor_;
+};
+
+// Of rows in the table of features: sets in order, and the records of one by number.
+int64_t row_id(int64_t set, int64_t number);
+int64_t number_of_row(int64_t id);
+
+}  // namespace advf
