@@ -63,6 +63,8 @@ if [[ -z $faces ]]; then
     --image-size 64 --test-identities 60 --pairs 30 --seed "$seed"
   faces=$out/faces/images labels=$out/faces/labels.csv pairs=$out/faces/test/pairs.txt
   pairs_faces=$out/faces/test/images recogniser=$out/recogniser.json
+  make "$out/others/labels.csv" "$bin/advface-faces" --out "$out/others" --identities 60 --per-identity 4 --image-size 64 \
+    --seed $((seed + 1))
   say "training a recogniser on them"
   make "$recogniser" "$bin/advface-train" recogniser --images "$faces" --labels "$labels" --architecture cnn_small \
     --image-size 64 --epochs 6 --seed "$seed" --out "$recogniser"
@@ -123,6 +125,24 @@ attackers=(--attacker "transfer=$out/transfer.safetensors" --attacker "inversion
   attackers+=(--attacker "adapts to locks=$out/adaptive_locks.safetensors" --attacker "adapts if leaked=$out/adaptive_leaked.safetensors")
 }
 
+# store_day PHOTOGRAPHS: people enrolled behind a lock, a decision of each kind, an erasure, another key. 3: rejected.
+store_day() {
+  local photographs=$1 store=$bin/advface-store db=$out/people.db first second
+  mapfile -t people < <(cd "$photographs" && printf '%s\n' id_* | head -n 2)
+  first=$photographs/${people[0]}/${people[0]} second=$photographs/${people[1]}/${people[1]}
+  rm -f "$db" "$db-wal" "$db-shm" "$out/next.key"
+  "$store" init "$db" --recogniser "${recogniser[@]}" --protect rotation --key "$out/face.key"
+  "$store" calibrate "$db" --recogniser "${recogniser[0]}" --images "$out/others/images" --fmr 0.01
+  "$store" add "$db" --key "$out/face.key" --recogniser "${recogniser[0]}" --average 0 --subject anna --subject anna --subject ben --subject ben \
+    --image "${first}_0001.png" --image "${first}_0002.png" --image "${second}_0001.png" --image "${second}_0002.png"
+  "$store" verify "$db" --key "$out/face.key" --recogniser "${recogniser[0]}" --image "${first}_0003.png" --subject anna || [[ $? == 3 ]]
+  "$store" verify "$db" --key "$out/face.key" --recogniser "${recogniser[0]}" --image "${second}_0003.png" --subject anna || [[ $? == 3 ]]
+  "$store" identify "$db" --key "$out/face.key" --recogniser "${recogniser[0]}" --image "${second}_0003.png" || [[ $? == 3 ]]
+  "$store" remove "$db" --subject ben
+  "$store" renew "$db" --old-key "$out/face.key" --new-key "$out/next.key"
+  "$store" check "$db" --key "$out/next.key"
+}
+
 summary=$out/summary.txt
 {
   if [[ -n $pairs ]]; then
@@ -144,6 +164,10 @@ summary=$out/summary.txt
   printf '\nReconstruction of people nobody was trained on\n'
   "$bin/advface-evaluate" reconstruction "${data[@]}" "${attackers[@]}" "${met[@]}" --limit 96 --sets raw,protected \
     --sheet "$out/sheet.png" --sheet-plain --json "$out/reconstruction.json"
+  if [[ -d $out/others ]]; then
+    printf '\nA store of people behind a lock\n'
+    store_day "$pairs_faces"
+  fi
 } | tee "$summary.tmp"
 mv "$summary.tmp" "$summary"
 
