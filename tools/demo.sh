@@ -1,7 +1,7 @@
 #!/bin/bash
-# The whole job as one audit: a recogniser's features, how AdvFace and two locks store them, every attacker of a quick audit,
-# and a report that people look at. Without --faces everything is made here: portraits of people who do not exist, and two
-# small recognisers trained on them.
+# The whole job: people in a protected store, from enrolment to a decision, erasure and another key; then how AdvFace and two
+# locks store their features, every attacker of a quick audit, and a report that people look at. Without --faces everything is
+# made here: portraits of people who do not exist, and two small recognisers trained on them.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
@@ -62,17 +62,40 @@ recogniser() {
     --epochs 5 --seed "$3" --out "$1"
 }
 
+# store_day PHOTOGRAPHS: two people enrolled behind a lock, a decision of each kind, an erasure, another key. 3: rejected.
+store_day() {
+  local photographs=$1 store=$bin/advface-store db=$out/people.db first second
+  mapfile -t people < <(cd "$photographs" && printf '%s\n' id_* | head -n 2)
+  first=$photographs/${people[0]}/${people[0]} second=$photographs/${people[1]}/${people[1]}
+  rm -f "$db" "$db-wal" "$db-shm" "$out/face.key" "$out/next.key"
+  "$bin/advface-key" new "$out/face.key"
+  "$store" init "$db" --recogniser "$recogniser" --protect rotation --key "$out/face.key"
+  "$store" calibrate "$db" --recogniser "$recogniser" --images "$out/others/images" --fmr 0.01
+  "$store" add "$db" --key "$out/face.key" --recogniser "$recogniser" --average 0 --subject anna --subject anna --subject ben \
+    --subject ben --image "${first}_0001.png" --image "${first}_0002.png" --image "${second}_0001.png" --image "${second}_0002.png"
+  "$store" verify "$db" --key "$out/face.key" --recogniser "$recogniser" --image "${first}_0003.png" --subject anna || [[ $? == 3 ]]
+  "$store" verify "$db" --key "$out/face.key" --recogniser "$recogniser" --image "${second}_0003.png" --subject anna || [[ $? == 3 ]]
+  "$store" identify "$db" --key "$out/face.key" --recogniser "$recogniser" --image "${second}_0003.png" || [[ $? == 3 ]]
+  "$store" remove "$db" --subject ben
+  "$store" renew "$db" --old-key "$out/face.key" --new-key "$out/next.key"
+  "$store" check "$db" --key "$out/next.key"
+}
+
 epsilon=
 if [[ -z $faces ]]; then
   say "drawing synthetic faces"
   make "$out/faces/labels.csv" "$bin/advface-faces" --out "$out/faces" --identities 300 --per-identity 8 --image-size 64 \
-    --seed "$seed"
+    --test-identities 10 --pairs 1 --seed "$seed"
+  make "$out/others/labels.csv" "$bin/advface-faces" --out "$out/others" --identities 60 --per-identity 4 --image-size 64 \
+    --seed $((seed + 1))
   faces=$out/faces/images labels=$out/faces/labels.csv
   recogniser=$out/recogniser.json second_recogniser=$out/judge.json
   say "training the recogniser whose features are stored"
   recogniser "$recogniser" cnn_small "$seed"
   say "training another, which judges what attackers draw"
   recogniser "$second_recogniser" cnn_small "$((seed + 1))"
+  say "a store of people behind a lock"
+  store_day "$out/faces/test/images"
   epsilon=0.05  # features of 128 values: as much noise as 0.025 is on 512
 fi
 

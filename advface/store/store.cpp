@@ -39,8 +39,9 @@ StoredSet read_set(const Statement& row, const std::string& path) {
   set.records = row.number(9);
   set.next_number = row.number(10);
   set.created = row.text(11);
-  check(set.id > 0 && set.id < kMostNumbers >> 17 && set.raw.row[0] > 0 && set.dimension > 0 &&
-            set.dimension <= 1 << 24 && set.next_number >= 0 && set.next_number <= kMostNumbers,
+  check(set.id > 0 && set.id < kMostNumbers >> 18 && set.raw.row[0] > 0 && set.dimension > 0 &&
+            set.dimension <= 1 << 24 && set.records >= 0 && set.records <= kMostNumbers &&
+            set.next_number >= 0 && set.next_number <= kMostNumbers,
         what, " is damaged: its numbers cannot be");
   return set;
 }
@@ -76,7 +77,9 @@ std::string numbers_text(std::span<const StoredRecord> records) {
 
 }  // namespace
 
-int64_t row_id(int64_t set, int64_t number) { return (set << kNumberBits) + number; }
+int64_t row_id(int64_t set, int64_t number) {
+  return int64_t((uint64_t(set) << kNumberBits) + uint64_t(number));  // of a damaged file it may be anything
+}
 int64_t number_of_row(int64_t id) { return id & (kMostNumbers - 1); }
 
 void Store::create(const std::string& path) {
