@@ -85,7 +85,7 @@ epsilon=
 if [[ -z $faces ]]; then
   say "drawing synthetic faces"
   make "$out/faces/labels.csv" "$bin/advface-faces" --out "$out/faces" --identities 300 --per-identity 8 --image-size 64 \
-    --test-identities 10 --pairs 1 --seed "$seed"
+    --test-identities 20 --pairs 1 --seed "$seed"
   make "$out/others/labels.csv" "$bin/advface-faces" --out "$out/others" --identities 60 --per-identity 4 --image-size 64 \
     --seed $((seed + 1))
   faces=$out/faces/images labels=$out/faces/labels.csv
