@@ -13,6 +13,7 @@
 
 #include "advface/keys/key.h"
 #include "cli_test_util.h"
+#include "json_schema.h"
 #include "small_disk.h"
 #include "tools/audit/audit_report.h"
 
@@ -69,59 +70,6 @@ const Audited& audited() {
   static const Audited a;
   return a;
 }
-
-// As much of JSON Schema as the published one uses.
-class Schema {
- public:
-  explicit Schema(json root) : root_(std::move(root)) {}
-  std::vector<std::string> errors(const json& value) {
-    errors_.clear();
-    check(root_, value, "");
-    return errors_;
-  }
-
- private:
-  void wrong(const std::string& at, const std::string& what) { errors_.push_back(at + ": " + what); }
-  static bool is(const std::string& type, const json& v) {
-    return type == "object"    ? v.is_object()
-           : type == "array"   ? v.is_array()
-           : type == "string"  ? v.is_string()
-           : type == "boolean" ? v.is_boolean()
-           : type == "null"    ? v.is_null()
-           : type == "integer" ? v.is_number_integer()
-                               : v.is_number();
-  }
-  void check(const json& schema, const json& v, const std::string& at) {
-    if (schema.contains("$ref"))
-      return check(root_["$defs"][schema["$ref"].get<std::string>().substr(8)], v, at);
-    if (schema.contains("const") && v != schema["const"]) wrong(at, "is " + v.dump());
-    if (schema.contains("enum") &&
-        std::find(schema["enum"].begin(), schema["enum"].end(), v) == schema["enum"].end())
-      wrong(at, "is " + v.dump());
-    if (schema.contains("type")) {
-      const json types = schema["type"].is_array() ? schema["type"] : json::array({schema["type"]});
-      if (!std::any_of(types.begin(), types.end(), [&](const json& t) { return is(t, v); }))
-        return wrong(at, "is " + v.dump().substr(0, 80));
-    }
-    if (v.is_array() && schema.contains("items"))
-      for (size_t i = 0; i < v.size(); ++i) check(schema["items"], v[i], at + "/" + std::to_string(i));
-    if (!v.is_object()) return;
-    if (schema.contains("required"))
-      for (const json& key : schema["required"])
-        if (!v.contains(key)) wrong(at, "lacks " + key.dump());
-    for (const auto& [key, one] : v.items()) {
-      const bool known = schema.contains("properties") && schema["properties"].contains(key);
-      if (known)
-        check(schema["properties"][key], one, at + "/" + key);
-      else if (schema.contains("additionalProperties") && schema["additionalProperties"].is_object())
-        check(schema["additionalProperties"], one, at + "/" + key);
-      else if (schema.value("additionalProperties", json(true)) == false)
-        wrong(at, "has " + key);
-    }
-  }
-  const json root_;
-  std::vector<std::string> errors_;
-};
 
 size_t count(const std::string& text, const std::string& what) {
   size_t n = 0;
@@ -225,6 +173,30 @@ BOOST_AUTO_TEST_CASE(what_is_there_is_not_made_again) {
   BOOST_TEST(again.err.find("training") == std::string::npos, again.err);
   BOOST_TEST(again.err.find("measuring") == std::string::npos);
   BOOST_TEST(tools::without_times(read_json(a.dir / "again/report.json")) == tools::without_times(a.report));
+}
+
+// Whatever became of a cache: a step whose files are not what it made is made again.
+BOOST_AUTO_TEST_CASE(what_is_damaged_is_made_again) {
+  const Audited& a = audited();
+  const TempDir dir;
+  fs::copy(a.dir / "cache", dir / "cache", fs::copy_options::recursive);
+  const auto file = [&](const std::string& id, const std::string& name) {
+    for (const json& step : a.report["steps"])
+      if (step["id"] == id) return dir / ("cache/steps/" + step["hash"].get<std::string>() + "/" + name);
+    BOOST_FAIL("no step " + id);
+    return std::string();
+  };
+  const std::string net = file("linkage of AdvFace", "out.safetensors"),
+                    result = file("linkage, none", "result.json");
+  std::string bytes = read_bytes(net);
+  bytes[bytes.size() / 2] ^= 1;
+  write_bytes(net, bytes);
+  write_bytes(result, read_bytes(result).substr(0, 40));
+  const Outcome o =
+      succeed("audit", {a.file, "--out", dir / "report", "--cache", dir / "cache", "--threads", "2"});
+  BOOST_TEST(count(o.err, "is damaged") == 2u, o.err);
+  BOOST_TEST(tools::without_times(read_json(dir / "report/report.json"))["rows"] ==
+             tools::without_times(a.report)["rows"]);
 }
 
 // Elsewhere, in two shares, interrupted and killed at any moment, the numbers are the same.
@@ -385,6 +357,16 @@ BOOST_AUTO_TEST_CASE(reports_are_verified) {
   BOOST_TEST(forged.code == 1);
   BOOST_TEST(forged.out.find("DO NOT follow") != std::string::npos);
   BOOST_TEST(forged.out.find("CHANGED") != std::string::npos);
+  const auto edited = [&](const std::function<void(json&)>& edit) {
+    json report_of = a.report;
+    edit(report_of);
+    return run_program("audit", {"verify", write(a.dir, "edited.json", report_of)});
+  };
+  BOOST_TEST(edited([](json&) {}).code == 0);
+  BOOST_TEST(edited([](json& r) { r["summary"][0] = "All is well."; }).out.find("DOES NOT follow") !=
+             std::string::npos);
+  BOOST_TEST(edited([](json& r) { r["converges"] = true; }).code == 1);
+  BOOST_TEST(edited([](json& r) { r["inputs"] = json::array(); }).out.find("NONE") != std::string::npos);
   complain("audit", {"verify"}, run_program("audit", {"verify", report, "--rerun", "none/linkage"}), 2,
            {"none/linkage", "no such row"});
   if (!has_keys()) return;
@@ -428,6 +410,10 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
     BOOST_TEST(!fs::exists(dir / "out"));
   };
   wrong({{"budget", {{"imges", 3}}}}, 1, {"imges", "did you mean images"});
+  wrong({{"budget", {{"seeds", 1000000}}}}, 1, {"seeds", "above 20"});
+  wrong({{"attackers", json::array()}}, 1, {"attackers is empty"});
+  wrong({{"protections", {{{"name", "P"}, {"protect", {"projection"}}, {"fit", {{"dims", 79}}}}}}}, 1,
+        {"P", "79 dimensions"});
   wrong({{"recogniser", dir / "none.json"}}, 1, {"none.json"});
   wrong({{"images", dir / "none"}}, 1, {"none"});
   wrong({{"cut", "nowhere"}}, 1, {"nowhere"});

@@ -85,13 +85,13 @@ AuditConfig AuditCall::read() const {
           "--recogniser and --images");
   });
   const Recogniser recogniser = Recogniser::load(faces.recogniser);
-  const bool maps = recogniser.feature_shape(faces.cut_of(recogniser)).rank() == 3;
-  nlohmann::json text = {{"version", 1},
-                         {"size", size},
-                         {"recogniser", faces.recogniser},
-                         {"images", faces.images},
-                         {"protections", usual_protections(size, maps)},
-                         {"seed", common.seed}};
+  nlohmann::json text = {
+      {"version", 1},
+      {"size", size},
+      {"recogniser", faces.recogniser},
+      {"images", faces.images},
+      {"protections", usual_protections(size, recogniser.feature_shape(faces.cut_of(recogniser)))},
+      {"seed", common.seed}};
   for (const auto& [key, value] : std::initializer_list<std::pair<const char*, const std::string*>>{
            {"second_recogniser", &second},
            {"pairs", &pairs},
@@ -124,6 +124,8 @@ int audit_init(InitCall& call) {
   const std::string size = call.quick ? "quick" : call.full ? "full" : "default";
   check(!fs::exists(call.out), call.out, ": is there already; an audit's file is not replaced");
   const Recogniser recogniser = Recogniser::load(call.faces.recogniser);
+  if (!call.second.empty()) Recogniser::load(call.second);
+  check(fs::is_directory(call.faces.images), call.faces.images, ": is no folder");
   FaceSettings faces = call.faces;
   const std::vector<std::string> attributes = usual_attributes(faces.labels);
   // As the file will find them.
@@ -132,8 +134,8 @@ int audit_init(InitCall& call) {
        {&faces.recogniser, &faces.images, &faces.labels, &faces.detection.card, &call.second})
     if (!path->empty() && !fs::path(*path).is_absolute()) *path = fs::relative(*path, folder).string();
   const std::string text =
-      example_config(faces, call.second, size, attributes,
-                     recogniser.feature_shape(faces.cut_of(recogniser)).rank() == 3, call.common.seed);
+      example_config(faces, call.second, size, attributes, recogniser.feature_shape(faces.cut_of(recogniser)),
+                     call.common.seed);
   parse_audit_config(text, call.out, folder.string());
   AtomicFile file(call.out);
   file.write(text);

@@ -52,6 +52,20 @@ std::vector<Change> changes(const json& before, const json& after, double thresh
   return list;
 }
 
+// In what both were measured in other ways, so that a difference may come of that.
+std::vector<std::string> other_settings(const json& before, const json& after) {
+  std::vector<std::string> list;
+  for (const auto& [key, value] : after["config"].items())
+    if (key != "protections" && before["config"].value(key, json()) != value) list.push_back(key);
+  const auto digests = [](const json& report) {
+    json all = json::array();
+    for (const json& input : report["inputs"]) all.push_back(input["digest"]);
+    return all;
+  };
+  if (digests(before) != digests(after)) list.push_back("what the inputs hold");
+  return list;
+}
+
 const json* verdict_of(const json& report, const std::string& protection) {
   for (const json& v : report["verdicts"])
     if (v["protection"] == protection) return &v;
@@ -68,6 +82,9 @@ int audit_compare(CompareCall& call) {
   json out = {{"before", call.before}, {"after", call.after},       {"threshold", call.threshold},
               {"rows", json::array()}, {"verdicts", json::array()}, {"accuracy", json::array()}};
   bool worse = false;
+  out["other_settings"] = other_settings(before, after);
+  for (const json& key : out["other_settings"])
+    std::cerr << "the audits differ in " << key.get<std::string>() << ": a change may come of that alone\n";
   std::printf("%-52s %-18s %8s %8s  %s\n", "row", "measure", "before", "after", "difference");
   for (const Change& c : list) {
     worse |= c.worse;

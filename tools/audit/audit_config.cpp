@@ -36,12 +36,13 @@ class Fields {
       check(!value.empty(), where_, ": ", key, " is empty");
     }
   }
-  void whole(const std::string& key, int64_t& value, int64_t least) {
+  void whole(const std::string& key, int64_t& value, int64_t least, int64_t most = INT64_MAX) {
     if (const json* at = find(key)) {
       check(at->is_number_integer() && (!at->is_number_unsigned() || at->get<uint64_t>() < uint64_t(1) << 63),
             where_, ": ", key, " is ", at->dump(), ", no whole number");
       value = at->get<int64_t>();
       check(value >= least, where_, ": ", key, " is ", value, ", below ", least);
+      check(value <= most, where_, ": ", key, " is ", value, ", above ", most);
     }
   }
   void texts(const std::string& key, std::vector<std::string>& values) {
@@ -148,6 +149,7 @@ class Parser {
 
   void check_attackers(const AuditConfig& c) const {
     std::set<std::string> seen;
+    check(!c.attackers.empty(), file_, ": attackers is empty; without the line those of the size attack");
     for (const std::string& name : c.attackers) {
       const auto known = std::ranges::find(audit_attackers(), name, &AuditAttacker::name);
       check(known != audit_attackers().end(), file_, ": no attacker ", name,
@@ -160,7 +162,7 @@ class Parser {
 
   void budget(const json& from, AuditBudget& into) const {
     Fields fields(from, file_ + ": budget");
-    for (const BudgetField& f : budget_fields()) fields.whole(f.name, into.*f.value, f.least);
+    for (const BudgetField& f : budget_fields()) fields.whole(f.name, into.*f.value, f.least, f.most);
     fields.done();
   }
 
@@ -252,6 +254,11 @@ class Parser {
         }
         link.fit.push_back({s.name, {text}});
       }
+      try {
+        if (!link.fit.empty()) fit->check_valid();
+      } catch (const Error& e) {
+        fail(where, ": fit: ", e.what());
+      }
     }
     fields.done();
   }
@@ -329,7 +336,8 @@ AuditConfig parse_audit_config(const std::string& text, const std::string& file,
     const std::string what = e.what();
     fail(file, ": no JSON: ", what.substr(what.find("] ") == std::string::npos ? 0 : what.find("] ") + 2));
   }
-  return Parser(file, folder).read(whole);
+  // Whole paths, so that a report's settings can be read wherever they lie.
+  return Parser(file, fs::absolute(folder.empty() ? "." : folder).lexically_normal()).read(whole);
 }
 
 AuditConfig read_audit_config(const std::string& path) {

@@ -43,11 +43,11 @@ struct AuditBudget {
   int64_t shadow_epochs = 12, decoder_epochs = 8, linkage_epochs = 20, probe_epochs = 30;
   int64_t seeds = 1;  // every network and attack is made with as many
 };
-// Name, place in the budget, least value, what it says.
+// Name, place in the budget, least and most, what it says.
 struct BudgetField {
   const char* name;
   int64_t AuditBudget::*value;
-  int64_t least;
+  int64_t least, most;
   const char* help;
 };
 const std::vector<BudgetField>& budget_fields();
@@ -86,12 +86,12 @@ AuditConfig read_audit_config(const std::string& path);
 AuditConfig parse_audit_config(const std::string& text, const std::string& file, const std::string& folder);
 // As it was understood, with all that the file left to the size; paths as they are.
 nlohmann::json to_json(const AuditConfig& config);
-// What is audited where nobody says it: for vectors, or for maps.
 // At most four columns of the file that can be asked about, as far as the file tells.
 std::vector<std::string> usual_attributes(const std::string& labels);
-nlohmann::json usual_protections(const std::string& size, bool maps);
+// What is audited where nobody says it: for vectors, or for maps.
+nlohmann::json usual_protections(const std::string& size, const Shape& feature);
 // An example with comments, for this recogniser and these photographs.
 std::string example_config(const FaceSettings& faces, const std::string& second, const std::string& size,
-                           const std::vector<std::string>& attributes, bool maps, uint64_t seed);
+                           const std::vector<std::string>& attributes, const Shape& feature, uint64_t seed);
 
 }  // namespace advf::tools

@@ -125,6 +125,23 @@ Recogniser load_recogniser(const AuditConfig& c, AuditFacts& facts) {
   return recogniser;
 }
 
+// A projection that the audit fits takes more people than it has dimensions.
+void check_dimensions(const AuditProtection::Link& link, const AuditFacts& facts) {
+  if (link.protection != "projection" || std::ranges::find(link.settings, "projection", [](const auto& s) {
+                                           return s.first;
+                                         }) != link.settings.end())
+    return;
+  const auto fit = protection_kind(link.protection, "audit").fit();
+  const Settings list = fit->settings();
+  for (const auto& [name, texts] : link.fit) std::ranges::find(list, name, &Setting::name)->read(texts[0]);
+  const int64_t dims = std::stoll(values_of(list).at("dims"));
+  check(dims < facts.train_people, "its projection of ", dims, " dimensions takes more people than ",
+        facts.train_people,
+        " to train on: give \"fit\": {\"dims\": ...} fewer, or the audit more photographs");
+  check(dims <= facts.feature.numel(), "its projection of ", dims, " dimensions is of features that have ",
+        facts.feature.numel());
+}
+
 // Each chain as far as it can be made now: up to the first link whose file the audit will make.
 void check_chains(const AuditConfig& c, const Recogniser& recogniser, const AuditFacts& facts) {
   for (const AuditProtection& p : c.protections) {
@@ -147,6 +164,7 @@ void check_chains(const AuditConfig& c, const Recogniser& recogniser, const Audi
               link.protection, " is for maps, and the features at ", facts.cut, " are vectors");
         check((link.protection != "projection" && link.protection != "attributes") || space.row.rank() == 1,
               link.protection, " is for vectors, and the features at ", facts.cut, " are maps");
+        check_dimensions(link, facts);
         try {
           spec->check_complete();
         } catch (const Error&) {  // a file that the audit makes

@@ -349,11 +349,11 @@ class Page {
   void threats() {
     head("Who attacks, and what they hold");
     line(
-        "All attackers hold the stored features, the deployed recogniser, photographs of other people, and "
-        "know the protection with all its "
-        "settings and networks. Where a protection has a key, nobody but the matching side has it; the "
-        "entries <em>(key leaked)</em> say what is "
-        "left when somebody does.");
+        "All attackers hold the stored features, the deployed recogniser, and photographs of other people; "
+        "all but "
+        "transfer know the protection with all its settings and networks. Where a protection has a key, "
+        "nobody but "
+        "the matching side has it; the entries <em>(key leaked)</em> say what is left when somebody does.");
     std::vector<std::string> items;
     for (const AuditAttacker& a : audit_attackers())
       for (const json& asked : r_["config"]["attackers"])

@@ -1,8 +1,6 @@
 #include "tools/audit/audit_plan.h"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <set>
 
 #include "advface/core/text_file.h"
@@ -150,12 +148,6 @@ class Planner {
     while (batch > kLeastBatch && f_.train_images < kStepsAnEpoch * batch) batch /= 2;
     if (epochs > 0 && batch < kBatch) join(step.words, {text("--batch"), text(std::to_string(batch))});
     return add(std::move(step));
-  }
-  // Whether it is the last one, and was not asked for before.
-  bool fresh(const AuditStep& step) {
-    if (&step != &plan_.steps.back() || plan_.steps.size() == counted_) return false;
-    counted_ = plan_.steps.size();
-    return true;
   }
   double protecting(const AuditProtection& p) const { return p.has("advface") ? kAscent : 0; }
 
@@ -313,10 +305,11 @@ class Planner {
                   text("--average"),
                   text(std::to_string(std::clamp<int64_t>(c_.budget.decoder_epochs / 3, 1, 3)))};
     join(options, protect(p, kAttackersKey));
+    const size_t before = plan_.steps.size();
     *step = train("decoder of " + (p.raw() ? std::string("raw features") : p.name), {text("attacker")},
                   options, c_.budget.decoder_epochs, kDecoderStep, &p);
-    AuditStep& made = plan_.steps[size_t(*step)];
-    if (fresh(made)) {  // mirror images are read and protected as well
+    if (plan_.steps.size() > before) {  // mirror images are read and protected as well
+      AuditStep& made = plan_.steps.back();
       if (!mirrored_) made.seconds += double(f_.train_images) * f_.rate.recogniser;
       mirrored_ = true;
       made.seconds += double(f_.train_images) * protecting(p) / f_.rate.multiply_adds;
@@ -495,24 +488,9 @@ class Planner {
   std::string chosen_;  // a line each
   int64_t seed_ = 1;
   bool extracted_ = false, mirrored_ = false;
-  size_t counted_ = 0;
 };
 
 }  // namespace
-
-std::vector<int64_t> AuditStep::needs() const {
-  std::vector<int64_t> list;
-  for (const AuditWord& w : words)
-    if (w.kind == AuditWord::Kind::made && std::ranges::find(list, w.number) == list.end())
-      list.push_back(w.number);
-  return list;
-}
-
-double AuditPlan::seconds() const {
-  double sum = 0;
-  for (const AuditStep& step : steps) sum += step.seconds;
-  return sum;
-}
 
 AuditPlan make_audit_plan(const AuditConfig& config, const AuditFacts& facts, const std::string& programs) {
   return Planner(config, facts, programs).plan();

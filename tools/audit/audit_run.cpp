@@ -146,6 +146,7 @@ void write_report(const AuditCall& call, const AuditConfig& config, const AuditF
 int audit_plan(AuditCall& call) {
   call.common.activate();
   install_interrupt_handler();
+  share_of(call.share);
   const AuditConfig config = call.read();
   const AuditFacts facts = audit_facts(config, console());
   const AuditPlan plan = make_audit_plan(config, facts, programs_folder());

@@ -7,23 +7,27 @@
 
 namespace advf::tools {
 
+constexpr int64_t kUsualDims = 64;  // of advface-train fit projection
+
 using nlohmann::json;
 
 const std::vector<BudgetField>& budget_fields() {
   using B = AuditBudget;
   static const std::vector<BudgetField> fields{
-      {"images", &B::images, 0, "photographs that are looked at, of as many people whole; 0: all"},
-      {"test_images", &B::test_images, 2, "of test people that decoders are asked about"},
-      {"inversion_images", &B::inversion_images, 2,
+      {"images", &B::images, 0, 1'000'000'000,
+       "photographs that are looked at, of as many people whole; 0: all"},
+      {"test_images", &B::test_images, 2, 1'000'000, "of test people that decoders are asked about"},
+      {"inversion_images", &B::inversion_images, 2, 1'000'000,
        "of them that inversion is asked about, which takes long"},
-      {"inversion_steps", &B::inversion_steps, 1, "of inversion for an image"},
-      {"oracle_images", &B::oracle_images, 2, "that oracles are asked about"},
-      {"oracle_queries", &B::oracle_queries, 1, "of an oracle for an image"},
-      {"shadow_epochs", &B::shadow_epochs, 1, "of a shadow, where a protection needs one and none is named"},
-      {"decoder_epochs", &B::decoder_epochs, 1, "of attackers that are decoders"},
-      {"linkage_epochs", &B::linkage_epochs, 1, "of linkage networks"},
-      {"probe_epochs", &B::probe_epochs, 1, "of probes of attributes"},
-      {"seeds", &B::seeds, 1, "every attack is made with so many, and the worst counts"},
+      {"inversion_steps", &B::inversion_steps, 1, 100'000, "of inversion for an image"},
+      {"oracle_images", &B::oracle_images, 2, 1'000'000, "that oracles are asked about"},
+      {"oracle_queries", &B::oracle_queries, 1, 100'000'000, "of an oracle for an image"},
+      {"shadow_epochs", &B::shadow_epochs, 1, 10'000,
+       "of a shadow, where a protection needs one and none is named"},
+      {"decoder_epochs", &B::decoder_epochs, 1, 10'000, "of attackers that are decoders"},
+      {"linkage_epochs", &B::linkage_epochs, 1, 10'000, "of linkage networks"},
+      {"probe_epochs", &B::probe_epochs, 1, 10'000, "of probes of attributes"},
+      {"seeds", &B::seeds, 1, 20, "every attack is made with so many, and the worst counts"},
   };
   return fields;
 }
@@ -114,8 +118,15 @@ std::vector<std::string> usual_attributes(const std::string& labels) {
   return list;
 }
 
-json usual_protections(const std::string& size, bool maps) {
+json usual_protections(const std::string& size, const Shape& feature) {
   json list = json::array();
+  const bool maps = feature.rank() == 3;
+  // Half of the values of a feature that has few; the usual number of dimensions else.
+  const auto fitted = [&](json protection) {
+    if (!maps && feature.numel() <= kUsualDims)
+      protection["fit"] = {{"dims", std::max<int64_t>(1, feature.numel() / 2)}};
+    list.push_back(std::move(protection));
+  };
   const bool quick = size == "quick";
   for (const double epsilon : quick ? std::vector<double>{0.02} : std::vector<double>{0.01, 0.02, 0.04})
     list.push_back({{"name", "AdvFace " + json(maps ? 10 * epsilon : epsilon).dump()},
@@ -128,10 +139,10 @@ json usual_protections(const std::string& size, bool maps) {
     list.push_back({{"name", "no low frequencies"}, {"protect", {"frequency"}}, {"low-frequencies", 2}});
     return list;
   }
-  if (has_keys()) list.push_back({{"name", "two locks"}, {"protect", {"default"}}});
+  if (has_keys()) fitted({{"name", "two locks"}, {"protect", {"default"}}});
   if (quick) return list;
   list.push_back({{"name", "noise"}, {"protect", {"noise"}}, {"noise-length", 0.4}});
-  list.push_back({{"name", "projection"}, {"protect", {"projection"}}});
+  fitted({{"name", "projection"}, {"protect", {"projection"}}});
   if (size != "full") return list;
   list.push_back({{"name", "one bit"}, {"protect", {"quantise"}}, {"bits", 1}});
   list.push_back({{"name", "private noise 100"},
@@ -142,7 +153,7 @@ json usual_protections(const std::string& size, bool maps) {
 }
 
 std::string example_config(const FaceSettings& f, const std::string& second, const std::string& size,
-                           const std::vector<std::string>& attributes, bool maps, uint64_t seed) {
+                           const std::vector<std::string>& attributes, const Shape& feature, uint64_t seed) {
   const auto quoted = [](const std::string& text) { return json(text).dump(); };
   std::string text =
       "// What advface-audit measures. docs/audit.md says what each line means; paths are relative to this "
@@ -181,7 +192,7 @@ std::string example_config(const FaceSettings& f, const std::string& second, con
       "projection) are made by\n"
       "  // the audit, on training people; keys always are. Raw features are measured besides, as \"none\".\n"
       "  \"protections\": [\n";
-  const json usual = usual_protections(size, maps);
+  const json usual = usual_protections(size, feature);
   for (const json& p : usual) {
     // The name first, as people read it.
     text += "    {\"name\": " + p["name"].dump() + ", \"protect\": " + p["protect"].dump();

@@ -29,6 +29,7 @@ double low(const json& v) { return v.contains("low") ? v["low"].get<double>() : 
 double high(const json& v) { return v.contains("high") ? v["high"].get<double>() : v["mean"].get<double>(); }
 
 constexpr double kSignificant = 0.05;
+constexpr int kFewestPhotographs = 8;  // an interval over fewer says little
 
 class Judge {
  public:
@@ -81,28 +82,51 @@ class Judge {
     return &row["measures"][m.measure];
   }
 
-  // What somebody reaches who has no feature.
+  // Who tells of raw features how an attacker does: the same one; of who adapts, the decoder that did not.
+  static std::string on_raw(const json& row) {
+    return row["attacker"] == "adaptive" ? "transfer" : row["attacker"].get<std::string>();
+  }
+
+  // What somebody reaches who has no feature, over the same photographs.
   std::optional<json> nothing(const LeakMeasure& m, const json& row) const {
     if (m.measure == "balanced_accuracy") return json{{"mean", 0.5}};
     if (row.contains("chance") && row["chance"].contains(m.measure)) return row["chance"][m.measure];
     for (const json& reference : rows_)
-      if (reference["attacker"] == "mean face" && reference["measures"].contains(m.measure))
+      if (reference["attacker"] == "mean face" && reference["measures"].contains(m.measure) &&
+          (!reference.contains("variant") || reference["variant"] == on_raw(row)))
         return reference["measures"][m.measure];
     return {};
   }
 
-  // What the attackers who count get of raw features; of attributes of the same one.
+  // What attackers get of raw features, of those who count if there are such; of attributes of the same one.
   std::optional<json> raw(const LeakMeasure& m, const json& row) const {
     if (m.measure == "d_sys") return json{{"mean", 1.0}};
     const json* best = nullptr;
+    bool best_counts = false;
     for (const json& r : rows_) {
       if (r["protection"] != raw_ || r["features"] != "raw") continue;
       const json* value = measure_of(r, m);
-      if (!value || r["counts"][m.leak] == false) continue;
+      if (!value) continue;
       if (m.measure == "balanced_accuracy" && r["attribute"] != row["attribute"]) continue;
-      if (!best || (*value)["mean"] > (*best)["mean"]) best = value;
+      const bool counts = r["counts"][m.leak] == true;
+      if (!best || counts > best_counts || (counts == best_counts && (*value)["mean"] > (*best)["mean"]))
+        best = value, best_counts = counts;
     }
     return best ? std::optional<json>(*best) : std::nullopt;
+  }
+
+  // Whether an attacker has shown on raw features that it can tell something by this measure.
+  bool speaks(const LeakMeasure& m, const json& row, const json& none) const {
+    if (row["counts"][m.leak] == false) return false;
+    if (m.leak != "appearance" && m.leak != "identity") return true;
+    bool asked = false;
+    for (const json& r : rows_) {
+      if (r["protection"] != raw_ || r["features"] != "raw" || r["attacker"] != on_raw(row)) continue;
+      const json* value = measure_of(r, m);
+      if (value && low(*value) > high(none)) return true;
+      asked |= value != nullptr;
+    }
+    return !asked;
   }
 
   json by(const std::string& protection, const LeakMeasure& m) const {
@@ -115,44 +139,50 @@ class Judge {
       const json* value = measure_of(r, m);
       if (!value) continue;
       asked = true;
-      if (r["counts"][m.leak] == false) continue;
-      const json one = judged(r, m, *value);
-      const bool worse = !worst || rank(one["state"]) > rank(worst_state) ||
-                         (one["state"] == worst_state && (*value)["mean"] > told["value"]["mean"]);
+      const std::optional<json> one = judged(r, m, *value);
+      if (!one) continue;
+      const bool worse = !worst || rank((*one)["state"]) > rank(worst_state) ||
+                         ((*one)["state"] == worst_state && (*value)["mean"] > told["value"]["mean"]);
       if (!worse) continue;
       worst = &r;
-      worst_state = one["state"];
-      told = one;
+      worst_state = (*one)["state"];
+      told = *one;
     }
     if (!asked) return told;
     if (!worst) return {{"state", kNoConclusion}, {"measure", m.measure}, {"said", "no attacker counts"}};
     return told;
   }
 
-  json judged(const json& r, const LeakMeasure& m, const json& value) const {
-    json one = {{"measure", m.measure}, {"worst", r["id"]}, {"attacker", r["attacker"]}, {"value", value}};
+  // Nothing of who neither counts nor has found anything.
+  std::optional<json> judged(const json& r, const LeakMeasure& m, const json& value) const {
     const std::optional<json> none = nothing(m, r), all = raw(m, r);
+    json one = {{"measure", m.measure}, {"worst", r["id"]}, {"attacker", r["attacker"]}, {"value", value}};
     if (!none || !all) {
+      if (r["counts"][m.leak] == false) return {};
       one["state"] = kNoConclusion;
       one["said"] = "there is nothing to compare it with";
       return one;
     }
+    const bool few = r.contains("images") && r["images"] < kFewestPhotographs;
+    const bool found =
+        !few && (r.contains("p_value") ? r["p_value"] <= kSignificant : low(value) > high(*none));
+    if (!found && !speaks(m, r, *none)) return {};
     one["nothing"] = *none;
     one["raw"] = *all;
     const double mean = value["mean"], from = (*none)["mean"], to = (*all)["mean"];
-    one["share"] = to > from ? std::clamp((mean - from) / (to - from), 0.0, 1.0) : 0.0;
-    const bool closed =
+    one["share"] = to > from ? std::clamp((mean - from) / (to - from), 0.0, 1.0) : found ? 1.0 : 0.0;
+    const bool near =
         low(value) <= high(*none) + m.tolerance && mean <= from + std::max(m.tolerance, high(*none) - from);
-    const bool told_from_nothing =
-        r.contains("p_value") ? r["p_value"] <= kSignificant : low(value) > high(*none);
-    if (closed)
-      one["state"] = r["converged"] == true ? kClosed : kNoConclusion;
-    else if (!told_from_nothing)
+    if (near && !few && r["converged"] == true) {
+      one["state"] = kClosed;
+    } else if (near || !found) {
       one["state"] = kNoConclusion;
-    else
+      one["said"] = few    ? json("asked about too few photographs")
+                    : near ? r["why_not"]
+                           : json("too few photographs to tell it from nothing");
+    } else {
       one["state"] = high(value) >= low(*all) || mean >= to ? kOpen : kPartly;
-    if (closed && r["converged"] != true) one["said"] = r["why_not"];
-    if (!closed && !told_from_nothing) one["said"] = "too few photographs to tell it from nothing";
+    }
     return one;
   }
 

@@ -34,7 +34,8 @@ AuditConfig config_of(const json& report, const std::string& path) {
 
 // One line each; whether all are as they were.
 bool check_inputs(const json& report, const AuditConfig& config, const Context& context, json& told) {
-  bool same = true;
+  bool same = !report["inputs"].empty();
+  if (!same) std::printf("inputs: NONE are named, so that nothing can be compared\n");
   for (const json& input : report["inputs"]) {
     const std::string path = input["path"], digest = input["digest"];
     std::string now;
@@ -61,6 +62,15 @@ bool check_verdicts(const json& report) {
   const bool same = audit_verdicts(report["rows"], names, report["unmeasured"]) == report["verdicts"];
   std::printf("verdicts: %s\n",
               same ? "follow from the rows" : "DO NOT follow from the rows by the rules of this program");
+  const bool said = json(audit_summary(report["verdicts"], report)) == report["summary"];
+  std::printf("summary: %s\n", said ? "follows from the verdicts" : "DOES NOT follow from the verdicts");
+  return same && said;
+}
+
+// What the report says of itself, by its settings.
+bool check_size(const json& report, const AuditConfig& config) {
+  const bool same = report["size"] == config.size && report["converges"] == config.size_row().converges;
+  if (!same) std::printf("size: IS NOT that of its settings, %s\n", config.size.c_str());
   return same;
 }
 
@@ -137,6 +147,7 @@ int audit_verify(VerifyCall& call) {
   const AuditConfig config = config_of(report, call.report);
   bool good = check_verdicts(report);
   told["verdicts"] = good;
+  good &= check_size(report, config);
   good &= check_inputs(report, config, context, told["inputs"]);
   if (!call.rerun.empty()) {
     const bool same = rerun(call, report, config, context);

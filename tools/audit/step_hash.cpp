@@ -1,4 +1,5 @@
-// What a step of an audit depends on, as a hash.
+// What a step of an audit depends on: the steps before it, and all of it as a hash.
+#include <algorithm>
 #include <map>
 
 #include "advface/core/recogniser.h"
@@ -22,6 +23,20 @@ std::string digest_of(const std::string& path, const AuditConfig& c, const Audit
 }
 
 }  // namespace
+
+std::vector<int64_t> AuditStep::needs() const {
+  std::vector<int64_t> list;
+  for (const AuditWord& w : words)
+    if (w.kind == AuditWord::Kind::made && std::ranges::find(list, w.number) == list.end())
+      list.push_back(w.number);
+  return list;
+}
+
+double AuditPlan::seconds() const {
+  double sum = 0;
+  for (const AuditStep& step : steps) sum += step.seconds;
+  return sum;
+}
 
 void hash_steps(std::vector<AuditStep>& steps, const AuditConfig& config, const AuditFacts& facts,
                 const std::string& programs) {

@@ -200,6 +200,22 @@ std::vector<std::string> StepRunner::command(int64_t number) const {
   return command;
 }
 
+namespace {
+
+// Of the files that a step has made; pictures for the page, in a folder of their own, are left out.
+nlohmann::json digests_in(const std::string& folder) {
+  nlohmann::json list = nlohmann::json::object();
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && name != "log" && name != kDone && !name.ends_with(".checkpoint") &&
+        name.find(".tmp-") == std::string::npos)  // of a call that was killed
+      list[name] = digest_of_file(entry.path().string());
+  }
+  return list;
+}
+
+}  // namespace
+
 std::optional<StepResult> StepRunner::result(int64_t step) const {
   StepResult found{folder(step), 0, 0, {}};
   const std::string path = found.folder + "/" + kDone;
@@ -209,7 +225,10 @@ std::optional<StepResult> StepRunner::result(int64_t step) const {
   found.seconds = done["seconds"].get<double>();
   found.peak_memory = done.value("peak_memory_bytes", int64_t(0));
   found.command = done["command"].get<std::vector<std::string>>();
-  return found;
+  // What lies there is what was made: looked at once.
+  const auto [sound, fresh] = sound_.try_emplace(step, true);
+  if (fresh) sound->second = done.contains("made") && done["made"] == digests_in(found.folder);
+  return sound->second ? std::optional(found) : std::nullopt;
 }
 
 void StepRunner::execute(int64_t number, const std::function<void(const std::string&)>& show,
@@ -275,14 +294,17 @@ void StepRunner::execute(int64_t number, const std::function<void(const std::str
     fail(how.empty() ? "ended with code " + std::to_string(WEXITSTATUS(status)) : how, " (all it said: ", at,
          "/log)");
   }
+  const nlohmann::json made = digests_in(at);
   AtomicFile done(at + "/" + kDone);
   done.write(json_text({{"id", step.id},
                         {"seconds", since(start)},
                         {"peak_memory_bytes", int64_t(used.ru_maxrss) * 1024},
-                        {"command", told}},
+                        {"command", told},
+                        {"made", made}},
                        2) +
              "\n");
   done.commit();
+  sound_.erase(number);
 }
 
 void StepRunner::run(const std::vector<int64_t>& pairs, const Context& context) {
@@ -298,6 +320,10 @@ void StepRunner::run(const std::vector<int64_t>& pairs, const Context& context) 
   for (int64_t step = 0; step < int64_t(plan_.steps.size()); ++step)
     if (wanted[size_t(step)] && !result(step)) open.push_back(step);
   WholeProgress progress(plan_, open);
+  for (const int64_t step : open)
+    if (fs::exists(folder(step) + "/" + kDone))
+      progress.tell("is made again, as what lies in " + folder(step) +
+                    " is damaged: " + plan_.steps[size_t(step)].id);
   while (!open.empty()) {
     context.check_stop();
     std::vector<int64_t> later;

@@ -44,6 +44,7 @@ class StepRunner {
   std::string cache_, programs_;
   int threads_;
   std::map<int64_t, std::string> failures_;
+  mutable std::map<int64_t, bool> sound_;  // of steps that were looked at
 };
 
 // As a shell takes it.
