@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(of_several_seeds_the_worst_counts) {
   const Audited& a = audited();
   json s = settings();
   s["attackers"] = {"linkage"}, s["budget"]["seeds"] = 2;
-  s["protections"] = {s["protections"][0]};
+  s["protections"] = json::array({s["protections"][0]});
   const TempDir dir;
   succeed("audit", {write(dir, "audit.json", s), "--out", dir / "report", "--cache", a.dir / "cache",
                     "--threads", "2"});

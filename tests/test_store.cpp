@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(a_reader_in_the_way_is_told) {
   BOOST_TEST(reader.set("default").records == 3);
   Store writer(f.path, Access::write, 0.05);
   writer.remove("default", std::vector{subject(1)});
-  refused([&] { writer.forget(); }, {f.path, "gone from the file but not yet from its log", "--repair"});
+  refused([&] { writer.forget(); }, {f.path, "bytes may still lie in the file", "--repair"});
   reading.commit();
   writer.forget();
   BOOST_TEST(!is_anywhere(f.path, bytes_of_row(some_rows(3), 1)));
@@ -354,21 +354,21 @@ BOOST_AUTO_TEST_CASE(scores_of_a_calibration) {
   std::vector<int64_t> who(static_cast<size_t>(n));
   for (size_t i = 0; i < who.size(); ++i) who[i] = int64_t(i / 2);
   Calibration c = score_all_pairs(rows, rows, who);
-  BOOST_TEST((c.impostors() == n * (n - 2) && c.genuine() == n && c.people == n / 2));
+  BOOST_TEST((c.impostors() == n * (n - 2) / 2 && c.genuine() == n / 2 && c.people == n / 2));
   std::vector<double> scores;
   for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < n; ++j)
+    for (int64_t j = 0; j < i; ++j)
       if (i / 2 != j / 2)
         scores.push_back(cosine({rows.data<float>() + i * kDimension, size_t(kDimension)},
                                 {rows.data<float>() + j * kDimension, size_t(kDimension)}));
-  for (const double rate : {0.0001, 0.001, 0.01, 0.3}) {
+  for (const double rate : {0.0002, 0.001, 0.01, 0.3}) {
     const double at = c.threshold_at(rate);
     const auto count = double(std::count_if(scores.begin(), scores.end(), [&](double s) { return s >= at; }));
     BOOST_TEST(count / double(scores.size()) <= rate * (1 + 1e-9) + 2e-5);
     BOOST_TEST(count / double(scores.size()) > rate * 0.9 - 2e-5);
     BOOST_TEST(std::fabs(c.false_match_rate(at) - count / double(scores.size())) < 0.02);
   }
-  refused([&] { c.threshold_at(1e-5); }, {"159200 impostor scores", "below 6.28", "more people"});
+  refused([&] { c.threshold_at(1e-5); }, {"79600 impostor scores", "below 0.000125", "more people"});
   refused([&] { c.threshold_at(0); }, {"between 0 and 1"});
   Fresh f;
   c.source = "others";

@@ -29,6 +29,16 @@ int64_t at_or_above(const std::vector<int64_t>& bins, double threshold) {
   return count;
 }
 
+// Of the bins that lie above it as a whole: no score that may be below is promised.
+int64_t surely_above(const std::vector<int64_t>& bins, double threshold) {
+  if (threshold > 1) return 0;
+  const size_t first = bin_of(threshold);
+  const bool on_edge = threshold <= -1 + 2 * double(first) / Calibration::kBins;
+  int64_t count = 0;
+  for (size_t b = first + (on_edge ? 0 : 1); b < bins.size(); ++b) count += bins[b];
+  return count;
+}
+
 template <class T>
 std::span<const std::byte> as_blob(const std::vector<T>& values) {
   return std::as_bytes(std::span(values));
@@ -88,7 +98,7 @@ double Calibration::false_match_rate(double at) const {
 
 std::optional<double> Calibration::true_match_rate(double at) const {
   if (genuine_ == 0) return {};
-  return double(at_or_above(genuine_bins_, at)) / double(genuine_);
+  return double(surely_above(genuine_bins_, at)) / double(genuine_);
 }
 
 double Calibration::threshold_at(double rate) const {
@@ -152,16 +162,17 @@ Calibration score_all_pairs(const Tensor& stored, const Tensor& probes, std::spa
   for (int64_t p = 0; p < n; p += kBlock) {
     if (stop && stop()) throw Interrupted();
     const Tensor block = asked.slice_batch(p, std::min(n, p + kBlock));
-    for (int64_t r = 0; r < n; r += kBlock) {
+    for (int64_t r = 0; r <= p; r += kBlock) {
       const Tensor part = rows.slice_batch(r, std::min(n, r + kBlock));
       const Tensor scores = matmul(block, part, {}, {.transpose_b = true});
       const float* values = scores.data<float>();
       for (int64_t i = 0; i < block.dim(0); ++i)
         for (int64_t j = 0; j < part.dim(0); ++j) {
+          if (r + j >= p + i) continue;  // each pair once, the later one as the probe
           const float score = values[i * part.dim(0) + j];
           if (people[size_t(p + i)] != people[size_t(r + j)])
             all.add_impostor(score);
-          else if (p + i != r + j)
+          else
             all.add_genuine(score);
         }
     }

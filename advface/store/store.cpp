@@ -248,7 +248,8 @@ std::vector<StoredRecord> Store::records(const StoredSet& set, int64_t from, int
 
 Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
   const BackendScope on_host(host_backend());
-  Statement one(database_, "SELECT feature FROM features WHERE id = ?");
+  Statement one(database_,
+                "SELECT f.feature, r.checksum FROM features f JOIN records r USING(id) WHERE f.id = ?");
   Tensor rows = Tensor::zeros({int64_t(numbers.size()), set.dimension});
   const size_t bytes = size_t(set.dimension) * sizeof(float);
   for (size_t i = 0; i < numbers.size(); ++i) {
@@ -257,6 +258,8 @@ Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
     const auto blob = one.blob(0);
     check(blob.size() == bytes, path(), " is damaged: record ", numbers[i], " of the set ", set.name, " has ",
           blob.size(), " bytes, not ", bytes);
+    check(checksum(blob) == one.number(1), path(), " is damaged: record ", numbers[i], " of the set ",
+          set.name, " is not what was enrolled");
     std::memcpy(rows.mutable_data<float>() + i * size_t(set.dimension), blob.data(), bytes);
     one.run();
   }
@@ -302,7 +305,8 @@ void Store::remove_set(const std::string& name) {
 
 void Store::forget() {
   check(database_.empty_log(), path(),
-        ": what was removed is gone from the file but not yet from its log, as another program reads; call "
+        ": what was removed is in no set any more, but its bytes may still lie in the file, as another "
+        "program reads; call "
         "advface-store check --repair when none does");
 }
 

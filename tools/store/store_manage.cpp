@@ -223,7 +223,8 @@ void add_manage_verbs(CLI::App& app, Verbs& verbs) {
   events->add_to(*verb, false);
   verb->add_flag("--verify", events->verify, "whether no event was changed or taken out");
   verb->add_option("--known", events->known,
-                   "for --verify: a digest that was noted before, which must be among them");
+                   "for --verify: a digest that was noted before, which must be among them")
+      ->check([](const std::string& digest) { return digest.empty() ? "is empty" : ""; });
   verbs.push_back({verb, [events] { return show_log(*events); }});
 
   auto checked = std::make_shared<CheckOptions>();

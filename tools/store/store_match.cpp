@@ -56,6 +56,8 @@ Match open_match(const MatchOptions& o) {
   const Recogniser* known = recogniser ? &*recogniser : nullptr;
   SetProtection protection(store, set, o.files, known);
   FeaturesToProtect probes = o.features.read(store, set, known, {});
+  check(probes.features().count() > 0, o.features.in.empty() ? std::string("the probe") : o.features.in,
+        ": has no rows; there is nobody to decide about");
   return {std::move(recogniser), std::move(store),      std::move(set),
           std::move(threshold),  std::move(protection), std::move(probes)};
 }
@@ -117,12 +119,16 @@ double rate_in_set(double rate, int64_t records) { return -std::expm1(double(rec
 int identify(const MatchOptions& o) {
   Match m = open_match(o);
   const Progress clock("identify", 1, "searches");
-  const auto found = nearest(o, m);
+  auto found = nearest(o, m);
   const double seconds = clock.seconds();
   nlohmann::json decisions = nlohmann::json::array();
   bool all = true;
   for (size_t p = 0; p < found.size(); ++p) {
     nlohmann::json candidates = nlohmann::json::array();
+    std::erase_if(found[p], [&](const Neighbour& n) {  // removed since
+      const auto list = m.store.records(m.set, n.row, 1);
+      return list.empty() || list[0].number != n.row;
+    });
     const bool accepted = !found[p].empty() && double(found[p][0].score) >= m.threshold.value;
     all = all && accepted;
     note_decision(o, m, "identify", accepted, found[p].empty() ? -1 : found[p][0].row);
@@ -134,7 +140,7 @@ int identify(const MatchOptions& o) {
     std::cout << ")\n";
     for (const Neighbour& n : found[p]) {
       const auto list = m.store.records(m.set, n.row, 1);
-      if (list.empty() || list[0].number != n.row) continue;  // removed since
+      if (list.empty() || list[0].number != n.row) continue;
       candidates.push_back({{"record", n.row}, {"subject", list[0].subject}, {"score", n.score}});
       std::cout << (double(n.score) >= m.threshold.value ? "  + " : "    ") << short_number(double(n.score))
                 << "  " << list[0].subject << "\n";

@@ -140,8 +140,11 @@ Threshold ThresholdOptions::of(Store& store, const StoredSet& set) const {
   std::ostringstream note;
   note << calibration->impostors() << " impostor scores of " << calibration->people << " people ("
        << calibration->source << "), " << calibration->created.substr(0, 10);
-  if (*result.rate < calibration->lowest_rate())
-    note << "; too few to tell a rate below " << short_number(calibration->lowest_rate());
+  if (*result.rate < calibration->lowest_rate()) {  // below what so many pairs tell it is no rate but a guess
+    note << "; the false match rate is below " << short_number(calibration->lowest_rate())
+         << ", and so many cannot tell how far";
+    result.rate.reset();
+  }
   result.note = note.str();
   return result;
 }
