@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include "advface/audit/metrics.h"
@@ -21,22 +22,13 @@ size_t bin_of(double score) {
   return size_t(std::clamp(int(std::floor((score + 1) * Calibration::kBins / 2)), 0, Calibration::kBins - 1));
 }
 
-// Of the bins that reach above the threshold.
-int64_t at_or_above(const std::vector<int64_t>& bins, double threshold) {
+// Scores at or above the threshold, to a bin: those of its own bin are counted whole, or not at all.
+int64_t at_or_above(const std::vector<int64_t>& bins, double threshold, bool with_its_own) {
   if (threshold > 1) return 0;
-  int64_t count = 0;
-  for (size_t b = bin_of(threshold); b < bins.size(); ++b) count += bins[b];
-  return count;
-}
-
-// Of the bins that lie above it as a whole: no score that may be below is promised.
-int64_t surely_above(const std::vector<int64_t>& bins, double threshold) {
-  if (threshold > 1) return 0;
-  const size_t first = bin_of(threshold);
-  const bool on_edge = threshold <= -1 + 2 * double(first) / Calibration::kBins;
-  int64_t count = 0;
-  for (size_t b = first + (on_edge ? 0 : 1); b < bins.size(); ++b) count += bins[b];
-  return count;
+  const size_t own = bin_of(threshold);
+  const bool on_edge = threshold <= -1 + 2 * double(own) / Calibration::kBins;
+  return std::accumulate(bins.begin() + int64_t(own) + (with_its_own || on_edge ? 0 : 1), bins.end(),
+                         int64_t(0));
 }
 
 template <class T>
@@ -50,16 +42,6 @@ std::vector<T> from_blob(std::span<const std::byte> blob, const std::string& wha
   std::vector<T> values(blob.size() / sizeof(T));
   if (!blob.empty()) std::memcpy(values.data(), blob.data(), blob.size());
   return values;
-}
-
-Tensor unit_rows(const Tensor& rows) {
-  std::vector<float> values = rows.on_host().to_vector<float>();
-  const size_t d = size_t(rows.dim(1));
-  for (size_t i = 0; i < size_t(rows.dim(0)); ++i) {
-    const double length = norm({values.data() + i * d, d});
-    for (size_t k = 0; k < d; ++k) values[i * d + k] = float(double(values[i * d + k]) / length);
-  }
-  return Tensor::from(values, rows.shape());
 }
 
 }  // namespace
@@ -93,12 +75,12 @@ double Calibration::false_match_rate(double at) const {
         std::find_if(highest_.begin(), highest_.end(), [&](float s) { return double(s) < at; });
     return double(below - highest_.begin()) / double(impostors_);
   }
-  return double(at_or_above(impostor_bins_, at)) / double(impostors_);
+  return double(at_or_above(impostor_bins_, at, true)) / double(impostors_);
 }
 
 std::optional<double> Calibration::true_match_rate(double at) const {
   if (genuine_ == 0) return {};
-  return double(surely_above(genuine_bins_, at)) / double(genuine_);
+  return double(at_or_above(genuine_bins_, at, false)) / double(genuine_);
 }
 
 double Calibration::threshold_at(double rate) const {
@@ -156,7 +138,7 @@ Calibration score_all_pairs(const Tensor& stored, const Tensor& probes, std::spa
                             const std::function<bool()>& stop) {
   const BackendScope on_host(host_backend());
   const NoTapeScope off;
-  const Tensor rows = unit_rows(stored), asked = unit_rows(probes);
+  const Tensor rows = l2_normalise(stored.on_host()), asked = l2_normalise(probes.on_host());
   const int64_t n = rows.dim(0);
   Calibration all;
   for (int64_t p = 0; p < n; p += kBlock) {

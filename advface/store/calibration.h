@@ -29,7 +29,7 @@ class Calibration {
   int64_t genuine() const { return genuine_; }
   // The share of impostor scores at or above the threshold; of low thresholds, up to a bin, at most that.
   double false_match_rate(double at) const;
-  // The share of a person's own scores that reach it, to a bin; empty where there are none.
+  // At least this share of a person's own scores reach it, to a bin; empty where there are none.
   std::optional<double> true_match_rate(double at) const;
   // The smallest threshold that no more than this share of impostors reach. Throws Error for a rate of which
   // there would be fewer than kFewest, with what it would take.
@@ -47,7 +47,7 @@ class Calibration {
   int64_t impostors_ = 0, genuine_ = 0;
 };
 
-// Every probe beside every stored row of somebody else (and of the same person, but for the row itself).
+// Each pair of photographs once, the one that comes first as it is stored and the other as a probe.
 // people: of each row, as person_key(). stored, probes: (N, D), of the same photographs.
 Calibration score_all_pairs(const Tensor& stored, const Tensor& probes, std::span<const int64_t> people,
                             const std::function<bool()>& stop = {});

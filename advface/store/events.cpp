@@ -121,7 +121,7 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
       if (blob.size() != size_t(set.dimension) * sizeof(float))
         note(what, ": record ", number, " has ", blob.size(), " bytes, not those of ", set.dimension,
              " values");
-      else if (int64_t(fnv1a(blob)) != rows.number(1))
+      else if (row_checksum(blob) != rows.number(1))
         note(what, ": record ", number, " is not what was stored: its checksum is another");
     }
     if (records != set.records) note(what, ": ", records, " records, but ", set.records, " are counted");

@@ -6,15 +6,24 @@ namespace {
 
 constexpr int64_t kEraseAtOnce = 4096;
 
+// Of the first generation, in a range of ids, what the other, so much further on, has not.
+constexpr const char* kNotYet =
+    "FROM records AS old WHERE id >= ? AND id < ? AND NOT EXISTS(SELECT 1 FROM records WHERE id = old.id + "
+    "?)";
+
+Statement& bind_generations(Statement& statement, const StoredSet& current, const StoredSet& next,
+                            int64_t from) {
+  statement.bind(0, row_id(current.id, from)).bind(1, row_id(current.id + 1, 0));
+  return statement.bind(2, row_id(next.id, 0) - row_id(current.id, 0));
+}
+
 }  // namespace
 
 std::vector<StoredRecord> Store::not_yet_renewed(const StoredSet& current, const StoredSet& next,
                                                  int64_t from, int64_t most) {
-  Statement some(database_,
-                 "SELECT id, subject, photograph, quality, created FROM records AS old WHERE id >= ? AND "
-                 "id < ? AND NOT EXISTS(SELECT 1 FROM records WHERE id = old.id + ?) ORDER BY id LIMIT ?");
-  some.bind(0, row_id(current.id, from)).bind(1, row_id(current.id + 1, 0));
-  some.bind(2, row_id(next.id, 0) - row_id(current.id, 0)).bind(3, most);
+  Statement some(database_, std::string("SELECT id, subject, photograph, quality, created ") + kNotYet +
+                                " ORDER BY id LIMIT ?");
+  bind_generations(some, current, next, from).bind(3, most);
   std::vector<StoredRecord> list;
   while (some.step())
     list.push_back({number_of_row(some.number(0)), some.text(1), some.text(2), some.text(3), some.text(4)});
@@ -48,7 +57,9 @@ void Store::renew(const StoredSet& current, const StoredSet& next, const Tensor&
 void Store::switch_to_next(const std::string& name, bool leave_behind) {
   Transaction all(database_);
   const StoredSet current = set(name), next = set(name, Generation::next);
-  const int64_t lacking = int64_t(not_yet_renewed(current, next, 0, -1).size());
+  Statement count(database_, std::string("SELECT count(*) ") + kNotYet);
+  bind_generations(count, current, next, 0).step();
+  const int64_t lacking = count.number(0);
   check(lacking == 0 || leave_behind, path(), ": ", lacking, " of ", current.records, " records of the set ",
         name, " are not renewed yet; go on with it, or give --leave-behind, which removes them");
   Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE id = ?");

@@ -12,11 +12,7 @@ namespace {
 bool is_file(const Setting& s) { return s.source == Setting::Source::file || s.name == "key_fd"; }
 
 ProtectionInput input_of_set(const Store& store, const StoredSet& set, const Recogniser* recogniser) {
-  ProtectionInput input;
-  input.space = set.raw;
-  input.recogniser = set.info.recogniser;
-  input.cut = set.info.cut;
-  input.what = store.path();
+  ProtectionInput input = raw_input(store, set);
   input.network = recogniser;
   input.to_keep = true;
   input.beside = &set.info.protection;
@@ -25,6 +21,15 @@ ProtectionInput input_of_set(const Store& store, const StoredSet& set, const Rec
 }
 
 }  // namespace
+
+ProtectionInput raw_input(const Store& store, const StoredSet& set) {
+  ProtectionInput input;
+  input.space = set.raw;
+  input.recogniser = set.info.recogniser;
+  input.cut = set.info.cut;
+  input.what = store.path();
+  return input;
+}
 
 std::vector<Setting> protection_files() {
   static const std::vector<std::unique_ptr<ProtectionSpec>> specs = [] {

@@ -21,6 +21,9 @@ std::vector<Setting> protection_files();
 // no protection here takes.
 ProtectionSpecs specs_of(const ProtectionId& id, const ProtectionFiles& files, const std::string& source);
 
+// Raw features as the set's own were, for a protection that is to be.
+ProtectionInput raw_input(const Store& store, const StoredSet& set);
+
 class SetProtection {
  public:
   // Of a set that is there. recogniser: where it is at hand, for a protection that runs it. Throws Error

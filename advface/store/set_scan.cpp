@@ -58,12 +58,6 @@ void normalise(float* rows, int64_t n, int64_t d) {
   }
 }
 
-Tensor unit_rows(const Tensor& probes) {
-  std::vector<float> values = probes.on_host().to_vector<float>();
-  normalise(values.data(), probes.dim(0), probes.dim(1));
-  return Tensor::from(values, probes.shape());
-}
-
 // The rows of one part of a set, read by one thread.
 class Part {
  public:
@@ -144,7 +138,8 @@ std::vector<std::vector<Neighbour>> nearest_in_set(Store& store, const StoredSet
   check(probes.shape().rank() == 2 && probes.dim(1) == set.dimension, store.path(), ": the set ", set.name,
         " has records of ", set.dimension, " values, but probes are of shape ", probes.shape());
   const BackendScope on_host(host_backend());
-  const Tensor units = unit_rows(probes);
+  const NoTapeScope off;
+  const Tensor units = l2_normalise(probes.on_host());
   const int64_t parts = std::min<int64_t>(num_threads(), std::max<int64_t>(1, set.records / 4096));
   std::vector<Database> readers = open_together(store.path(), parts);
   std::vector<Part> list;

@@ -65,8 +65,6 @@ std::span<const std::byte> bytes_of_row(const Tensor& rows, int64_t i) {
   return std::as_bytes(std::span(rows.data<float>() + size_t(i) * d, d));
 }
 
-int64_t checksum(std::span<const std::byte> row) { return int64_t(fnv1a(row)); }
-
 // "12" or "12 to 40"; names of people stay out of the log, which keeps what it has.
 std::string numbers_text(std::span<const StoredRecord> records) {
   if (records.empty()) return "";
@@ -76,6 +74,8 @@ std::string numbers_text(std::span<const StoredRecord> records) {
 }
 
 }  // namespace
+
+int64_t row_checksum(std::span<const std::byte> row) { return int64_t(fnv1a(row)); }
 
 int64_t row_id(int64_t set, int64_t number) {
   return int64_t((uint64_t(set) << kNumberBits) + uint64_t(number));  // of a damaged file it may be anything
@@ -194,7 +194,7 @@ void Store::insert(const StoredSet& set, const Tensor& rows, std::span<const Sto
     const auto row = bytes_of_row(rows, int64_t(i));
     const int64_t id = row_id(set.id, r.number);
     record.bind(0, id).bind(1, set.id).bind(2, r.subject).bind(3, r.photograph).bind(4, r.quality);
-    record.bind(5, r.created.empty() ? now : r.created).bind(6, checksum(row)).run();
+    record.bind(5, r.created.empty() ? now : r.created).bind(6, row_checksum(row)).run();
     check(database_.changes() == 1, path(), ": ", r.subject, " is in the set ", set.name,
           " already; remove that record first. Nothing was written");
     feature.bind(0, id).bind(1, row).run();
@@ -258,7 +258,7 @@ Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
     const auto blob = one.blob(0);
     check(blob.size() == bytes, path(), " is damaged: record ", numbers[i], " of the set ", set.name, " has ",
           blob.size(), " bytes, not ", bytes);
-    check(checksum(blob) == one.number(1), path(), " is damaged: record ", numbers[i], " of the set ",
+    check(row_checksum(blob) == one.number(1), path(), " is damaged: record ", numbers[i], " of the set ",
           set.name, " is not what was enrolled");
     std::memcpy(rows.mutable_data<float>() + i * size_t(set.dimension), blob.data(), bytes);
     one.run();

@@ -132,6 +132,8 @@ class Store {
   std::string actor_;
 };
 
+// Of a row's bytes, for a record: it finds damage, and is no signature.
+int64_t row_checksum(std::span<const std::byte> row);
 // Of rows in the table of features: sets in order, and the records of one by number.
 int64_t row_id(int64_t set, int64_t number);
 int64_t number_of_row(int64_t id);

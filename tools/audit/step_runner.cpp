@@ -41,6 +41,18 @@ void make_folder(const std::string& path) {
   check(!failed, path, ": ", failed.message());
 }
 
+// Of the files that a step has made; pictures for the page, in a folder of their own, are left out.
+nlohmann::json digests_in(const std::string& folder) {
+  nlohmann::json list = nlohmann::json::object();
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && name != "log" && name != kDone && !name.ends_with(".checkpoint") &&
+        name.find(".tmp-") == std::string::npos)  // of a call that was killed
+      list[name] = digest_of_file(entry.path().string());
+  }
+  return list;
+}
+
 // A file that one process at a time holds; given up when it ends, however it ends.
 class FileLock {
  public:
@@ -199,22 +211,6 @@ std::vector<std::string> StepRunner::command(int64_t number) const {
   }
   return command;
 }
-
-namespace {
-
-// Of the files that a step has made; pictures for the page, in a folder of their own, are left out.
-nlohmann::json digests_in(const std::string& folder) {
-  nlohmann::json list = nlohmann::json::object();
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && name != "log" && name != kDone && !name.ends_with(".checkpoint") &&
-        name.find(".tmp-") == std::string::npos)  // of a call that was killed
-      list[name] = digest_of_file(entry.path().string());
-  }
-  return list;
-}
-
-}  // namespace
 
 std::optional<StepResult> StepRunner::result(int64_t step) const {
   StepResult found{folder(step), 0, 0, {}};

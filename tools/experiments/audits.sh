@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Audits of real photographs, one for each file in audits/, and their tables. What is there is not made again: a second call
-# goes on where the first stopped. Each takes about an hour on two cores that have nothing else to do.
+# goes on where the first stopped. advface-audit plan says of each how long it takes.
 set -euo pipefail
 usage() {
   cat <<'TEXT'
@@ -13,17 +13,9 @@ TEXT
 }
 here=$(cd "$(dirname "$0")" && pwd)
 shared= out= bin=$here/../../build/release/bin only=
-while [ $# -gt 0 ]; do
-  case $1 in
-    --shared) shared=$2; shift 2 ;;
-    --out) out=$2; shift 2 ;;
-    --bin) bin=$2; shift 2 ;;
-    --only) only=$2; shift 2 ;;
-    --help) usage; exit 0 ;;
-    *) echo "audits.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
-  esac
-done
-[ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
+# shellcheck source=tools/experiments/options.sh
+source "$(dirname "$0")/options.sh"
+take_options "only" "$@"
 [ -z "$only" ] || [ -f "$here/audits/$only.json" ] || { echo "audits.sh: no audit $only in $here/audits" >&2; exit 2; }
 mkdir -p "$out"
 shared=$(cd "$shared" && pwd)

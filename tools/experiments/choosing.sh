@@ -14,17 +14,9 @@ TEXT
 }
 root="$(cd "$(dirname "$0")/../.." && pwd)"
 shared= out= bin=$root/build/release/bin only=
-while [ $# -gt 0 ]; do
-  case $1 in
-    --shared) shared=$2; shift 2 ;;
-    --out) out=$2; shift 2 ;;
-    --bin) bin=$2; shift 2 ;;
-    --only) only=$2; shift 2 ;;
-    --help) usage; exit 0 ;;
-    *) echo "choosing.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
-  esac
-done
-[ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
+# shellcheck source=tools/experiments/options.sh
+source "$(dirname "$0")/options.sh"
+take_options "only" "$@"
 mkdir -p "$out"
 
 faces=(--images "$shared/data/celeba/images" --labels "$shared/data/celeba/labels.csv" --eyes "34.5,55.5,54,55.5")

@@ -13,17 +13,9 @@ usage: tools/experiments/tables.sh --shared DIR --out DIR [--bin DIR] [--images 
 TEXT
 }
 images=96 shared= out= bin="$(cd "$(dirname "$0")/../.." && pwd)/build/release/bin"
-while [ $# -gt 0 ]; do
-  case $1 in
-    --shared) shared=$2; shift 2 ;;
-    --out) out=$2; shift 2 ;;
-    --bin) bin=$2; shift 2 ;;
-    --images) images=$2; shift 2 ;;
-    --help) usage; exit 0 ;;
-    *) echo "tables.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
-  esac
-done
-[ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
+# shellcheck source=tools/experiments/options.sh
+source "$(dirname "$0")/options.sh"
+take_options "images" "$@"
 [[ $images =~ ^[1-9][0-9]*$ ]] || { echo "tables.sh: --images takes a number of 1 or more, not $images" >&2; exit 2; }
 mkdir -p "$out"
 

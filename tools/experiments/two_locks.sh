@@ -18,19 +18,9 @@ TEXT
 }
 here="$(cd "$(dirname "$0")" && pwd)"
 images=48 rounds=0 shared= out= bin=$here/../../build/release/bin candidates=$here/two_locks.txt
-while [ $# -gt 0 ]; do
-  case $1 in
-    --shared) shared=$2; shift 2 ;;
-    --out) out=$2; shift 2 ;;
-    --bin) bin=$2; shift 2 ;;
-    --images) images=$2; shift 2 ;;
-    --candidates) candidates=$2; shift 2 ;;
-    --rounds) rounds=$2; shift 2 ;;
-    --help) usage; exit 0 ;;
-    *) echo "two_locks.sh: unknown argument $1" >&2; usage >&2; exit 2 ;;
-  esac
-done
-[ -n "$shared" ] && [ -n "$out" ] || { usage >&2; exit 2; }
+# shellcheck source=tools/experiments/options.sh
+source "$(dirname "$0")/options.sh"
+take_options "images candidates rounds" "$@"
 [[ $images =~ ^[1-9][0-9]*$ ]] || { echo "two_locks.sh: --images takes a number of 1 or more, not $images" >&2; exit 2; }
 [[ $rounds =~ ^[0-9]+$ ]] || { echo "two_locks.sh: --rounds takes a number of 0 or more, not $rounds" >&2; exit 2; }
 [ -r "$candidates" ] || { echo "two_locks.sh: --candidates $candidates cannot be read" >&2; exit 2; }

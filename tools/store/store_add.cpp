@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "advface/core/feature_domain.h"
-#include "advface/core/text_file.h"
 #include "tools/options/progress.h"
 #include "tools/options/protection_options.h"
 #include "tools/store/store_options.h"
@@ -59,18 +58,14 @@ int init(const InitOptions& o) {
   if (!o.recogniser.empty()) recogniser.emplace(Recogniser::load(o.recogniser));
   const ProtectionInput input = input_for(o, recogniser);
   const SetProtection protection(specs, input);
-  std::error_code none;
-  const bool fresh = !std::filesystem::exists(o.store, none);
-  if (fresh) Store::create(o.store);
+  StoreFile file(o.store);
   StoredSet set;
-  try {
+  {
     Store store = o.open(Database::Access::write);
     set = store.begin_set(o.set, Generation::current, {input.recogniser, input.cut, protection.id()},
                           input.space, protection.dimension());
-  } catch (...) {
-    if (fresh) std::filesystem::remove(o.store, none);
-    throw;
   }
+  file.keep();
   nlohmann::json result = to_json(set);
   result["proved"] = to_json(protection.guarantee());
   o.common.write_json(result);
@@ -88,13 +83,6 @@ struct AddOptions : StoreOptions {
   bool next = false, skip_known = false;
   int64_t batch = 4096;
 };
-
-std::vector<std::string> lines_of_file(const std::string& path) {
-  const std::string text = read_text(path);
-  std::vector<std::string> lines;
-  for (const std::string_view line : split_lines(text, path)) lines.emplace_back(line);
-  return lines;
-}
 
 void check_options(const AddOptions& o) {
   o.features.check();

@@ -1,5 +1,4 @@
 // export, import: a set as files that others read, and back.
-#include <filesystem>
 #include <iostream>
 
 #include "advface/store/set_exchange.h"
@@ -31,27 +30,21 @@ int import_from(const ExchangeOptions& o) {
   as_usage([&] {
     check(o.protect.empty() || o.protect == "none", "import protects nothing: --protect takes none alone");
   });
-  const ExchangedSet from = read_set_file(o.file);
-  const ProtectionId& protection = from.info.protection;
+  ExchangedSet set = read_set_file(o.file);
+  ProtectionId& protection = set.info.protection;
   check((protection.known() && !protection.is_raw()) || o.protect == "none", o.file, ": its features are ",
         protection.known() ? "raw" : "of unknown protection (" + protection.unknown + ")",
         "; advface-store add protects them, and --protect none stores them as they are");
-  ExchangedSet set = from;
-  if (!protection.known()) set.info.protection = {};
-  std::error_code none;
-  const bool fresh = !std::filesystem::exists(o.store, none);
-  if (fresh) Store::create(o.store);
-  try {
+  if (!protection.known()) protection = {};
+  StoreFile file(o.store);
+  {
     Store store = o.open(Database::Access::write);
     const StoredSet made = import_set(store, o.set, set, console());
     o.common.write_json({{"in", o.file}, {"records", made.records}, {"set", made.name}});
     std::cout << made.records << " records of " << o.file << " -> the set " << made.name << " of " << o.store
               << "\n";
-  } catch (...) {
-    if (fresh)
-      for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(o.store + end, none);
-    throw;
   }
+  file.keep();
   return 0;
 }
 

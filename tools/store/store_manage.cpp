@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <iostream>
 
-#include "advface/core/text_file.h"
 #include "tools/options/progress.h"
 #include "tools/options/protection_options.h"
 #include "tools/store/store_options.h"
@@ -76,10 +75,8 @@ int show(const SubjectOptions& o) {
 int remove_people(const SubjectOptions& o) {
   o.common.activate();
   std::vector<std::string> subjects = o.subjects;
-  if (!o.subjects_file.empty()) {
-    const std::string text = read_text(o.subjects_file);
-    for (const std::string_view line : split_lines(text, o.subjects_file)) subjects.emplace_back(line);
-  }
+  if (!o.subjects_file.empty())
+    for (std::string& name : lines_of_file(o.subjects_file)) subjects.push_back(std::move(name));
   as_usage([&] {
     check(o.whole_set == subjects.empty(),
           "say who is removed: --subject, --subjects FILE, or --whole-set for all");

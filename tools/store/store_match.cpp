@@ -4,7 +4,6 @@
 #include <iostream>
 
 #include "advface/core/dataset.h"
-#include "advface/core/text_file.h"
 #include "advface/store/set_scan.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/plot.h"
@@ -119,31 +118,31 @@ double rate_in_set(double rate, int64_t records) { return -std::expm1(double(rec
 int identify(const MatchOptions& o) {
   Match m = open_match(o);
   const Progress clock("identify", 1, "searches");
-  auto found = nearest(o, m);
+  const auto found = nearest(o, m);
   const double seconds = clock.seconds();
   nlohmann::json decisions = nlohmann::json::array();
   bool all = true;
   for (size_t p = 0; p < found.size(); ++p) {
     nlohmann::json candidates = nlohmann::json::array();
-    std::erase_if(found[p], [&](const Neighbour& n) {  // removed since
+    for (const Neighbour& n : found[p]) {
       const auto list = m.store.records(m.set, n.row, 1);
-      return list.empty() || list[0].number != n.row;
-    });
-    const bool accepted = !found[p].empty() && double(found[p][0].score) >= m.threshold.value;
+      if (!list.empty() && list[0].number == n.row)  // else removed since
+        candidates.push_back({{"record", n.row}, {"subject", list[0].subject}, {"score", n.score}});
+    }
+    const bool accepted = !candidates.empty() && candidates[0]["score"].get<double>() >= m.threshold.value;
     all = all && accepted;
-    note_decision(o, m, "identify", accepted, found[p].empty() ? -1 : found[p][0].row);
+    note_decision(o, m, "identify", accepted,
+                  candidates.empty() ? -1 : candidates[0]["record"].get<int64_t>());
     std::cout << (accepted ? "accepted" : "rejected") << ": " << m.probe_name(int64_t(p)) << ", threshold "
               << short_number(m.threshold.value) << " (" << rate_text(m.threshold);
     if (m.threshold.rate)
       std::cout << "; among " << m.set.records << " records a stranger is accepted with "
                 << short_number(rate_in_set(*m.threshold.rate, m.set.records));
     std::cout << ")\n";
-    for (const Neighbour& n : found[p]) {
-      const auto list = m.store.records(m.set, n.row, 1);
-      if (list.empty() || list[0].number != n.row) continue;
-      candidates.push_back({{"record", n.row}, {"subject", list[0].subject}, {"score", n.score}});
-      std::cout << (double(n.score) >= m.threshold.value ? "  + " : "    ") << short_number(double(n.score))
-                << "  " << list[0].subject << "\n";
+    for (const nlohmann::json& c : candidates) {
+      const double score = c["score"];
+      std::cout << (score >= m.threshold.value ? "  + " : "    ") << short_number(score) << "  "
+                << c["subject"].get<std::string>() << "\n";
     }
     decisions.push_back(
         {{"probe", m.probe_name(int64_t(p))}, {"accepted", accepted}, {"candidates", candidates}});
@@ -182,8 +181,7 @@ OtherPeople other_people(const CalibrateOptions& o, const Store& store, const St
     check(!file.info.protection.known() || file.info.protection.is_raw(), o.in,
           ": its features are protected; a calibration takes raw ones");
     others.features = file.rows;
-    const std::string text = read_text(o.people);
-    for (const std::string_view line : split_lines(text, o.people)) names.emplace_back(line);
+    names = lines_of_file(o.people);
   } else {
     const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
     check_comes_from(set.info, store.path() + ": set " + set.name, recogniser.fingerprint(), set.info.cut,
@@ -235,11 +233,7 @@ int calibrate(const CalibrateOptions& o) {
   opened.info.protection = under_lock(set, store);
   std::optional<Recogniser> recogniser;
   if (!o.faces.recogniser.empty()) recogniser.emplace(Recogniser::load(o.faces.recogniser));
-  ProtectionInput input;
-  input.space = set.raw;
-  input.recogniser = set.info.recogniser;
-  input.cut = set.info.cut;
-  input.what = store.path();
+  ProtectionInput input = raw_input(store, set);
   input.network = recogniser ? &*recogniser : nullptr;
   SetProtection protection(specs_of(opened.info.protection, o.files, store.path() + ": set " + set.name),
                            input);

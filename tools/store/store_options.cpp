@@ -3,8 +3,10 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <sstream>
 
+#include "advface/core/text_file.h"
 #include "tools/options/progress.h"
 #include "tools/options/protection_options.h"
 #include "tools/options/setting_options.h"
@@ -19,6 +21,25 @@ std::string user_name() {
 }
 
 }  // namespace
+
+std::vector<std::string> lines_of_file(const std::string& path) {
+  const std::string text = read_text(path);
+  std::vector<std::string> lines;
+  for (const std::string_view line : split_lines(text, path)) lines.emplace_back(line);
+  return lines;
+}
+
+StoreFile::StoreFile(std::string path) : path_(std::move(path)) {
+  std::error_code none;
+  made_ = !std::filesystem::exists(path_, none);
+  if (made_) Store::create(path_);
+}
+
+StoreFile::~StoreFile() {
+  std::error_code none;
+  if (made_)
+    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path_ + end, none);
+}
 
 void StoreOptions::add_to(CLI::App& app, bool by) {
   app.add_option("STORE", store, "the store's file")->required();

@@ -26,6 +26,9 @@ void add_renew_verbs(CLI::App& app, Verbs& verbs);     // renew, migrate
 void add_exchange_verbs(CLI::App& app, Verbs& verbs);  // export, import
 void add_manage_verbs(CLI::App& app, Verbs& verbs);    // list, show, remove, log, check, backup
 
+// A name on each line.
+std::vector<std::string> lines_of_file(const std::string& path);
+
 struct StoreOptions {
   Common common;
   std::string store, set = "default", actor;
@@ -37,6 +40,19 @@ struct StoreOptions {
   // --key and the other files that a set's protection needs.
   void add_files_to(CLI::App& app);
   Store open(Database::Access access) const;
+};
+
+// The store's file, made where it is not there; gone again where it was made and keep() was not called.
+class StoreFile {
+ public:
+  explicit StoreFile(std::string path);
+  ~StoreFile();
+  StoreFile(const StoreFile&) = delete;
+  void keep() { made_ = false; }
+
+ private:
+  std::string path_;
+  bool made_;
 };
 
 // Photographs, or features of a file.

@@ -131,11 +131,7 @@ int renew(const RenewOptions& o) {
   if (o.give_up) return give_up(o, store);
   const std::optional<StoredSet> begun = store.find_set(o.set, Generation::next);
   if (o.again) {
-    ProtectionInput input;
-    input.space = current.raw;
-    input.recogniser = current.info.recogniser;
-    input.cut = current.info.cut;
-    input.what = o.store;
+    ProtectionInput input = raw_input(store, current);
     input.to_keep = true;
     if (begun) input.beside = &begun->info.protection;
     input.beside_what = o.store;
