@@ -1,7 +1,10 @@
 // advface-store as an operator uses it: from features and photographs to decisions, and to erasure.
 #define BOOST_TEST_MODULE cli_store
+#include <sys/stat.h>
+
 #include <algorithm>
 
+#include "advface/store/store.h"
 #include "store_test_util.h"
 
 using namespace advf;
@@ -181,6 +184,95 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_told_in_one_line) {
   wrong({"frobnicate"}, 2, {"no verb", "frobnicate", "verify"});
 }
 
+// What the options name is never what SQLite keeps beside the store; and what would be wrong for good is
+// refused at the beginning.
+BOOST_AUTO_TEST_CASE(a_store_is_kept_from_mistakes) {
+  const Operator o;
+  const std::string folder = o.dir.path().string();
+  for (const char* end : {"-wal", "-shm", "-journal"})
+    refuse(folder, "store", {"list", o.db(), "--json", o.db() + end}, 2, {"--json would replace", end},
+           Late::yes);
+  refuse(folder, "store", {"stats", o.db(), "--actor", "x"}, 2, {"--actor"}, Late::yes);
+  refuse(folder, "store", {"remove", o.db(), "--subject", o.name(0), "--actor", "eve\n7\tday"}, 2,
+         {"control character"}, Late::yes);
+  refuse(
+      folder, "store",
+      Args{"init", o.at("new.db"), "--protect", "rotation", "--protect", "noise", "--noise-length", "0.1"} +
+          world().recogniser() + o.key(),
+      2, {"goes last"}, Late::yes);
+  // Of the same network, but fed with other values.
+  std::string card = read_bytes(world().at("rec.json"));
+  const size_t model = card.find("\"rec.onnx\"");
+  BOOST_REQUIRE(model != std::string::npos);
+  card.replace(model, 10, "\"" + world().at("rec.onnx") + "\"");
+  json changed = json::parse(card);
+  changed["input"]["mean"] = 3.5;
+  write_bytes(o.at("changed.json"), changed.dump());
+  const Args probe = Args{"--image", o.photograph(0), "--threshold", "0", "--subject", o.name(0)} + o.key();
+  refuse(folder, "store", Args{"verify", o.db(), "--recogniser", o.at("changed.json")} + probe, 1,
+         {"people.db", "changed.json", "another card"}, Late::yes);
+  const Outcome enrolled = run_program("store", Args{"calibrate", o.db(), "--in", o.at("first.npy"),
+                                                     "--people", o.at("first.txt"), "--fmr", "0.1"});
+  BOOST_TEST(
+      (enrolled.code == 0 && enrolled.err.find("40 of these people are in the set") != std::string::npos),
+      enrolled.err);
+  Store(o.db(), Database::Access::write).database().execute("UPDATE calibrations SET highest = x'0000'");
+  refuse(folder, "store", {"check", o.db()}, 1, {"1 problems"}, Late::yes);
+}
+
+// Two copies of a store that both grow give no salt twice, and a key that comes again gives other rotations.
+BOOST_AUTO_TEST_CASE(no_rotation_comes_twice) {
+  const Operator o;
+  const auto row_of = [&](const std::string& db, const std::string& subject) {
+    Store store(db, Database::Access::read);
+    const StoredSet set = store.set("default");
+    return store.feature(set, store.record(set, subject).number);
+  };
+  succeed("store", {"backup", o.db(), "--out", o.at("copy.db")});
+  save_npy(o.at("one.npy"), load_npy(o.at("second.npy")).slice_batch(0, 1));
+  write_bytes(o.at("one.txt"), "anna\n");
+  for (const std::string& db : {o.db(), o.at("copy.db")})
+    succeed("store", Args{"add", db, "--in", o.at("one.npy"), "--subjects", o.at("one.txt")} + o.key());
+  BOOST_TEST(!same_bits(row_of(o.db(), "anna"), row_of(o.at("copy.db"), "anna")));
+  for (const char* mode : {"per-record", "per-set"}) {
+    const Operator p({"--protect", "rotation", "--key-mode", mode});
+    const Tensor first = row_of(p.db(), p.name(3));
+    const double score = p.raw_cosine(3, 3);
+    for (const auto& [from, to] : {std::pair("key", "next"), {"next", "key"}})
+      succeed("store", {"renew", p.db(), "--old-key", p.at(from), "--new-key", p.at(to)});
+    BOOST_TEST(!same_bits(row_of(p.db(), p.name(3)), first));
+    p.verify(p.name(3), 3, 0, p.key() + Args{"--threshold", std::to_string(score - 1e-3)});
+    p.verify(p.name(3), 3, 3, p.key() + Args{"--threshold", std::to_string(score + 1e-3)});
+  }
+  // Whoever reads the export without its list would turn every row by a wrong rotation.
+  succeed("store", {"export", o.db(), "--out", o.at("out.npy")});
+  refuse(o.dir.path().string(), "key",
+         Args{"rotate", "--new-key", o.at("other"), "--in", o.at("out.npy"), "--out", o.at("turned.npy")} +
+             o.key(),
+         1, {"out.npy", "salts of their own", "advface-store import"}, Late::yes);
+  struct stat info {};
+  for (const char* name : {"out.npy", "out.npy.json", "out.npy.records.tsv"})
+    BOOST_TEST((::stat(o.at(name).c_str(), &info) == 0 && (info.st_mode & 0777) == 0600), name);
+}
+
+BOOST_AUTO_TEST_CASE(rows_of_fewer_bytes_decide_nearly_alike) {
+  for (const auto& [rows, most] : {std::pair("f16", 1e-3), {"i8", 2e-2}}) {
+    const Operator o({"--protect", "rotation", "--rows", rows});
+    const double score = o.raw_cosine(3, 3);
+    const json told = o.verify(o.name(3), 3, 0, o.key() + Args{"--threshold", std::to_string(score - most)});
+    BOOST_TEST(std::fabs(told["decisions"][0]["score"].get<double>() - score) < most);
+    succeed("store", {"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.at("next")});
+    succeed("store", {"show", o.db(), "--json", o.at("j")});
+    BOOST_TEST(read_json(o.at("j"))["rows"] == rows);
+    o.verify(o.name(3), 3, 0, Args{"--key", o.at("next"), "--threshold", std::to_string(score - 2 * most)});
+    succeed("store", {"check", o.db(), "--key", o.at("next")});
+  }
+  const Operator o;
+  refuse(o.dir.path().string(), "store",
+         Args{"init", o.at("new.db"), "--protect", "none", "--rows", "f8"} + world().recogniser(), 2,
+         {"--rows", "f8"}, Late::yes);
+}
+
 // As much as a key, a protection or a recogniser can change of a set, and what stays.
 BOOST_AUTO_TEST_CASE(a_set_is_renewed) {
   const Operator o;
@@ -289,9 +381,9 @@ BOOST_AUTO_TEST_CASE(a_set_goes_out_and_comes_back) {
   wrong(o.at("first.npy"), {"first.npy", "unknown protection", "--protect none"});
   const std::string lines = read_bytes(o.at("out.jsonl"));
   write_bytes(o.at("twice.jsonl"), lines + lines_of(lines)[1] + "\n");
-  wrong(o.at("twice.jsonl"), {"twice.jsonl", "record 1", "twice"});
+  wrong(o.at("twice.jsonl"), {"twice.jsonl", "has 40 records", "says 39"});
   write_bytes(o.at("cut.jsonl"), lines.substr(0, lines.size() - 20));
   wrong(o.at("cut.jsonl"), {"cut.jsonl:40", "no JSON object"});
   write_bytes(o.at("out.npy.records.tsv"), "nothing");
-  wrong(o.at("out.npy"), {"out.npy.records.tsv", "does not begin"});
+  wrong(o.at("out.npy"), {"out.npy.records.tsv", "other rows"});
 }

@@ -394,11 +394,16 @@ BOOST_AUTO_TEST_CASE(a_key_changes, *boost::unit_test::precondition([](auto) { r
     const auto before = spec.make(input(12, true));
     const KeyChange change(before->applied(), old_key, new_key, "p.npy");
     const Tensor stored = before->apply(z, records(20), {}, {}).features,
-                 turned = change.change(stored, records(20));
+                 turned = change.change(stored, records(20), records(20));
     const ProtectionId after{{change.after()}, {}};
     ProtectionInput in = input(12);
     in.beside = &after;
     const auto again = spec_with(new_file).make(in);
+    // Under a name of its own, which a change that goes on with this one keeps.
+    const AppliedProtection begun = change.after();
+    BOOST_TEST(begun.settings.at("key_set") != before->applied().settings.at("key_set"));
+    BOOST_TEST((KeyChange(before->applied(), old_key, new_key, "p.npy", &begun).after() == begun));
+    BOOST_TEST((KeyChange(before->applied(), old_key, new_key, "p.npy").after() != begun));
     // mode is that of the description.
     RotationSpec with_new = spec_with(new_file);
     with_new.mode = mode;

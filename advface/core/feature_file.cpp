@@ -1,5 +1,6 @@
 #include "advface/core/feature_file.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -16,7 +17,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr const char* kFormat = "advface-features-1";
+constexpr const char *kFormat = "advface-features-1", *kListed = "listed";
 
 FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const std::string& array) {
   const std::string text = read_text(path);
@@ -29,7 +30,14 @@ FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const st
         "\" and what belongs to it)");
   check(root["rows"] == rows.sample_hash(), path, ": describes other features than those of ", array,
         "; put the file back that belongs to it, or remove ", path);
-  return {root["recogniser"], root["cut"], ProtectionId::from_json(root["protection"].dump(), path)};
+  return {root["recogniser"], root["cut"], ProtectionId::from_json(root["protection"].dump(), path),
+          root.value("salts", json()) == kListed};
+}
+
+bool separates_records(const ProtectionId& id, const std::string& path) {
+  return id.known() && std::ranges::any_of(id.applied, [&](const AppliedProtection& applied) {
+           return spec_of(applied, path)->separates_records();
+         });
 }
 
 }  // namespace
@@ -38,7 +46,7 @@ std::string feature_info_path(const std::string& path) {
   return path + (path.ends_with(".npy") ? ".json" : ".npy.json");
 }
 
-FeatureFile open_feature_file(const std::string& path) {
+FeatureFile open_feature_file(const std::string& path, ListedSalts salts) {
   FeatureFile file{FeatureRows::open(path), {}};
   const std::string description = feature_info_path(path);
   std::error_code none;
@@ -52,6 +60,9 @@ FeatureFile open_feature_file(const std::string& path) {
   const Shape& row = file.rows.row();
   check(!file.info.protection.known() || space_after(file.info.protection, {row}).row == row, path,
         ": rows of shape ", row, " cannot be ", file.info.protection.describe());
+  check(
+      salts == ListedSalts::read || !file.info.salts_listed || !separates_records(file.info.protection, path),
+      path, ": is a set of a store, whose records have salts of their own; advface-store import reads it");
   return file;
 }
 
@@ -59,11 +70,12 @@ namespace {
 
 // array: where the rows lie as yet.
 std::string description_of(const std::string& array, const FeatureInfo& info) {
-  const json root = {{"format", kFormat},
-                     {"rows", FeatureRows::open(array).sample_hash()},
-                     {"recogniser", info.recogniser},
-                     {"cut", info.cut},
-                     {"protection", json::parse(info.protection.to_json())}};
+  json root = {{"format", kFormat},
+               {"rows", FeatureRows::open(array).sample_hash()},
+               {"recogniser", info.recogniser},
+               {"cut", info.cut},
+               {"protection", json::parse(info.protection.to_json())}};
+  if (info.salts_listed) root["salts"] = kListed;
   return root.dump(1) + "\n";
 }
 

@@ -16,6 +16,9 @@ namespace advf {
 struct FeatureInfo {
   std::string recogniser, cut;  // fingerprint, and name of the tensor; empty where they are not known
   ProtectionId protection;
+  // What the protection knew as record r of row r stands in a list beside the rows (a set that advface-store
+  // has exported), and is not r.
+  bool salts_listed = false;
 };
 
 struct FeatureFile {
@@ -28,8 +31,10 @@ std::string feature_info_path(const std::string& path);
 
 // Opens FILE.npy with what lies beside it: FILE.npy.json, or the index of a set. Where nothing does,
 // info.protection says that it is unknown. Throws Error naming the file for a description that is damaged, or
-// of other rows.
-FeatureFile open_feature_file(const std::string& path);
+// of other rows, and, unless the caller reads the list, where every record's salt opens it and they are
+// listed.
+enum class ListedSalts { refused, read };
+FeatureFile open_feature_file(const std::string& path, ListedSalts salts = ListedSalts::refused);
 
 // Writes FILE.npy.json for the rows that lie in FILE.npy. Nothing where that is no regular file (a pipe).
 void write_feature_info(const std::string& path, const FeatureInfo& info);

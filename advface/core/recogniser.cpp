@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <filesystem>
+#include <sstream>
 
 #include "advface/core/card_reader.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
+#include "tensor/hash.h"
 #include "tensor/ops.h"
 #include "tensor/rng.h"
 
@@ -66,6 +68,19 @@ RecogniserCard parse_card(const std::string& text, const std::string& path) {
   if (top.has("trained_against")) card.trained_against = top.text("trained_against");
   top.finish();
   return card;
+}
+
+std::string feeding_hash(const RecogniserCard& card) {
+  const RecogniserCard::Input& in = card.input;
+  std::ostringstream text;
+  text.precision(17);
+  text << in.name << "\n" << in.width << " " << in.height << " " << in.channels << " " << in.channels_last;
+  for (const auto& values : {in.mean, in.scale})
+    for (const double v : values) text << " " << v;
+  text << "\n" << card.crop.face_template << " " << card.crop.margin;
+  for (const Point& p : card.crop.points) text << " " << p.x << " " << p.y;
+  text << "\n" << card.embedding.name << " " << card.embedding.normalise;
+  return hex(fnv1a(text.str()));
 }
 
 RecogniserCard load_card(const std::string& path) { return parse_card(read_card_text(path), path); }

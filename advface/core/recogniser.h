@@ -48,6 +48,9 @@ struct RecogniserCard {
 // Throws Error naming the file and the key.
 RecogniserCard load_card(const std::string& path);
 RecogniserCard parse_card(const std::string& text, const std::string& path);
+// Of everything by which a card decides what feature a photograph gives, 16 hexadecimal digits: two cards of
+// one model with the same hash give the same.
+std::string feeding_hash(const RecogniserCard& card);
 
 // A tensor where the network can be cut.
 struct CutPoint {

@@ -64,15 +64,19 @@ struct RotationSpec : ProtectionSpec {
 // Both specs as they stand in a file's description.
 class KeyChange {
  public:
-  // Throws Error, naming both, where `before` was not applied with this key.
+  // The set gets a new name, so that a key that comes again gives other rotations; begun: what an earlier
+  // change, with which this one goes on, said of it. Throws Error, naming both, where `before` was not
+  // applied with this key.
   KeyChange(const AppliedProtection& before, std::shared_ptr<const Key> old_key,
-            std::shared_ptr<const Key> new_key, const std::string& source);
+            std::shared_ptr<const Key> new_key, const std::string& source,
+            const AppliedProtection* begun = nullptr);
   AppliedProtection after() const;
-  // Row i is record records[i].
-  Tensor change(const Tensor& rows, std::span<const int64_t> records) const;
+  // Row i is record records[i], and becomes new_records[i].
+  Tensor change(const Tensor& rows, std::span<const int64_t> records,
+                std::span<const int64_t> new_records) const;
 
  private:
-  RotationSpec spec_;
+  RotationSpec before_, after_;
   std::shared_ptr<const Key> old_, new_;
 };
 

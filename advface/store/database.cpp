@@ -1,13 +1,17 @@
 #include "advface/store/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/io/atomic_file.h"
 
 namespace advf {
 namespace {
@@ -46,7 +50,10 @@ Database::Database(const std::string& path, Access access, double wait) : path_(
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE;
   std::string name = path;
   if (access == Access::create) {
-    flags |= SQLITE_OPEN_CREATE;
+    // From its first byte for the owner alone; what SQLite keeps beside it is as it is.
+    const int file = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    check(file >= 0, path, " cannot be made: ", std::strerror(errno));
+    ::close(file);
   } else {
     struct stat found {};
     check(::stat(path.c_str(), &found) == 0, path, ": ", std::strerror(errno));
@@ -169,6 +176,35 @@ void Database::copy_to(const std::string& target) const {
   const int end = sqlite3_backup_finish(backup);
   if (code != SQLITE_DONE) other.raise(end == SQLITE_OK ? code : end);
   other.execute("PRAGMA journal_mode = DELETE");  // one file, without a log beside it
+}
+
+NewDatabaseFile::NewDatabaseFile(std::string path)
+    : path_(std::move(path)), temporary_(temporary_name(path_)) {
+  std::error_code none;
+  check(!std::filesystem::exists(std::filesystem::symlink_status(path_, none)), path_,
+        " is there already; take a new name");
+  remove_stale_temporaries(path_);
+  remove();
+}
+
+NewDatabaseFile::~NewDatabaseFile() { remove(); }
+
+void NewDatabaseFile::remove() const {
+  for (const char* end : {"", "-wal", "-shm", "-journal"}) std::remove((temporary_ + end).c_str());
+}
+
+void NewDatabaseFile::make(const std::function<void(const std::string& path)>& fill) {
+  try {
+    fill(temporary_);
+  } catch (const Error& e) {
+    const std::string text = e.what();  // says the name that was asked for
+    fail(text.starts_with(temporary_) ? path_ + text.substr(temporary_.size()) : text);
+  }
+  // What somebody else has put there meanwhile stays, where the file system can promise that.
+  int failed = ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE);
+  if (failed != 0 && (errno == EINVAL || errno == ENOSYS))
+    failed = ::rename(temporary_.c_str(), path_.c_str());
+  check(failed == 0, path_, ": ", std::strerror(errno));
 }
 
 Statement::Statement(Database& database, std::string_view sql) : database_(&database) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,7 +17,8 @@ namespace advf {
 
 class Database {
  public:
-  enum class Access { read, write, create };  // create: a new file, where there is none
+  // create: a new file, where there is none, which its owner alone may read
+  enum class Access { read, write, create };
 
   // `wait` seconds for another program that writes. Throws Error for what is no SQLite database, cannot be
   // read, or (Access::write) cannot be written.
@@ -46,6 +48,20 @@ class Database {
   std::string path_;
   double wait_;
   sqlite3* handle_ = nullptr;
+};
+
+// A database that appears when it is whole, or not at all. Throws Error where there is one of that name.
+class NewDatabaseFile {
+ public:
+  explicit NewDatabaseFile(std::string path);
+  ~NewDatabaseFile();
+  NewDatabaseFile(const NewDatabaseFile&) = delete;
+  // fill(path) makes it under another name; its errors say this one.
+  void make(const std::function<void(const std::string& path)>& fill);
+
+ private:
+  void remove() const;
+  std::string path_, temporary_;
 };
 
 // Parameters and columns are counted from 0. Valid as long as its database.

@@ -103,7 +103,13 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
         {"sets that were replaced and are not erased yet (check --repair does)",
          "SELECT count(*) FROM sets WHERE state = 'retired'"},
         {"calibrations of no set",
-         "SELECT count(*) FROM calibrations WHERE set_id NOT IN (SELECT id FROM sets)"}})
+         "SELECT count(*) FROM calibrations WHERE set_id NOT IN (SELECT id FROM sets)"},
+        {"records that share a salt with another",
+         "SELECT count(*) FROM (SELECT 1 FROM records GROUP BY set_id, salt HAVING count(*) > 1)"},
+        {"removals whose bytes may still lie in the file or its log (check --repair erases them)",
+         "SELECT count(*) FROM to_forget"},
+        {"sets that no event tells of",
+         "SELECT count(*) FROM sets WHERE name NOT IN (SELECT set_name FROM events)"}})
     if (const int64_t n = database_.number(sql); n > 0) note(n, " ", what);
   for (const StoredSet& set : sets()) {
     const std::string what = "set " + set.name + (set.generation == Generation::next ? " (next)" : "");
@@ -118,7 +124,7 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
       const int64_t number = number_of_row(rows.number(0));
       if (list.size() > 100) break;
       if (number >= set.next_number) note(what, ": record ", number, " has a number that was never given");
-      if (blob.size() != size_t(set.dimension) * sizeof(float))
+      if (blob.size() != size_t(set.row_bytes()))
         note(what, ": record ", number, " has ", blob.size(), " bytes, not those of ", set.dimension,
              " values");
       else if (row_checksum(blob) != rows.number(1))

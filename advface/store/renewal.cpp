@@ -1,5 +1,5 @@
 // The two generations of a set (store.h).
-#include "advface/store/store.h"
+#include "advface/store/record_columns.h"
 
 namespace advf {
 namespace {
@@ -8,7 +8,7 @@ constexpr int64_t kEraseAtOnce = 4096;
 
 // Of the first generation, in a range of ids, what the other, so much further on, has not.
 constexpr const char* kNotYet =
-    "FROM records AS old WHERE id >= ? AND id < ? AND NOT EXISTS(SELECT 1 FROM records WHERE id = old.id + "
+    "AS old WHERE id >= ? AND id < ? AND NOT EXISTS(SELECT 1 FROM records WHERE id = old.id + "
     "?)";
 
 Statement& bind_generations(Statement& statement, const StoredSet& current, const StoredSet& next,
@@ -21,12 +21,10 @@ Statement& bind_generations(Statement& statement, const StoredSet& current, cons
 
 std::vector<StoredRecord> Store::not_yet_renewed(const StoredSet& current, const StoredSet& next,
                                                  int64_t from, int64_t most) {
-  Statement some(database_, std::string("SELECT id, subject, photograph, quality, created ") + kNotYet +
-                                " ORDER BY id LIMIT ?");
+  Statement some(database_, std::string(kRecordColumns) + kNotYet + " ORDER BY id LIMIT ?");
   bind_generations(some, current, next, from).bind(3, most);
   std::vector<StoredRecord> list;
-  while (some.step())
-    list.push_back({number_of_row(some.number(0)), some.text(1), some.text(2), some.text(3), some.text(4)});
+  while (some.step()) list.push_back(read_record(some));
   return list;
 }
 
@@ -57,7 +55,7 @@ void Store::renew(const StoredSet& current, const StoredSet& next, const Tensor&
 void Store::switch_to_next(const std::string& name, bool leave_behind) {
   Transaction all(database_);
   const StoredSet current = set(name), next = set(name, Generation::next);
-  Statement count(database_, std::string("SELECT count(*) ") + kNotYet);
+  Statement count(database_, std::string("SELECT count(*) FROM records ") + kNotYet);
   bind_generations(count, current, next, 0).step();
   const int64_t lacking = count.number(0);
   check(lacking == 0 || leave_behind, path(), ": ", lacking, " of ", current.records, " records of the set ",
@@ -72,6 +70,7 @@ void Store::switch_to_next(const std::string& name, bool leave_behind) {
     Statement carry(database_, "UPDATE OR IGNORE calibrations SET set_id = ? WHERE set_id = ?");
     carry.bind(0, next.id).bind(1, current.id).run();
   }
+  note_removal();
   tell("switch", name,
        std::to_string(next.records) + " records, " + std::to_string(lacking) + " left behind");
   all.commit();
@@ -83,6 +82,7 @@ void Store::give_up_next(const std::string& name) {
   const StoredSet next = begun ? *begun : set(name, Generation::next);
   Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE id = ?");
   retire.bind(0, next.id).run();
+  note_removal();
   tell("give up renewal", name, std::to_string(next.records) + " records");
   all.commit();
 }

@@ -60,6 +60,16 @@ CREATE TABLE calibrations(
   genuine INTEGER NOT NULL,
   genuine_bins BLOB NOT NULL
 ) STRICT;
+)sql",
+    // Until then a record's number was its salt. Which recogniser's card (how faces are cut and their values
+    // scaled), as what a row's numbers are kept, and whether bytes of what was removed may still lie in the
+    // log, was not told.
+    R"sql(
+ALTER TABLE records ADD COLUMN salt INTEGER NOT NULL DEFAULT 0;
+UPDATE records SET salt = id & 1099511627775;
+ALTER TABLE sets ADD COLUMN card TEXT NOT NULL DEFAULT '';
+ALTER TABLE sets ADD COLUMN row_type TEXT NOT NULL DEFAULT 'f32';
+CREATE TABLE to_forget(since TEXT NOT NULL) STRICT;
 )sql"};
 static_assert(std::size(kSteps) == size_t(Store::kVersion));
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "advface/core/text_file.h"
+#include "advface/core/utc_time.h"
 #include "advface/protections/registry.h"
 #include "advface/store/enrolled_set.h"
 #include "tensor/backend.h"
@@ -20,18 +21,20 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kFormat = "advface-store-1";
-constexpr int64_t kBlock = 4096, kMostNumber = int64_t(1) << 40;
-constexpr const char* kListHead = "record\tsubject\tcreated\tphotograph\tquality";
+constexpr const char *kFormat = "advface-store-2", *kFormatWithoutSalts = "advface-store-1";
+constexpr int64_t kBlock = 4096, kMostNumber = (int64_t(1) << 40) - 1;
+constexpr const char *kListHead = "record\tsalt\tsubject\tcreated\tphotograph\tquality",
+                     *kListHeadWithoutSalts = "record\tsubject\tcreated\tphotograph\tquality";
 
-Metadata description(const FeatureInfo& info, const FeatureSpace& raw, int64_t dimension) {
+Metadata description(const StoredSet& set) {
   return {{"format", kFormat},
-          {"recogniser", info.recogniser},
-          {"cut", info.cut},
-          {"protection", info.protection.to_json()},
-          {"raw_dimension", std::to_string(raw.row[0])},
-          {"domain", name_of(raw.domain)},
-          {"dimension", std::to_string(dimension)}};
+          {"recogniser", set.info.recogniser},
+          {"cut", set.info.cut},
+          {"card", set.card},
+          {"protection", set.info.protection.to_json()},
+          {"raw_dimension", std::to_string(set.raw.row[0])},
+          {"domain", name_of(set.raw.domain)},
+          {"dimension", std::to_string(set.dimension)}};
 }
 
 int64_t whole(const std::string& text, const std::string& what, int64_t most) {
@@ -50,10 +53,12 @@ const std::string& need(const Metadata& values, const std::string& key, const st
 
 // Fills info and raw, and gives the dimension.
 int64_t read_description(const Metadata& values, const std::string& path, ExchangedSet& set) {
-  check(need(values, "format", path) == kFormat, path, ": its format is \"",
-        need(values, "format", path).substr(0, 40), "\", not ", kFormat);
+  const std::string& format = need(values, "format", path);
+  check(format == kFormat || format == kFormatWithoutSalts, path, ": its format is \"", format.substr(0, 40),
+        "\", not ", kFormat);
   set.info.recogniser = need(values, "recogniser", path);
   set.info.cut = need(values, "cut", path);
+  if (const auto card = values.find("card"); card != values.end()) set.card = card->second;
   set.info.protection = ProtectionId::from_json(need(values, "protection", path), path);
   set.raw.row = {
       std::max<int64_t>(1, whole(need(values, "raw_dimension", path), path + ": raw_dimension", 1 << 20))};
@@ -64,11 +69,8 @@ int64_t read_description(const Metadata& values, const std::string& path, Exchan
 }
 
 json to_json(const StoredRecord& r) {
-  return {{"record", r.number},
-          {"subject", r.subject},
-          {"created", r.created},
-          {"photograph", r.photograph},
-          {"quality", r.quality}};
+  return {{"record", r.number},         {"salt", r.salt},      {"subject", r.subject}, {"created", r.created},
+          {"photograph", r.photograph}, {"quality", r.quality}};
 }
 
 StoredRecord record_of(const json& line, const std::string& where) {
@@ -78,27 +80,43 @@ StoredRecord record_of(const json& line, const std::string& where) {
     check(found != line.end() && found->is_string(), where, ": there is no text \"", key, "\"");
     return found->get<std::string>();
   };
-  const auto number = line.find("record");
-  check(
-      number != line.end() && number->is_number_unsigned() && number->get<uint64_t>() < uint64_t(kMostNumber),
-      where, ": there is no number \"record\"");
-  return {number->get<int64_t>(), text("subject"), text("photograph"), text("quality"), text("created")};
+  const auto number = [&](const char* key, int64_t most) {
+    const auto found = line.find(key);
+    check(found != line.end() && found->is_number_unsigned() && found->get<uint64_t>() <= uint64_t(most),
+          where, ": there is no number \"", key, "\" of up to ", most);
+    return found->get<int64_t>();
+  };
+  const int64_t record = number("record", kMostNumber);
+  // In files of the older format a record's number was its salt.
+  const int64_t salt = line.contains("salt") ? number("salt", kMostSalt) : record;
+  return {record, text("subject"), text("photograph"), text("quality"), text("created"), salt};
 }
 
-// What a number comes twice of would share its salt.
-void check_numbers(const std::vector<StoredRecord>& records, const std::string& path) {
-  std::vector<int64_t> numbers;
-  for (const StoredRecord& r : records) numbers.push_back(r.number);
-  std::sort(numbers.begin(), numbers.end());
-  const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
-  check(twice == numbers.end(), path, ": record ", twice == numbers.end() ? 0 : *twice,
-        " stands there twice");
+// What came in a file is what a store would have written.
+void check_told(const StoredRecord& r, const std::string& path) {
+  const std::string where = path + ": record " + std::to_string(r.number);
+  check(r.created.empty() || is_utc_time(r.created), where, " was created \"", r.created.substr(0, 40),
+        "\", which is no time; write it as 2025-01-31T12:00:00Z");
+  check(r.quality.empty() || json::parse(r.quality, nullptr, false).is_object(), where,
+        ": its quality is no JSON object");
+}
+
+// Records that shared a salt would share a rotation.
+void check_told_apart(const std::vector<StoredRecord>& records, const std::string& path) {
+  for (const auto& [what, member] :
+       {std::pair("record", &StoredRecord::number), {"salt", &StoredRecord::salt}}) {
+    std::vector<int64_t> numbers;
+    for (const StoredRecord& r : records) numbers.push_back(r.*member);
+    std::sort(numbers.begin(), numbers.end());
+    const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
+    check(twice == numbers.end(), path, ": ", what, " ", twice == numbers.end() ? 0 : *twice,
+          " stands there twice");
+  }
 }
 
 // Calls take(records, rows) for all of them, a block at a time.
 void for_each_block(Store& store, const StoredSet& set, const Context& context,
                     const std::function<void(const std::vector<StoredRecord>&, const Tensor&)>& take) {
-  Transaction one_moment(store.database(), Transaction::Kind::read);
   const auto progress = context.begin("export", set.records, "records");
   for (int64_t from = 0;;) {
     const auto records = store.records(set, from, kBlock);
@@ -114,15 +132,17 @@ void for_each_block(Store& store, const StoredSet& set, const Context& context,
 }
 
 void export_npy(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
-  FeatureFileWriter rows(path, {set.dimension}, set.info);
+  FeatureInfo info = set.info;
+  info.salts_listed = true;
+  FeatureFileWriter rows(path, {set.dimension}, info);
   AtomicFile list(exchange_list_path(path));
-  list.write("# " + std::to_string(set.raw.row[0]) + "\t" + name_of(set.raw.domain) + "\n");
+  list.write("# " + std::to_string(set.raw.row[0]) + "\t" + name_of(set.raw.domain) + "\t" + set.card + "\n");
   list.write(std::string(kListHead) + "\n");
   for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
     rows.append_rows(block);
     for (const StoredRecord& r : records)
-      list.write(std::to_string(r.number) + "\t" + r.subject + "\t" + r.created + "\t" + r.photograph + "\t" +
-                 r.quality + "\n");
+      list.write(std::to_string(r.number) + "\t" + std::to_string(r.salt) + "\t" + r.subject + "\t" +
+                 r.created + "\t" + r.photograph + "\t" + r.quality + "\n");
   });
   list.finish();
   rows.finish();
@@ -132,7 +152,9 @@ void export_npy(Store& store, const StoredSet& set, const std::string& path, con
 
 void export_json_lines(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
   AtomicFile file(path);
-  file.write(json(description(set.info, set.raw, set.dimension)).dump() + "\n");
+  Metadata head = description(set);
+  head["records"] = std::to_string(set.records);  // by which a file that was cut short is told
+  file.write(json(head).dump() + "\n");
   for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
     const float* values = block.data<float>();
     for (size_t i = 0; i < records.size(); ++i) {
@@ -153,7 +175,7 @@ void export_safetensors(Store& store, const StoredSet& set, const std::string& p
     values.insert(values.end(), block.data<float>(), block.data<float>() + block.numel());
     for (const StoredRecord& r : records) told.push_back(to_json(r));
   });
-  Metadata metadata = description(set.info, set.raw, set.dimension);
+  Metadata metadata = description(set);
   metadata["records"] = told.dump();
   save_safetensors(path, {{"features", Tensor::from(values, {int64_t(told.size()), set.dimension})}},
                    metadata);
@@ -174,15 +196,23 @@ FeatureSpace space_of_rows(const FeatureRows& rows, const FeatureInfo& info, con
 
 ExchangedSet read_npy_set(const std::string& path) {
   ExchangedSet set;
-  FeatureFile file = open_feature_file(path);
+  FeatureFile file = open_feature_file(path, ListedSalts::read);
   set.rows = std::move(file.rows);
   set.info = std::move(file.info);
   std::error_code none;
   const std::string list = exchange_list_path(path), index = npy_index_path(path);
   if (std::filesystem::exists(list, none)) {
-    set.records = parse_record_list(read_text(list), list, set.rows.count(), set.raw);
+    const std::string text = read_text(list);
+    check(set.info.salts_listed == (text.find(std::string(kListHead) + "\n") != std::string::npos), list,
+          ": is a list of other rows than those of ", path,
+          "; put the file back that belongs to it, or remove ", list);
+    RecordList told = parse_record_list(text, list, set.rows.count());
+    set.raw = told.raw;
+    set.card = std::move(told.card);
+    set.records = std::move(told.records);
     return set;
   }
+  check(!set.info.salts_listed, list, ": is not there, and has the records' names and salts of ", path);
   set.raw = space_of_rows(set.rows, set.info, path);
   std::vector<std::string> names;
   if (std::filesystem::exists(index, none))
@@ -193,7 +223,7 @@ ExchangedSet read_npy_set(const std::string& path) {
     std::string name = names.empty() ? file_name + ":" + std::to_string(r) : names[size_t(r)];
     // A set of that kind lets a name come again; here the second is told from the first.
     if (const int64_t times = ++seen[name]; times > 1) name += " (" + std::to_string(times) + ")";
-    set.records.push_back({r, name, "", "", ""});
+    set.records.push_back({r, name, "", "", "", r});
   }
   return set;
 }
@@ -227,7 +257,9 @@ ExchangeFormat exchange_format(const std::string& path) {
 
 std::string exchange_list_path(const std::string& path) { return path + ".records.tsv"; }
 
-void export_set(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
+void export_set(Store& store, const StoredSet& of, const std::string& path, const Context& context) {
+  Transaction one_moment(store.database(), Transaction::Kind::read);
+  const StoredSet set = store.set(of.name, of.generation);
   switch (exchange_format(path)) {
     case ExchangeFormat::npy:
       return export_npy(store, set, path, context);
@@ -238,34 +270,40 @@ void export_set(Store& store, const StoredSet& set, const std::string& path, con
   }
 }
 
-std::vector<StoredRecord> parse_record_list(std::string_view text, const std::string& path, int64_t rows,
-                                            FeatureSpace& raw) {
+RecordList parse_record_list(std::string_view text, const std::string& path, int64_t rows) {
   const auto lines = split_lines(text, path);
-  check(lines.size() >= 2 && lines[0].starts_with("# ") && lines[1] == kListHead, path,
-        ": does not begin as a list of records does");
+  check(lines.size() >= 2 && lines[0].starts_with("# ") &&
+            (lines[1] == kListHead || lines[1] == kListHeadWithoutSalts),
+        path, ": does not begin as a list of records does");
+  const size_t salts = lines[1] == kListHead ? 1 : 0;  // fields of them
   const auto head = split_fields(lines[0].substr(2), '\t');
-  check(head.size() == 2, path, ":1: no dimension and domain");
-  raw.row = {std::max<int64_t>(1, whole(std::string(head[0]), path + ":1", 1 << 20))};
-  raw.domain = domain_from(std::string(head[1]), path + ":1");
+  check(head.size() == 2 || head.size() == 3, path, ":1: no dimension and domain");
+  RecordList list;
+  list.raw.row = {std::max<int64_t>(1, whole(std::string(head[0]), path + ":1", 1 << 20))};
+  list.raw.domain = domain_from(std::string(head[1]), path + ":1");
+  if (head.size() == 3) list.card = head[2];
   check(int64_t(lines.size()) - 2 == rows, path, " lists ", lines.size() - 2, " records, but there are ",
         rows, " rows");
-  std::vector<StoredRecord> records;
   for (size_t i = 2; i < lines.size(); ++i) {
     const std::string where = path + ":" + std::to_string(i + 1);
     // The last fields may be empty, which a line's end does not show.
     auto fields = split_fields(lines[i], '\t');
-    check(fields.size() >= 3 && fields.size() <= 5, where, ": ", fields.size(), " fields, not 5");
-    fields.resize(5);
-    records.push_back({whole(std::string(fields[0]), where, kMostNumber - 1), std::string(fields[1]),
-                       std::string(fields[3]), std::string(fields[4]), std::string(fields[2])});
+    check(fields.size() >= 3 + salts && fields.size() <= 5 + salts, where, ": ", fields.size(),
+          " fields, not ", 5 + salts);
+    fields.resize(5 + salts);
+    const auto text = [&](size_t i) { return std::string(fields[salts + i]); };
+    const int64_t number = whole(std::string(fields[0]), where, kMostNumber);
+    list.records.push_back({number, text(1), text(3), text(4), text(2),
+                            salts ? whole(std::string(fields[1]), where, kMostSalt) : number});
   }
-  return records;
+  return list;
 }
 
 ExchangedSet parse_json_lines(std::string_view text, const std::string& path) {
   const BackendScope on_host(host_backend());
   ExchangedSet set;
   int64_t d = 0;
+  std::optional<int64_t> count;  // of records; older files do not tell
   std::vector<float> values;
   size_t number = 0;
   for (const std::string_view line : split_lines(text, path)) {
@@ -277,6 +315,8 @@ ExchangedSet parse_json_lines(std::string_view text, const std::string& path) {
       for (const auto& [key, value] : parsed.items())
         if (value.is_string()) head[key] = value.get<std::string>();
       d = read_description(head, path, set);
+      if (const auto told = head.find("records"); told != head.end())
+        count = whole(told->second, path + ": records", kMostNumber);
       continue;
     }
     set.records.push_back(record_of(parsed, where));
@@ -289,6 +329,8 @@ ExchangedSet parse_json_lines(std::string_view text, const std::string& path) {
     }
   }
   check(d > 0, path, " is empty, so no set");
+  check(!count || *count == int64_t(set.records.size()), path, " has ", set.records.size(),
+        " records, but its ", "first line says ", count.value_or(0), "; it was cut short, or changed");
   set.rows = FeatureRows(Tensor::from(values, {int64_t(set.records.size()), d}));
   return set;
 }
@@ -308,12 +350,13 @@ ExchangedSet read_set_file(const std::string& path) {
   }
   check(set.rows.row().rank() == 1, path, ": features of shape ", set.rows.row(),
         " are maps; a store keeps vectors");
-  check_numbers(set.records, path);
+  for (const StoredRecord& r : set.records) check_told(r, path);
+  check_told_apart(set.records, path);
   check_rows(set.rows, FeatureDomain::real, path);
   return set;
 }
 
-StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& from,
+StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& from, RowType row_type,
                      const Context& context) {
   check(!store.find_set(name, Generation::current), store.path(), ": the set ", name, " is there already");
   // What an import that broke off has left.
@@ -321,7 +364,8 @@ StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& 
     store.give_up_next(name);
     store.erase_retired();
   }
-  const StoredSet set = store.begin_set(name, Generation::next, from.info, from.raw, from.rows.row()[0]);
+  const StoredSet set =
+      store.begin_set(name, Generation::next, {from.info, from.raw, from.rows.row()[0], from.card, row_type});
   int64_t last = -1;
   for (const StoredRecord& r : from.records) last = std::max(last, r.number);
   if (last >= 0) store.reserve_numbers(set, last + 1);

@@ -1,5 +1,5 @@
 // A set as files that others read: rows as .npy with a list beside it, JSON lines, or safetensors; and back.
-// Numbers of records stay, since their salts come from them. Formats: docs/formats.md.
+// Records keep their numbers and salts. Formats: docs/formats.md.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,8 +12,9 @@ namespace advf {
 // What a file says of a set.
 struct ExchangedSet {
   FeatureInfo info;
-  FeatureSpace raw;  // of the features that were protected
-  FeatureRows rows;  // (n, dimension), as they are stored
+  FeatureSpace raw;       // of the features that were protected
+  std::string card = {};  // as SetDescription has it
+  FeatureRows rows;       // (n, dimension), as they are stored
   std::vector<StoredRecord> records;
 };
 
@@ -22,8 +23,9 @@ enum class ExchangeFormat { npy, json_lines, safetensors };
 ExchangeFormat exchange_format(const std::string& path);
 std::string exchange_list_path(const std::string& path);  // beside FILE.npy
 
-// Every record as it is at one moment. Files appear whole or not at all.
-void export_set(Store& store, const StoredSet& set, const std::string& path, const Context& context);
+// Every record as it is at one moment, its values as f32. Files appear whole or not at all, and their owner
+// alone may read them.
+void export_set(Store& store, const StoredSet& of, const std::string& path, const Context& context);
 
 // Also a set that advface-protect --append has made (its index beside it), and any features with their
 // description, whose rows then are records 0, 1, ... named FILE:row. Throws Error naming file and place for
@@ -31,10 +33,15 @@ void export_set(Store& store, const StoredSet& set, const std::string& path, con
 ExchangedSet read_set_file(const std::string& path);
 ExchangedSet parse_json_lines(std::string_view text, const std::string& path);
 // The list beside FILE.npy, of so many rows.
-std::vector<StoredRecord> parse_record_list(std::string_view text, const std::string& path, int64_t rows,
-                                            FeatureSpace& raw);
+struct RecordList {
+  FeatureSpace raw;
+  std::string card;
+  std::vector<StoredRecord> records;
+};
+RecordList parse_record_list(std::string_view text, const std::string& path, int64_t rows);
 
 // A new set of all of it, which appears when it is whole.
-StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& from, const Context& context);
+StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& from, RowType row_type,
+                     const Context& context);
 
 }  // namespace advf

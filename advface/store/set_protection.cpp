@@ -91,17 +91,31 @@ SetProtection::SetProtection(const ProtectionSpecs& specs, const ProtectionInput
 
 int64_t SetProtection::dimension() const { return (chain_ ? chain_->out() : raw_).row[0]; }
 
-Tensor SetProtection::protect(const Tensor& features, std::span<const int64_t> numbers,
+Tensor SetProtection::protect(const Tensor& features, std::span<const int64_t> salts,
                               const Context& context) {
   if (!chain_) return features.on_host();
-  return chain_->apply(features, numbers, Tensor(), context).features;
+  return chain_->apply(features, salts, Tensor(), context).features;
 }
 
-Tensor SetProtection::probe(const Tensor& features, std::span<const int64_t> numbers) const {
-  return (chain_ ? chain_->apply_probe(features, numbers) : features).on_host();
+Tensor SetProtection::probe(const Tensor& features, std::span<const int64_t> salts) const {
+  return (chain_ ? chain_->apply_probe(features, salts) : features).on_host();
+}
+
+void check_recogniser(const Store& store, const StoredSet& set, const Recogniser& recogniser) {
+  const std::string what = store.path() + ": set " + set.name, &path = recogniser.card().path;
+  check_comes_from(set.info, what, recogniser.fingerprint(), set.info.cut, path);
+  check(set.card.empty() || set.card == feeding_hash(recogniser.card()), what, " is of the same network as ",
+        path,
+        ", but of another card, which cuts faces or scales their values "
+        "otherwise; take the card with which the set was made");
 }
 
 void check_fits_store(const ProtectionSpecs& specs) {
+  for (size_t i = 0; i + 1 < specs.size(); ++i)
+    if (specs[i]->needs_key())
+      throw WrongCall(
+          "in a store the protection with a key goes last: under another one no other key could take its "
+          "place");
   for (const auto& spec : specs) {
     const Metadata values = spec->values();
     const auto is = [&](const char* name, const char* text) {

@@ -41,9 +41,9 @@ class SetProtection {
   bool changes_probe() const { return chain_ && chain_->changes_probe(); }
   Guarantee guarantee() const { return chain_ ? chain_->guarantee() : Guarantee(); }
 
-  // Rows (n, D) of raw features -> what is stored, and how a probe looks to those records.
-  Tensor protect(const Tensor& features, std::span<const int64_t> numbers, const Context& context);
-  Tensor probe(const Tensor& features, std::span<const int64_t> numbers) const;
+  // Rows (n, D) of raw features -> what is stored, and how a probe looks to those records, by their salts.
+  Tensor protect(const Tensor& features, std::span<const int64_t> salts, const Context& context);
+  Tensor probe(const Tensor& features, std::span<const int64_t> salts) const;
 
  private:
   FeatureSpace raw_;
@@ -51,8 +51,12 @@ class SetProtection {
   bool separates_ = false;
 };
 
+// Throws Error where the set is of another recogniser, or of one with another card, which gives other
+// features of the same photograph.
+void check_recogniser(const Store& store, const StoredSet& set, const Recogniser& recogniser);
+
 // Throws WrongCall for settings under which a record would depend on those that are protected with it, or on
-// its photograph.
+// its photograph, and for what would lie over a lock, which no other key could open then.
 void check_fits_store(const ProtectionSpecs& specs);
 
 // The cosine of two rows.

@@ -41,16 +41,18 @@ std::shared_ptr<ProtectionChain> lock_under(const Store& store, const StoredSet&
 }  // namespace
 
 SetRenewal SetRenewal::to_key(const Store& store, const StoredSet& current,
-                              std::shared_ptr<const Key> old_key, std::shared_ptr<const Key> new_key) {
-  const auto change = std::make_shared<const KeyChange>(lock_to_open(store, current), std::move(old_key),
-                                                        std::move(new_key), store.path());
+                              std::shared_ptr<const Key> old_key, std::shared_ptr<const Key> new_key,
+                              const StoredSet* next) {
+  const auto change =
+      std::make_shared<const KeyChange>(lock_to_open(store, current), std::move(old_key), std::move(new_key),
+                                        store.path(), next ? lock_of(*next) : nullptr);
   SetRenewal renewal;
   renewal.info_ = current.info;
   renewal.info_.protection.applied.back() = change->after();
   renewal.dimension_ = current.dimension;
-  renewal.renew_ = [change](const Tensor& rows, std::span<const int64_t> numbers, const Context&) {
-    return change->change(rows, numbers);
-  };
+  renewal.renew_ = [change](const Tensor& rows, std::span<const int64_t> salts,
+                            std::span<const int64_t> new_salts,
+                            const Context&) { return change->change(rows, salts, new_salts); };
   return renewal;
 }
 
@@ -79,12 +81,12 @@ SetRenewal SetRenewal::to_protection(const Store& store, const StoredSet& curren
   SetRenewal renewal;
   renewal.info_ = {current.info.recogniser, current.info.cut, under.then(chain->id())};
   renewal.dimension_ = chain->out().row[0];
-  renewal.renew_ = [chain, lock](const Tensor& rows, std::span<const int64_t> numbers,
-                                 const Context& context) {
+  renewal.renew_ = [chain, lock](const Tensor& rows, std::span<const int64_t> salts,
+                                 std::span<const int64_t> new_salts, const Context& context) {
     constexpr int64_t kMemory = std::numeric_limits<int64_t>::max();  // never in a file on the way
     Tensor opened = rows;
-    if (lock) opened = lock->unlocked(FeatureRows(rows), numbers, kMemory, context).range(0, rows.dim(0));
-    return chain->apply(opened, numbers, Tensor(), context).features;
+    if (lock) opened = lock->unlocked(FeatureRows(rows), salts, kMemory, context).range(0, rows.dim(0));
+    return chain->apply(opened, new_salts, Tensor(), context).features;
   };
   return renewal;
 }

@@ -19,28 +19,30 @@ constexpr int64_t kFewProbes = 4;     // for fewer a matrix product would spend 
 constexpr int64_t kOwnSpaces = 2048;  // records whose rotations are made at a time
 
 const char* const kRows = "SELECT id, feature FROM features WHERE id >= ? AND id < ? ORDER BY id";
+const char* const kRowsAndSalts =
+    "SELECT f.id, f.feature, r.salt FROM features f JOIN records r ON r.id = f.id "
+    "WHERE f.id >= ? AND f.id < ? ORDER BY f.id";
 
 // A stored row where it lies, up to the next step; tells damage.
-std::span<const std::byte> row_bytes(const Statement& row, const StoredSet& set, const std::string& path) {
+std::span<const std::byte> bytes_of_row(const Statement& row, const StoredSet& set, const std::string& path) {
   const auto blob = row.blob(1);
-  const size_t bytes = size_t(set.dimension) * sizeof(float);
+  const size_t bytes = size_t(set.row_bytes());
   check(blob.size() == bytes, path, " is damaged: record ", number_of_row(row.number(0)), " of the set ",
         set.name, " has ", blob.size(), " bytes, not ", bytes);
   return blob;
 }
 
 void copy_row(const Statement& row, const StoredSet& set, const std::string& path, float* out) {
-  const auto blob = row_bytes(row, set, path);
-  std::memcpy(out, blob.data(), blob.size());
+  unpack_row(set.row_type, bytes_of_row(row, set, path), {out, size_t(set.dimension)});
 }
 
-// The same as floats; copied only where they lie at no place for some.
+// The same as floats; copied only where they are none, or lie at no place for some.
 const float* row_values(const Statement& row, const StoredSet& set, const std::string& path,
                         std::vector<float>& copy) {
-  const auto blob = row_bytes(row, set, path);
-  if (reinterpret_cast<uintptr_t>(blob.data()) % alignof(float) == 0)
+  const auto blob = bytes_of_row(row, set, path);
+  if (set.row_type == RowType::f32 && reinterpret_cast<uintptr_t>(blob.data()) % alignof(float) == 0)
     return reinterpret_cast<const float*>(blob.data());
-  std::memcpy(copy.data(), blob.data(), blob.size());
+  unpack_row(set.row_type, blob, copy);
   return copy.data();
 }
 
@@ -159,20 +161,22 @@ std::vector<std::vector<Neighbour>> nearest_of_each(Store& store, const StoredSe
   const int64_t d = set.dimension;
   NearestSoFar best(probes, most);
   Transaction one_moment(store.database(), Transaction::Kind::read);
-  Statement rows(store.database(), kRows);
+  Statement rows(store.database(), kRowsAndSalts);
   rows.bind(0, row_id(set.id, 0)).bind(1, row_id(set.id + 1, 0));
   std::vector<float> block(size_t(kOwnSpaces * d));
-  std::vector<int64_t> numbers;
+  std::vector<int64_t> numbers, salts;
   for (bool more = true; more;) {
     if (stop && stop()) throw Interrupted();
     numbers.clear();
+    salts.clear();
     while (int64_t(numbers.size()) < kOwnSpaces && (more = rows.step())) {
       copy_row(rows, set, store.path(), block.data() + int64_t(numbers.size()) * d);
       numbers.push_back(number_of_row(rows.number(0)));
+      salts.push_back(rows.number(2));
     }
     if (numbers.empty()) break;
     for (int64_t p = 0; p < probes; ++p) {
-      const Tensor turned = through(p, numbers).on_host();
+      const Tensor turned = through(p, salts).on_host();
       for (size_t i = 0; i < numbers.size(); ++i) {
         const float *row = block.data() + int64_t(i) * d, *probe = turned.data<float>() + int64_t(i) * d;
         best.take(p, numbers[i],

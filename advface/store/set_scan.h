@@ -17,9 +17,9 @@ namespace advf {
 std::vector<std::vector<Neighbour>> nearest_in_set(Store& store, const StoredSet& set, const Tensor& probes,
                                                    int64_t most);
 
-// The same where every record has a space of its own: through(p, numbers) gives probe p as it is to be
-// compared with each of these records, (numbers.size(), dimension).
-using ProbeThrough = std::function<Tensor(int64_t probe, std::span<const int64_t> numbers)>;
+// The same where every record has a space of its own: through(p, salts) gives probe p as it is to be compared
+// with each of the records with these salts, (salts.size(), dimension).
+using ProbeThrough = std::function<Tensor(int64_t probe, std::span<const int64_t> salts)>;
 std::vector<std::vector<Neighbour>> nearest_of_each(Store& store, const StoredSet& set, int64_t probes,
                                                     const ProbeThrough& through, int64_t most,
                                                     const std::function<bool()>& stop = {});

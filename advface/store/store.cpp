@@ -1,15 +1,13 @@
 #include "advface/store/store.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/random.h>
 
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <set>
 
 #include "advface/core/text_file.h"
 #include "advface/core/utc_time.h"
+#include "advface/store/record_columns.h"
 #include "advface/store/schema.h"
 #include "tensor/backend.h"
 #include "tensor/hash.h"
@@ -24,7 +22,7 @@ const char* state_of(Generation generation) { return generation == Generation::c
 
 constexpr const char* kSetColumns =
     "SELECT id, name, state, recogniser, cut, protection, raw_dimension, domain, dimension, records, "
-    "next_number, created FROM sets ";
+    "next_number, created, card, row_type FROM sets ";
 
 StoredSet read_set(const Statement& row, const std::string& path) {
   StoredSet set;
@@ -39,6 +37,8 @@ StoredSet read_set(const Statement& row, const std::string& path) {
   set.records = row.number(9);
   set.next_number = row.number(10);
   set.created = row.text(11);
+  set.card = row.text(12);
+  set.row_type = row_type_from(row.text(13), what);
   check(set.id > 0 && set.id < kMostNumbers >> 18 && set.raw.row[0] > 0 && set.dimension > 0 &&
             set.dimension <= 1 << 24 && set.records >= 0 && set.records <= kMostNumbers &&
             set.next_number >= 0 && set.next_number <= kMostNumbers,
@@ -46,23 +46,12 @@ StoredSet read_set(const Statement& row, const std::string& path) {
   return set;
 }
 
-StoredRecord read_record(const Statement& row) {
-  return {number_of_row(row.number(0)), row.text(1), row.text(2), row.text(3), row.text(4)};
-}
-
-constexpr const char* kRecordColumns = "SELECT id, subject, photograph, quality, created FROM records ";
-
 void check_name(const std::string& name, const std::string& what) {
   check(!name.empty(), what, " is empty");
   check(name.size() <= Store::kLongestName, what, " has ", name.size(), " bytes, more than ",
         Store::kLongestName);
   check(is_utf8(name), what, " is no UTF-8");
   for (const char c : name) check(uint8_t(c) >= 32 && c != 127, what, " holds a control character");
-}
-
-std::span<const std::byte> bytes_of_row(const Tensor& rows, int64_t i) {
-  const size_t d = size_t(rows.dim(1));
-  return std::as_bytes(std::span(rows.data<float>() + size_t(i) * d, d));
 }
 
 // "12" or "12 to 40"; names of people stay out of the log, which keeps what it has.
@@ -75,6 +64,13 @@ std::string numbers_text(std::span<const StoredRecord> records) {
 
 }  // namespace
 
+int64_t fresh_salt() {
+  int64_t salt = 0;
+  check(::getrandom(&salt, sizeof(salt), 0) == ssize_t(sizeof(salt)),
+        "the system gave no random number: ", std::strerror(errno));
+  return salt & kMostSalt;
+}
+
 int64_t row_checksum(std::span<const std::byte> row) { return int64_t(fnv1a(row)); }
 
 int64_t row_id(int64_t set, int64_t number) {
@@ -83,32 +79,19 @@ int64_t row_id(int64_t set, int64_t number) {
 int64_t number_of_row(int64_t id) { return id & (kMostNumbers - 1); }
 
 void Store::create(const std::string& path) {
-  std::error_code none;
-  check(!std::filesystem::exists(std::filesystem::symlink_status(path, none)), path,
-        " is there already; a new store takes a new name");
-  // It appears when it is whole.
-  const std::string fresh = path + ".new-" + std::to_string(::getpid());
-  const auto tidy = [&] {
-    for (const char* end : {"", "-wal", "-shm", "-journal"}) std::remove((fresh + end).c_str());
-  };
-  tidy();
-  try {
-    {
-      Database database(fresh, Database::Access::create);
-      check(::chmod(fresh.c_str(), 0600) == 0, fresh, ": ", std::strerror(errno));
-      make_tables(database);
-    }
-    check(::link(fresh.c_str(), path.c_str()) == 0, path, ": ", std::strerror(errno));
-    tidy();
-  } catch (const Error& e) {
-    tidy();
-    const std::string text = e.what();  // says the name that was asked for
-    fail(text.starts_with(fresh) ? path + text.substr(fresh.size()) : text);
-  }
+  NewDatabaseFile(path).make([](const std::string& fresh) {
+    Database database(fresh, Database::Access::create);
+    make_tables(database);
+  });
 }
 
 Store::Store(const std::string& path, Database::Access access, double wait) : database_(path, access, wait) {
   check_tables(database_, access);
+}
+
+void Store::set_actor(std::string actor) {
+  check_name(actor, "the name of who does it");
+  actor_ = std::move(actor);
 }
 
 std::vector<StoredSet> Store::sets() {
@@ -136,8 +119,7 @@ StoredSet Store::set(const std::string& name, Generation generation) {
        known.empty() ? "; advface-store init makes one" : "; there are: ", known);
 }
 
-StoredSet Store::begin_set(const std::string& name, Generation generation, const FeatureInfo& info,
-                           const FeatureSpace& raw, int64_t dimension) {
+StoredSet Store::begin_set(const std::string& name, Generation generation, const SetDescription& of) {
   check_name(name, "the name of a set");
   Transaction all(database_);
   check(!find_set(name, generation), path(), ": the set ", name,
@@ -146,13 +128,15 @@ StoredSet Store::begin_set(const std::string& name, Generation generation, const
   if (const auto current = find_set(name, Generation::current)) next_number = current->next_number;
   Statement insert(database_,
                    "INSERT INTO sets(name, state, recogniser, cut, protection, raw_dimension, domain, "
-                   "dimension, next_number, created) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  const std::string protection = info.protection.to_json(), now = utc_now();
-  insert.bind(0, name).bind(1, std::string_view(state_of(generation))).bind(2, info.recogniser);
-  insert.bind(3, info.cut).bind(4, protection).bind(5, raw.row[0]);
-  insert.bind(6, std::string_view(name_of(raw.domain))).bind(7, dimension).bind(8, next_number).bind(9, now);
+                   "dimension, next_number, created, card, row_type) "
+                   "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const std::string protection = of.info.protection.to_json(), now = utc_now();
+  insert.bind(0, name).bind(1, std::string_view(state_of(generation))).bind(2, of.info.recogniser);
+  insert.bind(3, of.info.cut).bind(4, protection).bind(5, of.raw.row[0]);
+  insert.bind(6, std::string_view(name_of(of.raw.domain))).bind(7, of.dimension).bind(8, next_number);
+  insert.bind(9, now).bind(10, of.card).bind(11, std::string_view(name_of(of.row_type)));
   insert.run();
-  tell(generation == Generation::current ? "set" : "renewal", name, info.protection.describe());
+  tell(generation == Generation::current ? "set" : "renewal", name, of.info.protection.describe());
   all.commit();
   return *find_set(name, generation);
 }
@@ -182,22 +166,24 @@ void Store::insert(const StoredSet& set, const Tensor& rows, std::span<const Sto
   check(rows.shape() == Shape({int64_t(records.size()), set.dimension}) && rows.dtype() == DType::f32, path(),
         ": rows of shape ", rows.shape(), " for ", records.size(), " records of ", set.dimension, " values");
   Statement record(database_,
-                   "INSERT INTO records(id, set_id, subject, photograph, quality, created, checksum) "
-                   "VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT(set_id, subject) DO NOTHING");
+                   "INSERT INTO records(id, set_id, subject, photograph, quality, created, checksum, salt) "
+                   "VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(set_id, subject) DO NOTHING");
   Statement feature(database_, "INSERT INTO features(id, feature) VALUES(?, ?)");
   const std::string now = utc_now();
+  const size_t d = size_t(set.dimension);
+  std::vector<std::byte> row(size_t(set.row_bytes()));
   for (size_t i = 0; i < records.size(); ++i) {
     const StoredRecord& r = records[i];
     const std::string who = path() + ": record " + std::to_string(r.number);
     check_name(r.subject, who + ": the subject's name");
     if (!r.photograph.empty()) check_name(r.photograph, who + ": the photograph's name");
-    const auto row = bytes_of_row(rows, int64_t(i));
+    pack_row(set.row_type, {rows.data<float>() + i * d, d}, row);
     const int64_t id = row_id(set.id, r.number);
     record.bind(0, id).bind(1, set.id).bind(2, r.subject).bind(3, r.photograph).bind(4, r.quality);
-    record.bind(5, r.created.empty() ? now : r.created).bind(6, row_checksum(row)).run();
+    record.bind(5, r.created.empty() ? now : r.created).bind(6, row_checksum(row)).bind(7, r.salt).run();
     check(database_.changes() == 1, path(), ": ", r.subject, " is in the set ", set.name,
           " already; remove that record first. Nothing was written");
-    feature.bind(0, id).bind(1, row).run();
+    feature.bind(0, id).bind(1, std::span<const std::byte>(row)).run();
   }
   Statement count(database_, "UPDATE sets SET records = records + ? WHERE id = ?");
   count.bind(0, int64_t(records.size())).bind(1, set.id).run();
@@ -251,7 +237,7 @@ Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
   Statement one(database_,
                 "SELECT f.feature, r.checksum FROM features f JOIN records r USING(id) WHERE f.id = ?");
   Tensor rows = Tensor::zeros({int64_t(numbers.size()), set.dimension});
-  const size_t bytes = size_t(set.dimension) * sizeof(float);
+  const size_t bytes = size_t(set.row_bytes()), d = size_t(set.dimension);
   for (size_t i = 0; i < numbers.size(); ++i) {
     one.bind(0, row_id(set.id, numbers[i]));
     check(one.step(), path(), ": record ", numbers[i], " of the set ", set.name, " is gone");
@@ -260,7 +246,7 @@ Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
           blob.size(), " bytes, not ", bytes);
     check(row_checksum(blob) == one.number(1), path(), " is damaged: record ", numbers[i], " of the set ",
           set.name, " is not what was enrolled");
-    std::memcpy(rows.mutable_data<float>() + i * size_t(set.dimension), blob.data(), bytes);
+    unpack_row(set.row_type, blob, {rows.mutable_data<float>() + i * d, d});
     one.run();
   }
   return rows;
@@ -287,6 +273,7 @@ void Store::remove(const std::string& name, std::span<const std::string> subject
     check(gone.size() > before, path(), ": nobody in the set ", name, " is called ", subject,
           "; nobody was removed");
   }
+  note_removal();
   tell("remove", name, std::to_string(gone.size()) + " records: " + numbers_text(gone));
   all.commit();
 }
@@ -297,10 +284,17 @@ void Store::remove_set(const std::string& name) {
     const StoredSet current = set(name);
     Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE name = ?");
     retire.bind(0, name).run();
+    note_removal();
     tell("remove set", name, std::to_string(current.records) + " records");
     all.commit();
   }
   erase_retired();
+}
+
+void Store::note_removal() {
+  Statement note(database_, "INSERT INTO to_forget VALUES(?)");
+  const std::string now = utc_now();
+  note.bind(0, now).run();
 }
 
 void Store::forget() {
@@ -308,6 +302,7 @@ void Store::forget() {
         ": what was removed is in no set any more, but its bytes may still lie in the file, as another "
         "program reads; call "
         "advface-store check --repair when none does");
+  database_.execute("DELETE FROM to_forget");
 }
 
 }  // namespace advf

@@ -3,8 +3,10 @@
 // `current` and `next`, until the one takes the other's place in one transaction. Nothing here protects or
 // unlocks: rows come and go as they are stored (advface/store/set_protection.h does both).
 //
-// A record's number, with the name of its set, gives its salt, so that it is never given away twice, not even
-// where the record has gone.
+// A record has a number, by which it is found, and which is never given away twice, and a salt, from which
+// comes what is random about it: its rotation under the key, its noise. Salts are drawn at random, so that
+// two copies of a store that both grow (a backup that is restored, an export that is imported) give none
+// twice.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,23 +18,32 @@
 #include "advface/core/feature_file.h"
 #include "advface/protections/protection.h"
 #include "advface/store/database.h"
+#include "advface/store/row_type.h"
 #include "tensor/tensor.h"
 
 namespace advf {
 
 enum class Generation { current, next };
 
+// What all records of a set have in common.
+struct SetDescription {
+  FeatureInfo info;                 // whose features, and how they are protected
+  FeatureSpace raw;                 // what is protected
+  int64_t dimension = 0;            // of what is stored
+  std::string card = {};            // feeding_hash() of the recogniser's; empty where it is not known
+  RowType row_type = RowType::f32;  // as what the values of a stored row are kept
+};
+
 // A set, in one of its generations.
-struct StoredSet {
+struct StoredSet : SetDescription {
   int64_t id = 0;
   std::string name;
   Generation generation = Generation::current;
-  FeatureInfo info;         // whose features, and how they are protected
-  FeatureSpace raw;         // what is protected
-  int64_t dimension = 0;    // of what is stored
   int64_t records = 0;      // that are there
   int64_t next_number = 0;  // of the next record
   std::string created;      // UTC
+
+  int64_t row_bytes() const { return advf::row_bytes(row_type, dimension); }
 };
 
 struct StoredRecord {
@@ -41,6 +52,7 @@ struct StoredRecord {
   std::string photograph;  // name of the file that it was made of, or of several; may be empty
   std::string quality;     // of the photograph, as JSON; may be empty
   std::string created;     // UTC
+  int64_t salt = 0;        // what its protection is told as the record (Protection::apply)
 };
 
 struct StoredEvent {
@@ -51,7 +63,7 @@ struct StoredEvent {
 class Store {
  public:
   static constexpr int32_t kApplicationId = 0x41644653;  // "AdFS"
-  static constexpr int32_t kVersion = 1;
+  static constexpr int32_t kVersion = 2;
   static constexpr size_t kLongestName = 4096;  // bytes, of a subject, a set or a photograph
 
   // A new file; Throws Error where there is one.
@@ -61,15 +73,15 @@ class Store {
 
   const std::string& path() const { return database_.path(); }
   Database& database() { return database_; }
-  void set_actor(std::string actor) { actor_ = std::move(actor); }  // who does what the events tell
+  // Who does what the events tell. Throws Error for what is no name.
+  void set_actor(std::string actor);
 
   std::vector<StoredSet> sets();  // by name, the current generation first
   // Throws Error that names the sets that there are.
   StoredSet set(const std::string& name, Generation generation = Generation::current);
   std::optional<StoredSet> find_set(const std::string& name, Generation generation);
   // A new set of this name, or the next generation of one that is there. Throws Error where there is one.
-  StoredSet begin_set(const std::string& name, Generation generation, const FeatureInfo& info,
-                      const FeatureSpace& raw, int64_t dimension);
+  StoredSet begin_set(const std::string& name, Generation generation, const SetDescription& of);
 
   // Numbers [first, first + n) are the caller's from now on, whatever becomes of them.
   int64_t reserve_numbers(const StoredSet& set, int64_t n);
@@ -94,7 +106,7 @@ class Store {
   // A set with all its generations.
   void remove_set(const std::string& set);
   // No byte of what was removed stays in the file or its log. Throws Error where a reader is in the way: call
-  // again.
+  // again; until then problems() tells it.
   void forget();
 
   // Of the current generation, those that the next one lacks, by number.
@@ -125,12 +137,18 @@ class Store {
 
  private:
   void check_is_current(const StoredSet& set);
+  void note_removal();  // in the transaction that removes
   void erase_generation(int64_t id, const std::function<bool()>& stop);
   void insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records);
 
   Database database_;
   std::string actor_;
 };
+
+// Below 2^59, so that what protects has the bits above for streams of its own (tensor/rng.h). Of 10^8 records
+// two have the same one with a probability of 1 %.
+int64_t fresh_salt();
+constexpr int64_t kMostSalt = (int64_t(1) << 59) - 1;
 
 // Of a row's bytes, for a record: it finds damage, and is no signature.
 int64_t row_checksum(std::span<const std::byte> row);

@@ -19,6 +19,10 @@ std::string temporary_of(const std::string& target) { return target + ".tmp-"; }
 
 }  // namespace
 
+std::string temporary_name(const std::string& path) {
+  return temporary_of(path) + std::to_string(::getpid());
+}
+
 void remove_stale_temporaries(const std::string& path) {
   namespace fs = std::filesystem;
   const fs::path begin(temporary_of(path));
@@ -30,7 +34,7 @@ void remove_stale_temporaries(const std::string& path) {
     pid_t process = 0;
     const char* end = name.data() + name.size();
     const auto [at, error] = std::from_chars(name.data() + prefix.size(), end, process);
-    if (error != std::errc() || at != end || process <= 0) continue;
+    if (error != std::errc() || (at != end && *at != '-') || process <= 0) continue;
     if (::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry.path(), none);
   }
 }
@@ -43,7 +47,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(path_
   struct stat info {};
   const bool exists = ::stat(path_.c_str(), &info) == 0;
   if (exists && S_ISDIR(info.st_mode)) fail(path_, ": cannot be written: is a folder");
-  if (!exists || S_ISREG(info.st_mode)) temporary_ = temporary_of(target_) + std::to_string(::getpid());
+  if (!exists || S_ISREG(info.st_mode)) temporary_ = temporary_name(target_);
   file_ = std::fopen((temporary_.empty() ? target_ : temporary_).c_str(), "wb");
   if (!file_) fail(path_, ": cannot be written: ", std::strerror(errno));
 }

@@ -9,8 +9,10 @@
 
 namespace advf {
 
+// The name under which this process writes what will be `path`.
+std::string temporary_name(const std::string& path);
 // Removes what writers of this file that were killed have left beside it: temporary files of processes that
-// are no more.
+// are no more, and what lies beside them (with "-..." behind their names).
 void remove_stale_temporaries(const std::string& path);
 
 class AtomicFile {

@@ -29,9 +29,9 @@ std::string good_store() {
   {
     Store::create(path());
     Store store(path(), Database::Access::write);
-    const StoredSet set =
-        store.begin_set("default", Generation::current, {"0123456789abcdef", "embedding", {}},
-                        {{kDimension}, FeatureDomain::real}, kDimension);
+    const StoredSet set = store.begin_set(
+        "default", Generation::current,
+        {{"0123456789abcdef", "embedding", {}}, {{kDimension}, FeatureDomain::real}, kDimension});
     std::vector<StoredRecord> records;
     for (int64_t i = 0; i < 40; ++i) records.push_back({i, "person " + std::to_string(i), "a.jpg", "{}", ""});
     store.reserve_numbers(set, 40);

@@ -165,7 +165,7 @@ json inspect_set(const Options& o) {
 json inspect_features(const Options& o) {
   const std::string ending = ".npy.json";
   const std::string array = o.file.ends_with(ending) ? o.file.substr(0, o.file.size() - 5) : o.file;
-  const FeatureFile file = open_feature_file(array);
+  const FeatureFile file = open_feature_file(array, ListedSalts::read);
   return {{"kind", "features"},
           {"rows", file.rows.count()},
           {"feature_shape", to_json(file.rows.row())},

@@ -101,7 +101,8 @@ void check_goes_on(const Options& o, const Job& job, const KeyChange& change, in
   check(done <= job.from.rows.count(), job.growing, " has ", done, " rows, more than ", o.in,
         "; remove it to begin anew");
   if (done == 0) return;
-  const Tensor again = change.change(job.from.rows.range(done - 1, done), numbers(done - 1, done)),
+  const Tensor again = change.change(job.from.rows.range(done - 1, done), numbers(done - 1, done),
+                                     numbers(done - 1, done)),
                there = FeatureRows::open(job.growing).range(done - 1, done);
   check(again.to_vector<float>() == there.to_vector<float>(), job.growing, ": its row ", done - 1,
         " does not come of that of ", o.in, "; remove it to begin anew");
@@ -126,7 +127,7 @@ void turn_all(const Options& o, const Job& job, const KeyChange& change) {
     std::vector<std::string> names(static_cast<size_t>(end - done));
     for (int64_t r = done; r < end; ++r)
       names[size_t(r - done)] = job.is_set() ? job.names[size_t(r)] : std::to_string(r);
-    out.append(change.change(job.from.rows.range(done, end), numbers(done, end)), names);
+    out.append(change.change(job.from.rows.range(done, end), numbers(done, end), numbers(done, end)), names);
     out.commit();
     progress.advance(end - done);
     done = end;
@@ -155,7 +156,7 @@ int rotate_key(const Options& o) {
   const auto old_key = std::make_shared<const Key>(Key::read(o.key));
   const bool made = !is_there(o.new_key);
   const auto new_key = std::make_shared<const Key>(made ? Key::fresh() : Key::read(o.new_key));
-  const KeyChange change(before, old_key, new_key, o.in);
+  const KeyChange change(before, old_key, new_key, o.in, &before);
   job.made.protection.applied.back() = change.after();
   check_rows(job.from.rows, FeatureDomain::sphere, o.in);
   if (made) {  // only when nothing speaks against the rest

@@ -168,6 +168,7 @@ std::vector<std::string> named_files(const std::string& option, const std::strin
 // What is read with a file: the network of a card, and how the features of a file were protected.
 std::vector<std::string> read_beside(const std::string& option, const std::string& path) {
   if (path.ends_with(".npy")) return {feature_info_path(path), path + ".index"};
+  if (option == "STORE") return {path + "-wal", path + "-shm", path + "-journal"};  // SQLite's
   // A program that explains files takes a card of either kind.
   if (!option.ends_with("recogniser") && option != "--facenet" && option != "--detector" &&
       !path.ends_with(".json"))

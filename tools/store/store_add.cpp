@@ -18,6 +18,7 @@ constexpr int64_t kAtOnce = 65536;  // records of one transaction
 struct InitOptions : StoreOptions {
   ProtectionOptions protect;
   std::string recogniser, cut, like;
+  RowType rows = RowType::f32;
 };
 
 // What the set is of: a recogniser's features, or those of a file.
@@ -62,8 +63,12 @@ int init(const InitOptions& o) {
   StoredSet set;
   {
     Store store = o.open(Database::Access::write);
-    set = store.begin_set(o.set, Generation::current, {input.recogniser, input.cut, protection.id()},
-                          input.space, protection.dimension());
+    set = store.begin_set(o.set, Generation::current,
+                          {{input.recogniser, input.cut, protection.id()},
+                           input.space,
+                           protection.dimension(),
+                           recogniser ? feeding_hash(recogniser->card()) : "",
+                           o.rows});
   }
   file.keep();
   nlohmann::json result = to_json(set);
@@ -162,11 +167,12 @@ std::vector<int64_t> rows_to_add(const AddOptions& o, Store& store, const Stored
   return rows;
 }
 
-// Of the next generation, who is in the current one keeps the number.
+// Of the next generation, who is in the current one keeps the number, and gets a salt of its own.
 void give_numbers(Store& store, const StoredSet& set, const std::optional<StoredSet>& current,
                   std::vector<StoredRecord>& records) {
   std::vector<StoredRecord*> fresh;
   for (StoredRecord& r : records) {
+    r.salt = fresh_salt();
     const auto there = current ? store.find(*current, r.subject) : std::nullopt;
     if (there)
       r.number = there->number;
@@ -188,9 +194,9 @@ void store_rows(const AddOptions& o, Store& store, const StoredSet& set, SetProt
     std::vector<Tensor> parts;
     const Tensor rows = collect_rows(end - begin, o.batch, [&](int64_t from, int64_t to) {
       if (interrupted()) throw Interrupted();
-      std::vector<int64_t> numbers;
-      for (int64_t i = begin + from; i < begin + to; ++i) numbers.push_back(records[size_t(i)].number);
-      const Tensor part = protection.protect(features.range(begin + from, begin + to), numbers, console());
+      std::vector<int64_t> salts;
+      for (int64_t i = begin + from; i < begin + to; ++i) salts.push_back(records[size_t(i)].salt);
+      const Tensor part = protection.protect(features.range(begin + from, begin + to), salts, console());
       progress.advance(to - from);
       return part;
     });
@@ -240,6 +246,7 @@ void add_fill_verbs(CLI::App& app, Verbs& verbs) {
                    "the recogniser's tensor that is the feature (default: what its card says)");
   verb->add_option("--like", made->like,
                    "features (.npy) instead, none of which is stored: the set is for such ones");
+  add_rows_option(*verb, made->rows);
   made->protect.add_to(*verb, "Protection");
   made->protect.allow_none(*verb);
   verbs.push_back({verb, [made] { return init(*made); }});

@@ -1,4 +1,6 @@
 // export, import: a set as files that others read, and back.
+#include <sys/stat.h>
+
 #include <iostream>
 
 #include "advface/store/set_exchange.h"
@@ -10,6 +12,7 @@ namespace {
 
 struct ExchangeOptions : StoreOptions {
   std::string file, protect;
+  RowType rows = RowType::f32;
   bool next = false;
 };
 
@@ -18,6 +21,7 @@ int export_to(const ExchangeOptions& o) {
   exchange_format(o.file);
   Store store = o.open(Database::Access::read);
   const StoredSet set = store.set(o.set, o.next ? Generation::next : Generation::current);
+  ::umask(077);  // what is told of people is for the owner alone, as the store is
   export_set(store, set, o.file, console());
   o.common.write_json({{"out", o.file}, {"records", set.records}, {"set", set.name}});
   std::cout << set.records << " records of the set " << set.name << " -> " << o.file << ", "
@@ -39,7 +43,7 @@ int import_from(const ExchangeOptions& o) {
   StoreFile file(o.store);
   {
     Store store = o.open(Database::Access::write);
-    const StoredSet made = import_set(store, o.set, set, console());
+    const StoredSet made = import_set(store, o.set, set, o.rows, console());
     o.common.write_json({{"in", o.file}, {"records", made.records}, {"set", made.name}});
     std::cout << made.records << " records of " << o.file << " -> the set " << made.name << " of " << o.store
               << "\n";
@@ -62,6 +66,7 @@ void add_exchange_verbs(CLI::App& app, Verbs& verbs) {
   auto in = std::make_shared<ExchangeOptions>();
   verb = app.add_subcommand("import", "begins a set with what export, or advface-protect, has written");
   in->add_to(*verb, true);
+  add_rows_option(*verb, in->rows);
   verb->add_option("--in", in->file,
                    "FILE.npy (also a set that grew by --append), FILE.jsonl or FILE.safetensors")
       ->required();

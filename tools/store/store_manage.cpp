@@ -145,6 +145,13 @@ int check_store(const CheckOptions& o) {
     store.forget();
   }
   std::vector<std::string> problems = store.problems(interrupted);
+  for (const StoredSet& set : store.sets()) {
+    try {
+      Calibration::read(store, set);
+    } catch (const Error& e) {
+      problems.push_back(e.what());
+    }
+  }
   const bool with_files = !o.files.empty();
   if (with_files) {
     const StoredSet set = store.set(o.set);
@@ -174,18 +181,7 @@ struct BackupOptions : StoreOptions {
 int backup(const BackupOptions& o) {
   o.common.activate();
   Store store = o.open(Database::Access::read);
-  std::error_code none;
-  check(!std::filesystem::exists(o.out, none), o.out, " is there already; a backup takes a new name");
-  const std::string fresh = o.out + ".new-" + std::to_string(::getpid());
-  try {
-    store.database().copy_to(fresh);
-    std::filesystem::permissions(fresh,
-                                 std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
-    std::filesystem::rename(fresh, o.out);
-  } catch (...) {
-    for (const char* end : {"", "-wal", "-shm", "-journal"}) std::filesystem::remove(fresh + end, none);
-    throw;
-  }
+  NewDatabaseFile(o.out).make([&](const std::string& fresh) { store.database().copy_to(fresh); });
   o.common.write_json({{"out", o.out}, {"bytes", std::filesystem::file_size(o.out)}});
   std::cout << o.store << " as it is now -> " << o.out << "; the key is not in it, and is kept elsewhere\n";
   return 0;

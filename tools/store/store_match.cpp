@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <set>
 
 #include "advface/core/dataset.h"
 #include "advface/store/set_scan.h"
@@ -81,7 +82,7 @@ int verify(const MatchOptions& o) {
   nlohmann::json decisions = nlohmann::json::array();
   bool all = true;
   for (int64_t i = 0; i < m.probes.features().count(); ++i) {
-    const Tensor probe = m.protection.probe(m.probes.features().batch(i, i + 1), {&record.number, 1});
+    const Tensor probe = m.protection.probe(m.probes.features().batch(i, i + 1), {&record.salt, 1});
     const double score = cosine_of_rows(probe, stored);
     const bool accepted = score >= m.threshold.value;
     all = all && accepted;
@@ -106,8 +107,8 @@ std::vector<std::vector<Neighbour>> nearest(const MatchOptions& o, Match& m) {
   }
   return nearest_of_each(
       m.store, m.set, rows.count(),
-      [&](int64_t p, std::span<const int64_t> numbers) {
-        return m.protection.probe(rows.batch(std::vector<int64_t>(numbers.size(), p)), numbers);
+      [&](int64_t p, std::span<const int64_t> salts) {
+        return m.protection.probe(rows.batch(std::vector<int64_t>(salts.size(), p)), salts);
       },
       o.top, interrupted);
 }
@@ -172,7 +173,7 @@ struct OtherPeople {
   std::vector<int64_t> people;
 };
 
-OtherPeople other_people(const CalibrateOptions& o, const Store& store, const StoredSet& set) {
+OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSet& set) {
   OtherPeople others;
   std::vector<std::string> names;
   if (!o.in.empty()) {
@@ -184,8 +185,7 @@ OtherPeople other_people(const CalibrateOptions& o, const Store& store, const St
     names = lines_of_file(o.people);
   } else {
     const Recogniser recogniser = Recogniser::load(o.faces.recogniser);
-    check_comes_from(set.info, store.path() + ": set " + set.name, recogniser.fingerprint(), set.info.cut,
-                     o.faces.recogniser);
+    check_recogniser(store, set, recogniser);
     FaceOptions faces = o.faces;
     FaceSource source = faces.open_images(console());
     const FeatureSet found = extract(faces, recogniser, set.info.cut, source, console());
@@ -203,6 +203,13 @@ OtherPeople other_people(const CalibrateOptions& o, const Store& store, const St
         " features are too many; take up to 50000");
   check_rows(others.features, set.raw.domain, what);
   for (const std::string& name : names) others.people.push_back(person_key(name));
+  const auto enrolled =
+      std::ranges::count_if(std::set<std::string>(names.begin(), names.end()),
+                            [&](const std::string& name) { return store.find(set, name).has_value(); });
+  if (enrolled > 0)
+    std::cerr << "note: " << enrolled
+              << " of these people are in the set by their names; a threshold is found with "
+              << "people who are not, or it is found for them alone\n";
   return others;
 }
 

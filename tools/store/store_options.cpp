@@ -59,8 +59,17 @@ void StoreOptions::add_files_to(CLI::App& app) {
 
 Store StoreOptions::open(Database::Access access) const {
   Store opened(store, access, wait);
-  opened.set_actor(actor.empty() ? user_name() : actor);
+  as_usage([&] { opened.set_actor(actor.empty() ? user_name() : actor); });
   return opened;
+}
+
+void add_rows_option(CLI::App& app, RowType& rows) {
+  add_setting(
+      app,
+      choice_setting("rows", rows,
+                     "as what the values of a row are kept: f16 takes half the bytes, i8 a quarter, and "
+                     "a search is faster; each costs a little of every score"),
+      "Options", [](const std::string&) {});
 }
 
 void FeatureOptions::add_to(CLI::App& app, const std::string& whose) {
@@ -96,9 +105,7 @@ FeaturesToProtect FeatureOptions::read(const Store& store, const StoredSet& set,
                                        const std::vector<std::string>& names) const {
   FaceOptions cut = faces;
   cut.cut = set.info.cut;
-  if (recogniser)
-    check_comes_from(set.info, store.path() + ": set " + set.name, recogniser->fingerprint(), set.info.cut,
-                     recogniser->card().path);
+  if (recogniser) check_recogniser(store, set, *recogniser);
   FeaturesToProtect input = photographs.empty()
                                 ? FeaturesToProtect::of_file(in)
                                 : FeaturesToProtect::of_photographs(cut, *recogniser, photographs, names);
@@ -178,6 +185,7 @@ nlohmann::json to_json(const StoredSet& set) {
           {"protection", to_json(set.info.protection)},
           {"raw_dimension", set.raw.row[0]},
           {"dimension", set.dimension},
+          {"rows", name_of(set.row_type)},
           {"records", set.records},
           {"created", set.created}};
 }

@@ -42,6 +42,9 @@ struct StoreOptions {
   Store open(Database::Access access) const;
 };
 
+// --rows: as what the values of stored rows are kept.
+void add_rows_option(CLI::App& app, RowType& rows);
+
 // The store's file, made where it is not there; gone again where it was made and keep() was not called.
 class StoreFile {
  public:

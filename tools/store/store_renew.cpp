@@ -44,13 +44,13 @@ int give_up(const RenewOptions& o, Store& store) {
   return 0;
 }
 
-StoredSet begin_or_go_on(Store& store, const StoredSet& current, const std::optional<StoredSet>& begun,
-                         const FeatureInfo& info, const FeatureSpace& raw, int64_t dimension) {
-  if (!begun) return store.begin_set(current.name, Generation::next, info, raw, dimension);
-  check(begun->info.recogniser == info.recogniser && begun->info.cut == info.cut &&
-            begun->info.protection == info.protection,
-        store.path(), ": the set ", current.name, " is being renewed to what is ",
-        begun->info.protection.describe(), ", but this would be ", info.protection.describe(),
+StoredSet begin_or_go_on(Store& store, const std::string& name, const std::optional<StoredSet>& begun,
+                         const SetDescription& next) {
+  if (!begun) return store.begin_set(name, Generation::next, next);
+  check(begun->info.recogniser == next.info.recogniser && begun->info.cut == next.info.cut &&
+            begun->card == next.card && begun->info.protection == next.info.protection,
+        store.path(), ": the set ", name, " is being renewed to what is ", begun->info.protection.describe(),
+        ", but this would be ", next.info.protection.describe(),
         "; go on with that, or give it up with --give-up");
   return *begun;
 }
@@ -94,16 +94,21 @@ void renew_all(const RenewOptions& o, Store& store, const StoredSet& current, co
                const SetRenewal& renewal) {
   Progress progress("renew", std::max<int64_t>(current.records - next.records, 0), "records");
   for (int64_t from = 0;;) {
-    const auto some = store.not_yet_renewed(current, next, from, o.batch);
+    auto some = store.not_yet_renewed(current, next, from, o.batch);
     if (some.empty()) break;
     if (interrupted()) {
       progress.finish();
       std::cerr << "stopped; the same command goes on from there\n";
       throw Interrupted();
     }
-    std::vector<int64_t> numbers;
-    for (const StoredRecord& r : some) numbers.push_back(r.number);
-    store.renew(current, next, renewal.renewed(store.features(current, numbers), numbers, console()), some);
+    std::vector<int64_t> numbers, salts, new_salts;
+    for (StoredRecord& r : some) {
+      numbers.push_back(r.number);
+      salts.push_back(r.salt);
+      new_salts.push_back(r.salt = fresh_salt());
+    }
+    const Tensor rows = renewal.renewed(store.features(current, numbers), salts, new_salts, console());
+    store.renew(current, next, rows, some);
     progress.advance(int64_t(some.size()));
     from = some.back().number + 1;
   }
@@ -136,23 +141,25 @@ int renew(const RenewOptions& o) {
     if (begun) input.beside = &begun->info.protection;
     input.beside_what = o.store;
     const SetProtection protection(specs, input);
-    return wait_for_people(
-        o, store, current,
-        begin_or_go_on(store, current, begun, {current.info.recogniser, current.info.cut, protection.id()},
-                       current.raw, protection.dimension()));
+    SetDescription described = current;
+    described.info.protection = protection.id();
+    described.dimension = protection.dimension();
+    return wait_for_people(o, store, current, begin_or_go_on(store, o.set, begun, described));
   }
   const std::shared_ptr<const Key> old_key = o.old_key.named() ? o.old_key.key() : nullptr;
   bool made = false;
   const std::shared_ptr<const Key> key = o.new_key.empty() ? nullptr : new_key(o, made);
   const SetRenewal renewal =
-      key ? SetRenewal::to_key(store, current, old_key, key)
+      key ? SetRenewal::to_key(store, current, old_key, key, begun ? &*begun : nullptr)
           : SetRenewal::to_protection(store, current, old_key, specs, begun ? &*begun : nullptr);
   if (made) {  // only when nothing speaks against the rest
     key->write_new(o.new_key);
     std::cerr << "a new key, " << key->info().id << " -> " << o.new_key << "\n";
   }
-  const StoredSet next =
-      begin_or_go_on(store, current, begun, renewal.info(), current.raw, renewal.dimension());
+  SetDescription described = current;
+  described.info = renewal.info();
+  described.dimension = renewal.dimension();
+  const StoredSet next = begin_or_go_on(store, o.set, begun, described);
   renew_all(o, store, current, next, renewal);
   if (!o.keep_both) return end_renewal(o, store, {});
   o.common.write_json({{"switched", false}, {"records", store.set(o.set, Generation::next).records}});
@@ -188,9 +195,12 @@ int migrate(const RenewOptions& o) {
   if (begun) input.beside = &begun->info.protection;
   input.beside_what = o.store;
   const SetProtection protection(specs, input);
-  return wait_for_people(o, store, current,
-                         begin_or_go_on(store, current, begun, {input.recogniser, input.cut, protection.id()},
-                                        input.space, protection.dimension()));
+  const SetDescription described{{input.recogniser, input.cut, protection.id()},
+                                 input.space,
+                                 protection.dimension(),
+                                 feeding_hash(recogniser.card()),
+                                 current.row_type};
+  return wait_for_people(o, store, current, begin_or_go_on(store, o.set, begun, described));
 }
 
 void add_ends(CLI::App& verb, RenewOptions& o) {
