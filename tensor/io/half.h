@@ -10,13 +10,12 @@ inline float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t
 
 // IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits.
 inline float f16_to_float(uint16_t bits) {
-  const uint32_t sign = uint32_t(bits & 0x8000u) << 16, exponent = bits >> 10 & 31u, fraction = bits & 1023u;
-  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24
-    const float magnitude = float(fraction) * 0x1p-24f;
-    return sign ? -magnitude : magnitude;
-  }
-  const uint32_t wide = exponent == 31 ? 255u : exponent - 15 + 127;
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+  const uint32_t sign = uint32_t(bits & 0x8000u) << 16, rest = bits & 0x7fffu;
+  // The product brings the exponent to the other bias and is exact, also for subnormals: no branch, so that
+  // loops become vector code.
+  const uint32_t magnitude = std::bit_cast<uint32_t>(std::bit_cast<float>(rest << 13) * 0x1p112f);
+  const uint32_t no_number = rest >= 0x7c00u ? 0x7f800000u : 0u;
+  return std::bit_cast<float>(sign | magnitude | no_number);
 }
 
 // What is beyond 65504 after rounding becomes infinite; a NaN stays one.

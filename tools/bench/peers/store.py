@@ -1,6 +1,6 @@
 """advface-store beside faiss's flat inner product, from the file to the ten nearest: adding, opening, and 1:N over as many random unit
-vectors as asked for, without a lock and with one rotation for the set; and, over fewer, with a rotation for each record. In turns; nothing
-else should run. Takes 5 kB of disk a row. Needs faiss-cpu and numpy from PyPI; without faiss it is left out, and said so:
+vectors as asked for, without a lock and with one rotation for the set, this also with rows of fewer bytes; and, over fewer, with a rotation for
+each record. In turns; nothing else should run. Takes 10 kB of disk a row. Needs faiss-cpu and numpy from PyPI; without faiss it is left out, and said so:
 
     python tools/bench/peers/store.py --bin build/release/bin
 """
@@ -93,7 +93,9 @@ def main():
         subprocess.run([os.path.join(args.bin, "advface-key"), "new", at("key")], check=True, stdout=subprocess.DEVNULL)
         key = ["--key", at("key")]
         lock = ["--protect", "rotation", *key]
-        kinds = {"raw": (["--protect", "none"], [], "all"), "per-set": (lock + ["--key-mode", "per-set"], key, "all"),
+        per_set = lock + ["--key-mode", "per-set"]
+        kinds = {"raw": (["--protect", "none"], [], "all"), "per-set": (per_set, key, "all"),
+                 "per-set-f16": ([*per_set, "--rows", "f16"], key, "all"), "per-set-i8": ([*per_set, "--rows", "i8"], key, "all"),
                  "per-record": (lock, key, "own"), "per-record-fast": (lock + ["--rotation", "fast"], key, "own")}
         print(f"{args.rows} rows of {VALUES}, {args.threads} threads")
         for kind, (protect, files, rows) in kinds.items():
