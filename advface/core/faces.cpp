@@ -170,6 +170,10 @@ FaceSource FaceSource::open(const std::string& folder, const std::string& list) 
 FaceSource::FaceSource(std::string folder, std::vector<std::string> names)
     : folder_(std::move(folder)), names_(std::move(names)) {}
 
+void FaceSource::keep_range(int64_t begin, int64_t end) {
+  names_ = {names_.begin() + begin, names_.begin() + end};
+}
+
 void FaceSource::set_max_broken_share(double share) {
   check(share >= 0 && share <= 1, "a share of broken pictures of ", share, "; 0 to 1 are possible");
   max_broken_share_ = share;

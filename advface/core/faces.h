@@ -74,6 +74,8 @@ class FaceSource {
   const std::string& folder() const { return folder_; }
   const std::string& name(int64_t i) const { return names_.at(size_t(i)); }  // relative path with '/'
   const std::vector<std::string>& names() const { return names_; }
+  // Only these from now on, [begin, end).
+  void keep_range(int64_t begin, int64_t end);
   std::string path(int64_t i) const;                              // of the file: the picture of a FaceName
   const PassedOver& passed_over() const { return passed_over_; }  // empty where a list was given
 

@@ -19,6 +19,25 @@ namespace fs = std::filesystem;
 
 constexpr const char *kFormat = "advface-features-1", *kListed = "listed";
 
+std::optional<FeaturePart> part_in(const json& root, const std::string& path) {
+  const auto found = root.find("part");
+  if (found == root.end()) return {};
+  const auto number = [&](const char* key) {
+    const auto value = found->find(key);
+    check(value != found->end() && value->is_number_unsigned(), path, ": its \"part\" has no number \"", key,
+          "\"");
+    return value->get<uint64_t>();
+  };
+  check(found->is_object() && found->value("input", json()).is_string(), path,
+        ": \"part\" does not say which part of what it is");
+  const auto at = [&](const char* key) { return int64_t(std::min(number(key), uint64_t(1) << 48)); };
+  const FeaturePart part{at("number"), at("of"),       at("first"),      at("end"),
+                         at("total"),  number("seed"), (*found)["input"]};
+  check(part.number >= 1 && part.number <= part.of && part.first <= part.end && part.end <= part.total, path,
+        ": \"part\" says what cannot be");
+  return part;
+}
+
 FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const std::string& array) {
   const std::string text = read_text(path);
   check_utf8(text, path);
@@ -31,7 +50,7 @@ FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const st
   check(root["rows"] == rows.sample_hash(), path, ": describes other features than those of ", array,
         "; put the file back that belongs to it, or remove ", path);
   return {root["recogniser"], root["cut"], ProtectionId::from_json(root["protection"].dump(), path),
-          root.value("salts", json()) == kListed};
+          root.value("salts", json()) == kListed, part_in(root, path)};
 }
 
 bool separates_records(const ProtectionId& id, const std::string& path) {
@@ -46,7 +65,7 @@ std::string feature_info_path(const std::string& path) {
   return path + (path.ends_with(".npy") ? ".json" : ".npy.json");
 }
 
-FeatureFile open_feature_file(const std::string& path, ListedSalts salts) {
+FeatureFile open_feature_file(const std::string& path, OtherSalts salts) {
   FeatureFile file{FeatureRows::open(path), {}};
   const std::string description = feature_info_path(path);
   std::error_code none;
@@ -60,9 +79,12 @@ FeatureFile open_feature_file(const std::string& path, ListedSalts salts) {
   const Shape& row = file.rows.row();
   check(!file.info.protection.known() || space_after(file.info.protection, {row}).row == row, path,
         ": rows of shape ", row, " cannot be ", file.info.protection.describe());
-  check(
-      salts == ListedSalts::read || !file.info.salts_listed || !separates_records(file.info.protection, path),
-      path, ": is a set of a store, whose records have salts of their own; advface-store import reads it");
+  if (salts == OtherSalts::taken || !separates_records(file.info.protection, path)) return file;
+  check(!file.info.salts_listed, path,
+        ": is a set of a store, whose records have salts of their own; advface-store import reads it");
+  check(!file.info.part, path,
+        ": is one part of several, whose rows are not numbered from 0; put them together ",
+        "with advface-inspect --join");
   return file;
 }
 
@@ -76,6 +98,9 @@ std::string description_of(const std::string& array, const FeatureInfo& info) {
                {"cut", info.cut},
                {"protection", json::parse(info.protection.to_json())}};
   if (info.salts_listed) root["salts"] = kListed;
+  if (const auto& p = info.part)
+    root["part"] = {{"number", p->number}, {"of", p->of},     {"first", p->first}, {"end", p->end},
+                    {"total", p->total},   {"seed", p->seed}, {"input", p->input}};
   return root.dump(1) + "\n";
 }
 

@@ -3,6 +3,7 @@
 // guess.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -13,12 +14,22 @@
 
 namespace advf {
 
+// One of several files that are made beside one another: of [first, end) of the `total` rows or photographs
+// of an input.
+struct FeaturePart {
+  int64_t number = 1, of = 1;  // counted from 1
+  int64_t first = 0, end = 0, total = 0;
+  uint64_t seed = 1;  // of the run
+  std::string input;  // tells inputs apart
+};
+
 struct FeatureInfo {
   std::string recogniser, cut;  // fingerprint, and name of the tensor; empty where they are not known
   ProtectionId protection;
   // What the protection knew as record r of row r stands in a list beside the rows (a set that advface-store
   // has exported), and is not r.
   bool salts_listed = false;
+  std::optional<FeaturePart> part = {};  // where it is one of several files
 };
 
 struct FeatureFile {
@@ -31,10 +42,10 @@ std::string feature_info_path(const std::string& path);
 
 // Opens FILE.npy with what lies beside it: FILE.npy.json, or the index of a set. Where nothing does,
 // info.protection says that it is unknown. Throws Error naming the file for a description that is damaged, or
-// of other rows, and, unless the caller reads the list, where every record's salt opens it and they are
-// listed.
-enum class ListedSalts { refused, read };
-FeatureFile open_feature_file(const std::string& path, ListedSalts salts = ListedSalts::refused);
+// of other rows, and, unless the caller knows better, where every record's salt opens it and that is not its
+// row: they are listed, or the file is a part.
+enum class OtherSalts { refused, taken };
+FeatureFile open_feature_file(const std::string& path, OtherSalts salts = OtherSalts::refused);
 
 // Writes FILE.npy.json for the rows that lie in FILE.npy. Nothing where that is no regular file (a pipe).
 void write_feature_info(const std::string& path, const FeatureInfo& info);

@@ -62,6 +62,8 @@ std::string counted(const std::map<std::string, int64_t>& counts) {
 
 }  // namespace
 
+std::string left_out_header() { return kLeftOutHeader; }
+
 std::string left_out_list(const FaceSource& faces) {
   std::map<FaceSource::FaceOfPicture, std::string> lines;  // 0: the picture itself
   for (const auto& [index, face] : faces.left_out())
@@ -85,7 +87,7 @@ std::string left_out_path(const std::string& out) { return out + ".rejected.tsv"
 
 void remove_face_lists(const std::string& out) {
   for (const auto& [path, header] : {std::pair(face_list_path(out), face_list_header()),
-                                     std::pair(left_out_path(out), std::string(kLeftOutHeader))}) {
+                                     std::pair(left_out_path(out), left_out_header())}) {
     std::ifstream file(path);
     std::string first;
     if (std::getline(file, first) && first + "\n" == header) std::remove(path.c_str());

@@ -12,6 +12,7 @@ namespace advf {
 std::string face_list_header();
 std::string face_list_line(const std::string& file, const FoundFace& face);
 // file, reason, explanation: of pictures that were left out, and of single faces ("a.jpg#2") of others.
+std::string left_out_header();
 std::string left_out_list(const FaceSource& faces);
 void write_left_out(const std::string& path, const FaceSource& faces);
 

@@ -196,9 +196,10 @@ FeatureSpace space_of_rows(const FeatureRows& rows, const FeatureInfo& info, con
 
 ExchangedSet read_npy_set(const std::string& path) {
   ExchangedSet set;
-  FeatureFile file = open_feature_file(path, ListedSalts::read);
+  FeatureFile file = open_feature_file(path, OtherSalts::taken);
   set.rows = std::move(file.rows);
   set.info = std::move(file.info);
+  check(!set.info.part, path, ": is one part of several; put them together with advface-inspect --join");
   std::error_code none;
   const std::string list = exchange_list_path(path), index = npy_index_path(path);
   if (std::filesystem::exists(list, none)) {

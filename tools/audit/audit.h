@@ -12,7 +12,7 @@ namespace advf::tools {
 struct AuditCall {
   Common common;
   FaceOptions faces;
-  std::string config, second, pairs, out, cache, share = "1/1";
+  std::string config, second, pairs, out, cache, share;
   std::vector<std::string> protections, attributes;
   bool quick = false, full = false, without_pictures = false;
 

@@ -17,6 +17,7 @@
 #include "tools/audit/audit_plan.h"
 #include "tools/audit/audit_report.h"
 #include "tools/audit/step_runner.h"
+#include "tools/options/part.h"
 #include "tools/options/progress.h"
 
 namespace advf::tools {
@@ -24,26 +25,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// i/n of --jobs.
-struct Share {
-  int i = 1, n = 1;
-  bool whole() const { return n == 1; }
-};
-Share share_of(const std::string& text) {
-  Share share;
-  as_usage([&] {
-    const size_t slash = text.find('/');
-    const auto number = [&](const std::string& digits) {
-      const bool good =
-          !digits.empty() && digits.size() < 7 && digits.find_first_not_of("0123456789") == std::string::npos;
-      check(good, "--jobs takes i/n, as 2/4, not ", text);
-      return std::stoi(digits);
-    };
-    check(slash != std::string::npos, "--jobs takes i/n, as 2/4, not ", text);
-    share = {number(text.substr(0, slash)), number(text.substr(slash + 1))};
-    check(share.n >= 1 && share.i >= 1 && share.i <= share.n, "--jobs ", text, ": there is no share ",
-          share.i, " of ", share.n);
-  });
+// Of the pairs, as it was given, or as who has started several of this program says. What this one starts is
+// not one of several.
+Part share_of(const AuditCall& call) {
+  const Part share = call.share.empty() ? part_of_launcher() : parse_part("--jobs", call.share);
+  forget_launcher();
   return share;
 }
 
@@ -146,7 +132,7 @@ void write_report(const AuditCall& call, const AuditConfig& config, const AuditF
 int audit_plan(AuditCall& call) {
   call.common.activate();
   install_interrupt_handler();
-  share_of(call.share);
+  share_of(call);
   const AuditConfig config = call.read();
   const AuditFacts facts = audit_facts(config, console());
   const AuditPlan plan = make_audit_plan(config, facts, programs_folder());
@@ -157,7 +143,7 @@ int audit_plan(AuditCall& call) {
 int audit_run(AuditCall& call) {
   call.common.activate();
   install_interrupt_handler();
-  const Share share = share_of(call.share);
+  const Part share = share_of(call);
   as_usage([&] { check(!call.out.empty() || !share.whole(), "--out names the folder of the report"); });
   const AuditConfig config = call.read();
   const std::string cache = call.cache_folder(), programs = programs_folder();
@@ -170,7 +156,7 @@ int audit_run(AuditCall& call) {
   if (share.whole()) folder.emplace(call.out);
   std::vector<int64_t> mine;
   for (int64_t i = 0; i < int64_t(plan.pairs.size()); ++i)
-    if (i % share.n == share.i - 1) mine.push_back(i);
+    if (i % share.of == share.number - 1) mine.push_back(i);
   runner.run(mine, context);
   if (share.whole()) write_report(call, config, facts, plan, runner);
   for (const auto& [step, why] : runner.failures())

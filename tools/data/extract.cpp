@@ -2,8 +2,10 @@
 #include <iostream>
 
 #include "advface/core/feature_file.h"
+#include "tensor/hash.h"
 #include "tools/data/cut_report.h"
 #include "tools/options/face_options.h"
+#include "tools/options/part.h"
 #include "tools/options/progress.h"
 
 using namespace advf;
@@ -15,13 +17,23 @@ struct Options {
   Common common;
   FaceOptions faces;
   std::string out, list_out, sheet;
+  PartOption part;
 };
 
 nlohmann::json passed_over_json(const PassedOver& files) {
   return {{"files", files.count()}, {"by_ending", files.by_ending}, {"unusable", files.unusable}};
 }
 
+// Of the files that are to be extracted, whatever share of them.
+std::string hash_of(const std::vector<std::string>& names) {
+  uint64_t hash = kFnvStart;
+  for (const std::string& name : names) hash = fnv1a(name + "\n", hash);
+  return hex(hash);
+}
+
 int extract_file(Options& o) {
+  const Part part = o.part.part();
+  for (std::string* path : {&o.out, &o.list_out, &o.sheet, &o.common.json}) *path = part.path(*path);
   o.common.activate();
   install_interrupt_handler();
   o.faces.check_cut(true);
@@ -30,11 +42,17 @@ int extract_file(Options& o) {
   const FaceCut face_cut = o.faces.face_cut(recogniser);
   const Context context = console();
   FaceSource faces = o.faces.open_images(context);
+  const int64_t total = faces.size();
+  const std::string input = hash_of(faces.names());
+  const auto [begin, end] = part.range(total, o.faces.extract_batch);
+  faces.keep_range(begin, end);
   const std::string cut = o.faces.cut_of(recogniser);
   const Shape row = recogniser.feature_shape(cut);
   if (o.list_out.empty()) o.list_out = o.out + ".txt";
 
-  FeatureFileWriter writer(o.out, row, {recogniser.fingerprint(), cut, {}});
+  FeatureInfo info{recogniser.fingerprint(), cut, {}};
+  info.part = part.described(total, o.faces.extract_batch, o.common.seed, input);
+  FeatureFileWriter writer(o.out, row, info);
   AtomicFile list(o.list_out);
   CutReport report(o.out, o.sheet, face_cut, faces);
   Progress progress("extract", faces.size(), "images");
@@ -47,7 +65,7 @@ int extract_file(Options& o) {
       });
   progress.finish();
   o.faces.tell_of_cache(context);
-  report.check_any();
+  if (faces.size() > 0) report.check_any();  // of more parts than batches some are empty
   const int64_t rows = writer.rows(), broken = faces.broken_count();
   list.finish();
   writer.finish();
@@ -89,6 +107,7 @@ int main(int argc, char** argv) {
   app.add_option("--batch", o.faces.extract_batch, "images at a time")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(1), int64_t(4096)));
+  o.part.add_to(app);
   o.common.add_to(app);
   return run(app, argc, argv, [&] { return extract_file(o); });
 }

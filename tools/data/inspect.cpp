@@ -14,6 +14,7 @@
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
 #include "tools/data/inspect_detector.h"
+#include "tools/data/join.h"
 #include "tools/options/cli.h"
 
 using namespace advf;
@@ -27,6 +28,7 @@ struct Options {
   std::string file;
   std::string picture, out;
   int64_t size = 0;
+  bool join = false;
 };
 
 json to_json(const Shape& s) { return std::vector<int64_t>(s.begin(), s.end()); }
@@ -165,7 +167,7 @@ json inspect_set(const Options& o) {
 json inspect_features(const Options& o) {
   const std::string ending = ".npy.json";
   const std::string array = o.file.ends_with(ending) ? o.file.substr(0, o.file.size() - 5) : o.file;
-  const FeatureFile file = open_feature_file(array, ListedSalts::read);
+  const FeatureFile file = open_feature_file(array, OtherSalts::taken);
   return {{"kind", "features"},
           {"rows", file.rows.count()},
           {"feature_shape", to_json(file.rows.row())},
@@ -195,6 +197,10 @@ void print_features(const json& r, const std::string& file) {
 }
 
 void print(const json& r, const std::string& file) {
+  if (r["kind"] == "joined") {
+    std::cout << r["parts"] << " parts -> " << file << ", " << r["rows"] << " rows\n";
+    return;
+  }
   if (r["kind"] == "features") return print_features(r, file);
   if (r["kind"] == "detector") return print_detector(r, file);
   if (r["kind"] == "set") {
@@ -256,7 +262,11 @@ int inspect(const Options& o) {
   });
   const std::string extension = std::filesystem::path(o.file).extension().string();
   json result;
-  if (o.file.ends_with(".npy") || o.file.ends_with(".npy.json")) {
+  if (o.join) {
+    as_usage(
+        [&] { check(o.file.ends_with(".npy"), "--join puts features together, FILE.npy, not ", o.file); });
+    result = join_parts(o.file);
+  } else if (o.file.ends_with(".npy") || o.file.ends_with(".npy.json")) {
     result = inspect_features(o);
   } else if (extension == ".json" && is_detector_card(o.file)) {
     result = inspect_detector(o.file, o.picture, o.out);
@@ -299,6 +309,10 @@ int main(int argc, char** argv) {
                  "height and width of an ONNX input whose file leaves them open; 0 = unknown")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(0), int64_t(4096)));
+  app.add_flag(
+      "--join", o.join,
+      "makes FILE.npy, and the lists beside it, of its parts FILE.1-of-N.npy to FILE.N-of-N.npy, which "
+      "--part has made");
   app.add_option("--picture", o.picture, "for a detector's card: a photograph that it looks at");
   app.add_option("--out", o.out,
                  "where the photograph goes (.png) with boxes, scores, landmarks and crops drawn");

@@ -1,0 +1,148 @@
+#include "tools/data/join.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "advface/core/feature_file.h"
+#include "advface/core/text_file.h"
+#include "advface/detect/face_list.h"
+#include "tools/options/part.h"
+#include "tools/options/progress.h"
+
+namespace advf::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kRowsAtOnce = 4096;
+
+// How many parts there are to be, by the names of those that lie beside OUT.
+int64_t parts_beside(const std::string& out) {
+  const fs::path path(out), folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::set<int64_t> counts;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    const size_t of = name.find("-of-");
+    if (of == std::string::npos || !name.starts_with(path.stem().string() + ".")) continue;
+    const int64_t count = std::atoll(name.c_str() + of + 4);
+    for (int64_t i = 1; i <= std::min<int64_t>(count, 1'000'000); ++i)
+      if (name == fs::path(Part{i, count}.path(out)).filename()) counts.insert(count);
+  }
+  check(!counts.empty(), out, ": there is no part of it (",
+        fs::path(Part{1, 4}.path(out)).filename().string(), " and so on); --part i/n makes them");
+  check(counts.size() == 1, out, ": there are parts of ", *counts.begin(), " and of ", *counts.rbegin(),
+        "; remove those that are not meant");
+  return *counts.begin();
+}
+
+struct OpenPart {
+  std::string path;
+  FeatureFile file;
+};
+
+void check_same_run(const OpenPart& first, const OpenPart& part) {
+  const FeatureInfo &a = first.file.info, &b = part.file.info;
+  const auto same = [&](const char* what, const auto& of_a, const auto& of_b) {
+    check(of_a == of_b, part.path, " and ", first.path, " are not of one run: ", what, " is ", of_b, " and ",
+          of_a);
+  };
+  same("the recogniser", a.recogniser, b.recogniser);
+  same("the cut", a.cut, b.cut);
+  same("the protection", a.protection.to_json(), b.protection.to_json());
+  same("the shape of a feature", first.file.rows.row(), part.file.rows.row());
+  same("the seed", a.part->seed, b.part->seed);
+  same("the input", a.part->input, b.part->input);
+  same("the size of the input", a.part->total, b.part->total);
+}
+
+std::vector<OpenPart> open_parts(const std::string& out) {
+  const int64_t of = parts_beside(out);
+  std::string missing;
+  std::vector<OpenPart> parts;
+  std::error_code none;
+  for (int64_t i = 1; i <= of; ++i) {
+    const std::string path = Part{i, of}.path(out);
+    if (!fs::exists(path, none)) {
+      missing += (missing.empty() ? "" : ", ") + std::to_string(i) + "/" + std::to_string(of);
+      continue;
+    }
+    parts.push_back({path, open_feature_file(path, OtherSalts::taken)});
+    const auto& told = parts.back().file.info.part;
+    check(told && told->number == i && told->of == of, path,
+          ": its description does not say that it is part ", i, " of ", of);
+    check_same_run(parts[0], parts.back());
+  }
+  check(missing.empty(), out, ": parts are missing: ", missing, "; run them again (--part)");
+  int64_t next = 0;
+  for (const OpenPart& part : parts) {
+    const FeaturePart& told = *part.file.info.part;
+    check(told.first == next, part.path, ": begins at ", told.first,
+          " of the input, but the part before it ends at ", next, "; the runs had another --batch");
+    next = told.end;
+  }
+  check(next == parts[0].file.info.part->total, out, ": its parts end at ", next, " of ",
+        parts[0].file.info.part->total);
+  return parts;
+}
+
+// A list of lines beside each part, one behind the other. rows: whether there is a line for each row. A head
+// that all of them begin with stands once.
+std::unique_ptr<AtomicFile> join_lists(const std::string& out, const std::vector<OpenPart>& parts,
+                                       const std::function<std::string(const std::string&)>& beside,
+                                       const std::string& head, bool rows) {
+  std::unique_ptr<AtomicFile> joined;
+  std::error_code none;
+  for (const OpenPart& part : parts) {
+    const std::string path = beside(part.path);
+    const bool there = fs::exists(path, none);
+    check(!rows || there == fs::exists(beside(parts[0].path), none), path,
+          there ? " is there" : " is not there", ", while that of part 1 is", there ? " not" : "");
+    if (!there) continue;
+    std::string text = read_text(path);
+    check(text.starts_with(head), path, ": does not begin as such a list does");
+    text.erase(0, head.size());
+    const auto lines = std::count(text.begin(), text.end(), '\n');
+    check(!rows || lines == part.file.rows.count(), path, " has ", lines, " lines, but ", part.path, " has ",
+          part.file.rows.count(), " rows");
+    if (!joined) {
+      joined = std::make_unique<AtomicFile>(beside(out));
+      joined->write(head);
+    }
+    joined->write(text);
+  }
+  return joined;
+}
+
+}  // namespace
+
+nlohmann::json join_parts(const std::string& out) {
+  install_interrupt_handler();
+  const std::vector<OpenPart> parts = open_parts(out);
+  FeatureInfo info = parts[0].file.info;
+  info.part.reset();
+  FeatureFileWriter rows(out, parts[0].file.rows.row(), info);
+  std::vector<std::unique_ptr<AtomicFile>> lists;
+  lists.push_back(join_lists(
+      out, parts, [](const std::string& path) { return path + ".txt"; }, "", true));
+  lists.push_back(join_lists(out, parts, face_list_path, face_list_header(), true));
+  lists.push_back(join_lists(out, parts, left_out_path, left_out_header(), false));
+  for (const OpenPart& part : parts)
+    for (int64_t begin = 0; begin < part.file.rows.count(); begin += kRowsAtOnce) {
+      if (interrupted()) throw Interrupted();
+      rows.append_rows(part.file.rows.range(begin, std::min(part.file.rows.count(), begin + kRowsAtOnce)));
+    }
+  rows.finish();
+  for (const auto& list : lists)
+    if (list) list->finish();
+  rows.commit();
+  for (const auto& list : lists)
+    if (list) list->commit();
+  return {{"kind", "joined"}, {"out", out}, {"parts", parts.size()}, {"rows", rows.rows()}};
+}
+
+}  // namespace advf::tools

@@ -1,0 +1,134 @@
+#include "tools/options/part.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+
+namespace advf::tools {
+namespace {
+
+constexpr int64_t kMostParts = 1'000'000;
+
+std::optional<int64_t> whole_number(std::string_view text) {
+  int64_t value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > kMostParts) return {};
+  return value;
+}
+
+// A variable of the environment; nothing where it is not set.
+std::optional<int64_t> variable(const char* name) {
+  const char* text = std::getenv(name);
+  if (!text) return {};
+  const auto value = whole_number(text);
+  if (!value)
+    throw WrongCall(std::string("the environment says ") + name + "=" + text +
+                    ", which is no number; give --part i/n");
+  return value;
+}
+
+// Names of a rank and of how many there are.
+constexpr std::pair<const char*, const char*> kProcesses[] = {
+    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+    {"PMI_RANK", "PMI_SIZE"},
+    {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
+
+// Who it is among `size`, from 0.
+struct Rank {
+  int64_t rank = 0, size = 1;
+};
+
+Rank rank_of(const char* rank, const char* size) {
+  const auto of = variable(size);
+  if (!of) return {};
+  const auto mine = variable(rank);
+  if (!mine || *of < 1 || *mine >= *of)
+    throw WrongCall(std::string("the environment has ") + size + "=" + std::to_string(*of) + ", but " + rank +
+                    " is no number below that; give --part i/n");
+  return {*mine, *of};
+}
+
+Rank among_processes() {
+  for (const auto& [rank, size] : kProcesses)
+    if (const Rank found = rank_of(rank, size); found.size > 1) return found;
+  return {};
+}
+
+Rank among_array_tasks() {
+  const auto id = variable("SLURM_ARRAY_TASK_ID");
+  if (!id) return {};
+  const int64_t first = variable("SLURM_ARRAY_TASK_MIN").value_or(0),
+                last = variable("SLURM_ARRAY_TASK_MAX").value_or(first),
+                step = variable("SLURM_ARRAY_TASK_STEP").value_or(1),
+                count = variable("SLURM_ARRAY_TASK_COUNT").value_or(last - first + 1);
+  if (step != 1 || last - first + 1 != count || *id < first || *id > last)
+    throw WrongCall(
+        "the tasks of this array job are not numbered without a gap, so that nobody knows which part is "
+        "whose; "
+        "use --array=1-N, or give --part i/n");
+  return {*id - first, count};
+}
+
+}  // namespace
+
+std::pair<int64_t, int64_t> Part::range(int64_t n, int64_t batch) const {
+  const int64_t batches = (n + batch - 1) / batch;
+  const auto begin_of = [&](int64_t part) { return std::min(n, batches * (part - 1) / of * batch); };
+  return {begin_of(number), number == of ? n : begin_of(number + 1)};
+}
+
+std::string Part::path(const std::string& file) const {
+  if (whole() || file.empty()) return file;
+  const std::filesystem::path path(file);
+  const std::string name = path.stem().string() + "." + std::to_string(number) + "-of-" + std::to_string(of) +
+                           path.extension().string();
+  return (path.parent_path() / name).string();
+}
+
+std::optional<FeaturePart> Part::described(int64_t n, int64_t batch, uint64_t seed,
+                                           const std::string& input) const {
+  if (whole()) return {};
+  const auto [begin, end] = range(n, batch);
+  return FeaturePart{number, of, begin, end, n, seed, input};
+}
+
+Part parse_part(const std::string& option, const std::string& text) {
+  const size_t slash = text.find('/');
+  const std::string_view all(text);
+  const auto number = slash == std::string::npos ? std::nullopt : whole_number(all.substr(0, slash)),
+             of = slash == std::string::npos ? std::nullopt : whole_number(all.substr(slash + 1));
+  if (!number || !of) throw WrongCall(option + " takes i/n, as 2/4, not " + text);
+  if (*number < 1 || *number > *of)
+    throw WrongCall(option + " " + text + ": there is no part " + std::to_string(*number) + " of " +
+                    std::to_string(*of));
+  return {*number, *of};
+}
+
+Part part_of_launcher() {
+  const Rank process = among_processes(), task = among_array_tasks();
+  return {task.rank * process.size + process.rank + 1, task.size * process.size};
+}
+
+void forget_launcher() {
+  for (const auto& [rank, size] : kProcesses) ::unsetenv(rank), ::unsetenv(size);
+  ::unsetenv("SLURM_ARRAY_TASK_ID");
+}
+
+void PartOption::add_to(CLI::App& app) {
+  app.add_option(
+      "--part", text_,
+      "part i of n alone, as 2/4, to OUT.2-of-4.npy; advface-inspect --join OUT.npy puts the parts "
+      "together (default: what mpirun, srun or an array job of Slurm says, else the whole)");
+}
+
+Part PartOption::part() const {
+  const Part part = text_.empty() ? part_of_launcher() : parse_part("--part", text_);
+  if (!part.whole() && text_.empty())
+    std::cerr << "part " << part.text() << ", by the environment (--part 1/1 for the whole)\n";
+  return part;
+}
+
+}  // namespace advf::tools
