@@ -282,14 +282,16 @@ std::unique_ptr<Protection> RotationSpec::make(const ProtectionInput& input) con
 }
 
 KeyChange::KeyChange(const AppliedProtection& before, std::shared_ptr<const Key> old_key,
-                     std::shared_ptr<const Key> new_key, const std::string& source)
-    : spec_(spec_in(before, source)), old_(std::move(old_key)), new_(std::move(new_key)) {
+                     std::shared_ptr<const Key> new_key, const std::string& source,
+                     const AppliedProtection* begun)
+    : spec_(spec_in(before, source)), after_(spec_), old_(std::move(old_key)), new_(std::move(new_key)) {
   check_same_key(before, spec_, *old_, source, "the old key");
   check(old_->info().check != new_->info().check, "the new key is the old one (", old_->info().id, ")");
+  if (begun) after_.set = spec_in(*begun, source).set;
 }
 
 AppliedProtection KeyChange::after() const {
-  RotationSpec spec = spec_;
+  RotationSpec spec = after_;
   spec.check_value = new_->info().check;
   spec.set_check = set_check_of(*new_, spec);
   return {"rotation", spec.values(), {{"key", new_->info().id}}};
@@ -299,7 +301,7 @@ Tensor KeyChange::change(const Tensor& rows, std::span<const int64_t> records) c
   std::vector<float> values = rows.to_vector<float>();
   check_records(rows, records, FeatureDomain::sphere);
   Turner(old_, spec_).turn_rows(values, records, true, nullptr);
-  Turner(new_, spec_).turn_rows(values, records, false, nullptr);
+  Turner(new_, after_).turn_rows(values, records, false, nullptr);
   const BackendScope on_host(host_backend());
   return Tensor::from(values, rows.shape());
 }

@@ -64,15 +64,17 @@ struct RotationSpec : ProtectionSpec {
 // Both specs as they stand in a file's description.
 class KeyChange {
  public:
-  // Throws Error, naming both, where `before` was not applied with this key.
+  // `begun`: what after() was for the rows that an earlier call has turned already; theirs go on in the same
+  // set (key_set). Throws Error, naming both, where `before` was not applied with this key.
   KeyChange(const AppliedProtection& before, std::shared_ptr<const Key> old_key,
-            std::shared_ptr<const Key> new_key, const std::string& source);
+            std::shared_ptr<const Key> new_key, const std::string& source,
+            const AppliedProtection* begun = nullptr);
   AppliedProtection after() const;
   // Row i is record records[i].
   Tensor change(const Tensor& rows, std::span<const int64_t> records) const;
 
  private:
-  RotationSpec spec_;
+  RotationSpec spec_, after_;
   std::shared_ptr<const Key> old_, new_;
 };
 
