@@ -62,8 +62,7 @@ void add_exchange_verbs(CLI::App& app, Verbs& verbs) {
   auto in = std::make_shared<ExchangeOptions>();
   verb = app.add_subcommand("import", "begins a set with what export, or advface-protect, has written");
   in->add_to(*verb, true);
-  verb->add_option("--in", in->file,
-                   "FILE.npy (also a set that grew by --append), FILE.jsonl or FILE.safetensors")
+  verb->add_option("--in", in->file, "FILE.npy (also an older version's set), FILE.jsonl or FILE.safetensors")
       ->required();
   verb->add_option("--protect", in->protect, "none: raw features are stored as they are");
   verbs.push_back({verb, [in] { return import_from(*in); }});
