@@ -37,29 +37,42 @@ struct Outcome {
 struct Surroundings {
   std::string stdout_to;                     // instead of being kept
   uint64_t max_file_bytes = 0;               // 0 = no limit; beyond it writing fails as on a full disk
-  std::string interrupt_when;                // SIGINT as soon as there is a file whose path begins so,
+  std::string interrupt_when;                // SIGINT as soon as there is a file whose path begins so
+  uint64_t interrupt_bytes = 0;              // and that has so many bytes,
   std::string interrupt_after;               // or as soon as stderr holds this
   std::chrono::milliseconds limit{400'000};  // then it is killed and the code is 137
 };
 
-// Whether a file's path begins so.
-inline bool any_file(const std::string& prefix) {
+// Whether a file's path begins so, of at least so many bytes.
+inline bool any_file(const std::string& prefix, uint64_t bytes) {
   const std::filesystem::path path(prefix);
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(path.parent_path(), none))
-    if (entry.path().filename().string().starts_with(path.filename().string())) return true;
+    if (entry.path().filename().string().starts_with(path.filename().string()) &&
+        (bytes == 0 || entry.file_size(none) >= bytes))
+      return true;
   return false;
+}
+
+inline std::string program_path(const std::string& program) {
+  const char* elsewhere = std::getenv("ADVF_PROGRAMS");  // where a bundle was brought along
+  return std::string(elsewhere ? elsewhere : ADVF_PROGRAMS) + "/advface-" + program;
+}
+
+// For execv; of strings that are kept.
+inline std::vector<char*> argv_of(const std::string& path, const Args& args) {
+  std::vector<char*> argv{const_cast<char*>(path.c_str())};
+  for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
+  argv.push_back(nullptr);
+  return argv;
 }
 
 // advface-<program> with these arguments.
 inline Outcome run_program(const std::string& program, const Args& args, const Surroundings& around = {}) {
   const TempDir dir;
-  const char* elsewhere = std::getenv("ADVF_PROGRAMS");  // where a bundle was brought along
-  const std::string path = std::string(elsewhere ? elsewhere : ADVF_PROGRAMS) + "/advface-" + program;
+  const std::string path = program_path(program);
   const std::string out = around.stdout_to.empty() ? dir / "out" : around.stdout_to, err = dir / "err";
-  std::vector<char*> argv{const_cast<char*>(path.c_str())};
-  for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
-  argv.push_back(nullptr);
+  const std::vector<char*> argv = argv_of(path, args);
   const pid_t child = ::fork();
   if (child == 0) {
     const int in = ::open("/dev/null", O_RDONLY);
@@ -81,7 +94,7 @@ inline Outcome run_program(const std::string& program, const Args& args, const S
   bool told = around.interrupt_when.empty() && around.interrupt_after.empty();
   int status = 0;
   while (::waitpid(child, &status, WNOHANG) == 0) {
-    if (!told && (any_file(around.interrupt_when) ||
+    if (!told && (any_file(around.interrupt_when, around.interrupt_bytes) ||
                   (!around.interrupt_after.empty() && std::filesystem::exists(err) &&
                    read_bytes(err).find(around.interrupt_after) != std::string::npos))) {
       ::kill(child, SIGINT);
@@ -95,6 +108,24 @@ inline Outcome run_program(const std::string& program, const Args& args, const S
   if (around.stdout_to.empty()) result.out = read_bytes(out);
   result.err = read_bytes(err);
   return result;
+}
+
+// Runs it and kills it (-9) after so long; whether it had ended before.
+inline bool run_and_kill(const std::string& program, const Args& args, std::chrono::microseconds after) {
+  const std::string path = program_path(program);
+  const std::vector<char*> argv = argv_of(path, args);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int null = ::open("/dev/null", O_RDWR);
+    for (const int d : {0, 1, 2}) ::dup2(null, d);
+    ::execv(path.c_str(), argv.data());
+    ::_exit(127);
+  }
+  std::this_thread::sleep_for(after);
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status);
 }
 
 inline std::string as_text(const std::string& program, const Args& args) {

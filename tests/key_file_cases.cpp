@@ -18,6 +18,7 @@ BOOST_AUTO_TEST_CASE(files_of_keys) {
   const TempDir dir;
   const std::string path = dir / "made";
   const Key key = Key::fresh();
+  write_bytes(path + ".tmp-999999999", "advface-key-1\nid");  // of a process that was killed
   key.write_new(path);
   struct stat is {};
   BOOST_REQUIRE(stat(path.c_str(), &is) == 0);

@@ -101,10 +101,6 @@ BOOST_AUTO_TEST_CASE(few_bits_and_another_order) {
              other = here().verify(dir / "v.json", shuffle + Args{"--seed", "5"}, "both", true);
   BOOST_TEST(std::abs(one["eer"].get<double>() - other["eer"].get<double>()) < 1e-3);
   BOOST_TEST(one["eer"].get<double>() < 0.5);
-  // A set has one order.
-  const Args grow = Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + shuffle;
-  succeed("protect", grow);
-  refuse(dir.path().string(), "protect", grow + Args{"--seed", "2"}, 1, {"set.npy", "protect"});
 }
 
 BOOST_AUTO_TEST_CASE(maps_without_channels_or_frequencies) {

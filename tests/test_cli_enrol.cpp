@@ -1,9 +1,8 @@
-// Enrolment through the programs: a photograph or features, protected and added to a set that grows.
+// Enrolment through the programs: photographs, protected in one call, and several of a person.
 #define BOOST_TEST_MODULE cli_enrol
 #include <algorithm>
 #include <cmath>
 
-#include "advface/store/enrolled_set.h"
 #include "cli_test_util.h"
 #include "method_test_util.h"
 #include "tensor/io/image.h"
@@ -19,72 +18,24 @@ const ToyWorld& world() { return toy_world(); }
 
 Args protect(const Args& more) { return Args{"--steps", "2"} + world().shadow() + more; }
 
-// Rows [begin, end) of the toy world's features, as a file.
-std::string some_features(const TempDir& dir, int64_t begin, int64_t end) {
-  const std::string path = dir / ("z" + std::to_string(begin) + ".npy");
-  save_npy(path, load_npy(world().at("z.npy")).slice_batch(begin, end));
-  return path;
-}
-
 std::string photograph(size_t i) {
   return world().at("faces/images/" + lines_of(read_bytes(world().at("z.npy.txt"))).at(i));
 }
 
-// That nothing of a set changes by what is refused.
-class Unchanged {
- public:
-  explicit Unchanged(const std::string& set)
-      : set_(set), array_(read_bytes(set)), index_(read_bytes(set + ".index")) {}
-  ~Unchanged() { BOOST_TEST((read_bytes(set_) == array_ && read_bytes(set_ + ".index") == index_)); }
-
- private:
-  std::string set_, array_, index_;
-};
-
 }  // namespace
-
-BOOST_AUTO_TEST_CASE(row_by_row_is_the_same_as_the_whole) {
-  const TempDir dir;
-  const std::string set = dir / "set.npy";
-  succeed("protect", protect({"--in", some_features(dir, 0, 9), "--out", dir / "whole.npy"}));
-  for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 1}, {1, 2}, {2, 6}, {6, 9}}) {
-    succeed("protect", protect({"--in", some_features(dir, begin, end), "--append", set, "--report",
-                                dir / "r", "--json", dir / "j", "--batch", "2"}));
-    BOOST_TEST(load_npy(set).dim(0) == end);
-    BOOST_TEST(read_json(dir / "j")["first_record"] == begin);
-    BOOST_TEST(read_json(dir / "j")["set_rows"] == end);
-    BOOST_TEST(json::parse(lines_of(read_bytes(dir / "r"))[0])["record"] == begin);
-  }
-  BOOST_TEST((read_bytes(set) == read_bytes(dir / "whole.npy")));
-  const EnrolledRows rows = read_enrolled_set(set);
-  BOOST_TEST(rows.records[4].name == dir / "z2.npy" + ":2");
-  BOOST_TEST(rows.made_by.at("epsilon") == "0.02");
-  BOOST_TEST(rows.made_by.at("recogniser") == read_json(world().at("z.json"))["recogniser"]);
-
-  succeed("inspect", {set + ".index", "--json", dir / "info"});
-  const json info = read_json(dir / "info");
-  BOOST_TEST((info["kind"] == "set" && info["rows"] == 9));
-  BOOST_TEST(info["metadata"]["steps"] == "2");
-  // The other programs read it as any file of features.
-  succeed("protect", protect({"--in", set, "--out", dir / "again.npy"}));
-}
 
 BOOST_AUTO_TEST_CASE(a_photograph_in_one_call) {
   const TempDir dir;
-  const std::string set = dir / "set.npy";
   succeed("protect", protect({"--in", world().at("z.npy"), "--out", dir / "all.npy"}));
   const Tensor all = load_npy(dir / "all.npy");
-  const Args enrol = protect({"--append", set}) + world().recogniser();
-  succeed("protect", enrol + Args{"--image", photograph(0)});
-  succeed("protect", enrol + Args{"--image", photograph(1), "--name", "anna"});
-  succeed("protect", enrol + Args{"--image", photograph(2), "--image", photograph(3)});
-  BOOST_TEST(same_bits(load_npy(set), all.slice_batch(0, 4)));
-  const EnrolledRows rows = read_enrolled_set(set);
-  BOOST_TEST(rows.records[0].name == photograph(0));
-  BOOST_TEST(rows.records[1].name == "anna");
-  // The first record of a file of its own.
-  succeed("protect", protect({"--out", dir / "one.npy", "--image", photograph(0)}) + world().recogniser());
-  BOOST_TEST(same_bits(load_npy(dir / "one.npy"), all.slice_batch(0, 1)));
+  const auto enrol = [&](const std::string& out, const Args& images) {
+    succeed("protect", protect({"--out", dir / out}) + images + world().recogniser());
+    return load_npy(dir / out);
+  };
+  BOOST_TEST(same_bits(enrol("one.npy", {"--image", photograph(0)}), all.slice_batch(0, 1)));
+  BOOST_TEST(same_bits(
+      enrol("three.npy", {"--image", photograph(0), "--image", photograph(1), "--image", photograph(2)}),
+      all.slice_batch(0, 3)));
 
   // As a camera held sideways stores it: what is seen is enrolled, and its eyes are those of the options.
   const Image seen = to_rgb(load_image(photograph(0)));
@@ -116,87 +67,47 @@ BOOST_AUTO_TEST_CASE(a_photograph_in_one_call) {
   BOOST_TEST((read_bytes(dir / "p.npy") == read_bytes(dir / "q.npy")));
 }
 
-BOOST_AUTO_TEST_CASE(what_does_not_belong_into_the_set_is_refused) {
+BOOST_AUTO_TEST_CASE(what_cannot_be_enrolled_is_refused) {
   const TempDir dir;
-  const std::string set = dir / "set.npy", folder = dir.path().string(), z = some_features(dir, 0, 2),
-                    index = set + ".index";
-  const auto add = [&](const Args& more) { return protect({"--append", set}) + more; };
+  const std::string folder = dir.path().string(), z = world().at("z.npy");
+  const Args out{"--out", dir / "p.npy"};
   write_bytes(dir / "broken.jpg", "no picture");
   save_npy(dir / "wide.npy", Tensor::full({2, 17}, 0.1));
-  save_npy(dir / "plain.npy", load_npy(z));
   save_npy(dir / "bad.npy", Tensor::full({2, ToyWorld::kDimension}, 0.1));
-  // Before there is a set nothing is made.
-  refuse(folder, "protect", add({"--in", dir / "bad.npy"}), 1, {"bad.npy", "row 0"}, Late::yes);
-  refuse(folder, "protect", add({"--image", dir / "broken.jpg"}) + world().recogniser(), 1,
+  refuse(folder, "protect", protect(out + Args{"--in", dir / "bad.npy"}), 1, {"bad.npy", "row 0"}, Late::yes);
+  refuse(folder, "protect", protect(out + Args{"--in", dir / "wide.npy"}), 1, {"wide.npy", "[17]", "[16]"});
+  refuse(folder, "protect", protect(out + Args{"--image", dir / "broken.jpg"}) + world().recogniser(), 1,
          {"broken.jpg", "nothing was written"}, Late::yes);
-  succeed("protect", add({"--in", z}));
-  const Unchanged unchanged(set);
-  refuse(folder, "protect", add({"--in", dir / "bad.npy"}), 1, {"bad.npy", "row 0"}, Late::yes);
-  refuse(folder, "protect", add({"--in", dir / "wide.npy"}), 1, {"wide.npy", "[17]", "[16]"});
-  refuse(folder, "protect", add({"--in", z, "--epsilon", "0.03"}), 1,
-         {set, "epsilon is 0.02", "epsilon is 0.03"}, Late::yes);
-  refuse(folder, "protect", add({"--in", z, "--seed", "2"}), 1, {set, "seed is 1", "seed is 2"}, Late::yes);
-  refuse(folder, "protect", add({"--in", z, "--norm", "l2"}), 1, {set, "norm is linf", "norm is l2"},
-         Late::yes);
-  // Another shadow for the same features.
-  succeed("train",
-          Args{"recalibrate", "--in", world().at("z.npy"), "--out", dir / "other"} + world().shadow());
-  refuse(folder, "protect", Args{"--in", z, "--append", set, "--steps", "2", "--shadow", dir / "other"}, 1,
-         {set, "shadow is"}, Late::yes);
-  refuse(folder, "protect", protect({"--in", z, "--append", dir / "plain.npy"}), 1, {"plain.npy", "no index"},
-         Late::yes);
-  refuse(folder, "protect", protect({"--in", z, "--out", set}), 1, {set, index}, Late::yes);
-  refuse(folder, "protect", protect({"--in", z, "--append", dir / "missing/set.npy"}), 1,
-         {"missing/set.npy", "No such file"}, Late::yes);
-
   const std::vector<std::pair<Args, std::vector<std::string>>> calls = {
-      {add({}), {"--in", "--image"}},
-      {add({"--in", z, "--image", "a.jpg"}), {"--in", "--image"}},
-      {add({"--in", z, "--out", dir / "p"}), {"--out", "--append"}},
-      {protect({"--in", z}), {"--out", "--append"}},
-      {add({"--image", "a.jpg"}), {"--image", "--recogniser"}},
-      {add({"--in", z, "--cut", "embedding"}), {"--cut", "--image"}},
-      {add({"--in", z, "--name", "anna"}), {"--name", "--image"}},
-      {add({"--image", "a.jpg", "--name", "anna", "--name", "ben"}) + world().recogniser(),
-       {"--name", "--image"}},
-      {add({"--in", z, "--bn", "batch"}), {"--append", "batch", "running"}},
-      {add({"--in", z, "--bn", "recalibrated"}), {"recalibrated", "advface-train recalibrate"}}};
-  for (const auto& [call, words] : calls) refuse(folder, "protect", call, 2, words);
-
-  // A row that was changed since.
-  std::string changed = read_bytes(set);
-  changed[changed.size() - 70] = char(changed[changed.size() - 70] ^ 1);
-  write_bytes(dir / "changed.npy", changed);
-  std::filesystem::copy(index, dir / "changed.npy.index");
-  refuse(folder, "inspect", {dir / "changed.npy.index"}, 1, {"changed.npy", "row 0"});
+      {out, {"--in", "--image"}},
+      {out + Args{"--in", z, "--image", "a.jpg"}, {"--in", "--image"}},
+      {{"--in", z}, {"--out is required"}},
+      {out + Args{"--image", "a.jpg"}, {"--image", "--recogniser"}},
+      {out + Args{"--in", z, "--cut", "embedding"}, {"--cut", "--image"}},
+      // Once a set grew so.
+      {{"--in", z, "--append", dir / "set.npy"}, {"--append", "advface-store"}},
+      {{"--image", "a.jpg", "--image", "b.jpg", "--name", "anna", "--name", "ben", "--append",
+        dir / "set.npy"},
+       {"--append", "advface-store"}},
+      {out + Args{"--image", "a.jpg", "--name", "anna"}, {"--name", "advface-store add", "--subject"}}};
+  for (const auto& [call, words] : calls) refuse(folder, "protect", protect(call), 2, words);
+  BOOST_TEST(succeed("protect", {"--help"}).out.find("--append") == std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(interrupted_or_out_of_space_the_set_is_as_it_was) {
+BOOST_AUTO_TEST_CASE(interrupted_or_out_of_space_the_older_file_stays) {
   const TempDir dir;
-  const std::string set = dir / "set.npy", folder = dir.path().string();
-  const Args more = protect({"--in", world().at("z.npy"), "--append", set});
-  succeed("protect", protect({"--in", some_features(dir, 0, 2), "--append", set}));
-  {
-    const Unchanged unchanged(set);
-    Surroundings around;
-    around.max_file_bytes = 4096;
-    refuse(folder, "protect", more, 1, {set, "writing failed"}, Late::yes, around);
-    around = {};
-    around.interrupt_when = dir / "report.tmp";  // the set is open then
-    refuse(folder, "protect",
-           Args{"--in", world().at("z.npy"), "--append", set, "--batch", "1", "--steps", "2", "--report",
-                dir / "report"} +
-               world().shadow(),
-           130, {"interrupted"}, Late::yes, around);
-    // While another holds the set.
-    const Metadata made_by = read_enrolled_set(set).made_by;
-    EnrolledSet other(set, {ToyWorld::kDimension}, made_by);
-    around = {};
-    around.interrupt_after = "waiting for another program";
-    refuse(folder, "protect", more, 130, {"interrupted"}, Late::yes, around);
-  }
-  succeed("protect", more);
-  BOOST_TEST(read_enrolled_set(set).records.size() == 2u + ToyWorld::kPeople * ToyWorld::kPhotos);
+  const std::string out = dir / "p.npy", folder = dir.path().string();
+  const Args call = protect({"--in", world().at("z.npy"), "--out", out, "--batch", "1"});
+  write_bytes(out, "what was there");
+  Surroundings around;
+  around.max_file_bytes = 4096;
+  refuse(folder, "protect", call, 1, {out, "writing failed"}, Late::yes, around);
+  around = {};
+  around.interrupt_when = dir / "report.tmp";
+  refuse(folder, "protect", call + Args{"--report", dir / "report"}, 130, {"interrupted"}, Late::yes, around);
+  BOOST_TEST(read_bytes(out) == "what was there");
+  succeed("protect", call);
+  BOOST_TEST(load_npy(out).dim(0) == ToyWorld::kPeople * ToyWorld::kPhotos);
 }
 
 namespace {
@@ -261,16 +172,15 @@ BOOST_AUTO_TEST_CASE(enrolled_with_several_photographs) {
     BOOST_TEST((line["person"] == "id_000005" && line["photographs"] == most));
     BOOST_TEST((result["records"] == 6 && result["photographs"] == 6 * most));
   }
-  // Photographs of one person, added to a set that grows.
+  // Photographs of one person.
   Args photographs;
   for (size_t i = 4; i < 8; ++i)
     photographs =
         photographs + Args{"--image", dir / "faces/images/" + lines_of(read_bytes(dir / "z.npy.txt"))[i]};
-  succeed("protect", shuffle + photographs + world().recogniser() +
-                         Args{"--average", "0", "--name", "anna", "--append", dir / "set.npy"});
-  const EnrolledRows rows = read_enrolled_set(dir / "set.npy");
-  BOOST_TEST((rows.records.size() == 1 && rows.records[0].name == "anna"));
-  BOOST_TEST(apart(load_npy(dir / "set.npy").to_vector<float>(), unit_mean(z, {4, 5, 6, 7})) < 1e-6);
+  succeed("protect",
+          shuffle + photographs + world().recogniser() + Args{"--average", "0", "--out", dir / "one.npy"});
+  BOOST_TEST(apart(load_npy(dir / "one.npy").to_vector<float>(), unit_mean(z, {4, 5, 6, 7})) < 1e-6);
+  BOOST_TEST(lines_of(read_bytes(dir / "one.npy.csv"))[1].ends_with(",4"));
 
   const Args out{"--average", "0", "--out", dir / "q.npy"};
   write_bytes(dir / "six.txt", "a/1\na/2\na/3\nb/1\nb/2\nb/3\n");
@@ -284,7 +194,6 @@ BOOST_AUTO_TEST_CASE(enrolled_with_several_photographs) {
   wrong(listed + Args{"--labels", dir / "none.csv"} + out, 1, {"none.csv"});
   wrong(listed + Args{"--people-out", dir / "z.npy"} + out, 2, {"--people-out", "would replace", "z.npy"});
   wrong(listed + Args{"--out", dir / "q.npy"}, 2, {"--list is for"});
-  wrong(photographs + world().recogniser() + out + Args{"--name", "anna"}, 2, {"--name is for --append"});
 }
 
 // The audits enrol people so as well, and a photograph is never on both sides.

@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(wrong_calls) {
 // Two results that would go to one file, and a result that would replace what is read.
 BOOST_AUTO_TEST_CASE(outputs_that_meet_each_other_or_an_input) {
   const TempDir dir;
-  const std::string a = dir / "a.npy", set = dir / "set.npy";
+  const std::string a = dir / "a.npy";
   for (const char* name : {"rec.json", "rec.onnx", "shadow.safetensors", "z.npy"})
     write_bytes(dir / name, read_bytes(world().at(name)));
   write_bytes(dir / "labels.csv", "file,identity\n");
@@ -194,8 +194,7 @@ BOOST_AUTO_TEST_CASE(outputs_that_meet_each_other_or_an_input) {
        {"extract", images + card + Args{"--out", a, "--json", a + ".json"}, {"a.npy.json"}},
        {"extract", images + card + Args{"--out", a, "--list-out", dir / "./a.npy"}, {"--list-out"}},
        {"extract", images + card + Args{"--out", dir / "rec.onnx"}, {"rec.onnx", "--recogniser reads"}},
-       {"protect", shadow + in + Args{"--append", set, "--report", set + ".index"}, {"set.npy.index"}},
-       {"protect", shadow + in + Args{"--append", set, "--json", set}, {"--append", "--json"}},
+       {"protect", shadow + in + Args{"--out", a, "--json", a + ".json"}, {"a.npy.json"}},
        {"protect", shadow + in + Args{"--out", a, "--report", a}, {"--report"}},
        {"protect", shadow + in + Args{"--out", dir / "shadow.safetensors"}, {"--shadow reads"}},
        {"protect", shadow + in + Args{"--out", dir / "z.npy"}, {"--out would replace", "--in reads"}},

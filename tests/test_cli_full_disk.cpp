@@ -70,19 +70,3 @@ BOOST_AUTO_TEST_CASE(a_cache_on_a_full_disk) {
       o.err);
   BOOST_TEST(tree(disk.path()) == before);
 }
-
-// A set that grows keeps its rows, and its index.
-BOOST_AUTO_TEST_CASE(a_set_on_a_full_disk_stays_as_it_was) {
-  const SmallDisk disk;
-  if (!disk.mounted()) return;
-  const ToyWorld& world = toy_world();
-  const std::string set = disk.path() + "/set.npy";
-  const Args enrol = Args{"--append", set, "--in", world.at("z.npy"), "--steps", "1"} + world.shadow();
-  succeed("protect", enrol);
-  write_bytes(disk.path() + "/ballast", std::string(64 << 10, 'x'));  // what there is room for
-  const std::string array = read_bytes(set), index = read_bytes(set + ".index");
-  refuse(disk.path(), "protect", enrol, 1, {set, "No space left on device"}, Late::yes);
-  BOOST_TEST((read_bytes(set) == array && read_bytes(set + ".index") == index));
-  std::filesystem::remove(disk.path() + "/ballast");
-  succeed("inspect", {set + ".index"});
-}

@@ -1,5 +1,5 @@
 // Keys through the programs: making and destroying them, protecting with one, verification that stays what it
-// was, attackers without the key and with it, changing the key, and every call that is refused.
+// was, attackers without the key and with it, and every call that is refused. Changing it: test_cli_rotate.
 #define BOOST_TEST_MODULE cli_keys
 #include <sys/stat.h>
 
@@ -10,7 +10,6 @@
 
 #include "advface/core/feature_file.h"
 #include "advface/keys/key.h"
-#include "advface/store/enrolled_set.h"
 #include "cli_test_util.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
@@ -209,91 +208,6 @@ BOOST_AUTO_TEST_CASE(two_locks_by_one_name) {
   wrong({"--key", here().key}, {"projection", "--projection"});
   wrong(both + Args{"--protect", "quantise"}, {"quantise", "twice"});
   wrong(both + Args{"--epsilon", "0.1"}, {"--epsilon", "projection, quantise, rotation"});
-}
-
-BOOST_AUTO_TEST_CASE(a_set_grows_under_its_key) {
-  if (!ready()) return;
-  const TempDir dir;
-  const std::string set = dir / "set.npy";
-  for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 3}, {3, 7}}) {
-    save_npy(dir / "z.npy", load_npy(toy_world().at("z.npy")).slice_batch(begin, end));
-    succeed("protect", Args{"--in", dir / "z.npy", "--append", set} + toy_world().recogniser() + here().lock);
-  }
-  const std::string name =
-      open_feature_file(set).info.protection.applied[0].settings.at("key_set").substr(1, 32);
-  succeed("protect", features(dir / "all.npy") + here().lock + Args{"--key-set", name});
-  BOOST_TEST(same_bits(load_npy(set), load_npy(dir / "all.npy").slice_batch(0, 7)));
-  succeed("key", {"new", dir / "other"});
-  const Args more = Args{"--in", dir / "z.npy", "--append", set} + toy_world().recogniser();
-  refuse(dir.path().string(), "protect", more + Args{"--protect", "rotation", "--key", dir / "other"}, 1,
-         {"the wrong key", set});
-  refuse(dir.path().string(), "protect", more + Args{"--protect", "quantise"}, 1, {set});
-  refuse(dir.path().string(), "protect",
-         more + here().lock + Args{"--key-set", "00112233445566778899aabbccddeeff"}, 1, {"--key-set", name});
-}
-
-BOOST_AUTO_TEST_CASE(a_key_changes_and_goes_on_where_it_stopped) {
-  if (!ready()) return;
-  const TempDir dir;
-  const std::string p = dir / "p.npy", next = dir / "next";
-  succeed("protect", features(p) + here().lock);
-  const Args change{"rotate", "--key", here().key, "--new-key", next, "--in", p};
-  const Args slow = change + Args{"--out", dir / "slow.npy", "--batch", "1"};
-  Surroundings stop;
-  stop.interrupt_when = dir / "slow.npy.part.index";
-  const Outcome stopped = run_program("key", slow, stop);
-  BOOST_TEST(stopped.code == 130, stopped.err);
-  BOOST_TEST(!std::filesystem::exists(dir / "slow.npy"));
-  const Outcome went_on = succeed("key", slow);
-  BOOST_TEST(went_on.out.find("200 records") != std::string::npos);
-  BOOST_TEST(tree(dir.path().string()).size() == 5u);  // p.npy, slow.npy, what lies beside them, and the key
-  succeed("key", change + Args{"--out", dir / "once.npy", "--json", dir / "j"});
-  BOOST_TEST(read_bytes(dir / "slow.npy") == read_bytes(dir / "once.npy"));
-  BOOST_TEST(read_json(dir / "j")["new_key"] == Key::read(next).info().id);
-  // What was turned is what the new key would have made.
-  const std::string name =
-      open_feature_file(p).info.protection.applied[0].settings.at("key_set").substr(1, 32);
-  succeed("protect",
-          features(dir / "anew.npy") + Args{"--protect", "rotation", "--key", next, "--key-set", name});
-  const auto a = load_npy(dir / "anew.npy").to_vector<float>(),
-             b = load_npy(dir / "once.npy").to_vector<float>();
-  for (size_t i = 0; i < a.size(); ++i) BOOST_REQUIRE(std::abs(a[i] - b[i]) < 2e-6f);
-  BOOST_TEST((open_feature_file(dir / "anew.npy").info.protection ==
-              open_feature_file(dir / "once.npy").info.protection));
-  // A set stays a set, with its names.
-  succeed("protect", Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + here().lock);
-  succeed("key", {"rotate", "--key", here().key, "--new-key", next, "--in", dir / "set.npy", "--out",
-                  dir / "set2.npy"});
-  BOOST_TEST(read_enrolled_set(dir / "set2.npy").records[5].name ==
-             read_enrolled_set(dir / "set.npy").records[5].name);
-
-  const std::string folder = dir.path().string();
-  refuse(folder, "key",
-         {"rotate", "--key", next, "--new-key", here().key, "--in", p, "--out", dir / "no.npy"}, 1,
-         {"the wrong key", p});
-  // Nor is a new key made for what does not go on.
-  refuse(folder, "key",
-         {"rotate", "--key", next, "--new-key", dir / "third.key", "--in", p, "--out", dir / "no.npy"}, 1,
-         {"the wrong key", p});
-  BOOST_TEST(!std::filesystem::exists(dir / "third.key"));
-  // What is written lies nowhere else.
-  for (const std::string& same :
-       {dir / "fresh.key", dir / "no.npy.json", dir / "no.npy.index", dir / "no.npy.part"})
-    refuse(dir.path().string(), "key",
-           {"rotate", "--key", here().key, "--new-key", dir / "fresh.key", "--in", p, "--out", dir / "no.npy",
-            "--json", same},
-           2, {"would both write", same});
-  refuse(dir.path().string(), "key",
-         {"rotate", "--key", here().key, "--new-key", dir / "no.npy", "--in", p, "--out", dir / "no.npy"}, 2,
-         {"would both write", "no.npy"});
-  refuse(folder, "key",
-         {"rotate", "--key", here().key, "--new-key", here().key, "--in", p, "--out", dir / "no.npy"}, 1,
-         {"old one"});
-  refuse(folder, "key",
-         {"rotate", "--key", next, "--new-key", here().key, "--in", toy_world().at("z.npy"), "--out",
-          dir / "no.npy"},
-         1, {"z.npy", "raw"});
-  refuse(folder, "key", change + Args{"--out", p}, 2, {"--out would replace", "--in"});
 }
 
 // Who has the rows alone is at chance; who has the key has what lies under it.

@@ -240,20 +240,19 @@ BOOST_AUTO_TEST_CASE(damaged_lines_of_found_faces) {
 
 BOOST_AUTO_TEST_CASE(enrolment_wants_one_face) {
   const TempDir dir;
-  const std::string set = dir / "set.npy", folder = dir.path().string();
-  const auto add = [&](const char* picture) {
+  const std::string folder = dir.path().string();
+  const auto enrol = [&](const std::string& picture) {
     return Args{"--image",    photographs().images() + "/" + picture,
-                "--name",     "anna",
-                "--append",   set,
+                "--out",      dir / (picture + ".npy"),
                 "--steps",    "1",
                 "--detector", photographs().card()} +
            world().recogniser() + world().shadow();
   };
-  refuse(folder, "protect", add("03.png"), 1, {"03.png", "no face", "nothing was written"}, Late::yes);
-  refuse(folder, "protect", add("05.png"), 1, {"05.png", "2 faces", "--faces largest"}, Late::yes);
-  succeed("protect", add("01.png"));
-  succeed("protect", add("05.png") + Args{"--faces", "largest"});
-  BOOST_TEST(load_npy(set).dim(0) == 2);
+  refuse(folder, "protect", enrol("03.png"), 1, {"03.png", "no face", "nothing was written"}, Late::yes);
+  refuse(folder, "protect", enrol("05.png"), 1, {"05.png", "2 faces", "--faces largest"}, Late::yes);
+  succeed("protect", enrol("01.png"));
+  succeed("protect", enrol("05.png") + Args{"--faces", "largest"});
+  BOOST_TEST(load_npy(dir / "05.png.npy").dim(0) == 1);
 }
 
 BOOST_AUTO_TEST_CASE(crops_as_files) {

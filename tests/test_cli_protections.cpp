@@ -7,6 +7,7 @@
 #include "advface/core/feature_file.h"
 #include "cli_test_util.h"
 #include "file_test_util.h"
+#include "older_set.h"
 #include "tensor/io/npy.h"
 
 using namespace advf;
@@ -207,19 +208,8 @@ BOOST_AUTO_TEST_CASE(protections_in_order_are_one_call_or_several) {
   refuse(dir.path().string(), "protect",
          features(dir / "no") + here().project + Args{"--protect", "advface"} + toy_world().shadow(), 1,
          {"[6]", "[16]"});
-
-  // A set takes a chain, and no other.
-  const std::string folder = dir.path().string();
-  const Args grow =
-      Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + noise + here().project;
-  succeed("protect", grow);
-  succeed("protect", grow);
-  BOOST_TEST(load_npy(dir / "set.npy").shape() == Shape({400, 6}));
-  BOOST_TEST(succeed("inspect", {dir / "set.npy"}).out.find("noise length 0.3, then projection") !=
+  BOOST_TEST(succeed("inspect", {dir / "both.npy"}).out.find("noise length 0.3, then projection") !=
              std::string::npos);
-  refuse(folder, "protect",
-         Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + here().project, 1,
-         {"set.npy", "protection"});
 }
 
 BOOST_AUTO_TEST_CASE(wrong_names_and_options) {
@@ -371,8 +361,12 @@ BOOST_AUTO_TEST_CASE(files_that_say_something_else) {
          features(dir / "no") + toy_world().shadow() + Args{"--shadow", dir / "noisy_shadow"}, 1,
          {"noise length 0.4", "raw"});
   // A set's index lies beside no other rows.
-  succeed("protect", Args{"--in", toy_world().at("z.npy"), "--append", dir / "set.npy"} + here().project);
-  refuse(folder, "extract", Args{"--out", dir / "set.npy"} + here().data, 1, {"set.npy", "--append"},
+  succeed("protect", features(dir / "p.npy") + here().project);
+  write_older_set(dir / "set.npy", dir / "p.npy");
+  succeed("inspect", {dir / "set.npy.index", "--json", dir / "set.json"});
+  BOOST_TEST((read_json(dir / "set.json")["kind"] == "set" && read_json(dir / "set.json")["rows"] == 200));
+  BOOST_TEST(succeed("inspect", {dir / "set.npy"}).out.find("projection dims 6") != std::string::npos);
+  refuse(folder, "extract", Args{"--out", dir / "set.npy"} + here().data, 1, {"set.npy", "older version"},
          Late::yes);
   save_npy(dir / "set.npy", Tensor::zeros({3, 4}));
   refuse(folder, "protect", Args{"--in", dir / "set.npy", "--out", dir / "no", "--protect", "noise"}, 1,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "advface/store/store.h"
+#include "older_set.h"
 #include "store_test_util.h"
 
 using namespace advf;
@@ -180,6 +181,10 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_told_in_one_line) {
   wrong(Args{"init", o.at("new.db"), "--protect", "none", "--epsilon", "1"} + world().recogniser(), 2,
         {"--protect none"});
   wrong(Args{"init", o.at("new.db"), "--protect", "rotation"} + world().recogniser(), 2, {"--key"});
+  // A record would depend on those that are protected with it.
+  for (const char* mode : {"batch", "recalibrated"})
+    wrong(Args{"init", o.at("new.db"), "--bn", mode} + world().recogniser() + world().shadow(), 2,
+          {"--bn running", "advface-train recalibrate"});
   wrong({"backup", o.db(), "--out", o.db()}, 2, {"--out", "replace"});
   wrong({"frobnicate"}, 2, {"no verb", "frobnicate", "verify"});
 }
@@ -361,14 +366,15 @@ BOOST_AUTO_TEST_CASE(a_set_goes_out_and_comes_back) {
     BOOST_TEST((read_bytes(o.at("again.npy")) == read_bytes(o.at("out.npy"))));
   }
   succeed("store", Args{"check", o.db()} + o.key());
-  // What advface-protect has written, as a file and as a set that grew.
+  // What advface-protect has written, and what an older version kept as a set.
   const Args protect = Args{"--protect", "rotation", "--in", o.at("first.npy")} + o.key();
   succeed("protect", protect + Args{"--out", o.at("p.npy")});
-  succeed("protect", protect + Args{"--append", o.at("set.npy")});
+  write_older_set(o.at("set.npy"), o.at("p.npy"));
   for (const char* file : {"p.npy", "set.npy"}) {
     succeed("store", {"import", o.at("new.db"), "--in", o.at(file), "--set", file});
     succeed("store", {"list", o.at("new.db"), "--set", file, "--json", o.at("j")});
     const std::string who = read_json(o.at("j"))["records"][3]["subject"];
+    BOOST_TEST(who == (std::string(file) == "p.npy" ? "p.npy:3" : "photo 3"));
     const Outcome same = run_program(
         "store", Args{"verify", o.at("new.db"), "--set", file, "--subject", who, "--in", o.at("probe.npy")} +
                      o.key() + least);

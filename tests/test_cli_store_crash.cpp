@@ -15,27 +15,6 @@ using namespace advf::test;
 
 namespace {
 
-// Runs it and kills it after so long; whether it had ended before.
-bool run_and_kill(const Args& args, std::chrono::microseconds after) {
-  const char* elsewhere = std::getenv("ADVF_PROGRAMS");
-  const std::string path = std::string(elsewhere ? elsewhere : ADVF_PROGRAMS) + "/advface-store";
-  std::vector<char*> argv{const_cast<char*>(path.c_str())};
-  for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
-  argv.push_back(nullptr);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const int null = ::open("/dev/null", O_RDWR);
-    for (int d : {0, 1, 2}) ::dup2(null, d);
-    ::execv(path.c_str(), argv.data());
-    ::_exit(127);
-  }
-  std::this_thread::sleep_for(after);
-  ::kill(child, SIGKILL);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status);
-}
-
 // What a set holds, by generation: subjects, and what lies under the lock, which is drawn anew at every call.
 struct Contents {
   std::string names;
@@ -171,7 +150,7 @@ BOOST_AUTO_TEST_CASE(killed_at_any_moment) {
     for (int k = 0; k < kills; ++k) {
       scene.start(verb);
       const Philox rng{uint64_t(k), fnv1a(verb.name)};
-      const bool ended = run_and_kill(verb.call, took * int64_t(rng.below(0, 1000)) / 900);
+      const bool ended = run_and_kill("store", verb.call, took * int64_t(rng.below(0, 1000)) / 900);
       early += !ended, ++all;
       BOOST_TEST(problems_of(scene.db()) == "", verb.name << ", kill " << k);
       const Contents there = contents(scene, verb.set);
@@ -233,7 +212,7 @@ BOOST_AUTO_TEST_CASE(new_files_of_killed_calls) {
     for (int k = 0; k < kills; ++k) {
       std::filesystem::remove(out);
       const bool ended =
-          run_and_kill(call, took * int64_t(Philox{uint64_t(k), call.size()}.below(0, 1000)) / 900);
+          run_and_kill("store", call, took * int64_t(Philox{uint64_t(k), call.size()}.below(0, 1000)) / 900);
       if (std::filesystem::exists(out)) {
         BOOST_TEST(Store(out, Database::Access::read).problems().empty(), call[0] << ", kill " << k);
       } else {

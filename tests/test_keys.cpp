@@ -410,6 +410,15 @@ BOOST_AUTO_TEST_CASE(a_key_changes, *boost::unit_test::precondition([](auto) { r
     const auto is = turned.to_vector<float>(),
                should = with_new.make(in)->apply(z, records(20), {}, {}).features.to_vector<float>();
     for (size_t i = 0; i < is.size(); ++i) BOOST_TEST(std::abs(is[i] - should[i]) < 1e-6f);
+    // What goes on with rows that were turned already stays in their set.
+    RotationSpec other = with_new;
+    other.set = std::string(32, 'a');
+    const auto begun = other.make(input(12, true))->applied();
+    const KeyChange on(before->applied(), old_key, new_key, "p.npy", &begun);
+    BOOST_TEST((on.after() == begun && begun != change.after()));
+    const auto more = on.change(stored, records(20)).to_vector<float>(),
+               theirs = other.make(input(12))->apply(z, records(20), {}, {}).features.to_vector<float>();
+    for (size_t i = 0; i < more.size(); ++i) BOOST_TEST(std::abs(more[i] - theirs[i]) < 1e-6f);
     refused([&] { KeyChange(before->applied(), new_key, old_key, "p.npy"); }, {"the wrong key", "p.npy"});
     refused([&] { KeyChange(before->applied(), old_key, old_key, "p.npy"); }, {"old one"});
   }

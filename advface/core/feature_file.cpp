@@ -117,7 +117,7 @@ void write_feature_info(const std::string& path, const FeatureInfo& info) {
 FeatureFileWriter::FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info)
     : path_(path), info_(std::move(info)), array_(path, DType::f32, row) {
   std::error_code none;
-  check(!fs::exists(npy_index_path(path), none), path, ": is a set that grows by advface-protect --append (",
+  check(!fs::exists(npy_index_path(path), none), path, ": is a set of an older version (",
         npy_index_path(path), " lies beside it); choose another file, or remove both");
   check(
       !info_.protection.needs_key() || fs::is_regular_file(array_.written_at(), none), path,

@@ -1,6 +1,6 @@
 // What is known of a file of features: whose they are, where they were cut, how they were protected. It
-// stands in FILE.npy.json beside FILE.npy, or in the index of a set that grows, so that no program has to
-// guess.
+// stands in FILE.npy.json beside FILE.npy, or in the index of a set of an older version, so that no program
+// has to guess.
 #pragma once
 #include <memory>
 #include <optional>
@@ -55,7 +55,7 @@ void write_feature_info(const std::string& path, const FeatureInfo& info);
 // of.
 class FeatureFileWriter {
  public:
-  // Throws Error where the file is a set that grows, whose index would describe other rows.
+  // Throws Error where the file is a set of an older version, whose index would describe other rows.
   FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info);
   void append_rows(const Tensor& rows) { array_.append_rows(rows); }
   int64_t rows() const { return array_.rows(); }

@@ -19,6 +19,7 @@
 #include "advface/core/utc_time.h"
 #include "advface/keys/key.h"
 #include "tensor/check.h"
+#include "tensor/io/atomic_file.h"
 
 namespace advf {
 namespace {
@@ -167,7 +168,9 @@ void Key::write_new(const std::string& path) const {
   put("\n"), put(kCheck), put(info_.check), put("\n");
 
   // Beside it, and then under its name where that is free: half a key is never there, and none is replaced.
-  const std::string temporary = path + ".new";
+  // What somebody left who was killed meanwhile is nobody's.
+  remove_stale_temporaries(path);
+  const std::string temporary = path + ".tmp-" + std::to_string(getpid());
   {
     const Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
     try {

@@ -71,7 +71,10 @@ class KeyChange {
             std::shared_ptr<const Key> new_key, const std::string& source,
             const AppliedProtection* begun = nullptr);
   AppliedProtection after() const;
-  // Row i is record records[i], and becomes new_records[i].
+  // Row i is record records[i], and stays it, or becomes new_records[i].
+  Tensor change(const Tensor& rows, std::span<const int64_t> records) const {
+    return change(rows, records, records);
+  }
   Tensor change(const Tensor& rows, std::span<const int64_t> records,
                 std::span<const int64_t> new_records) const;
 

@@ -27,7 +27,7 @@ std::string exchange_list_path(const std::string& path);  // beside FILE.npy
 // alone may read them.
 void export_set(Store& store, const StoredSet& of, const std::string& path, const Context& context);
 
-// Also a set that advface-protect --append has made (its index beside it), and any features with their
+// Also a set of an older version (enrolled_set.h, its index beside it), and any features with their
 // description, whose rows then are records 0, 1, ... named FILE:row. Throws Error naming file and place for
 // what is damaged, or does not fit itself.
 ExchangedSet read_set_file(const std::string& path);

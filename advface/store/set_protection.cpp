@@ -124,7 +124,8 @@ void check_fits_store(const ProtectionSpecs& specs) {
     };
     if (values.contains("bn") && !is("bn", "\"running\""))
       throw WrongCall(
-          "a store takes --bn running alone: else a record would depend on those that are protected with it");
+          "a store takes --bn running alone: else a record would depend on those that are protected with it; "
+          "advface-train recalibrate makes a shadow for all of them");
     if (is("objective", "\"original\""))
       throw WrongCall(
           "--objective original looks at photographs, which a store does not keep; take another objective");

@@ -7,16 +7,14 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "tensor/check.h"
 
 namespace advf {
 
-AppendFile::AppendFile(std::string path, Open how) : path_(std::move(path)) {
-  const int make = how == Open::existing ? 0 : how == Open::created ? O_CREAT : O_CREAT | O_TRUNC;
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | make, 0666);
+AppendFile::AppendFile(std::string path) : path_(std::move(path)) {
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | O_CREAT, 0666);
   if (fd_ < 0) fail(path_, ": cannot be written: ", std::strerror(errno));
   struct stat info {};
   const bool known = ::fstat(fd_, &info) == 0;
@@ -83,14 +81,6 @@ bool AppendFile::is_at_path() const {
   }, there{};
   return ::fstat(fd_, &mine) == 0 && ::stat(path_.c_str(), &there) == 0 && mine.st_dev == there.st_dev &&
          mine.st_ino == there.st_ino;
-}
-
-void sync_folder_of(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
 }
 
 }  // namespace advf

@@ -1,5 +1,5 @@
-// A file that grows in place while others read it: writes at a place, truncation, sync, and a lock among
-// processes. A whole new file is an AtomicFile.
+// A file that grows in place: writes at a place, truncation, sync, and a lock among processes. A whole new
+// file is an AtomicFile.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,9 +9,9 @@ namespace advf {
 
 class AppendFile {
  public:
-  enum class Open { existing, created, emptied };  // created and emptied: made where it does not exist
-  AppendFile(std::string path, Open how);          // throws Error naming the path and the reason
-  ~AppendFile();                                   // closes it, which ends the lock
+  // Made where it does not exist. Throws Error naming the path and the reason.
+  explicit AppendFile(std::string path);
+  ~AppendFile();  // closes it, which ends the lock
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
 
@@ -32,8 +32,5 @@ class AppendFile {
   std::string path_;
   int fd_ = -1;
 };
-
-// The entry of the file in its folder, to the disk: after a file was made or renamed. Best effort.
-void sync_folder_of(const std::string& path);
 
 }  // namespace advf

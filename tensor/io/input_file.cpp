@@ -27,12 +27,6 @@ InputFile::InputFile(std::string path) : path_(std::move(path)) {
 
 InputFile::~InputFile() { ::close(fd_); }
 
-uint64_t InputFile::size_now() const {
-  struct stat info {};
-  if (::fstat(fd_, &info) != 0) fail(path_, ": its size cannot be read: ", std::strerror(errno));
-  return uint64_t(info.st_size);
-}
-
 void InputFile::read_at(uint64_t offset, void* out, size_t bytes) const {
   char* to = static_cast<char*>(out);
   while (bytes > 0) {

@@ -17,7 +17,6 @@ class InputFile {
 
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }  // bytes, when it was opened
-  uint64_t size_now() const;               // of a file that others append to
   // Exactly `bytes` bytes from `offset`, from any thread; throws Error where the file ends before.
   void read_at(uint64_t offset, void* out, size_t bytes) const;
 

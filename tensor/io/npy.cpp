@@ -174,26 +174,33 @@ NpyHeader parse_start(std::span<const std::byte> start, const std::string& name,
   return header;
 }
 
-// Whether the file is a set that may be appended to meanwhile. Then nothing beyond its header is looked at:
-// what lies after the rows comes and goes.
-bool grows(const InputFile& file, std::span<std::byte> start) {
-  std::error_code none;
-  if (file.size() < start.size() || !std::filesystem::exists(npy_index_path(file.path()), none)) return false;
-  file.read_at(0, start.data(), start.size());
-  return start[6] == std::byte(1) && start[8] == std::byte(start.size() - 10) && start[9] == std::byte(0);
+// What may lie behind the values.
+enum class Behind { nothing, anything };
+
+NpyHeader parse_sized(std::span<const std::byte> start, uint64_t file_size, const std::string& name,
+                      Behind behind) {
+  uint64_t bytes = 0;
+  const NpyHeader header = parse_start(start, name, bytes);
+  const uint64_t held = file_size - header.data_offset;
+  check(held >= bytes, name, ": shape ", header.shape, " takes ", bytes, " bytes, the file has ", held,
+        "; it is cut short");
+  check(held <= bytes || behind == Behind::anything, name, ": shape ", header.shape, " takes ", bytes,
+        " bytes, and the file has ", held - bytes,
+        " more behind them; it holds something else, or its header is damaged");
+  return header;
 }
 
 NpyHeader read_header(const InputFile& file) {
-  std::vector<std::byte> start(kNpyHeaderBytes);
-  // Rows are written before the header counts them, so the size is asked for after it.
-  if (grows(file, start)) return parse_growing_npy_header(start, file.size_now(), file.path());
-  start.resize(size_t(std::min<uint64_t>(file.size(), kMaxHeader + 12)));
+  std::vector<std::byte> start(size_t(std::min<uint64_t>(file.size(), kMaxHeader + 12)));
   file.read_at(0, start.data(), start.size());
-  return parse_npy_header(start, file.size(), file.path());
+  std::error_code none;
+  const bool is_set = std::filesystem::exists(npy_index_path(file.path()), none);
+  return parse_sized(start, file.size(), file.path(), is_set ? Behind::anything : Behind::nothing);
 }
 
-}  // namespace
-
+// The header as it is written here: version 1, always of this length, as that of rows that are streamed is
+// written last, when their number is known.
+constexpr size_t kHeaderBytes = 192;
 std::string npy_header(const std::string& path, DType dtype, const Shape& shape) {
   const char* descr = "";
   switch (dtype) {
@@ -217,31 +224,17 @@ std::string npy_header(const std::string& path, DType dtype, const Shape& shape)
   for (int i = 0; i < shape.rank(); ++i)
     dict += std::to_string(shape[i]) + (i + 1 < shape.rank() ? ", " : shape.rank() == 1 ? "," : "");
   dict += "), }";
-  const size_t length = kNpyHeaderBytes - kMagic.size() - 4;
+  const size_t length = kHeaderBytes - kMagic.size() - 4;
   check(dict.size() < length, path, ": the shape ", shape, " is too long for an npy header");
   dict.resize(length - 1, ' ');
   return std::string(kMagic) + std::string("\x01\x00", 2) + char(length & 255) + char(length >> 8) + dict +
          '\n';
 }
 
-NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size, const std::string& name) {
-  uint64_t bytes = 0;
-  const NpyHeader header = parse_start(start, name, bytes);
-  const uint64_t held = file_size - header.data_offset;
-  check(held >= bytes, name, ": shape ", header.shape, " takes ", bytes, " bytes, the file has ", held,
-        "; it is cut short");
-  check(held <= bytes, name, ": shape ", header.shape, " takes ", bytes, " bytes, and the file has ",
-        held - bytes, " more behind them; it holds something else, or its header is damaged");
-  return header;
-}
+}  // namespace
 
-NpyHeader parse_growing_npy_header(std::span<const std::byte> start, uint64_t file_size,
-                                   const std::string& name) {
-  uint64_t bytes = 0;
-  const NpyHeader header = parse_start(start, name, bytes);
-  check(file_size - header.data_offset >= bytes, name, ": shape ", header.shape, " takes ", bytes,
-        " bytes, the file has ", file_size - header.data_offset, "; it is cut short");
-  return header;
+NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size, const std::string& name) {
+  return parse_sized(start, file_size, name, Behind::nothing);
 }
 
 Tensor parse_npy(std::span<const std::byte> bytes, const std::string& name) {
@@ -291,7 +284,7 @@ NpyWriter::NpyWriter(const std::string& path, DType dtype, const Shape& row_shap
   check(row_shape.rank() < Shape::kMaxRank, path, ": rows of shape ", row_shape, " have too many dimensions");
   check(file_.can_rewrite(), path,
         ": is a pipe, but the head of an array, which counts its rows, is written last; ", "name a file");
-  file_.write(std::string(kNpyHeaderBytes, ' '));
+  file_.write(std::string(kHeaderBytes, ' '));
 }
 
 void NpyWriter::append_rows(const Tensor& rows) {

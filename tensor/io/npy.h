@@ -24,19 +24,12 @@ struct NpyHeader {
 // naming the file, for Fortran order, big-endian values, other types, more than five dimensions, and wherever
 // shape and file size do not fit exactly.
 NpyHeader parse_npy_header(std::span<const std::byte> start, uint64_t file_size, const std::string& name);
-// The same, but bytes after the values are left alone: see npy_index_path().
-NpyHeader parse_growing_npy_header(std::span<const std::byte> start, uint64_t file_size,
-                                   const std::string& name);
 
-// A set that grows in place (advface/store/enrolled_set.h) has an index of this name beside it. Its header
-// counts the rows that are there; bytes after them belong to an append that is under way or was broken off.
-// The functions below that take a path read such a file as its header says, and any other to its exact size.
+// Sets of an older version (advface/store/enrolled_set.h) grew in place, with an index of this name beside
+// the array. The array's header alone counts their rows: bytes behind those are what an append left that
+// broke off. The functions below that take a path read such a file as its header says, and any other to its
+// exact size.
 inline std::string npy_index_path(const std::string& path) { return path + ".index"; }
-
-// The header as it is written here: version 1, always of this length, so that the number of rows can be
-// changed in place. It lies within one sector.
-inline constexpr size_t kNpyHeaderBytes = 192;
-std::string npy_header(const std::string& path, DType dtype, const Shape& shape);
 
 Tensor parse_npy(std::span<const std::byte> bytes, const std::string& name);
 Tensor load_npy(const std::string& path);

@@ -1,4 +1,4 @@
-// advface-inspect: what a recogniser's card, an ONNX model, a weight file or an enrolled set holds.
+// advface-inspect: what a recogniser's card, an ONNX model, a weight file or features hold.
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -152,7 +152,7 @@ json inspect_weights(const Options& o) {
   return {{"kind", "weights"}, {"metadata", file.metadata}, {"parameters", count}, {"tensors", tensors}};
 }
 
-// A set that grows by advface-protect --append; each row is compared with its checksum.
+// A set of an older version; each row is compared with its checksum.
 json inspect_set(const Options& o) {
   const std::string array = o.file.substr(0, o.file.size() - npy_index_path("").size());
   const EnrolledRows set = read_enrolled_set(array);
@@ -293,8 +293,7 @@ int inspect(const Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Shows what a recogniser's or a detector's card, an ONNX model, a weight file, features or an enrolled "
-      "set hold.",
+      "Shows what a recogniser's or a detector's card, an ONNX model, a weight file or features hold.",
       "advface-inspect");
   app.footer(
       "Example:\n  advface-inspect facenet.json --json facenet_info.json\n"
@@ -302,8 +301,8 @@ int main(int argc, char** argv) {
   Options o;
   app.add_option(
          "FILE", o.file,
-         "a card (.json), a model (.onnx), weights (.safetensors), features (.npy) or the index of a set "
-         "(.npy.index)")
+         "a card (.json), a model (.onnx), weights (.safetensors), features (.npy) or the index of an "
+         "older version's set (.npy.index)")
       ->required();
   app.add_option("--size", o.size,
                  "height and width of an ONNX input whose file leaves them open; 0 = unknown")

@@ -1,12 +1,15 @@
 // advface-key: makes a key, says whose it is, turns what is stored from one key to another, destroys it.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <numeric>
 
+#include "advface/core/feature_file.h"
+#include "advface/core/unfinished_rows.h"
 #include "advface/keys/key.h"
 #include "advface/protections/rotation_protection.h"
-#include "advface/store/stored_rows.h"
+#include "tensor/io/atomic_file.h"
 #include "tensor/io/npy.h"
 #include "tools/options/cli.h"
 #include "tools/options/progress.h"
@@ -61,33 +64,17 @@ bool is_there(const std::string& path) {
   return std::filesystem::exists(path, none);
 }
 
-// What is stored, and where it goes on the way: a set that grows is turned into a set, and a file by way of
-// one, so that both go on where they were left.
-struct Job {
-  FeatureFile from;
-  std::vector<std::string> names;  // of the records of a set; none for a file
-  FeatureInfo made;
-  std::string growing;
-
-  bool is_set() const { return !names.empty(); }
-};
-
-const AppliedProtection& rotation_of(const FeatureFile& file, const std::string& path) {
+// What is stored, whose last protection is a rotation.
+FeatureFile open_locked(const std::string& path) {
+  const std::string index = npy_index_path(path);
+  check(!is_there(index), path, ": is a set of an older version (", index,
+        " lies beside it); advface-store import takes it, and advface-store renew turns it there");
+  FeatureFile file = open_feature_file(path);
   const ProtectionId& protection = file.info.protection;
   check(protection.known(), protection.unknown);
   check(!protection.applied.empty() && protection.applied.back().name == "rotation", path,
         ": its features are ", protection.describe(), "; a key changes where a rotation was applied last");
-  return protection.applied.back();
-}
-
-Job open_job(const Options& o) {
-  Job job{open_feature_file(o.in), {}, {}, o.out};
-  job.made = job.from.info;
-  if (is_there(npy_index_path(o.in)))
-    for (const auto& record : read_enrolled_set(o.in).records) job.names.push_back(record.name);
-  else
-    job.growing += ".part";
-  return job;
+  return file;
 }
 
 std::vector<int64_t> numbers(int64_t begin, int64_t end) {
@@ -96,83 +83,124 @@ std::vector<int64_t> numbers(int64_t begin, int64_t end) {
   return list;
 }
 
-// What an earlier call left must be of the same rows: its last one is made again.
-void check_goes_on(const Options& o, const Job& job, const KeyChange& change, int64_t done) {
-  check(done <= job.from.rows.count(), job.growing, " has ", done, " rows, more than ", o.in,
-        "; remove it to begin anew");
-  if (done == 0) return;
-  const Tensor again = change.change(job.from.rows.range(done - 1, done), numbers(done - 1, done),
-                                     numbers(done - 1, done)),
-               there = FeatureRows::open(job.growing).range(done - 1, done);
-  check(again.to_vector<float>() == there.to_vector<float>(), job.growing, ": its row ", done - 1,
-        " does not come of that of ", o.in, "; remove it to begin anew");
+// The rotation of the rows that an earlier call has turned; null where there are none.
+const AppliedProtection* begun_in(const UnfinishedRows& part) {
+  if (!part.begun() || part.begun()->protection.applied.empty()) return nullptr;
+  const AppliedProtection& last = part.begun()->protection.applied.back();
+  return last.name == "rotation" ? &last : nullptr;
 }
 
-void turn_all(const Options& o, const Job& job, const KeyChange& change) {
-  const int64_t rows = job.from.rows.count();
-  const auto wait = [] { return !interrupted(); };
-  int64_t done = StoredRows::to_set(job.growing, job.from.rows.row(), job.made, wait).first();
-  check_goes_on(o, job, change, done);
-  if (done > 0) std::cerr << "goes on behind row " << done << " of " << job.growing << "\n";
-  Progress progress("turn", rows - done, "records");
-  while (done < rows) {
+// What an earlier call left must be for the same rows and the same key.
+void check_goes_on(const Options& o, const UnfinishedRows& part, const RowsToMake& what) {
+  if (!part.begun()) return;
+  const std::string advice = "; remove it to begin anew";
+  check(part.begun()->source == what.source, part.path(), ": was begun with other rows than those of ", o.in,
+        advice);
+  const AppliedProtection* begun = begun_in(part);
+  const auto key_of = [](const AppliedProtection& a) {
+    const auto found = a.networks.find("key");
+    return found == a.networks.end() ? std::string("another") : found->second;
+  };
+  const std::string its = begun ? key_of(*begun) : "none", ours = key_of(what.protection.applied.back());
+  check(its == ours, part.path(), ": was begun with the new key ", its, ", which ", o.new_key,
+        " is not; give that one, or remove the file to begin anew");
+  check(*part.begun() == what, part.path(),
+        ": was begun of rows that were protected otherwise than those of ", o.in, " (",
+        part.begun()->protection.describe(), ")", advice);
+}
+
+// How far the earlier call came. Its last batch may not have reached the disk before a power cut, so it is
+// made again; of the rest one row is compared.
+int64_t go_on(const Options& o, const FeatureRows& from, const KeyChange& change, UnfinishedRows& part) {
+  constexpr float kNear = 1e-5f;  // other processors round otherwise
+  check(part.count() <= from.count(), part.path(), ": has ", part.count(), " rows, more than ", o.in,
+        "; remove it to begin anew");
+  const int64_t done = std::max<int64_t>(0, part.count() - o.batch);
+  if (done > 0) {
+    const auto again = change.change(from.range(done - 1, done), numbers(done - 1, done)).to_vector<float>(),
+               there = part.range(done - 1, done).to_vector<float>();
+    for (size_t k = 0; k < there.size(); ++k)
+      check(std::abs(again[k] - there[k]) < kNear, part.path(), ": its row ", done - 1,
+            " does not come of that of ", o.in, "; remove it to begin anew");
+    std::cerr << "goes on behind row " << done << " of " << part.path() << "\n";
+  }
+  part.cut_back(done);
+  return done;
+}
+
+void turn_all(const Options& o, const FeatureRows& from, const KeyChange& change, UnfinishedRows& part) {
+  int64_t done = go_on(o, from, change, part);
+  Progress progress("turn", from.count() - done, "records");
+  while (done < from.count()) {
     if (interrupted()) {
       progress.finish();
-      std::cerr << "stopped after " << done << " records; the same command goes on from there\n";
+      std::cerr << "stopped after " << done << " records; the same command goes on with them\n";
       throw Interrupted();
     }
-    const int64_t end = std::min(rows, done + o.batch);
-    StoredRows out = StoredRows::to_set(job.growing, job.from.rows.row(), job.made, wait);
-    check(out.first() == done, job.growing, ": somebody else adds to it");
-    std::vector<std::string> names(static_cast<size_t>(end - done));
-    for (int64_t r = done; r < end; ++r)
-      names[size_t(r - done)] = job.is_set() ? job.names[size_t(r)] : std::to_string(r);
-    out.append(change.change(job.from.rows.range(done, end), numbers(done, end), numbers(done, end)), names);
-    out.commit();
+    const int64_t end = std::min(from.count(), done + o.batch);
+    const Tensor turned = change.change(from.range(done, end), numbers(done, end));
+    try {
+      part.append(turned);
+    } catch (const Error& e) {
+      fail(e.what(), "; ", done, " records are there, and the same command goes on with them");
+    }
     progress.advance(end - done);
     done = end;
   }
   progress.finish();
 }
 
-// Of a file: from the set that grew to a file again.
-void finish(const Options& o, const Job& job) {
-  if (job.is_set()) return;
-  const FeatureRows turned = FeatureRows::open(job.growing);
-  FeatureFileWriter out(o.out, turned.row(), job.made);
-  for (int64_t begin = 0; begin < turned.count(); begin += o.batch)
-    out.append_rows(turned.range(begin, std::min(turned.count(), begin + o.batch)));
+// All rows are there: from what was unfinished to a file of features.
+void finish(const Options& o, const FeatureInfo& made, UnfinishedRows& part) {
+  FeatureFileWriter out(o.out, part.row(), made);
+  for (int64_t begin = 0; begin < part.count(); begin += o.batch) {
+    if (interrupted()) throw Interrupted();
+    const int64_t end = std::min(part.count(), begin + o.batch);
+    const Tensor rows = part.range(begin, end);
+    try {
+      check_records(rows, numbers(begin, end), FeatureDomain::sphere);
+    } catch (const Error& e) {
+      fail(part.path(), ": is damaged: ", e.what(), "; remove it to begin anew");
+    }
+    out.append_rows(rows);
+  }
   out.commit();
-  std::error_code none;
-  for (const std::string& path : {job.growing, npy_index_path(job.growing)})
-    std::filesystem::remove(path, none);
+  part.remove();
 }
 
 int rotate_key(const Options& o) {
   o.common.activate();
   install_interrupt_handler();
-  Job job = open_job(o);
-  const AppliedProtection& before = rotation_of(job.from, o.in);
+  // Half files of calls that were killed.
+  for (const std::string& file : {o.out, feature_info_path(o.out), o.new_key}) remove_stale_temporaries(file);
+  const FeatureFile from = open_locked(o.in);
   const auto old_key = std::make_shared<const Key>(Key::read(o.key));
-  const bool made = !is_there(o.new_key);
-  const auto new_key = std::make_shared<const Key>(made ? Key::fresh() : Key::read(o.new_key));
-  const KeyChange change(before, old_key, new_key, o.in, &before);
-  job.made.protection.applied.back() = change.after();
-  check_rows(job.from.rows, FeatureDomain::sphere, o.in);
-  if (made) {  // only when nothing speaks against the rest
+  const bool is_new = !is_there(o.new_key);
+  const auto new_key = std::make_shared<const Key>(is_new ? Key::fresh() : Key::read(o.new_key));
+  // An output that cannot be written is told before the work.
+  FeatureFileWriter(o.out, from.rows.row(), from.info);
+  UnfinishedRows part(o.out + ".part", from.rows.row());
+  const KeyChange change(from.info.protection.applied.back(), old_key, new_key, o.in, begun_in(part));
+  FeatureInfo made = from.info;
+  made.protection.applied.back() = change.after();
+  const RowsToMake what{from.rows.sample_hash(), made.protection};
+  check_goes_on(o, part, what);
+  check_rows(from.rows, FeatureDomain::sphere, o.in);
+  if (is_new) {  // only when nothing speaks against the rest
     new_key->write_new(o.new_key);
     std::cerr << "a new key, " << new_key->info().id << " -> " << o.new_key << "\n";
   }
-  turn_all(o, job, change);
-  finish(o, job);
-  const std::string id = change.after().networks.at("key");
-  o.common.write_json({{"records", job.from.rows.count()},
+  if (!part.begun()) part.begin(what);
+  turn_all(o, from.rows, change, part);
+  finish(o, made, part);
+  const std::string id = new_key->info().id;
+  o.common.write_json({{"records", from.rows.count()},
                        {"key", old_key->info().id},
                        {"new_key", id},
                        {"in", o.in},
                        {"out", o.out}});
-  std::cout << "turned " << job.from.rows.count() << " records from key " << old_key->info().id << " to "
-            << id << " -> " << o.out << "; remove " << o.in << " and destroy " << o.key
+  std::cout << "turned " << from.rows.count() << " records from key " << old_key->info().id << " to " << id
+            << " -> " << o.out << "; remove " << o.in << " and destroy " << o.key
             << " once nothing needs them\n";
   return 0;
 }
@@ -205,9 +233,11 @@ int main(int argc, char** argv) {
   rotate->add_option("--key", o.key, "the key with which they are protected")->required();
   rotate->add_option("--new-key", o.new_key, "the key with which they will be; made where there is none")
       ->required();
-  rotate->add_option("--in", o.in, "what advface-protect wrote: a file, or a set that grows (.npy)")
+  rotate
+      ->add_option("--in", o.in, "features that a rotation locks (.npy), with their description beside them")
       ->required();
-  rotate->add_option("--out", o.out, "where the turned records go, of the same kind (.npy)")->required();
+  rotate->add_option("--out", o.out, "where the turned records go (.npy); on the way they lie in OUT.part")
+      ->required();
   rotate->add_option("--batch", o.batch, "records at a time")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));

@@ -71,9 +71,8 @@ std::string json_text(const nlohmann::json& value, int indent) {
 
 namespace {
 
-constexpr const char* kOutputs[] = {"--out",      "--append",  "--json",      "--report",
-                                    "--sheet",    "--scores",  "--samples",   "--list-out",
-                                    "--rejected", "--new-key", "--people-out"};
+constexpr const char* kOutputs[] = {"--out",     "--json",     "--report",   "--sheet",   "--scores",
+                                    "--samples", "--list-out", "--rejected", "--new-key", "--people-out"};
 
 // What was wrong with the call; CLI11 does not name a verb that it does not know.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& e) {
@@ -121,14 +120,13 @@ std::vector<Written> written_by(const CLI::App& app) {
       beside("--out", out + ".checkpoint"), beside("--out", out + ".curve.svg");
     if (app.get_option_no_throw("--samples") && given("--samples").empty()) beside("--out", out + ".png");
     if (app.get_option_no_throw("--list-out") && given("--list-out").empty()) beside("--out", out + ".txt");
-    if (app.get_option_no_throw("--list-out") || app.get_option_no_throw("--append"))
+    if (app.get_option_no_throw("--list-out") || app.get_option_no_throw("--people-out"))
       beside("--out", feature_info_path(out));
     if (app.get_option_no_throw("--people-out") && !given("--average").empty() &&
         given("--people-out").empty())
       beside("--out", out + ".csv");
     if (app.get_option_no_throw("--new-key"))  // records that are turned have all that they had before
-      for (const std::string& path : {feature_info_path(out), out + ".index", out + ".part"})
-        beside("--out", path);
+      for (const std::string& path : {feature_info_path(out), out + ".part"}) beside("--out", path);
     // Programs that cut faces out list them, and the pictures without one.
     const bool cuts = app.get_option_no_throw("--list-out") || app.get_option_no_throw("--template");
     if (cuts && (!given("--detector").empty() || !given("--landmarks").empty()))
@@ -138,7 +136,6 @@ std::vector<Written> written_by(const CLI::App& app) {
         (app.get_option_no_throw("--scene-size") && app.get_option_no_throw("--resume")))
       beside("--out", std::filesystem::path(out).replace_extension(".onnx").string());
   }
-  if (const std::string set = given("--append"); !set.empty()) beside("--append", set + ".index");
   // A new key, which nothing may replace at the end of the same call.
   if (app.get_name() == "new" && !given("FILE").empty()) beside("FILE", given("FILE"));
   return list;

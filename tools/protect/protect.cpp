@@ -1,16 +1,13 @@
-// advface-protect: features or photographs in, adversarial features out, as .npy, streamed in chunks; to a
-// new file, or behind the rows of a set.
-#include <filesystem>
+// advface-protect: features or photographs in, protected features out, as .npy, streamed in chunks.
 #include <iostream>
 #include <numeric>
 
+#include "advface/core/feature_file.h"
 #include "advface/core/text_file.h"
 #include "advface/protections/features_to_protect.h"
 #include "advface/protections/report_totals.h"
-#include "advface/store/stored_rows.h"
 #include "tensor/backend.h"
 #include "tensor/io/atomic_file.h"
-#include "tensor/io/npy.h"
 #include "tools/options/face_options.h"
 #include "tools/options/progress.h"
 #include "tools/options/protection_options.h"
@@ -24,12 +21,10 @@ struct Options {
   Common common;
   FaceOptions faces;  // --image with --cut; for --objective original: the photographs of the features
   ProtectionOptions protect;
-  std::string in, out, append, report, people_out;
-  std::vector<std::string> photographs, names;
+  std::string in, out, report, people_out;
+  std::vector<std::string> photographs;
   int64_t batch = 256;
   std::optional<int64_t> average;  // photographs of a person, at most; 0: all
-
-  const std::string& target() const { return out.empty() ? append : out; }
 };
 
 // Whom a record stands for that was made of several photographs, and of how many.
@@ -57,21 +52,17 @@ nlohmann::json to_json(const RecordReport& r, bool bounded, bool moved, const nl
 // Photographs beside features of a file are for a protection that looks at them.
 void check_options(const Options& o, bool original) {
   o.faces.check_cut();
-  const bool images = !o.photographs.empty(), append = !o.append.empty();
+  const bool images = !o.photographs.empty();
   as_usage([&] {
     check(o.in.empty() != !images, "give either features (--in) or photographs (--image)");
-    check(o.out.empty() != !append, "give either --out, for a new file, or --append, for a set that grows");
     check(!images || !o.faces.recogniser.empty(), "--image needs --recogniser, which makes its feature");
     check(images || o.faces.cut.empty(), "--cut is for --image: the features of --in are cut already");
-    check(o.names.empty() || (images && append && o.names.size() == (o.average ? 1 : o.photographs.size())),
-          o.average ? "--name is for --append, and with --average there is one person: give it once"
-                    : "--name is for --append: one for each --image");
     check(!o.average || !original,
           "--average makes a record of several photographs, but --objective original looks at one");
     check(!o.average || images || !o.faces.list.empty(),
           "--average needs --list, a line for each row of --in, to tell who is who");
     check(o.average || o.faces.labels.empty(), "--labels are for --average");
-    check(o.people_out.empty() || (o.average && !append), "--people-out is for --average and --out");
+    check(o.people_out.empty() || o.average, "--people-out is for --average");
     const bool listed = !images && original;
     check(listed || o.faces.images.empty(), "--images are for --objective original and --in");
     check(listed || (o.average && !images) || o.faces.list.empty(),
@@ -92,46 +83,21 @@ std::string value_in(const ProtectionSpecs& specs, const std::string& setting) {
   return "";
 }
 
-void check_append(const Options& o, const std::string& batch_norm) {
-  as_usage([&] {
-    check(o.append.empty() || batch_norm.empty() || batch_norm == "running",
-          "--append takes --bn running alone: with ", batch_norm,
-          " a record would depend on those that are protected with it; advface-train recalibrate makes a "
-          "shadow for all of them");
-  });
-}
-
-// A set that grows says how those go on that are added to it.
-std::optional<ProtectionId> of_set(const std::string& path) {
-  std::error_code none;
-  if (path.empty() || !std::filesystem::exists(path, none)) return {};
-  return open_feature_file(path).info.protection;
-}
-
-StoredRows open_output(const Options& o, const Shape& row, const FeatureInfo& info) {
-  if (o.append.empty()) return StoredRows::to_file(o.out, row, info);
-  return StoredRows::to_set(o.append, row, info, [&o, told = false]() mutable {
-    if (!told) std::cerr << "waiting for another program that adds to " << o.append << "\n";
-    told = true;
-    return !interrupted();
-  });
-}
-
 // What a run works with, once everything fits.
 struct Job {
   FeaturesToProtect input;
   ProtectionChain chain;
   ReadPhotographs photographs;
-  StoredRows output;
+  std::unique_ptr<FeatureFileWriter> output;
   std::unique_ptr<AtomicFile> report, people;
   bool bounded;  // by --keep-recognition
 };
 
 // Protects all rows; nothing is written where that fails.
 ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
-  const int64_t rows = job.input.features().count(), first = job.output.first();
+  const int64_t rows = job.input.features().count();
   std::vector<int64_t> records(static_cast<size_t>(rows));
-  std::iota(records.begin(), records.end(), first);
+  std::iota(records.begin(), records.end(), int64_t(0));
   job.chain.look_at(job.input.features(), records, console());
   ReportTotals totals;
   const nlohmann::json proved = advf::tools::to_json(job.chain.guarantee());
@@ -155,11 +121,11 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
                                                                         : job.input.what(),
            ": ", e.what(), "; nothing was written");
     }
-    job.output.append(chunk.features, job.input.names(begin, end));
+    job.output->append_rows(chunk.features);
     for (const RecordReport& r : chunk.reports) {
       if (job.report) {
         nlohmann::json line = to_json(r, job.bounded, job.chain.moves(), proved);
-        line.update(person_json(job.input, r.record - first));
+        line.update(person_json(job.input, r.record));
         job.report->write(json_text(line) + "\n");
       }
       totals.add(r);
@@ -171,7 +137,7 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
   progress.finish();
   if (job.report) job.report->commit();
   if (job.people) job.people->commit();
-  job.output.commit();
+  job.output->commit();
   seconds = progress.seconds();
   return totals;
 }
@@ -195,15 +161,12 @@ void write_result(const Options& o, const Job& job, const FeatureInfo& made, con
     result.update({{"mean_loss_before", totals.loss_before()},
                    {"mean_loss_after", totals.loss_after()},
                    {"mean_losses", totals.losses()}});
-  if (!o.append.empty())
-    result.update({{"first_record", job.output.first()}, {"set_rows", job.output.first() + rows}});
   if (job.bounded)
     result.update({{"mean_recognition_cosine", totals.recognition()},
                    {"least_recognition_cosine", totals.least_recognition()},
                    {"records_bounded", totals.bounded()}});
   o.common.write_json(result);
-  std::cout << "protected " << rows << " features -> " << o.target();
-  if (!o.append.empty()) std::cout << " (now " << job.output.first() + rows << " rows)";
+  std::cout << "protected " << rows << " features -> " << o.out;
   if (job.chain.moves())
     std::cout << ": features of shape " << job.chain.in().row << " became " << job.chain.out().row;
   else
@@ -218,10 +181,8 @@ void write_result(const Options& o, const Job& job, const FeatureInfo& made, con
 // One record for each person: of the photographs at hand, or of whom the list and the labels name.
 void average(const Options& o, FeaturesToProtect& input, FeatureDomain domain) {
   const int64_t rows = input.features().count();
-  if (!input.is_file()) {
-    const std::string who = o.names.empty() ? o.photographs[0] : o.names[0];
-    return input.average(std::vector<std::string>(size_t(rows), who), *o.average, domain);
-  }
+  if (!input.is_file())
+    return input.average(std::vector<std::string>(size_t(rows), o.photographs[0]), *o.average, domain);
   std::vector<std::string> files = read_name_list(o.faces.list);
   check(int64_t(files.size()) == rows, o.faces.list, " names ", files.size(), " files, but ", o.in, " has ",
         rows, " rows");
@@ -230,7 +191,7 @@ void average(const Options& o, FeaturesToProtect& input, FeatureDomain domain) {
 
 // Row i of the output is person i.
 std::unique_ptr<AtomicFile> list_people(const Options& o, const FeaturesToProtect& input) {
-  if (!o.average || !o.append.empty()) return nullptr;
+  if (!o.average) return nullptr;
   auto file = std::make_unique<AtomicFile>(o.people_out.empty() ? o.out + ".csv" : o.people_out);
   file->write("person,photographs\n");
   const auto& made_of = input.photographs_of_record();
@@ -245,29 +206,24 @@ int protect_file(Options& o) {
   const ProtectionSpecs specs = o.protect.specs(o.common.seed);
   const bool original = value_in(specs, "objective") == "\"original\"";
   check_options(o, original);
-  const std::string batch_norm = value_in(specs, "bn");
-  check_append(o, batch_norm.empty() ? "" : nlohmann::json::parse(batch_norm).get<std::string>());
   install_interrupt_handler();
   std::optional<Recogniser> recogniser;
   if (!o.faces.recogniser.empty()) recogniser.emplace(Recogniser::load(o.faces.recogniser));
   const Recogniser* known = recogniser ? &*recogniser : nullptr;
   const bool images = o.in.empty();
-  FeaturesToProtect input =
-      images ? FeaturesToProtect::of_photographs(o.faces, *recogniser, o.photographs, o.names)
-             : FeaturesToProtect::of_file(o.in);
+  FeaturesToProtect input = images
+                                ? FeaturesToProtect::of_photographs(o.faces, *recogniser, o.photographs, {})
+                                : FeaturesToProtect::of_file(o.in);
   if (!images && original) input.add_photographs(o.faces, console());
-  const std::optional<ProtectionId> beside = of_set(o.append);
   ProtectionInput made_for = input.input(known);
   made_for.to_keep = true;
-  if (beside && beside->known()) made_for.beside = &*beside;
-  made_for.beside_what = o.append;
   ProtectionChain chain(specs, made_for);
   if (images) input.extract(o.faces, *recogniser, console());
   // A bad row at the end of a large file is told before the work.
   if (!images) check_rows(input.features(), chain.in().domain, o.in);
   if (o.average) average(o, input, chain.in().domain);
   const FeatureInfo made{chain.recogniser(), chain.cut(), input.info().protection.then(chain.id())};
-  StoredRows output = open_output(o, chain.out().row, made);
+  auto output = std::make_unique<FeatureFileWriter>(o.out, chain.out().row, made);
   if (!input.note().empty()) std::cerr << input.note() << "\n";
   Job job{std::move(input),
           std::move(chain),
@@ -284,6 +240,18 @@ int protect_file(Options& o) {
   return 0;
 }
 
+// Options of older versions, which the help does not show: who still gives them is told what does that now.
+void refuse_former_options(CLI::App& app) {
+  for (const auto& [name, now] :
+       {std::pair("--append",
+                  "a set that grows is kept by advface-store (init, then add); --out makes a file"),
+        std::pair("--name", "advface-store add names a record, by --subject")})
+    app.add_option_function<std::vector<std::string>>(
+           name, [text = std::string(name) + " is gone: " + now](
+                     const std::vector<std::string>&) { throw CLI::ValidationError(text); })
+        ->group("");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -292,21 +260,19 @@ int main(int argc, char** argv) {
   app.footer(
       "Example:\n  advface-protect --shadow shadow.safetensors --in features.npy --out protected.npy \\\n"
       "    --epsilon 0.02 --steps 10 --report report.jsonl\n"
-      "  advface-protect --image anna.jpg --name anna --recogniser facenet.json --eyes 71,79.5,114,79.5 \\\n"
-      "    --shadow shadow.safetensors --append enrolled.npy\n"
-      "  advface-protect --image anna.jpg --name anna --recogniser facenet.json --detector yunet.json \\\n"
-      "    --shadow shadow.safetensors --append enrolled.npy");
+      "  advface-protect --image anna.jpg --recogniser facenet.json --eyes 71,79.5,114,79.5 \\\n"
+      "    --shadow shadow.safetensors --out anna.npy\n"
+      "  advface-protect --image anna.jpg --recogniser facenet.json --detector yunet.json \\\n"
+      "    --shadow shadow.safetensors --out anna.npy");
   Options o;
   o.faces.detection.choice = FaceChoice::only;  // whoever else is on the picture is not to be enrolled
   app.add_option("--in", o.in, "features, one per row (.npy)");
   app.add_option("--image", o.photographs,
                  "a photograph instead, whose feature --recogniser makes; repeated: a record for each")
       ->allow_extra_args(false);
-  app.add_option("--out", o.out, "where the protected features go (.npy); appears only when complete");
-  app.add_option("--append", o.append,
-                 "the set (.npy) that they are added to, behind its rows; begins it where there is none");
-  app.add_option("--name", o.names, "what the index of the set calls an --image (default: its path)")
-      ->allow_extra_args(false);
+  app.add_option("--out", o.out, "where the protected features go (.npy); appears only when complete")
+      ->required();
+  refuse_former_options(app);
   app.add_option("--cut", o.faces.cut,
                  "for --image: the recogniser's tensor that is the feature (default: what its card says)");
   o.protect.add_to(app, "Protection", true);

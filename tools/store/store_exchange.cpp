@@ -67,8 +67,7 @@ void add_exchange_verbs(CLI::App& app, Verbs& verbs) {
   verb = app.add_subcommand("import", "begins a set with what export, or advface-protect, has written");
   in->add_to(*verb, true);
   add_rows_option(*verb, in->rows);
-  verb->add_option("--in", in->file,
-                   "FILE.npy (also a set that grew by --append), FILE.jsonl or FILE.safetensors")
+  verb->add_option("--in", in->file, "FILE.npy (also an older version's set), FILE.jsonl or FILE.safetensors")
       ->required();
   verb->add_option("--protect", in->protect, "none: raw features are stored as they are");
   verbs.push_back({verb, [in] { return import_from(*in); }});
