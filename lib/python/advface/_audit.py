@@ -31,7 +31,7 @@ def read_report(path: Any) -> Report:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
         raise Failed(f"{file}: cannot be read as a report: {e}") from None
-    if not isinstance(values, dict) or "advface" not in str(values.get("format", "")):
+    if not isinstance(values, dict) or values.get("format") != "advface-audit-report":
         raise Failed(f"{file}: is no report of advface-audit")
     return Report(file, values)
 
