@@ -293,7 +293,10 @@ def long_call(name: str, before: tuple, after: tuple, stop: Optional[Callable[[]
         struct = _ControlStruct(ctypes.sizeof(_ControlStruct), _go_on, token)
         if handler:
             # The usual handler raises where it likes, in the middle of a callback too; this one notes it.
-            signal.signal(signal.SIGINT, lambda number, frame: setattr(control, "signal", (number, frame)))
+            try:
+                signal.signal(signal.SIGINT, lambda number, frame: setattr(control, "signal", (number, frame)))
+            except ValueError:  # an interpreter that is not the main one has no signals
+                handler = None
         try:
             status = _functions[name](*before, byref(struct), *after, byref(error))
         finally:

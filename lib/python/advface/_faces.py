@@ -195,9 +195,9 @@ class Decoder(Handle):
 
     def reconstruct(self, features: Any, stop: Optional[Callable[[], Any]] = None) -> NDArray[np.float32]:
         """Images (N, 3, S, S), RGB from 0 to 1, of features (N, shape)."""
-        shape = self.info["feature"]
-        a, struct = (rows if len(shape) == 1 else read)(features, "features")
-        side = self.info["image_size"]
+        info = self.info
+        side = info["image_size"]
+        a, struct = (rows if len(info["feature"]) == 1 else read)(features, "features")
         made, to = written(None, (len(a), 3, side, side))
         long_call("decoder_reconstruct", (self.handle, byref(struct)), (byref(to),), stop)
         return made

@@ -65,7 +65,8 @@ def write_faces(folder: Any, faces: Any, people: Sequence[Any]) -> list[str]:
         raise InvalidArgument(f"faces: (N, H, W, 3) of uint8 is wanted, not {a.dtype} of shape {a.shape}")
     if len(people) != len(a):
         raise InvalidArgument(f"there are {len(people)} people for {len(a)} faces")
-    names, counts = [], {}
+    names: list[str] = []
+    counts: dict[str, int] = {}
     for face, person in zip(a, people):
         who = f"person_{person:06d}" if isinstance(person, (int, np.integer)) else str(person)
         counts[who] = counts.get(who, 0) + 1

@@ -74,6 +74,9 @@ class Protection(Handle):
             None if description is None else encoded(description, "description"), byref(handle),
         )  # fmt: skip
         super().__init__(handle)
+        rank, whole = c_int32(), (c_int64 * MAX_RANK)()
+        call("protection_out_shape", self.handle, whole, byref(rank))
+        self._out_shape = tuple(whole[: rank.value])
 
     @property
     def description(self) -> str:
@@ -89,9 +92,7 @@ class Protection(Handle):
     @property
     def out_shape(self) -> tuple[int, ...]:
         """Of one protected feature."""
-        shape, rank = (c_int64 * MAX_RANK)(), c_int32()
-        call("protection_out_shape", self.handle, shape, byref(rank))
-        return tuple(shape[: rank.value])
+        return self._out_shape
 
     def protect(
         self, features: Any, records: Optional[Any] = None, out: Optional[NDArray[np.float32]] = None,
