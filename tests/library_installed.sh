@@ -13,7 +13,8 @@ mv "$dir/there" "$dir/moved"  # nothing in it says where it was
 (cd "$dir/moved" && find . -type f -o -type l) | LC_ALL=C sort
 [[ ! -e $dir/moved/advface ]] || { echo "what is for the wheel was installed" >&2; exit 1; }
 
-"$cmake" -G Ninja -S "$root/lib/examples" -B "$dir/build" -D CMAKE_PREFIX_PATH="$dir/moved" -D CMAKE_BUILD_TYPE=Release >"$dir/log" 2>&1 &&
+"$cmake" -G Ninja -S "$root/lib/examples" -B "$dir/build" -D CMAKE_PREFIX_PATH="$dir/moved" -D CMAKE_BUILD_TYPE=Release \
+  -D CMAKE_C_FLAGS="-Wall -Wextra -Werror" -D CMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >"$dir/log" 2>&1 &&
   "$cmake" --build "$dir/build" >>"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
 
 # Three people, each a frame; the second one comes back.

@@ -54,9 +54,9 @@ struct Case {
   ProtectionRequest request;
 };
 
-void must(advface_status status, advface_error* error) {
+void must(advface_status status, advface_error** error) {
   if (status == ADVFACE_OK) return;
-  std::fprintf(stderr, "bench_library: %s\n", advface_error_text(error));
+  std::fprintf(stderr, "bench_library: %s\n", advface_error_text(*error));
   std::exit(1);
 }
 
@@ -83,7 +83,7 @@ void measure(const Case& c, std::vector<float>& features) {
   advface_error* error = nullptr;
   must(advface_protection_make(&space, settings.data(), settings.size(), nullptr, nullptr, &protection,
                                &error),
-       error);
+       &error);
 
   const int64_t shape[] = {kBatch, kDimension};
   const advface_array in =
@@ -93,7 +93,7 @@ void measure(const Case& c, std::vector<float>& features) {
   const Tensor rows = Tensor::from(features, {kBatch, kDimension});
   const auto by_library = [&](std::vector<float>& out) {
     advface_array to = advface_array_of(out.data(), out.size() * sizeof(float), ADVFACE_F32, 2, shape);
-    must(advface_protect(protection, &in, nullptr, nullptr, &to, nullptr, &error), error);
+    must(advface_protect(protection, &in, nullptr, nullptr, &to, nullptr, &error), &error);
   };
   std::vector<float> out(features.size());
   by_library(out);

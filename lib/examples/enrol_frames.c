@@ -18,10 +18,10 @@ struct frame {
 };
 
 /* Ends the program where a call has failed. */
-static void must(advface_status status, advface_error* error) {
+static void must(advface_status status, advface_error** error) {
   if (status == ADVFACE_OK) return;
-  fprintf(stderr, "enrol_frames: %s\n", advface_error_text(error));
-  advface_error_free(error);
+  fprintf(stderr, "enrol_frames: %s\n", advface_error_text(*error));
+  advface_error_free(*error);
   exit(1);
 }
 
@@ -64,7 +64,7 @@ static void extract(const advface_recogniser* recogniser, const char* path, floa
   frame.strides[1] = (int64_t)f.stride;
   row[0] = 1, row[1] = dimension;
   out = advface_array_of(feature, (uint64_t)dimension * sizeof(float), ADVFACE_F32, 2, row);
-  must(advface_extract_faces(recogniser, NULL, &frame, ADVFACE_BGRA, NULL, &out, &error), error);
+  must(advface_extract_faces(recogniser, NULL, &frame, ADVFACE_BGRA, NULL, &out, &error), &error);
   free(f.pixels);
 }
 
@@ -84,13 +84,13 @@ int main(int argc, char** argv) {
     fprintf(stderr, "usage: enrol_frames RECOGNISER.json FACE.key PEOPLE.db NAME=FRAME.ppm ... PROBE.ppm\n");
     return 2;
   }
-  must(advface_recogniser_load(argv[1], &recogniser, &error), error);
-  must(advface_recogniser_feature_shape(recogniser, NULL, shape, &rank, &error), error);
-  must(advface_key_new(argv[2], &key, &error), error);
+  must(advface_recogniser_load(argv[1], &recogniser, &error), &error);
+  must(advface_recogniser_feature_shape(recogniser, NULL, shape, &rank, &error), &error);
+  must(advface_key_new(argv[2], &key, &error), &error);
   memset(&space, 0, sizeof space);
   space.size = sizeof space;
   space.recogniser = recogniser;
-  must(advface_store_create(argv[3], NULL, &space, settings, 1, key, &store, &error), error);
+  must(advface_store_create(argv[3], NULL, &space, settings, 1, key, &store, &error), &error);
 
   feature = malloc((size_t)shape[0] * sizeof *feature);
   if (!feature) return 1;
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
     }
     *path++ = '\0';
     extract(recogniser, path, feature, shape[0]);
-    must(advface_store_add(store, &row, &name, 1, NULL, NULL, &error), error);
+    must(advface_store_add(store, &row, &name, 1, NULL, NULL, &error), &error);
     printf("enrolled %s\n", name);
   }
 
@@ -113,8 +113,8 @@ int main(int argc, char** argv) {
   one[1] = 1;
   numbers = advface_array_of(&number, sizeof number, ADVFACE_I64, 2, one);
   scores = advface_array_of(&score, sizeof score, ADVFACE_F32, 2, one);
-  must(advface_store_identify(store, &row, NULL, &numbers, &scores, NULL, &error), error);
-  must(advface_store_subject(store, number, subject, sizeof subject, NULL, &error), error);
+  must(advface_store_identify(store, &row, NULL, &numbers, &scores, NULL, &error), &error);
+  must(advface_store_subject(store, number, subject, sizeof subject, NULL, &error), &error);
   printf("most like %s, score %.4f\n", subject, (double)score);
 
   free(feature);
