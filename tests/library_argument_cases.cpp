@@ -291,6 +291,18 @@ BOOST_AUTO_TEST_CASE(dlpack_tensors) {
   spoil([](Tensor1& x) { x.shape = nullptr; }, "rank");
   spoil([&](Tensor1& x) { x.shape = vast; }, "further");
   spoil([&](Tensor1& x) { x.strides = vast; }, "stride");
+  // Version 1 has its number in front, and the tensor behind.
+  struct Versioned {
+    uint32_t major, minor;
+    void *manager, *deleter;
+    uint64_t flags;
+    Tensor1 tensor;
+  } v = {1, 1, nullptr, nullptr, 0, t};
+  const auto read_versioned = [&](advface_error** e) { return advface_array_from_dlpack(&v, 1, &a, e); };
+  works(read_versioned);
+  BOOST_TEST(a.offset == t.byte_offset);
+  v.major = 2;
+  is_refused(read_versioned, ADVFACE_INVALID_ARGUMENT, {"version 2.1"});
   is_refused([&](advface_error** e) { return advface_array_from_dlpack(nullptr, 0, &a, e); },
              ADVFACE_INVALID_ARGUMENT, {"NULL"});
 }

@@ -1,6 +1,7 @@
 // What the border costs, and what eight threads on one handle do: bench_library. For each protection, 32
 // features of 512 values protected by the code below, as advface-protect does it but for its files, and
-// through the C interface (the median of many, in turn); and the best rates of one thread and of eight.
+// through the C interface (the median of many, in turn); and the best rates of one thread and of eight. With
+// SHADOW.safetensors also AdvFace, on vectors of the shadow's.
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "advface/keys/key.h"
+#include "advface/networks/decoder.h"
 #include "advface/protections/protection_chain.h"
 #include "advface/protections/protection_request.h"
 #include "lib/include/advface.h"
@@ -25,7 +27,7 @@ using namespace advf;
 
 namespace {
 
-constexpr int64_t kBatch = 32, kDimension = 512;
+constexpr int64_t kBatch = 32;
 using Clock = std::chrono::steady_clock;
 
 double seconds_of(const std::function<void()>& f) {
@@ -34,14 +36,14 @@ double seconds_of(const std::function<void()>& f) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::vector<float> unit_vectors(int64_t n) {
+std::vector<float> unit_vectors(int64_t n, int64_t dimension) {
   std::vector<float> values;
   const Philox rng{7, 1};
   for (int64_t i = 0; i < n; ++i) {
     std::vector<double> v;
     double squares = 0;
-    for (int64_t k = 0; k < kDimension; ++k) {
-      v.push_back(rng.normal(uint64_t(i * kDimension + k)));
+    for (int64_t k = 0; k < dimension; ++k) {
+      v.push_back(rng.normal(uint64_t(i * dimension + k)));
       squares += v.back() * v.back();
     }
     for (const double x : v) values.push_back(float(x / std::sqrt(squares)));
@@ -65,9 +67,10 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-void measure(const Case& c, std::vector<float>& features) {
+void measure(const Case& c, int64_t dimension = 512) {
+  std::vector<float> features = unit_vectors(kBatch, dimension);
   ProtectionInput input;
-  input.space = {{kDimension}, FeatureDomain::sphere, false};
+  input.space = {{dimension}, FeatureDomain::sphere, false};
   input.what = "the features";
   input.to_keep = true;
   ProtectionChain below(c.request.specs(1), input);
@@ -78,19 +81,19 @@ void measure(const Case& c, std::vector<float>& features) {
   space.size = sizeof space;
   space.domain = ADVFACE_SPHERE;
   space.rank = 1;
-  space.shape[0] = kDimension;
+  space.shape[0] = dimension;
   advface_protection* protection = nullptr;
   advface_error* error = nullptr;
   must(advface_protection_make(&space, settings.data(), settings.size(), nullptr, nullptr, &protection,
                                &error),
        &error);
 
-  const int64_t shape[] = {kBatch, kDimension};
+  const int64_t shape[] = {kBatch, dimension};
   const advface_array in =
       advface_array_of(features.data(), features.size() * sizeof(float), ADVFACE_F32, 2, shape);
   std::vector<int64_t> numbers(kBatch);
   std::iota(numbers.begin(), numbers.end(), int64_t(0));
-  const Tensor rows = Tensor::from(features, {kBatch, kDimension});
+  const Tensor rows = Tensor::from(features, {kBatch, dimension});
   const auto by_library = [&](std::vector<float>& out) {
     advface_array to = advface_array_of(out.data(), out.size() * sizeof(float), ADVFACE_F32, 2, shape);
     must(advface_protect(protection, &in, nullptr, nullptr, &to, nullptr, &error), &error);
@@ -135,17 +138,19 @@ void measure(const Case& c, std::vector<float>& features) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   const std::string key =
       (std::filesystem::temp_directory_path() / ("bench_library-" + std::to_string(::getpid()) + ".key"))
           .string();
   Key::fresh().write_new(key);
-  std::vector<float> features = unit_vectors(kBatch);
-  std::printf("%-16s %13s %13s %9s %14s %14s %6s\n", "32 of 512", "below", "library", "more", "1 thread",
+  std::printf("%-16s %13s %13s %9s %14s %14s %6s\n", "32 features", "below", "library", "more", "1 thread",
               "8 threads", "ratio");
-  measure({"rotation", {{"rotation"}, {{"key", {key}}}}}, features);
-  measure({"rotation, fast", {{"rotation"}, {{"key", {key}}, {"rotation", {"fast"}}}}}, features);
-  measure({"noise", {{"noise"}, {}}}, features);
+  measure({"rotation", {{"rotation"}, {{"key", {key}}}}});
+  measure({"rotation, fast", {{"rotation"}, {{"key", {key}}, {"rotation", {"fast"}}}}});
+  measure({"noise", {{"noise"}, {}}});
+  if (argc > 1)
+    measure({"AdvFace", {{}, {{"shadow", {argv[1]}}, {"epsilon", {"0.2"}}}}},
+            Decoder::load(argv[1])->feature()[0]);
   std::filesystem::remove(key);
   return 0;
 }
