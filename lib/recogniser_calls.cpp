@@ -288,12 +288,12 @@ advface_status advface_extract_pictures(const advface_recogniser* recogniser, co
     const advface_cut options = options_of(how, "advface_cut");
     check_argument(pictures || count == 0, "pictures are NULL");
     check_argument(count <= uint64_t(1) << 40, count, " pictures are too many");
+    const FaceCut face_cut = cut_of(object->recogniser, options);
+    Extraction extraction(*object, cut, features, int64_t(count), found);
     for (uint64_t i = 0; i < count; ++i) {  // told before the work
       check_picture(&pictures[i], "picture " + std::to_string(i), colours);
       check_apart(&pictures[i], features, false);
     }
-    const FaceCut face_cut = cut_of(object->recogniser, options);
-    Extraction extraction(*object, cut, features, int64_t(count), found);
     extract_cut(extraction, int64_t(count), face_cut, asked, [&](int64_t i) {
       return read_picture(&pictures[i], "picture " + std::to_string(i), colours);
     });

@@ -236,6 +236,15 @@ BOOST_AUTO_TEST_CASE(pictures_that_cannot_be) {
                                         &features, nullptr, e);
       },
       ADVFACE_FAILED, {"eye"});
+  advface_array spoilt = features;
+  spoilt.rank = 1000;
+  how.eyes[2] = 8;
+  is_refused(
+      [&](advface_error** e) {
+        return advface_extract_pictures(recogniser.get(), nullptr, &picture, 1, ADVFACE_RGB, &how, nullptr,
+                                        &spoilt, nullptr, e);
+      },
+      ADVFACE_INVALID_ARGUMENT, {"features", "rank"});
   how.eyes[2] = std::nanf("");
   is_refused(
       [&](advface_error** e) {
