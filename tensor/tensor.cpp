@@ -46,7 +46,11 @@ const char* name_of(DType t) {
 
 Storage::Storage(Backend& backend, size_t bytes)
     : backend_(backend), data_(backend.alloc(bytes)), bytes_(bytes) {}
-Storage::~Storage() { backend_.free(data_, bytes_); }
+Storage::Storage(Backend& backend, std::byte* borrowed, size_t bytes)
+    : backend_(backend), data_(borrowed), bytes_(bytes), borrowed_(true) {}
+Storage::~Storage() {
+  if (!borrowed_) backend_.free(data_, bytes_);
+}
 
 Tensor Tensor::meta(const Shape& shape, DType dtype) {
   Tensor t;
@@ -103,6 +107,18 @@ Tensor Tensor::from_bytes(std::span<const std::byte> bytes, const Shape& shape, 
   check(bytes.size() == t.bytes(), "tensor of shape ", shape, " (", name_of(dtype), ") from ", bytes.size(),
         " bytes");
   if (t.has_storage() && !bytes.empty()) t.backend().copy_in(t.raw(), bytes.data(), bytes.size());
+  return t;
+}
+
+Tensor Tensor::borrow(std::span<const std::byte> bytes, const Shape& shape, DType dtype) {
+  if (!current_backend().is_host()) return from_bytes(bytes, shape, dtype);
+  Tensor t = meta(shape, dtype);
+  check(bytes.size() == t.bytes(), "tensor of shape ", shape, " (", name_of(dtype), ") from ", bytes.size(),
+        " bytes");
+  check(reinterpret_cast<uintptr_t>(bytes.data()) % size_of(dtype) == 0, "a tensor of type ", name_of(dtype),
+        " at an address that is no multiple of ", size_of(dtype));
+  t.storage_ =
+      std::make_shared<Storage>(current_backend(), const_cast<std::byte*>(bytes.data()), bytes.size());
   return t;
 }
 

@@ -40,10 +40,12 @@ constexpr DType dtype_of<uint8_t>() {
   return DType::u8;
 }
 
-// A block of memory that its backend frees.
+// A block of memory that its backend frees, or that somebody else does.
 class Storage {
  public:
   Storage(Backend& backend, size_t bytes);
+  // Memory that stays where it is and as it is at least as long as this lives.
+  Storage(Backend& backend, std::byte* borrowed, size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -55,6 +57,7 @@ class Storage {
   Backend& backend_;
   std::byte* data_;
   size_t bytes_;
+  bool borrowed_ = false;
 };
 
 class Tensor {
@@ -77,6 +80,10 @@ class Tensor {
     return from(std::span<const T>(values), shape);
   }
   static Tensor from_bytes(std::span<const std::byte> bytes, const Shape& shape, DType dtype);
+  // These bytes themselves, in host memory, for somebody who only reads: they stay as they are as long as the
+  // tensor, its copies and views of it live. Aligned as the element type asks; a copy where the current
+  // backend's memory is another.
+  static Tensor borrow(std::span<const std::byte> bytes, const Shape& shape, DType dtype);
   static Tensor meta(const Shape& shape, DType dtype = DType::f32);  // shape only, no storage
 
   bool defined() const { return id_ != 0; }

@@ -62,16 +62,14 @@ void check_another(const Recogniser& other, const Recogniser& recogniser) {
         recogniser.fingerprint(), "); name another one, or none");
 }
 
-namespace {
-
-// Why a row is no feature; empty where it is one. An embedding that is all but zero has no direction, and one
-// beyond what can be normalised keeps a wrong norm.
-std::string fault_of(std::span<const float> row, FeatureDomain domain) {
+std::string fault_of_feature(std::span<const float> row, FeatureDomain domain) {
   if (!std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); }))
     return "its feature is not finite";
   if (domain != FeatureDomain::sphere || is_unit_norm(norm(row))) return "";
   return "its embedding has no direction that can be told";
 }
+
+namespace {
 
 // What the recogniser makes of a picture may be no feature: an all-black picture divided by its own contrast.
 // Such a picture is as broken as one that cannot be read. Where it is so for every picture, they are not at
@@ -84,7 +82,7 @@ FeatureBatch usable_rows(FaceBatch batch, const Tensor& features, const Recognis
   std::vector<BrokenFace> broken;
   std::string fault;
   for (size_t i = 0; i < batch.good.size(); ++i) {
-    const std::string here = fault_of({host.data<float>() + i * d, d}, domain);
+    const std::string here = fault_of_feature({host.data<float>() + i * d, d}, domain);
     if (here.empty()) {
       rows.push_back(int64_t(i));
       continue;

@@ -2,6 +2,7 @@
 // disk.
 #pragma once
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ struct ExtractOptions {
 void check_same_crop(const Recogniser& other, const Recogniser& recogniser);
 // Throws Error naming both cards where they have the same network: it has no second opinion.
 void check_another(const Recogniser& other, const Recogniser& recogniser);
+
+// Why what a recogniser made of a picture is no feature; empty where it is one. An embedding that is all but
+// zero has no direction, and one beyond what can be normalised keeps a wrong norm.
+std::string fault_of_feature(std::span<const float> row, FeatureDomain domain);
 
 // Features of one batch: of the faces that were cut out, with the indices of their images in the source, and
 // the crops that the recogniser saw.

@@ -37,6 +37,7 @@ class GeneratorProtection : public Protection {
   FeatureSpace out() const override { return {net_->info().spec.feature, net_->info().domain, moved_}; }
   std::vector<const Provenance*> networks() const override { return {&net_->info()}; }
   Guarantee guarantee() const override;
+  bool is_shareable() const override { return false; }
   void check_never_saw(const std::vector<std::string>& identities) const override {
     net_->check_never_saw(identities);
   }

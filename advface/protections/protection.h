@@ -92,6 +92,8 @@ class Protection {
   // Whether a record's result depends on the records that are protected with it; a call then takes two or
   // more.
   virtual bool depends_on_company() const { return false; }
+  // Whether several threads may be in apply() at once. Plans belong to one call at a time.
+  virtual bool is_shareable() const { return true; }
   // Throws Error, naming the file, where a network that protects was trained on any of these people.
   virtual void check_never_saw(const std::vector<std::string>&) const {}
   // Looks at all features once, before the first is protected, where a setting asks for that. Throws Error

@@ -61,6 +61,10 @@ ProtectionId ProtectionChain::id() const {
   return id;
 }
 
+bool ProtectionChain::is_shareable() const {
+  return std::all_of(links_.begin(), links_.end(), [](const auto& link) { return link->is_shareable(); });
+}
+
 int ProtectionChain::photograph_size() const {
   int size = 0;
   for (const auto& link : links_) size = std::max(size, link->photograph_size());

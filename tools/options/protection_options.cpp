@@ -8,21 +8,6 @@
 namespace advf::tools {
 namespace {
 
-bool is_chosen(const Setting& s) {
-  return s.source == Setting::Source::option || s.source == Setting::Source::file;
-}
-
-// The protections that have an option for this setting, for messages.
-std::string owners_of(const std::string& setting) {
-  std::string list;
-  for (const ProtectionKind& kind : protections()) {
-    const auto spec = kind.spec();
-    for (const Setting& s : spec->settings())
-      if (s.name == setting && is_chosen(s)) list += (list.empty() ? "" : " and ") + kind.name;
-  }
-  return list;
-}
-
 // Forms of the command line that were, with the ones that are.
 CLI::Validator no_longer(const std::string& text, const std::string& now) {
   return CLI::Validator([text, now](std::string& given) { return given == text ? now : std::string(); }, "");
@@ -35,7 +20,7 @@ void ProtectionOptions::add_to(CLI::App& app, const std::string& group, bool req
   std::string help = "protect the features; repeated: one after the other, in this order.";
   for (const ProtectionKind& kind : protections()) help += " " + kind.name + ": " + kind.help + ".";
   for (const ProtectionPreset& preset : presets()) help += " " + preset.name + ": " + preset.help + ".";
-  app.add_option("--protect", names_, help + " Without it --shadow alone means advface")
+  app.add_option("--protect", request_.names, help + " Without it --shadow alone means advface")
       ->group(group)
       ->allow_extra_args(false)
       ->type_name("NAME");
@@ -44,7 +29,8 @@ void ProtectionOptions::add_to(CLI::App& app, const std::string& group, bool req
     for (const Setting& s : usual_.back()->settings()) {
       if (!is_chosen(s) || app.get_option_no_throw(s.option())) continue;
       const std::string name = s.name;
-      add_setting(app, s, group, [this, name](const std::string& text) { given_[name].push_back(text); });
+      add_setting(app, s, group,
+                  [this, name](const std::string& text) { request_.settings[name].push_back(text); });
       if (name == "method")
         app.get_option(s.option())
             ->check(no_longer("generator",
@@ -58,56 +44,23 @@ void ProtectionOptions::allow_none(CLI::App& app) {
   CLI::Option* option = app.get_option("--protect");
   option->description(option->get_description() + ". none: raw features are stored");
   app.parse_complete_callback([this] {
-    none_ = std::ranges::count(names_, "none") > 0;
-    if (none_ && (names_.size() > 1 || !given_.empty()))
+    none_ = std::ranges::count(request_.names, "none") > 0;
+    if (none_ && (request_.names.size() > 1 || !request_.settings.empty()))
       throw CLI::ValidationError("--protect none", "takes no other protection, and no setting of one");
-    if (none_) names_.clear();
+    if (none_) request_.names.clear();
   });
 }
 
-std::vector<ProtectionPreset::Link> ProtectionOptions::chain() const {
-  if (names_.empty() && asked()) return {{"advface", {}}};
-  std::vector<ProtectionPreset::Link> links;
-  for (const std::string& name : names_) {
-    const auto preset = std::ranges::find(presets(), name, &ProtectionPreset::name);
-    if (preset == presets().end())
-      links.push_back({name, {}});
-    else
-      links.insert(links.end(), preset->links.begin(), preset->links.end());
-  }
-  return links;
-}
-
-void ProtectionOptions::check_all_used() const {
-  const std::vector<ProtectionPreset::Link> links = chain();
-  for (const auto& given : given_) {
-    const std::string& setting = given.first;
-    const std::string owners = owners_of(setting);
-    const bool used = std::ranges::any_of(links, [&](const ProtectionPreset::Link& link) {
-      const auto spec = protection_kind(link.protection, "--protect").spec();
-      const Settings list = spec->settings();
-      return std::any_of(list.begin(), list.end(),
-                         [&](const Setting& s) { return s.name == setting && is_chosen(s); });
-    });
-    if (used) continue;
-    check(!links.empty(), option_name(setting), " is an option of the protection ", owners,
-          ": name it with --protect (or give --shadow, which alone means advface)");
-    std::string all;
-    for (const auto& link : links) all += (all.empty() ? "" : ", ") + link.protection;
-    fail(option_name(setting), " is an option of the protection ", owners, ", but here protects ", all);
-  }
-}
-
 ProtectionSpecs ProtectionOptions::specs_with(uint64_t seed, const std::vector<std::string>& changed) const {
-  Given given = given_;
+  ProtectionRequest request = request_;
   as_usage([&] {
     std::vector<std::string> known{"seed"};
-    for (const ProtectionPreset::Link& link : chain()) {
+    for (const ProtectionPreset::Link& link : request.links()) {
       const auto spec = protection_kind(link.protection, "--protect").spec();
       for (const Setting& s : spec->settings())
         if (is_chosen(s)) known.push_back(s.option().substr(2));
     }
-    Given others;
+    std::map<std::string, std::vector<std::string>> others;
     for (const std::string& text : changed) {
       const size_t equals = text.find('=');
       check(equals != std::string::npos && equals > 0 && equals + 1 < text.size(),
@@ -127,49 +80,25 @@ ProtectionSpecs ProtectionOptions::specs_with(uint64_t seed, const std::vector<s
       others[setting].push_back(value);
     }
     // A key comes from a file or over a descriptor: the one takes the other's place.
-    if (others.contains("key")) given.erase("key_fd");
-    if (others.contains("key_fd")) given.erase("key");
-    for (auto& [name, texts] : others) given[name] = texts;
+    if (others.contains("key")) request.settings.erase("key_fd");
+    if (others.contains("key_fd")) request.settings.erase("key");
+    for (auto& [name, texts] : others) request.settings[name] = texts;
   });
-  return specs(seed, given);
+  return specs(seed, request);
 }
 
-ProtectionSpecs ProtectionOptions::specs(uint64_t seed, const Given& texts_of) const {
-  ProtectionSpecs list;
-  as_usage([&] {
-    const std::vector<ProtectionPreset::Link> links = chain();
-    for (size_t i = 0; i < links.size(); ++i) {
-      const std::string& name = links[i].protection;
-      protection_kind(name, "--protect");
-      check(std::ranges::count(links, name, &ProtectionPreset::Link::protection) == 1, "--protect names ",
-            name, " twice; protect in two calls");
-    }
-    check_all_used();
-    check(!required_ || !links.empty(),
-          "say how to protect: --protect NAME, or --shadow FILE, which alone means advface");
-    for (const ProtectionPreset::Link& link : links) {
-      std::shared_ptr<ProtectionSpec> spec = protection_kind(link.protection, "--protect").spec();
-      set_seed(spec->settings(), seed);
-      for (const auto& [name, text] : link.settings)
-        find_setting(spec->settings(), name, Setting::Source::option)->read(text);
-      for (const Setting& s : spec->settings())
-        if (const auto given = texts_of.find(s.name); given != texts_of.end() && is_chosen(s))
-          for (const std::string& text : given->second) s.read(text);
-      for (const Setting& s : spec->settings())
-        if (texts_of.contains(s.name) && is_chosen(s)) check_applies(s, s.option());
-      spec->check_valid();
-      spec->check_complete();
-      list.push_back(std::move(spec));
-    }
-  });
-  return list;
+ProtectionSpecs ProtectionOptions::specs(uint64_t seed, const ProtectionRequest& request) const {
+  if (required_ && !request.asked() && request.settings.empty())
+    throw WrongCall("say how to protect: --protect NAME, or --shadow FILE, which alone means advface");
+  return request.specs(seed);
 }
 
 nlohmann::json ProtectionOptions::files() const {
   nlohmann::json json = nlohmann::json::object();
   for (const auto& spec : usual_)
     for (const Setting& s : spec->settings())
-      if (const auto given = given_.find(s.name); s.source == Setting::Source::file && given != given_.end())
+      if (const auto given = request_.settings.find(s.name);
+          s.source == Setting::Source::file && given != request_.settings.end())
         json[s.repeats ? s.name + "s" : s.name] =
             s.repeats ? nlohmann::json(given->second) : nlohmann::json(given->second[0]);
   return json;

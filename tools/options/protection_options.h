@@ -1,12 +1,10 @@
 // Protecting on the command line: which protections, in order, and how. One set of options for every program
 // that protects, made of what the registry lists.
 #pragma once
-#include <map>
 #include <string>
 #include <vector>
 
-#include "advface/protections/protection.h"
-#include "advface/protections/registry.h"
+#include "advface/protections/protection_request.h"
 #include "tools/options/cli.h"
 
 namespace advf::tools {
@@ -19,24 +17,20 @@ class ProtectionOptions {
   void allow_none(CLI::App& app);
   bool none() const { return none_; }
   // A protection is asked for: by --protect, or by --shadow, which alone means advface.
-  bool asked() const { return !names_.empty() || given_.contains("shadow"); }
+  bool asked() const { return request_.asked(); }
   // What is asked for, with the program's seed; none where nothing is. WrongCall names the option that is
   // missing, unknown, or given to a protection that has none such.
-  ProtectionSpecs specs(uint64_t seed) const { return specs(seed, given_); }
+  ProtectionSpecs specs(uint64_t seed) const { return specs(seed, request_); }
   // The same with some settings changed, each SETTING=VALUE by the name of the option that it is, or seed=N.
   // WrongCall for one that no protection here has.
   ProtectionSpecs specs_with(uint64_t seed, const std::vector<std::string>& changed) const;
   nlohmann::json files() const;  // that were named, for a program's --json
 
  private:
-  using Given = std::map<std::string, std::vector<std::string>>;  // texts by the setting's name
-  ProtectionSpecs specs(uint64_t seed, const Given& given) const;
-  std::vector<ProtectionPreset::Link> chain() const;  // with presets written out
-  void check_all_used() const;
+  ProtectionSpecs specs(uint64_t seed, const ProtectionRequest& request) const;
 
   bool required_ = false, none_ = false;
-  std::vector<std::string> names_;
-  Given given_;
+  ProtectionRequest request_;
   // What --help shows as defaults, and what texts are tried on.
   std::vector<std::shared_ptr<ProtectionSpec>> usual_;
 };

@@ -38,6 +38,7 @@ class AdvFaceProtection : public Protection {
   int photograph_size() const override;
   Guarantee guarantee() const override;
   bool depends_on_company() const override { return spec_.ascent.batch_norm == BatchNormMode::batch; }
+  bool is_shareable() const override { return false; }
   void check_never_saw(const std::vector<std::string>& identities) const override;
   // With --bn recalibrated: the shadows' batch norm, on these features.
   void look_at(int64_t rows, const ReadRows& read) override;

@@ -1,0 +1,163 @@
+#include "lib/call.h"
+
+#include <unistd.h>
+
+#include <cstring>
+#include <new>
+
+#include "advface/core/text_file.h"
+
+namespace advf::lib {
+namespace {
+
+// Between two questions to the caller: seldom enough to cost nothing, often enough for a person.
+constexpr auto kBetween = std::chrono::milliseconds(20);
+
+thread_local bool in_callback = false;
+
+// Errors that must be told where nothing can be made any more: they are no handles, and are never freed.
+struct FixedError {
+  uintptr_t name;
+  advface_status code;
+  const char* text;
+};
+constexpr FixedError kForked{
+    1, ADVFACE_FORKED,
+    "this process came from fork(), and the one it came from had called the library: "
+    "its threads, locks and open files did not come along. Start a new program "
+    "instead (in Python: multiprocessing with the start method \"spawn\"), or fork "
+    "before the first call"};
+constexpr FixedError kNoMemory{2, ADVFACE_OUT_OF_MEMORY, "out of memory"};
+constexpr FixedError kWithin{
+    3, ADVFACE_INVALID_ARGUMENT,
+    "the library was called from within advface_control's go_on; return from it first"};
+constexpr const FixedError* kFixed[] = {&kForked, &kNoMemory, &kWithin};
+
+const FixedError* fixed_error(const advface_error* error) {
+  for (const FixedError* fixed : kFixed)
+    if (reinterpret_cast<uintptr_t>(error) == fixed->name) return fixed;
+  return nullptr;
+}
+
+advface_status give_fixed(const FixedError& fixed, advface_error** error) {
+  if (error) *error = reinterpret_cast<advface_error*>(fixed.name);
+  return fixed.code;
+}
+
+advface_status give_error(advface_status code, const std::string& text, advface_error** error) {
+  if (error) *error = new_handle<advface_error>(std::make_shared<ErrorObject>(ErrorObject{code, text}));
+  return code;
+}
+
+}  // namespace
+
+bool is_forked() {
+  static std::atomic<pid_t> owner{0};
+  const pid_t me = ::getpid();
+  pid_t known = owner.load(std::memory_order_relaxed);
+  if (known == 0 && owner.compare_exchange_strong(known, me)) return false;
+  return known != me;
+}
+
+advface_status why_not_here(advface_error** error) noexcept {
+  if (is_forked()) return give_fixed(kForked, error);
+  if (in_callback) return give_fixed(kWithin, error);
+  return ADVFACE_OK;
+}
+
+advface_status report_exception(advface_error** error) noexcept {
+  try {
+    try {
+      throw;
+    } catch (const CallError& e) {
+      return give_error(e.code, e.what(), error);
+    } catch (const Interrupted&) {
+      return give_error(ADVFACE_INTERRUPTED, "interrupted, as the caller asked", error);
+    } catch (const WrongCall& e) {
+      return give_error(ADVFACE_INVALID_ARGUMENT, e.what(), error);
+    } catch (const OutOfMemory& e) {
+      return give_error(ADVFACE_OUT_OF_MEMORY, e.what(), error);
+    } catch (const Error& e) {
+      return give_error(ADVFACE_FAILED, e.what(), error);
+    } catch (const std::bad_alloc&) {
+      return give_fixed(kNoMemory, error);
+    } catch (const std::exception& e) {
+      return give_error(ADVFACE_INTERNAL, std::string("a mistake of the library's: ") + e.what(), error);
+    } catch (...) {
+      return give_error(ADVFACE_INTERNAL, "a callback has thrown an exception, which none may", error);
+    }
+  } catch (...) {
+    return give_fixed(kNoMemory, error);
+  }
+}
+
+std::string text_argument(const char* text, const char* what) {
+  check_argument(text, what, " is NULL");
+  check_argument(*text, what, " is empty");
+  const std::string copy(text);
+  check_argument(is_utf8(copy), what, " is no UTF-8");
+  return copy;
+}
+
+void give_text(const std::string& text, char* out, uint64_t bytes, uint64_t* needed) {
+  if (needed) *needed = text.size() + 1;
+  check_argument(out || bytes == 0, "text is NULL, but is said to have ", bytes, " bytes");
+  if (bytes <= text.size())
+    refuse(ADVFACE_BUFFER_TOO_SMALL, "the text takes ", text.size() + 1, " bytes, not ", bytes);
+  std::memcpy(out, text.c_str(), text.size() + 1);
+}
+
+Control::Control(const advface_control* control)
+    : caller_(std::this_thread::get_id()), next_(Clock::now() + kBetween) {
+  if (!control) return;
+  asked_ = options_of(control, "advface_control");
+  check_argument(asked_.go_on,
+                 "advface_control: go_on is NULL; pass NULL instead of a control to go on always");
+}
+
+bool Control::stopped() {
+  if (stopped_) return true;
+  if (!asked_.go_on || std::this_thread::get_id() != caller_) return false;
+  if (Clock::now() < next_) return false;
+  int32_t answer = 0;
+  in_callback = true;
+  try {
+    asked_.go_on(asked_.user, &answer);
+  } catch (...) {
+    in_callback = false;
+    stopped_ = true;
+    throw;
+  }
+  in_callback = false;
+  next_ = Clock::now() + kBetween;
+  if (answer != 1) stopped_ = true;
+  return stopped_;
+}
+
+Context Control::context() {
+  Context context;
+  context.stop = [this] { return stopped(); };
+  return context;
+}
+
+}  // namespace advf::lib
+
+using namespace advf::lib;
+
+advface_status advface_error_code(const advface_error* error) {
+  if (const auto* fixed = fixed_error(error)) return fixed->code;
+  if (!error || is_forked()) return ADVFACE_INVALID_HANDLE;
+  const auto found = look_for_handle(reinterpret_cast<uintptr_t>(error), Kind::error);
+  return found ? static_cast<const ErrorObject*>(found.get())->code : ADVFACE_INVALID_HANDLE;
+}
+
+const char* advface_error_text(const advface_error* error) {
+  if (const auto* fixed = fixed_error(error)) return fixed->text;
+  if (!error || is_forked()) return "";
+  const auto found = look_for_handle(reinterpret_cast<uintptr_t>(error), Kind::error);
+  return found ? static_cast<const ErrorObject*>(found.get())->text.c_str() : "";
+}
+
+void advface_error_free(advface_error* error) {
+  if (!fixed_error(error)) free_handle(error);
+}

@@ -1,0 +1,96 @@
+// The border: what every call into the library goes through. Exceptions become statuses and error objects,
+// and what the caller hands in is looked at before it is used.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "advface/core/context.h"
+#include "lib/handles.h"
+
+namespace advf::lib {
+
+struct ErrorObject {
+  advface_status code;
+  std::string text;
+};
+
+// An Error with a status of its own.
+class CallError : public Error {
+ public:
+  CallError(advface_status code, const std::string& text) : Error(text), code(code) {}
+  advface_status code;
+};
+
+template <class... Parts>
+[[noreturn]] void refuse(advface_status code, const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  throw CallError(code, text.str());
+}
+// For what the caller has got wrong.
+template <class... Parts>
+void check_argument(bool ok, const Parts&... parts) {
+  if (!ok) refuse(ADVFACE_INVALID_ARGUMENT, parts...);
+}
+std::string text_argument(const char* text, const char* what);  // not null, not empty, UTF-8
+
+// Whether this process came from one that had called the library, and so lacks its threads.
+bool is_forked();
+// What the exception in flight means; makes the error object. Throws nothing.
+advface_status report_exception(advface_error** error) noexcept;
+// For a call that cannot be made here at all: forked, or within a callback. ADVFACE_OK: it can.
+advface_status why_not_here(advface_error** error) noexcept;
+
+// Every function of the header that can fail.
+template <class Body>
+advface_status guarded(advface_error** error, const Body& body) noexcept {
+  if (error) *error = nullptr;
+  if (const advface_status why = why_not_here(error); why != ADVFACE_OK) return why;
+  try {
+    body();
+    return ADVFACE_OK;
+  } catch (...) {
+    return report_exception(error);
+  }
+}
+
+template <class Handle>
+advface_status free_handle(Handle* handle) noexcept {
+  if (!handle) return ADVFACE_OK;
+  if (is_forked()) return ADVFACE_FORKED;  // locks and files belong to the process it came from
+  const auto gone = take_handle(reinterpret_cast<uintptr_t>(handle), Held<Handle>::kind);
+  return gone ? ADVFACE_OK : ADVFACE_INVALID_HANDLE;
+}
+
+// Of options that may grow: who was compiled with a shorter struct has not the fields behind it.
+template <class Options>
+Options options_of(const Options* given, const char* what) {
+  check_argument(given, what, " is NULL");
+  check_argument(given->size == sizeof(Options), what, ": its size says ", given->size, ", not ",
+                 sizeof(Options), "; set it to sizeof(", what, ")");
+  return *given;
+}
+
+// The text with its zero, as the header has it.
+void give_text(const std::string& text, char* out, uint64_t bytes, uint64_t* needed);
+
+// The caller's wish to stop, asked on the calling thread alone.
+class Control {
+ public:
+  explicit Control(const advface_control* control);
+  Control(const Control&) = delete;
+  Context context();  // valid as long as this
+  bool stopped();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  advface_control asked_{};
+  std::thread::id caller_;
+  Clock::time_point next_;
+  std::atomic<bool> stopped_{false};
+};
+
+}  // namespace advf::lib

@@ -1,0 +1,408 @@
+"""The C interface: the library's file, its structs, and how a call becomes a result or an exception."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import weakref
+from ctypes import POINTER, byref, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+MAX_RANK = 5
+
+
+class AdvFaceError(Exception):
+    """A call into the library failed. The text says what, and what to do."""
+
+
+class InvalidArgument(AdvFaceError, ValueError):
+    """A shape, type, setting or name that cannot be."""
+
+
+class InvalidHandle(AdvFaceError, ValueError):
+    """An object that was closed already."""
+
+
+class Failed(AdvFaceError, RuntimeError):
+    """A file, or values, that cannot be used as they are."""
+
+
+class Interrupted(AdvFaceError):
+    """What was given as `stop` asked for it. Ctrl-C raises KeyboardInterrupt instead."""
+
+
+class OutOfMemory(AdvFaceError, MemoryError):
+    """There is too little memory."""
+
+
+class Forked(AdvFaceError, RuntimeError):
+    """The process came from fork(), and the one it came from had used the library."""
+
+
+class NotFound(AdvFaceError, LookupError):
+    """Nobody has that name, or no record that number."""
+
+
+class NotInThisBuild(AdvFaceError, NotImplementedError):
+    """The library was built without keys."""
+
+
+class _Internal(AdvFaceError, RuntimeError):
+    """A mistake of the library's."""
+
+
+_ERRORS = {
+    1: InvalidArgument,
+    2: InvalidHandle,
+    3: Failed,
+    4: Interrupted,
+    5: OutOfMemory,
+    6: Forked,
+    7: NotFound,
+    8: NotInThisBuild,
+    9: InvalidArgument,
+}
+_INTERRUPTED = 4
+
+
+class Array(ctypes.Structure):
+    _fields_ = [
+        ("data", c_void_p),
+        ("bytes", c_uint64),
+        ("offset", c_uint64),
+        ("type", c_int32),
+        ("rank", c_int32),
+        ("shape", c_int64 * MAX_RANK),
+        ("strides", c_int64 * MAX_RANK),
+    ]
+
+
+class Setting(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("value", c_char_p)]
+
+
+class Space(ctypes.Structure):
+    _fields_ = [
+        ("size", c_uint64),
+        ("recogniser", c_void_p),
+        ("cut", c_char_p),
+        ("domain", c_int32),
+        ("rank", c_int32),
+        ("shape", c_int64 * MAX_RANK),
+    ]
+
+
+class Cut(ctypes.Structure):
+    _fields_ = [
+        ("size", c_uint64),
+        ("detector", c_void_p),
+        ("eyes", c_float * 4),
+        ("choice", c_int32),
+        ("longer_side", c_int32),
+        ("least_side", c_double),
+        ("most_angle", c_double),
+    ]
+
+
+class FoundFace(ctypes.Structure):
+    _fields_ = [
+        ("reason", c_int32),
+        ("number", c_int32),
+        ("of", c_int32),
+        ("points", c_int32),
+        ("box", c_double * 4),
+        ("score", c_double),
+        ("landmarks", c_double * 10),
+        ("roll", c_double),
+        ("yaw", c_double),
+        ("pitch", c_double),
+        ("sharpness", c_double),
+        ("exposure", c_double),
+        ("outside", c_double),
+    ]
+
+
+_GoOn = ctypes.CFUNCTYPE(None, c_void_p, POINTER(c_int32))
+
+
+class _ControlStruct(ctypes.Structure):
+    _fields_ = [("size", c_uint64), ("go_on", _GoOn), ("user", c_void_p)]
+
+
+def _library_path() -> str:
+    named = os.environ.get("ADVFACE_LIBRARY")
+    if named:
+        return named
+    beside = Path(__file__).with_name("libadvface.so")
+    return str(beside) if beside.exists() else "libadvface.so.0.1"
+
+
+def _load() -> ctypes.CDLL:
+    path = _library_path()
+    try:
+        loaded = ctypes.CDLL(path)
+    except OSError as e:
+        raise ImportError(
+            f"libadvface was not found ({e}); install the wheel, or name the file in the environment variable ADVFACE_LIBRARY"
+        ) from None
+    loaded.advface_version.restype = c_uint32
+    have = loaded.advface_version()
+    if have // 1000 != 1:
+        raise ImportError(f"{path} has version {have}, but this package is for 0.1")
+    return loaded
+
+
+lib = _load()
+_P = c_void_p
+_A = POINTER(Array)
+_TEXT = [c_char_p, c_uint64, POINTER(c_uint64)]
+_SETTINGS = [POINTER(Setting), c_uint64, _P]
+_CONTROL = POINTER(_ControlStruct)
+# Arguments without the last, the error object.
+_CALLS: dict[str, list[Any]] = {
+    "set_threads": [c_int32],
+    "recogniser_load": [c_char_p, POINTER(_P)],
+    "recogniser_describe": [_P, *_TEXT],
+    "recogniser_feature_shape": [_P, c_char_p, POINTER(c_int64), POINTER(c_int32)],
+    "extract_faces": [_P, c_char_p, _A, c_int32, _CONTROL, _A],
+    "extract_pictures": [_P, c_char_p, _A, c_uint64, c_int32, POINTER(Cut), _CONTROL, _A, POINTER(FoundFace)],
+    "detector_load": [c_char_p, c_double, POINTER(_P)],
+    "detector_find": [_P, _A, c_int32, c_int32, POINTER(FoundFace), c_uint64, POINTER(c_uint64)],
+    "decoder_load": [c_char_p, POINTER(_P)],
+    "decoder_describe": [_P, *_TEXT],
+    "decoder_reconstruct": [_P, _A, _CONTROL, _A],
+    "key_new": [c_char_p, POINTER(_P)],
+    "key_read": [c_char_p, POINTER(_P)],
+    "key_read_fd": [c_int32, POINTER(_P)],
+    "key_describe": [_P, *_TEXT],
+    "protection_make": [POINTER(Space), *_SETTINGS, c_char_p, POINTER(_P)],
+    "protection_describe": [_P, *_TEXT],
+    "protection_out_shape": [_P, POINTER(c_int64), POINTER(c_int32)],
+    "protect": [_P, _A, _A, _CONTROL, _A, _P],
+    "turn_probe": [_P, _A, _A, _A],
+    "score": [_P, _A, _A, _A, _A],
+    "nearest": [_P, _A, _A, _A, _CONTROL, _A, _A],
+    "store_create": [c_char_p, c_char_p, POINTER(Space), *_SETTINGS, POINTER(_P)],
+    "store_open": [c_char_p, c_char_p, *_SETTINGS, _P, POINTER(_P)],
+    "store_describe": [_P, *_TEXT],
+    "store_add": [_P, _A, POINTER(c_char_p), c_uint64, _CONTROL, _A],
+    "store_verify": [_P, c_char_p, _A, _A, POINTER(c_double)],
+    "store_identify": [_P, _A, _CONTROL, _A, _A, POINTER(c_double)],
+    "store_subject": [_P, c_int64, *_TEXT],
+    "store_remove": [_P, POINTER(c_char_p), c_uint64],
+}
+_functions: dict[str, Any] = {}
+for _name, _arguments in _CALLS.items():
+    _f = getattr(lib, "advface_" + _name)
+    _f.argtypes = [*_arguments, POINTER(_P)]
+    _f.restype = c_int32
+    _functions[_name] = _f
+lib.advface_error_text.argtypes = [_P]
+lib.advface_error_text.restype = c_char_p
+lib.advface_error_free.argtypes = [_P]
+lib.advface_error_free.restype = None
+lib.advface_has.argtypes = [c_char_p]
+lib.advface_has.restype = c_int32
+lib.advface_threads.restype = c_int32
+for _kind in ("recogniser_free", "detector_free", "decoder_free", "key_free", "protection_free", "store_close"):
+    _f = getattr(lib, "advface_" + _kind)
+    _f.argtypes = [_P]
+    _f.restype = c_int32
+
+
+def _raise(status: int, error: c_void_p) -> None:
+    text = (lib.advface_error_text(error) or b"").decode("utf-8", "replace")
+    lib.advface_error_free(error)
+    raise _ERRORS.get(status, _Internal)(text)
+
+
+def call(name: str, *arguments: Any) -> None:
+    """Calls advface_NAME with these arguments; raises what its status means."""
+    error = c_void_p()
+    status = _functions[name](*arguments, byref(error))
+    if status:
+        _raise(status, error)
+
+
+def text_of(name: str, *arguments: Any) -> str:
+    """What a call that gives a text gives."""
+    needed = c_uint64(1024)
+    for _ in range(2):
+        buffer = ctypes.create_string_buffer(needed.value)
+        error = c_void_p()
+        status = _functions[name](*arguments, buffer, len(buffer), byref(needed), byref(error))
+        if status == 0:
+            return buffer.value.decode("utf-8")
+        if status != 9 or needed.value <= len(buffer):
+            break
+        lib.advface_error_free(error)
+    _raise(status, error)
+    return ""
+
+
+class _Control:
+    """One long call: asks `stop` and looks for Ctrl-C while the library works."""
+
+    def __init__(self, stop: Optional[Callable[[], Any]]) -> None:
+        self.stop = stop
+        self.signal: Optional[tuple[int, Any]] = None
+        self.stopped = False
+        self.error: Optional[BaseException] = None
+
+
+_controls: dict[int, _Control] = {}
+_next_control = iter(range(1, 1 << 62)).__next__
+
+
+@_GoOn
+def _go_on(user: Optional[int], answer: Any) -> None:
+    # What does not come to its last line stops the call: an exception can be raised anywhere here.
+    control = _controls.get(user or 0)
+    try:
+        if control is None or control.signal or control.error:
+            return
+        if control.stop is not None and control.stop():
+            control.stopped = True
+            return
+        answer[0] = 1
+    except BaseException as e:  # of the caller's stop()
+        if control is not None:
+            control.error = e
+
+
+def long_call(name: str, before: tuple, after: tuple, stop: Optional[Callable[[], Any]] = None) -> None:
+    """A call with an advface_control between these arguments. Ctrl-C ends it, where this is the main thread."""
+    handler = None
+    main = threading.current_thread() is threading.main_thread()
+    if main:
+        handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        handler = None
+        if stop is None:
+            call(name, *before, None, *after)
+            return
+    control = _Control(stop)
+    token = _next_control()
+    _controls[token] = control
+    error = c_void_p()
+    status = 0
+    try:
+        struct = _ControlStruct(ctypes.sizeof(_ControlStruct), _go_on, token)
+        if handler:
+            # The usual handler raises where it likes, in the middle of a callback too; this one notes it.
+            try:
+                signal.signal(signal.SIGINT, lambda number, frame: setattr(control, "signal", (number, frame)))
+            except ValueError:  # an interpreter that is not the main one has no signals
+                handler = None
+        try:
+            status = _functions[name](*before, byref(struct), *after, byref(error))
+        finally:
+            if handler:
+                signal.signal(signal.SIGINT, handler)
+    finally:
+        del _controls[token]
+    if control.error is not None or control.signal:
+        if status:
+            lib.advface_error_free(error)
+        if control.error is not None:
+            raise control.error
+        assert handler is not None and control.signal is not None
+        handler(*control.signal)
+        if status == _INTERRUPTED:
+            raise Interrupted("interrupted by a signal")
+        return
+    if status:
+        _raise(status, error)
+
+
+class Handle:
+    """Something that the library holds. Goes with close(), at the end of a `with`, or when nobody has it any more."""
+
+    _free = ""  # the function's name
+
+    def __init__(self, handle: c_void_p) -> None:
+        self._handle: Optional[int] = handle.value
+        self._finalizer = weakref.finalize(self, getattr(lib, "advface_" + self._free), handle.value)
+
+    @property
+    def handle(self) -> int:
+        if self._handle is None:
+            raise InvalidHandle(f"this {type(self).__name__} was closed already")
+        return self._handle
+
+    def close(self) -> None:
+        """Gives it back. Calls that are under way end as if it were still there."""
+        self._finalizer()
+        self._handle = None
+
+    def __enter__(self):
+        self.handle
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __reduce__(self):
+        raise TypeError(f"a {type(self).__name__} cannot be pickled: make it again in the other process")
+
+
+def handle_or_none(what: Optional[Handle], kind: type) -> Optional[int]:
+    if what is None:
+        return None
+    if not isinstance(what, kind):
+        raise TypeError(f"{kind.__name__} expected, not {type(what).__name__}")
+    return what.handle
+
+
+def encoded(text: Any, what: str) -> bytes:
+    """A text, a path or None as C has it."""
+    if isinstance(text, bytes):
+        raw = text
+    else:
+        raw = os.fsencode(os.fspath(text)) if isinstance(text, os.PathLike) else str(text).encode("utf-8")
+    if b"\0" in raw:
+        raise InvalidArgument(f"{what} holds a zero")
+    return raw
+
+
+def settings_of(settings: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Settings by name, as the programs have them; a list gives one several times, None none."""
+    pairs = []
+    for name, value in settings.items():
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if one is None:
+                continue
+            if isinstance(one, bool):
+                raise TypeError(f"{name}: there is no setting that is true or false")
+            text = repr(float(one)) if isinstance(one, float) else one
+            pairs.append((encoded(name, "a name"), encoded(text, name)))
+    return pairs
+
+
+def setting_array(settings: dict[str, Any]) -> tuple[Any, int]:
+    pairs = settings_of(settings)
+    return (Setting * max(len(pairs), 1))(*[Setting(n, v) for n, v in pairs]), len(pairs)
+
+
+def version() -> str:
+    """Of the library: "0.1.0"."""
+    v = lib.advface_version()
+    return f"{v // 1000000}.{v // 1000 % 1000}.{v % 1000}"
+
+
+def has(feature: str) -> bool:
+    """Whether this build of the library has "keys", or a "store"."""
+    return bool(lib.advface_has(feature.encode()))
+
+
+def set_threads(n: int) -> None:
+    """How many threads a computation uses; 0: as many as the machine has. Results are the same bits for any number."""
+    call("set_threads", int(n))
+
+
+def threads() -> int:
+    """How many threads a computation uses."""
+    return int(lib.advface_threads())

@@ -1,0 +1,160 @@
+"""Stores: protected features of people in one file (docs/operating.md)."""
+
+from __future__ import annotations
+
+import json
+import math
+from ctypes import byref, c_char_p, c_double, c_void_p
+from dataclasses import dataclass
+from typing import Any, Callable, Optional, Sequence, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._arrays import rows, written
+from ._capi import Handle, call, encoded, handle_or_none, long_call, setting_array, text_of
+from ._faces import Recogniser
+from ._key import Key, Path
+from ._protection import space_of
+
+
+@dataclass(frozen=True)
+class Match:
+    """A record that was found for a probe."""
+
+    record: int
+    subject: str
+    score: float
+
+
+class Store(Handle):
+    """A set of records in a store's file, which advface-store knows as well.
+
+    path: the file; set: its name in it. key and files (shadow=..., projection=...): what the set was protected with.
+    Raises Failed for the wrong key. For several threads; other processes may use the file meanwhile, but no other
+    SQLite of this process.
+    """
+
+    _free = "store_close"
+
+    def __init__(
+        self, path: Path, *, key: Optional[Key] = None, set: str = "default",
+        recogniser: Optional[Recogniser] = None, **files: Any,
+    ) -> None:  # fmt: skip
+        array, count = setting_array(files)
+        handle = c_void_p()
+        call(
+            "store_open", encoded(path, "path"), encoded(set, "set"), array, count, handle_or_none(key, Key),
+            handle_or_none(recogniser, Recogniser), byref(handle),
+        )  # fmt: skip
+        super().__init__(handle)
+
+    @classmethod
+    def create(
+        cls, path: Path, protect: Union[None, str, Sequence[str]] = None, *,
+        shape: Optional[int] = None, domain: str = "sphere", recogniser: Optional[Recogniser] = None,
+        cut: Optional[str] = None, key: Optional[Key] = None, set: str = "default", **settings: Any,
+    ) -> "Store":  # fmt: skip
+        """A new set, in a new file or one that is there. protect "none" stores raw features, of which faces can be
+        made again; else as Protection has it."""
+        space = space_of(recogniser, cut, shape, domain)
+        names = [] if protect is None else [protect] if isinstance(protect, str) else list(protect)
+        array, count = setting_array({"protect": names, **settings})
+        handle = c_void_p()
+        call(
+            "store_create", encoded(path, "path"), encoded(set, "set"), byref(space), array, count,
+            handle_or_none(key, Key), byref(handle),
+        )  # fmt: skip
+        store = cls.__new__(cls)
+        Handle.__init__(store, handle)
+        return store
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """set, records, dimension, raw_dimension, protection, recogniser, cut, created, calibration."""
+        return json.loads(text_of("store_describe", self.handle))
+
+    def __len__(self) -> int:
+        return int(self.info["records"])
+
+    def add(
+        self, features: Any, subjects: Union[str, Sequence[str]], stop: Optional[Callable[[], Any]] = None
+    ) -> NDArray[np.int64]:
+        """Protects raw features (N, D) of N people and stores them, all or none; the numbers of their records (N).
+
+        Raises Failed for somebody who is there already."""
+        names = [subjects] if isinstance(subjects, str) else list(subjects)
+        a, struct = rows(features, "features")
+        array = _names(names)
+        made, to = written(None, (len(a),), np.int64)
+        long_call("store_add", (self.handle, byref(struct), array, len(names)), (byref(to),), stop)
+        return made
+
+    def scores(self, subject: str, probes: Any) -> NDArray[np.float64]:
+        """1:1: cosines (N) of raw probes (N, D) to that person's record. Raises NotFound where there is none."""
+        return self._verify(subject, probes)[0]
+
+    def verify(self, subject: str, probe: Any, threshold: Optional[float] = None) -> bool:
+        """Whether a raw probe (D) is that person: by the threshold, or else the set's calibration.
+
+        Raises ValueError where neither says where to decide."""
+        scores, calibrated = self._verify(subject, probe)
+        return bool(scores[0] >= self._threshold(threshold, calibrated))
+
+    def identify(
+        self, probes: Any, k: int = 1, threshold: Optional[float] = None, stop: Optional[Callable[[], Any]] = None
+    ) -> list[list[Match]]:
+        """1:N: of each raw probe (M, D) up to k records with the largest cosine, the largest first.
+
+        threshold: leaves out what lies below; None: nothing. `calibrated` is that of the set."""
+        numbers, scores = self.nearest(probes, k, stop)
+        return [
+            [
+                Match(int(n), self.subject(int(n)), float(s))
+                for n, s in zip(*row)
+                if n >= 0 and (threshold is None or s >= threshold)
+            ]
+            for row in zip(numbers, scores)
+        ]
+
+    def nearest(
+        self, probes: Any, k: int = 1, stop: Optional[Callable[[], Any]] = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The same as arrays: numbers of records (M, k), -1 where there are fewer, and scores (M, k)."""
+        a, struct = rows(probes, "probes")
+        numbers, to = written(None, (len(a), k), np.int64)
+        scores, at = written(None, (len(a), k))
+        long_call("store_identify", (self.handle, byref(struct)), (byref(to), byref(at), None), stop)
+        return numbers, scores
+
+    @property
+    def calibrated(self) -> Optional[float]:
+        """The threshold of the set's calibration; None where nobody has calibrated it."""
+        calibration = self.info["calibration"]
+        return None if calibration is None else float(calibration["threshold"])
+
+    def subject(self, record: int) -> str:
+        """Who the record of this number is. Raises NotFound."""
+        return text_of("store_subject", self.handle, int(record))
+
+    def remove(self, *subjects: str) -> None:
+        """All of them, or none; the bytes are overwritten. Raises NotFound."""
+        call("store_remove", self.handle, _names(list(subjects)), len(subjects))
+
+    def _verify(self, subject: str, probes: Any) -> tuple[NDArray[np.float64], Optional[float]]:
+        a, struct = rows(probes, "probes")
+        made, to = written(None, (len(a),), np.float64)
+        threshold = c_double()
+        call("store_verify", self.handle, encoded(subject, "subject"), byref(struct), byref(to), byref(threshold))
+        return made, None if math.isnan(threshold.value) else threshold.value
+
+    def _threshold(self, given: Optional[float], calibrated: Optional[float]) -> float:
+        if given is None:
+            given = calibrated
+        if given is None:
+            raise ValueError("the set has no calibration, so that threshold must say where to decide")
+        return given
+
+
+def _names(names: Sequence[str]) -> Any:
+    return (c_char_p * max(len(names), 1))(*[encoded(n, "a subject") for n in names])

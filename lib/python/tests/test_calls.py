@@ -1,0 +1,238 @@
+"""Every class, and every way to use it wrongly."""
+
+import ctypes
+import gc
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from conftest import unit
+
+import advface
+
+
+def test_layouts(key):
+    lock = advface.Protection("rotation", shape=32, key=key)
+    x = unit(7, 32)
+    expected = lock.protect(x)
+    assert expected.dtype == np.float32 and expected.shape == (7, 32)
+    for same in (
+        np.asfortranarray(x),
+        np.concatenate([x, x], 1)[:, :32],
+        x[::-1].copy()[::-1],
+        x.astype(np.float64),
+        x.astype(">f4"),
+        [list(map(float, row)) for row in x],
+    ):
+        assert np.array_equal(lock.protect(same), expected)
+    out = np.zeros((7, 32), np.float32)
+    assert lock.protect(x, out=out) is out and np.array_equal(out, expected)
+    here = x.copy()
+    lock.protect(here, out=here)
+    assert np.array_equal(here, expected)
+    assert np.array_equal(lock.protect(x[2:], records=np.arange(2, 7)), expected[2:])
+    one = lock.protect(np.broadcast_to(x[0], (3, 32)))
+    assert np.array_equal(one[0], expected[0]) and not np.array_equal(one[0], one[1])
+    half = lock.protect((x / np.linalg.norm(x.astype(np.float16), axis=1, keepdims=True)).astype(np.float16))
+    assert np.abs(half - expected).max() < 1e-2
+
+    class Tensor:  # what has DLPack alone
+        def __dlpack__(self, **unused):
+            return x.__dlpack__()
+
+        def __dlpack_device__(self):
+            return x.__dlpack_device__()
+
+    assert np.array_equal(lock.protect(Tensor()), expected)
+
+
+def test_nothing_is_copied(recogniser, monkeypatch):
+    """The library is given the very address of the array, and writes to the very array."""
+    seen = []
+    from advface import _protection
+
+    describe = _protection.read.__globals__["describe"]
+    monkeypatch.setitem(_protection.read.__globals__, "describe", lambda a, w: seen.append(describe(a, w)) or seen[-1])
+    x, out = unit(5, 12), np.empty((5, 12), np.float32)
+    advface.Protection("noise", recogniser=recogniser).protect(x, out=out)
+    assert seen[0].data == x.ctypes.data and seen[0].bytes == x.nbytes and seen[-1].data == out.ctypes.data
+
+
+def test_reports(recogniser):
+    noise = advface.Protection("noise", recogniser=recogniser, noise_length=0.25)
+    x = unit(4, 12)
+    stored, told = noise.protect(x, reports=True)
+    assert list(told["record"]) == [0, 1, 2, 3]
+    assert np.allclose(told["cosine"], np.sum(stored * x, 1), atol=1e-5)
+    assert np.allclose(told["noise_l2"], 0.25, atol=1e-5)
+    assert np.array_equal(noise.probe(x), x)
+
+
+@pytest.mark.parametrize(
+    "spoil, kind, words",
+    [
+        (lambda x: x[:, :11], advface.InvalidArgument, "[5,11]"),
+        (lambda x: x[0], advface.InvalidArgument, "features"),
+        (lambda x: x.astype(np.int32), advface.InvalidArgument, "int32"),
+        (lambda x: x.astype(complex), advface.InvalidArgument, "complex"),
+        (lambda x: x * 2, advface.Failed, "norm"),
+        (lambda x: np.where(np.arange(12) == 3, np.nan, x), advface.Failed, "nan"),
+        (lambda x: [[1.0], [1.0, 2.0]], (advface.InvalidArgument, ValueError), ""),
+        (lambda x: None, advface.InvalidArgument, "features"),
+        (lambda x: "features", advface.InvalidArgument, "features"),
+    ],
+)
+def test_no_features(spoil, kind, words):
+    noise = advface.Protection("noise", shape=12)
+    with pytest.raises(kind) as told:
+        noise.protect(spoil(unit(5, 12)))
+    assert words in str(told.value)
+
+
+def test_wrong_arguments(key, recogniser, tmp_path):
+    x = unit(5, 12)
+    lock = advface.Protection("rotation", shape=12, key=key)
+    for call, kind, words in (
+        (lambda: advface.Protection("rotatoin", shape=12, key=key), advface.InvalidArgument, "rotation"),
+        (lambda: advface.Protection("rotation", shape=12), advface.InvalidArgument, "--key"),
+        (lambda: advface.Protection("rotation", shape=12, key=recogniser), TypeError, "Key"),
+        (lambda: advface.Protection("noise"), advface.InvalidArgument, "shape"),
+        (lambda: advface.Protection("noise", shape=12, recogniser=recogniser), advface.InvalidArgument, "shape"),
+        (lambda: advface.Protection("noise", shape=12, noise_lenght=1), advface.InvalidArgument, "noise_length"),
+        (lambda: advface.Protection("noise", shape=12, noise_length=float("nan")), advface.InvalidArgument, "noise"),
+        (lambda: advface.Protection("noise", shape=12, noise_length=True), TypeError, "noise_length"),
+        (lambda: advface.Protection("noise", shape=12, domain="ball"), advface.InvalidArgument, "ball"),
+        (lambda: advface.Protection("noise\0", shape=12), advface.InvalidArgument, "zero"),
+        (lambda: lock.protect(x, records=[0, 1, 2, 3, 3]), advface.InvalidArgument, "twice"),
+        (lambda: lock.protect(x, records=[0, 1]), advface.InvalidArgument, "records"),
+        (lambda: lock.protect(x, records=[0.5] * 5), advface.InvalidArgument, "records"),
+        (lambda: lock.protect(x, out=np.zeros((5, 11), np.float32)), advface.InvalidArgument, "protected_rows"),
+        (lambda: lock.protect(x, out=np.zeros((5, 12))), advface.InvalidArgument, "f64"),
+        (lambda: lock.protect(x, out=np.broadcast_to(np.float32(0), (5, 12))), advface.InvalidArgument, "read-only"),
+        (lambda: lock.protect(x, out=[0]), advface.InvalidArgument, "out"),
+        (lambda: advface.nearest(x, x, k=0), advface.InvalidArgument, "K"),
+        (lambda: advface.Recogniser(tmp_path / "none.json"), advface.Failed, "none.json"),
+        (lambda: advface.Key(tmp_path / "none"), advface.Failed, "none"),
+        (lambda: advface.Key.new(tmp_path / "key"), advface.Failed, "key"),
+        (lambda: recogniser.extract(np.zeros((2, 8, 8, 3), np.uint8), colours="XYZ"), advface.InvalidArgument, "XYZ"),
+        (lambda: recogniser.extract(np.zeros((2, 8, 8, 4), np.uint8)), advface.InvalidArgument, "4 values"),
+        (lambda: recogniser.extract(np.zeros((8, 8), np.uint8)), advface.InvalidArgument, "(N, H, W, C)"),
+        (lambda: recogniser.extract_pictures([]), advface.InvalidArgument, "detector"),
+        (lambda: recogniser.feature_shape("nothing"), advface.Failed, "nothing"),
+        (lambda: advface.set_threads(-1), advface.InvalidArgument, "-1"),
+        (lambda: pickle.dumps(lock), TypeError, "pickled"),
+    ):
+        with pytest.raises(kind) as told:
+            call()
+        assert words in str(told.value), str(told.value)
+        assert isinstance(told.value, (advface.AdvFaceError, TypeError))
+
+
+def test_closed(key):
+    lock = advface.Protection("rotation", shape=12, key=key)
+    key.close()  # what was made of it goes on
+    with lock:
+        lock.protect(unit(2, 12))
+    with pytest.raises(advface.InvalidHandle, match="closed"):
+        lock.protect(unit(2, 12))
+    lock.close()
+    with pytest.raises(advface.InvalidHandle):
+        key.info
+    # A handle of another kind, past this package.
+    noise = advface.Protection("noise", shape=12)
+    from advface import _capi
+
+    with pytest.raises(advface.InvalidHandle, match="a protection was given where a key belongs"):
+        _capi.text_of("key_describe", noise.handle)
+    with pytest.raises(advface.InvalidHandle, match="no key of this library"):
+        _capi.text_of("key_describe", ctypes.c_void_p(12345))
+
+
+def test_matching(key):
+    x = unit(40, 16)
+    y = x + 0.2 * unit(40, 16, 1)
+    y /= np.linalg.norm(y, axis=1, keepdims=True)
+    expected = np.sum(x * y, 1)
+    assert np.allclose(advface.score(x, y), expected, atol=1e-6)
+    rows, scores = advface.nearest(x, y, k=3)
+    assert np.array_equal(rows[:, 0], np.arange(40)) and np.allclose(scores[:, 0], expected, atol=1e-6)
+    for mode in ("per-record", "per-set"):
+        lock = advface.Protection("rotation", shape=16, key=key, key_mode=mode)
+        stored = lock.protect(x)
+        assert np.allclose(lock.score(stored, y), expected, atol=1e-5)
+        found, at = lock.nearest(stored, y, k=3)
+        assert np.array_equal(found, rows) and np.allclose(at, scores, atol=1e-5)
+    rows, scores = advface.nearest(x[:2], y, k=3)
+    assert (rows[:, 2] == -1).all() and (scores[:, 2] == -2).all()
+
+
+def test_store(key, tmp_path):
+    x = unit(5, 16)
+    with advface.Store.create(tmp_path / "s.db", "rotation", shape=16, key=key) as store:
+        assert list(store.add(x, list("abcde"))) == [0, 1, 2, 3, 4]
+        with pytest.raises(advface.Failed, match="a is in the set"):
+            store.add(x[0], "a")
+        with pytest.raises(advface.InvalidArgument, match="subjects"):
+            store.add(x, ["f"])
+    store = advface.Store(tmp_path / "s.db", key=key)
+    assert len(store) == 5 and store.calibrated is None
+    with pytest.raises(ValueError, match="calibration"):
+        store.verify("a", x[0])
+    assert store.verify("a", x[0], threshold=0.9) and not store.verify("a", x[1], threshold=0.9)
+    assert [m.subject for m in store.identify(x[3], k=5, threshold=0.99)[0]] == ["d"]
+    store.remove("d", "e")
+    with pytest.raises(advface.NotFound, match="nobody"):
+        store.remove("d")
+    with pytest.raises(advface.NotFound):
+        store.scores("d", x[3])
+    with pytest.raises(advface.NotFound):
+        store.subject(3)
+    other = advface.Key.new(tmp_path / "other")
+    with pytest.raises(advface.Failed, match="wrong key"):
+        advface.Store(tmp_path / "s.db", key=other)
+
+
+def test_detector_and_decoder(world, recogniser):
+    lit = np.full((96, 120, 3), 9, np.uint8)
+    lit[40:48, 48:56, 0] = 255
+    detector = advface.Detector(world / "detector.json")
+    face = detector.find(lit)[0]
+    assert face.landmarks.shape == (5, 2) and face.score > 0.9 and face.reason == ""
+    features, faces = recogniser.extract_pictures([lit, np.zeros((64, 64, 3), np.uint8)], detector, least_side=10)
+    assert faces[0].reason == "" and faces[1].reason == "no face"
+    assert np.isfinite(features[0]).all() and np.isnan(features[1]).all()
+    with pytest.raises(advface.Failed, match="row 1"):
+        advface.Protection("noise", recogniser=recogniser).protect(features)
+    decoder = advface.Decoder(world / "e.safetensors")
+    images = decoder.reconstruct(features[:1])
+    assert images.shape == (1, 3, 32, 32) and 0 <= images.min() and images.max() <= 1
+
+
+def test_threads(key):
+    lock = advface.Protection("rotation", shape=64, key=key)
+    x = [unit(20, 64, s) for s in range(8)]
+    expected = [lock.protect(v) for v in x]
+    wrong = []
+
+    def work(i):
+        for _ in range(5):
+            if not np.array_equal(lock.protect(x[i]), expected[i]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert not wrong
+
+
+def test_what_is_dropped_goes():
+    """Nobody keeps an object that is not used any more."""
+    from advface import _capi
+
+    noise = advface.Protection("noise", shape=12)
+    handle = noise.handle
+    del noise
+    gc.collect()
+    with pytest.raises(advface.InvalidHandle, match="freed"):
+        _capi.text_of("protection_describe", handle)
