@@ -4,6 +4,7 @@
 #include "advface/core/utc_time.h"
 #include "advface/keys/signature.h"
 #include "tools/audit/audit_groups.h"
+#include "tools/audit/audit_people.h"
 #include "tools/audit/audit_rows.h"
 #include "tools/audit/audit_verdict.h"
 #include "tools/options/cli.h"
@@ -48,9 +49,11 @@ int64_t intervals_of(const json& rows) {
 
 }  // namespace
 
-json audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
-                  const StepRunner& runner) {
-  json rows = audit_rows(config, plan, runner);
+AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
+                         const StepRunner& runner) {
+  PeopleValues values;
+  json rows = audit_rows(config, plan, runner, &values);
+  std::string people = values.text();
   std::vector<std::string> names;
   json protections = json::array();
   for (const AuditProtection& p : config.protections) {
@@ -88,6 +91,7 @@ json audit_report(const AuditConfig& config, const AuditFacts& facts, const Audi
                    {"feature_shape", shape_json(facts.feature)}}},
                  {"protections", std::move(protections)},
                  {"people_shown", plan.people_shown},
+                 {"people", {{"file", kPeopleFile}, {"digest", digest(std::as_bytes(std::span(people)))}}},
                  {"rows", std::move(rows)},
                  {"left_out", std::move(left_out)},
                  {"failed", std::move(failed)},
@@ -100,7 +104,7 @@ json audit_report(const AuditConfig& config, const AuditFacts& facts, const Audi
       report["unmeasured"].push_back({{"protection", pair.protection}, {"attacker", pair.attacker}});
   report["verdicts"] = audit_verdicts(report["rows"], names, report["unmeasured"]);
   report["summary"] = audit_summary(report["verdicts"], report);
-  return report;
+  return {std::move(report), std::move(people)};
 }
 
 json read_audit_report(const std::string& path) {
