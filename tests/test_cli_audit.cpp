@@ -520,6 +520,10 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
           return i == 0 ? "Anna_Smith" : i == 1 ? "anna smith" : "p" + std::to_string(i / 2);
         }),
         1, {"Anna_Smith", "anna smith", "spellings"});
+  wrong(labels([](int i) {
+          return i == 0 ? "Zoë Müller" : i == 1 ? "ZOE\u0308 MU\u0308LLER" : "p" + std::to_string(i / 2);
+        }),
+        1, {"Zoë Müller", "MU\u0308LLER", "spellings"});
   const std::string file = write(dir, "audit.json", settings());
   complain("audit", {file}, run_program("audit", {file}), 2, {"--out"});
   complain("audit", {}, run_program("audit", {"--out", dir / "out"}), 2, {"advface-audit init"});
