@@ -105,6 +105,7 @@ BOOST_AUTO_TEST_CASE(cards_are_strict) {
   refuse("cosine", "manhattan", "allowed: cosine");
   refuse("\"normalise\": true", "\"normalise\": false", "unit sphere");
   refuse("{\"template\"", "[{\"template\"", "not valid JSON");
+  refuse("\"width\": 5", "\"width\": 5, \"width\": 6", "the key input.width stands there twice");
   refused([] { load_card("/nowhere/card.json"); }, {"/nowhere/card.json"});
   survive(
       kCard, [](const std::string& text) { parse_card(text, "card.json"); }, 3000);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "tools/audit/audit_facts.h"
 
@@ -66,8 +67,8 @@ std::string PeopleValues::text() const {
 
 PeopleValues PeopleValues::parse(const std::string& text, const std::string& file) {
   PeopleValues values;
+  const json whole = parse_json(text, file);
   try {
-    const json whole = json::parse(text);
     check(whole.at("format") == kPeopleFormat && whole.at("version") == kPeopleVersion, file,
           ": is no file of people of advface-audit, or a newer one");
     for (const json& row : whole.at("rows")) {

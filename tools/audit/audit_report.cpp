@@ -1,5 +1,6 @@
 #include "tools/audit/audit_report.h"
 
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "advface/core/utc_time.h"
 #include "advface/keys/signature.h"
@@ -108,9 +109,7 @@ AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, con
 }
 
 json read_audit_report(const std::string& path) {
-  const std::string text = read_text(path);
-  check_utf8(text, path);
-  json report = json::parse(text, nullptr, false);
+  json report = parse_json(read_text(path), path);
   check(report.is_object() && report.value("format", "") == kReportFormat, path,
         ": is no report of advface-audit");
   check(report.contains("version") && report["version"].is_number_integer() &&
