@@ -229,6 +229,10 @@ BOOST_AUTO_TEST_CASE(files_are_read_and_what_is_wrong_is_named) {
         {"two protections are called A"});
   for (const char* text : {"", "{", "[]", "3", "{\"version\": 1}"})
     BOOST_CHECK_THROW(parse_audit_config(text, "audit.json", ""), Error);
+  // Of a key that stands twice one line would count, and nobody knows which.
+  std::string doubled = kMinimal;
+  doubled.insert(doubled.find("\"images\""), "\"images\": \"others\", ");
+  BOOST_CHECK_THROW(parse_audit_config(doubled, "audit.json", ""), Error);
 }
 
 BOOST_AUTO_TEST_CASE(a_locked_protection_is_measured_with_the_key_leaked_too) {

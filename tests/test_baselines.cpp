@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(what_files_say_of_noise) {
     refused([&] { ProtectionId::from_json(other.replace(at, from.size(), to), "f"); }, {"f", word});
   };
   changed("\"privacy_epsilon\":8.0", "\"privacy_epsilon\":9.0", "does not follow");
-  changed("\"privacy_epsilon\":8.0", "\"privacy_epsilon\":0", "privacy epsilon");
+  changed("\"privacy_epsilon\":8.0", "\"privacy_epsilon\":0", "privacy_epsilon");
   changed("\"delta\":1e-05,", "", "delta");
   changed("\"delta\":1e-05", "\"delta\":1", "delta");
   changed("\"clip\":1.0", "\"clip\":1.0,\"noise_length\":0.4", "noise_length");

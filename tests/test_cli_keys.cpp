@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(calls_that_are_refused) {
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-fd", "3"}, 2, {"not both"});
   refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key-fd", "63"}, 1, {"descriptor 63"});
   refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key-fd", "4294967305"}, 2,
-         {"--key-fd 4294967305"});
+         {"--key-fd", "4294967305"});
   refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key", dir / "absent"}, 1,
          {"absent", "No such file"});
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-set", "12"}, 2,

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "cli_test_util.h"
 #include "tensor/io/safetensors.h"
@@ -64,6 +65,13 @@ json attributes(const Args& args) {
                                             here().data + here().labels() + args);
   BOOST_TEST(o.out.find("balanced accuracy") != std::string::npos);
   return read_json(dir / "a.json");
+}
+
+std::vector<std::string> fields_of(const std::string& line) {
+  std::vector<std::string> fields;
+  std::istringstream text(line);
+  for (std::string field; std::getline(text, field, '\t');) fields.push_back(field);
+  return fields;
 }
 
 void check_interval(const json& v, const std::string& what) {
@@ -156,6 +164,15 @@ BOOST_AUTO_TEST_CASE(linkage_of_raw_and_protected_probes) {
 
   // The same features from a file; another part; fewer images.
   const TempDir dir;
+  linkage(call + Args{"--scores", dir / "scores.tsv"});
+  const auto scores = lines_of(read_bytes(dir / "scores.tsv"));
+  BOOST_TEST(scores[0] == "attacker\tfeatures\timage\tperson\trank_1\trank_10\tauc\taccepted\tcosine");
+  BOOST_TEST(scores.size() == 1 + 3 * result["probes"].get<size_t>());
+  double found = 0;
+  for (const std::string& line : scores)
+    if (line.starts_with("mine\tprotected, noise length 0.6\t")) found += std::stod(fields_of(line)[4]);
+  BOOST_TEST(std::abs(found / result["probes"].get<double>() -
+                      rows["mine/protected"]["rank_1"]["mean"].get<double>()) < 1e-8);
   succeed("protect", Args{"--in", toy_world().at("z.npy"), "--out", dir / "p.npy"} + here().noise);
   const json given =
       linkage(Args{"--protected", "file=" + dir / "p.npy", "--attacker", "mine=" + here().at("noise.st")});
@@ -238,6 +255,23 @@ BOOST_AUTO_TEST_CASE(attributes_of_raw_and_protected_features) {
   const json alone = attributes(Args{"--attributes", "Smiling", "--threads", "1"} + here().noise);
   for (size_t i = 0; i < 6; ++i) BOOST_TEST(alone["rows"][i] == result["rows"][i + 6]);
   BOOST_TEST(attributes(asked)["rows"].size() == 4u);
+  // Each answer, of which the rows are means.
+  const TempDir dir;
+  attributes(asked + here().noise + Args{"--scores", dir / "answers.tsv"});
+  const auto answers = lines_of(read_bytes(dir / "answers.tsv"));
+  BOOST_TEST(answers.size() == 1 + 12 * result["images"].get<size_t>());
+  for (const json& row : result["rows"]) {
+    double right = 0, images = 0;
+    for (const std::string& line : answers) {
+      const auto f = fields_of(line);
+      if (f[0] != row["attribute"] || f[1] != row["probe"] || f[2] != row["trained_on"] ||
+          f[3] != row["asked_about"])
+        continue;
+      right += std::stod(f[7]), ++images;
+      BOOST_TEST((f[6] == "0" || f[6] == "1"));
+    }
+    BOOST_TEST(std::abs(right / images - row["accuracy"]["mean"].get<double>()) < 1e-9);
+  }
   BOOST_TEST(attributes(asked + Args{"--part", "validation"})["rows"] != attributes(asked)["rows"]);
   const json moved = attributes(asked + here().project);
   BOOST_TEST((moved["rows"].size() == 8u && moved["left_out"].size() == 1u));

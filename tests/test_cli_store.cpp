@@ -389,7 +389,7 @@ BOOST_AUTO_TEST_CASE(a_set_goes_out_and_comes_back) {
   write_bytes(o.at("twice.jsonl"), lines + lines_of(lines)[1] + "\n");
   wrong(o.at("twice.jsonl"), {"twice.jsonl", "has 40 records", "says 39"});
   write_bytes(o.at("cut.jsonl"), lines.substr(0, lines.size() - 20));
-  wrong(o.at("cut.jsonl"), {"cut.jsonl:40", "no JSON object"});
+  wrong(o.at("cut.jsonl"), {"cut.jsonl:40", "not valid JSON"});
   write_bytes(o.at("out.npy.records.tsv"), "nothing");
   wrong(o.at("out.npy"), {"out.npy.records.tsv", "other rows"});
 }

@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(settings_of_training_that_are_refused) {
   no({"--mirror", "--features", "z.npy", "--list", "z.npy.txt"}, {"--mirror", "z.npy", "--features"});
   no({"--average", "3"}, {"average", "1 to 2", "3"});
   no({"--average", "0"}, {"average", "0"});
-  no({"--pixel-weight", "-1"}, {"pixels", "-1"});
+  no({"--pixel-weight", "-1"}, {"pixel_weight", "-1"});
   no({"--structure-weight", "1"}, {"--structure-weight", "l1"});
   no({"--decoder-loss", "second"}, {"second", "--loss-recogniser"});
   no({"--flat-within", "-1"}, {"--flat-within", "-1"});

@@ -9,6 +9,7 @@
 
 #include "advface/core/dataset.h"
 #include "advface/core/faces.h"
+#include "advface/core/name_spelling.h"
 #include "advface/core/text_file.h"
 #include "file_test_util.h"
 #include "tensor/parallel.h"
@@ -276,6 +277,28 @@ BOOST_AUTO_TEST_CASE(labels_are_strict) {
   BOOST_TEST(trimmed("\xe2\x80\x94") == "\xe2\x80\x94");  // a dash
   BOOST_TEST(trimmed(" \xe2\x80\x8b\t").empty());
   BOOST_TEST(split_csv("\xc2\xa0\"a,b\" ,c", "")[0] == "a,b");
+
+  // Capitals, accents as one code point or two, blanks and punctuation; but not whether there is an accent.
+  for (const auto& [one, other] : std::vector<std::pair<const char*, const char*>>{
+           {"José_Núñez", "JOSE\u0301 NU\u0301N\u0303EZ"},
+           {"Ångström", "a\u030angstro\u0308m"},
+           {"Łukasz Żółć", "łUKASZ z\u0307o\u0301łc\u0301"},
+           {"İpek Çağ", "i\u0307pek c\u0327ag\u0306"},
+           {"Nguyễn Thị Ngọc", "NGUYE\u0302\u0303N THI\u0323 NGO\u0323C"},
+           {"Ệ", "e\u0302\u0323"},
+           {"Straße", "STRASSE"},
+           {"Ÿ", "ÿ"},
+           {"Γιώργος", "ΓΙΩ\u0301ΡΓΟΣ"},
+           {"Андрей Ёлкин", "АНДРЕИ\u0306 е\u0308ЛКИН"},
+           {"Արամ", "ԱՐԱՄ"},
+           {"Lǚ", "lu\u0308\u030c"},
+           {"O\u2019Brien", "o'brien"},
+           {"Anne\u2010Marie", "anne marie"}})
+    BOOST_TEST(plain_spelling(one) == plain_spelling(other), one << " and " << other);
+  BOOST_TEST(plain_spelling("Müller") != plain_spelling("Muller"));
+  BOOST_TEST(plain_spelling("李雷") == "李雷");
+  BOOST_TEST(plain_spelling("\xc4nne Q") == "\xc4nneq");  // Latin-1, which is no UTF-8
+  BOOST_TEST(plain_spelling(" -._").empty());
 
   const Labels chosen = select(l, {"2.jpg"});
   BOOST_TEST((chosen.size() == 1 && chosen.identities[0] == "x y" && chosen.has(0, 0)));

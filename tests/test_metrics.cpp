@@ -197,6 +197,39 @@ BOOST_AUTO_TEST_CASE(bootstrap_draws_people_not_records) {
   BOOST_TEST(a.high - a.low < 5.7);
 }
 
+// What is peculiar to a person hits both sides of a paired difference alike, and falls out.
+BOOST_AUTO_TEST_CASE(a_difference_of_the_same_people_is_paired) {
+  std::vector<PersonSums> before, after, worse;
+  std::vector<double> first, second, gain;
+  std::vector<int64_t> id;
+  const Philox rng{7, 0};
+  for (int64_t i = 0; i < 30; ++i) {
+    const double person = double(i), change = 0.1 + 0.05 * rng.normal(uint64_t(i));
+    before.push_back({{3 * person}, {3}}), after.push_back({{3 * (person + 0.1)}, {3}});
+    worse.push_back({{person + change}, {1}});
+    first.push_back(person), second.push_back(person + change), gain.push_back(change), id.push_back(i);
+  }
+  const Interval same = bootstrap_difference(before, after, 1);
+  BOOST_TEST(std::fabs(same.mean - 0.1) < 1e-9);
+  BOOST_TEST(same.high - same.low < 1e-9);  // of the two means alone each interval is 6 wide
+  // With a record each it is the bootstrap of the differences.
+  std::vector<PersonSums> single = before;
+  for (PersonSums& p : single) p = {{p.sum[0] / 3}, {1}};
+  const Interval paired = bootstrap_difference(single, worse, 5), oracle = bootstrap_mean(gain, id, 5);
+  BOOST_TEST(std::fabs(paired.mean - oracle.mean) < 1e-9);
+  BOOST_TEST(std::fabs(paired.low - oracle.low) < 1e-9);
+  BOOST_TEST(std::fabs(paired.high - oracle.high) < 1e-9);
+  BOOST_TEST(paired.low > 0);
+  // Of two classes the mean of their means; a person may have no records of one.
+  std::vector<PersonSums> a{{{1, 0}, {2, 0}}, {{0, 3}, {0, 4}}, {{2, 2}, {2, 2}}}, b = a;
+  for (PersonSums& p : b) p.sum[0] = 0;
+  BOOST_TEST(std::fabs(bootstrap_difference(a, b, 1).mean + 0.5 * 3 / 4) < 1e-12);
+  BOOST_CHECK_THROW(bootstrap_difference(before, worse, 1), Error);  // other records
+  before.pop_back();
+  BOOST_CHECK_THROW(bootstrap_difference(before, after, 1), Error);
+  BOOST_CHECK_THROW(bootstrap_difference({before.data(), 1}, {before.data(), 1}, 1), Error);
+}
+
 BOOST_AUTO_TEST_CASE(moments_match_the_oracle) {
   const json& m = oracle().at("moments");
   const Tensor matched = match_moments(to_tensor(m.at("images"), {2, 3, 4, 4}),

@@ -105,6 +105,7 @@ BOOST_AUTO_TEST_CASE(cards_are_strict) {
   refuse("cosine", "manhattan", "allowed: cosine");
   refuse("\"normalise\": true", "\"normalise\": false", "unit sphere");
   refuse("{\"template\"", "[{\"template\"", "not valid JSON");
+  refuse("\"width\": 5", "\"width\": 5, \"width\": 6", "the key input.width stands there twice");
   refused([] { load_card("/nowhere/card.json"); }, {"/nowhere/card.json"});
   survive(
       kCard, [](const std::string& text) { parse_card(text, "card.json"); }, 3000);
@@ -207,19 +208,29 @@ BOOST_AUTO_TEST_CASE(layout_and_channels_of_the_card) {
           {"net.onnx", "2 inputs", "one image"});
 }
 
+namespace {
+
+// Sizes open, so that both layouts are accepted; every value of the image has its own weight.
+std::string weighing_network() {
+  return OnnxBuilder()
+      .input("x", {0, 0, 0, 0})
+      .output("e")
+      .floats("v", {75, 6}, values(450, 3))
+      .node("Flatten", {"x"}, {"f"})
+      .node("MatMul", {"f", "v"}, {"e"})
+      .bytes();
+}
+std::string square_card() {
+  return with(with(kCard, "\"height\": 4", "\"height\": 5"), "\"default_cut\": \"r\"",
+              "\"default_cut\": \"e\"");
+}
+
+}  // namespace
+
 // Cards that feed one network differently do not share what they computed.
 BOOST_AUTO_TEST_CASE(a_cache_of_features_knows_its_card) {
   const TempDir dir;
-  // Sizes open, so that both layouts are accepted; every value of the image has its own weight.
-  const std::string network = OnnxBuilder()
-                                  .input("x", {0, 0, 0, 0})
-                                  .output("e")
-                                  .floats("v", {75, 6}, values(450, 3))
-                                  .node("Flatten", {"x"}, {"f"})
-                                  .node("MatMul", {"f", "v"}, {"e"})
-                                  .bytes();
-  const std::string text =
-      with(with(kCard, "\"height\": 4", "\"height\": 5"), "\"default_cut\": \"r\"", "\"default_cut\": \"e\"");
+  const std::string network = weighing_network(), text = square_card();
   Image image(5, 5, 3);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = uint8_t(37 * i % 251);
   fs::create_directory(dir / "images");
@@ -241,6 +252,55 @@ BOOST_AUTO_TEST_CASE(a_cache_of_features_knows_its_card) {
     BOOST_TEST((rows[0] == rows[1] && rows[0] == rows[2]), card);
     for (const auto& other : seen) BOOST_TEST((other != rows[0]), card);
     seen.push_back(rows[0]);
+  }
+}
+
+// Whatever became of a cache, features are those of the pictures: what is damaged is told and made again.
+BOOST_AUTO_TEST_CASE(a_damaged_cache_of_features_is_made_again) {
+  const TempDir dir;
+  const Recogniser r = Recogniser::from_bytes(parse_card(square_card(), "card.json"), weighing_network());
+  fs::create_directory(dir / "images");
+  for (int p = 0; p < 5; ++p) {
+    Image image(5, 5, 3);
+    for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = uint8_t((37 + p) * i % 251);
+    write_png(dir / ("images/" + std::to_string(p) + ".png"), image);
+  }
+  write_bytes(dir / "images/broken.png", "no picture");
+  std::vector<std::string> told;
+  const auto features = [&] {
+    FaceSource faces = FaceSource::open(dir / "images");
+    faces.set_max_broken_share(0.5);
+    ExtractOptions options;
+    options.told = [&](const std::string& what) { told.push_back(what); };
+    const FeatureSet set = extract_features(r, "e", faces, {}, dir / "cache", options);
+    BOOST_TEST(faces.left_out().size() == 1u);
+    BOOST_TEST((set.indices == std::vector<int64_t>{0, 1, 2, 3, 4}));
+    return set.features.range(0, set.features.count()).to_vector<float>();
+  };
+  const std::vector<float> right = features();
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(dir / "cache"))
+    files.push_back(entry.path().filename().string());
+  BOOST_REQUIRE_EQUAL(files.size(), 4u);
+  BOOST_TEST((features() == right && told.empty()));
+  for (const std::string& name : files) {
+    const std::string file = dir / ("cache/" + name), good = read_bytes(file);
+    std::vector<std::string> bad{good.substr(0, good.size() - 1), "", good + "x"};
+    // The lowest bit of a number, which leaves it a number, and a bit of everything else.
+    for (const size_t at : {good.size() - 4, good.size() / 2, size_t(1)}) {
+      bad.push_back(good);
+      bad.back()[at] ^= 1;
+    }
+    for (const std::string& bytes : bad) {
+      write_bytes(file, bytes);
+      told.clear();
+      BOOST_TEST((features() == right), name);
+      BOOST_TEST(told.size() == 1u, name);
+      if (!told.empty()) BOOST_TEST(told[0].find("made again") != std::string::npos, told[0]);
+      BOOST_TEST(read_bytes(file) == good, name);
+      told.clear();
+      BOOST_TEST((features() == right && told.empty()));
+    }
   }
 }
 

@@ -335,13 +335,15 @@ Tensor InversionAttacker::best_of(const Tensor& targets, const Context& context,
 
 Settings InversionSpec::settings() {
   return {
-      whole_setting("steps", steps, "gradient steps"),
-      whole_setting("restarts", restarts, "from other beginnings; each image keeps the best"),
-      whole_setting("size", image_size, "side of the image in pixels; 0: that of the other attackers, or 64"),
-      whole_setting("grid", grid, "side of the correction of the mean face, which is enlarged"),
-      number_setting("rate", rate, "of the steps (Adam)"),
-      number_setting("smoothness", smoothness, "weight of the image's total variation"),
-      number_setting("latent_rate", latent_rate, "of its input, in standard deviations; 0: it stays"),
+      whole_setting("steps", steps, {1, 100000}, "gradient steps"),
+      whole_setting("restarts", restarts, {1, 1000}, "from other beginnings; each image keeps the best"),
+      whole_setting("size", image_size, {0, 256},
+                    "side of the image in pixels; 0: that of the other attackers, or 64"),
+      whole_setting("grid", grid, {0, 256}, "side of the correction of the mean face, which is enlarged"),
+      number_setting("rate", rate, {0, kMostRate, true}, "of the steps (Adam)"),
+      number_setting("smoothness", smoothness, {0, kMostSmoothness}, "weight of the image's total variation"),
+      number_setting("latent_rate", latent_rate, {0, kMostRate},
+                     "of its input, in standard deviations; 0: it stays"),
       file_setting("decoder", decoder,
                    "file of a trained decoder, whose image is corrected instead of the mean face"),
       file_setting(

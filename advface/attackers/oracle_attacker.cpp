@@ -277,7 +277,7 @@ Tensor OracleAttacker::best_image(MatchingSide& side, const Context& context) co
 
 Settings OracleSpec::settings() {
   return {
-      whole_setting("queries", queries, "that are asked for each feature"),
+      whole_setting("queries", queries, {1, 1000000}, "that are asked for each feature"),
       choice_setting("answers", answers, "what is told"),
       file_setting("decoder", decoder, "file of a trained decoder, which makes the images that are shown"),
       seed_setting(seed)};

@@ -219,6 +219,7 @@ struct AttributeAudit::State {
   // After prepare().
   Chosen chosen;
   std::vector<int64_t> people;
+  std::vector<TestPhotograph> photographs;
   // What probes see of the training rows and of those under test.
   struct Inputs {
     std::string name;
@@ -262,6 +263,7 @@ void AttributeAudit::State::prepare() {
   for (int64_t i : set.indices) files.push_back(faces.name(i));
   chosen = choose(o, files, chains);
   people = picked(chosen.test.person, chosen.test.rows);
+  photographs = test_photographs(o.faces, files, chosen.test.rows);
   std::vector<int64_t> used = chosen.train;
   used.insert(used.end(), chosen.test.rows.begin(), chosen.test.rows.end());
   const FeatureRows raw = set.features.selected(used);
@@ -280,6 +282,7 @@ AttributeAudit::~AttributeAudit() = default;
 
 void AttributeAudit::prepare() { state_->prepare(); }
 const std::vector<int64_t>& AttributeAudit::people() const { return state_->people; }
+const std::vector<TestPhotograph>& AttributeAudit::photographs() const { return state_->photographs; }
 std::vector<int64_t> AttributeAudit::truth(const std::string& attribute) const {
   return state_->chosen.classes(state_->chosen.test.rows, attribute);
 }

@@ -67,6 +67,7 @@ class AttributeAudit {
 
   // After prepare().
   const std::vector<int64_t>& people() const;                      // of each image under test, as a number
+  const std::vector<TestPhotograph>& photographs() const;          // of each image under test
   std::vector<int64_t> truth(const std::string& attribute) const;  // of each image under test
   int64_t train_images() const;
   const std::string& cut() const;

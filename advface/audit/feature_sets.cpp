@@ -44,6 +44,16 @@ std::vector<int64_t> limited(std::vector<int64_t> rows, const std::vector<int64_
   return rows;
 }
 
+std::vector<TestPhotograph> test_photographs(const FaceSettings& faces, const std::vector<std::string>& files,
+                                             const std::vector<int64_t>& rows) {
+  std::vector<std::string> theirs;
+  for (const int64_t r : rows) theirs.push_back(files[size_t(r)]);
+  const Labels labels = faces.labels_of(theirs);
+  std::vector<TestPhotograph> list;
+  for (size_t i = 0; i < rows.size(); ++i) list.push_back({labels.files[i], labels.identities[i]});
+  return list;
+}
+
 TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int64_t limit,
                          const std::vector<std::string>& files, uint64_t split_seed, bool spread) {
   const Labels labels = faces.labels_of(files);

@@ -30,6 +30,14 @@ TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int
 std::vector<int64_t> limited(std::vector<int64_t> rows, const std::vector<int64_t>& person, int64_t limit,
                              bool spread);
 
+// A photograph under test, for scores of single ones.
+struct TestPhotograph {
+  std::string file, person;  // as the labels call him
+};
+// Of these rows of a set of these files.
+std::vector<TestPhotograph> test_photographs(const FaceSettings& faces, const std::vector<std::string>& files,
+                                             const std::vector<int64_t>& rows);
+
 struct NamedFeatures {
   std::string name;  // "raw", "protected, epsilon 0.02", "noise, epsilon 0.02"
   FeatureRows rows;

@@ -121,8 +121,9 @@ struct LinkageAudit::State {
   // After prepare().
   FeatureSet set;
   LinkageTask task;
-  Tensor gallery, probes;           // embeddings of raw features
-  std::vector<NamedFeatures> sets;  // of the probes
+  std::vector<TestPhotograph> photographs;  // of the probes
+  Tensor gallery, probes;                   // embeddings of raw features
+  std::vector<NamedFeatures> sets;          // of the probes
   std::vector<LeftOut> left_out;
   std::vector<LockKnowledge> locks;
   // What is known: embeddings, and the rows of each set of vectors, by its name.
@@ -188,6 +189,7 @@ void LinkageAudit::State::prepare() {
   for (int64_t i : set.indices) files.push_back(faces.name(i));
   Choice chosen = choose(files);
   task = std::move(chosen.task);
+  photographs = test_photographs(o.faces, files, task.probes);
   gallery = embed_rows(recogniser, set.features.selected(task.gallery), cut);
   const FeatureRows raw = set.features.selected(task.probes);
   probes = embed_rows(recogniser, raw, cut);
@@ -226,6 +228,7 @@ LinkageAudit::~LinkageAudit() = default;
 
 void LinkageAudit::prepare() { state_->prepare(); }
 const LinkageTask& LinkageAudit::task() const { return state_->task; }
+const std::vector<TestPhotograph>& LinkageAudit::probes() const { return state_->photographs; }
 const std::string& LinkageAudit::cut() const { return state_->cut; }
 const std::vector<LeftOut>& LinkageAudit::left_out() const { return state_->left_out; }
 const std::vector<LockKnowledge>& LinkageAudit::locks() const { return state_->locks; }

@@ -65,6 +65,7 @@ class LinkageAudit {
 
   // After prepare().
   const LinkageTask& task() const;
+  const std::vector<TestPhotograph>& probes() const;  // of each probe of the task
   const std::string& cut() const;
   const std::vector<LeftOut>& left_out() const;
   const std::vector<LockKnowledge>& locks() const;

@@ -251,51 +251,79 @@ Interval bootstrap_mean(std::span<const double> values, std::span<const int64_t>
                               level);
 }
 
+namespace {
+
+// The mean over classes of their means, of those people whom at(0), at(1), ... name.
+template <class At>
+double class_mean(std::span<const PersonSums> people, uint64_t drawn, const At& at) {
+  const size_t classes = people[0].sum.size();
+  std::vector<double> sum(classes), records(classes);
+  for (uint64_t g = 0; g < drawn; ++g) {
+    const PersonSums& person = people[at(g)];
+    for (size_t c = 0; c < classes; ++c) sum[c] += person.sum[c], records[c] += person.records[c];
+  }
+  double total = 0, present = 0;
+  for (size_t c = 0; c < classes; ++c)
+    if (records[c] > 0) total += sum[c] / records[c], ++present;
+  return total / present;
+}
+
+// Of a statistic of people: as they are, and its percentiles over resamples. of(drawn, at) is the statistic.
+template <class Of>
+Interval bootstrap(uint64_t people, uint64_t seed, int resamples, double level, const Of& of) {
+  check(resamples >= 100 && level > 0 && level < 1,
+        "a bootstrap takes at least 100 resamples and a level in (0, 1)");
+  check(people >= 2, "an interval over identities needs at least 2 of them, not ", people);
+  std::vector<double> drawn(static_cast<size_t>(resamples));
+  const Philox rng{seed, 0};
+  parallel_for(resamples, [&](int64_t r) {
+    drawn[size_t(r)] = of([&](uint64_t g) { return size_t(rng.below(uint64_t(r) * people + g, people)); });
+  });
+  std::sort(drawn.begin(), drawn.end());
+  return {of([](uint64_t g) { return size_t(g); }), quantile_of_sorted(drawn, (1 - level) / 2),
+          quantile_of_sorted(drawn, (1 + level) / 2)};
+}
+
+}  // namespace
+
 Interval bootstrap_class_mean(std::span<const double> values, std::span<const int64_t> cls, int64_t classes,
                               std::span<const int64_t> identity, uint64_t seed, int resamples, double level) {
   check(values.size() == identity.size() && values.size() == cls.size(), values.size(), " values with ",
         identity.size(), " identities and ", cls.size(), " classes");
-  check(resamples >= 100 && level > 0 && level < 1,
-        "a bootstrap takes at least 100 resamples and a level in (0, 1)");
-  struct Sum {
-    double sum = 0, records = 0;
-  };
-  using Group = std::vector<Sum>;  // by class
-  const auto mean_of = [](const Group& group) {
-    double sum = 0, present = 0;
-    for (const Sum& s : group)
-      if (s.records > 0) sum += s.sum / s.records, ++present;
-    return sum / present;
-  };
-  std::map<int64_t, Group> by_identity;
-  Group all(static_cast<size_t>(classes));
+  std::map<int64_t, PersonSums> by_identity;
+  std::vector<int64_t> of_class(static_cast<size_t>(classes));
   for (size_t i = 0; i < values.size(); ++i) {
     check(std::isfinite(values[i]), "value ", i, " is ", values[i]);
     check(cls[i] >= 0 && cls[i] < classes, "value ", i, " is of class ", cls[i], " of ", classes);
-    Group& person = by_identity[identity[i]];
-    person.resize(size_t(classes));
-    for (Sum* s : {&person[size_t(cls[i])], &all[size_t(cls[i])]}) s->sum += values[i], ++s->records;
+    PersonSums& person = by_identity[identity[i]];
+    person.sum.resize(size_t(classes)), person.records.resize(size_t(classes));
+    person.sum[size_t(cls[i])] += values[i], ++person.records[size_t(cls[i])];
+    ++of_class[size_t(cls[i])];
   }
-  check(by_identity.size() >= 2, "an interval over identities needs at least 2 of them, not ",
-        by_identity.size());
-  for (int64_t c = 0; c < classes; ++c) check(all[size_t(c)].records > 0, "class ", c, " has no values");
-  std::vector<Group> groups;
-  for (auto& [id, group] : by_identity) groups.push_back(std::move(group));
-  std::vector<double> means(static_cast<size_t>(resamples));
-  const uint64_t n = groups.size();
-  const Philox rng{seed, 0};
-  parallel_for(resamples, [&](int64_t r) {
-    Group drawn(static_cast<size_t>(classes));
-    for (uint64_t g = 0; g < n; ++g) {
-      const Group& group = groups[rng.below(uint64_t(r) * n + g, n)];
-      for (size_t c = 0; c < drawn.size(); ++c)
-        drawn[c].sum += group[c].sum, drawn[c].records += group[c].records;
-    }
-    means[size_t(r)] = mean_of(drawn);
+  std::vector<PersonSums> people;
+  for (auto& [id, person] : by_identity) people.push_back(std::move(person));
+  for (int64_t c = 0; c < classes && people.size() >= 2; ++c)
+    check(of_class[size_t(c)] > 0, "class ", c, " has no values");
+  return bootstrap(people.size(), seed, resamples, level,
+                   [&](const auto& at) { return class_mean(people, people.size(), at); });
+}
+
+Interval bootstrap_difference(std::span<const PersonSums> before, std::span<const PersonSums> after,
+                              uint64_t seed, int resamples, double level) {
+  check(before.size() == after.size(), "a paired difference of ", before.size(), " and ", after.size(),
+        " people");
+  for (size_t i = 0; i < before.size(); ++i) {
+    const bool alike = before[i].records == after[i].records &&
+                       before[i].sum.size() == before[i].records.size() &&
+                       after[i].sum.size() == before[i].records.size() &&
+                       before[i].records.size() == before[0].records.size();
+    check(alike, "person ", i, " of a paired difference has other records on either side");
+    for (const auto* sums : {&before[i].sum, &after[i].sum})
+      for (const double sum : *sums) check(std::isfinite(sum), "person ", i, " has a sum of ", sum);
+  }
+  return bootstrap(before.size(), seed, resamples, level, [&](const auto& at) {
+    return class_mean(after, after.size(), at) - class_mean(before, before.size(), at);
   });
-  std::sort(means.begin(), means.end());
-  return {mean_of(all), quantile_of_sorted(means, (1 - level) / 2),
-          quantile_of_sorted(means, (1 + level) / 2)};
 }
 
 double quantile_of_sorted(const std::vector<double>& sorted, double share) {

@@ -101,6 +101,17 @@ Interval bootstrap_class_mean(std::span<const double> values, std::span<const in
                               std::span<const int64_t> identity, uint64_t seed, int resamples = 2000,
                               double level = 0.95);
 
+// Of one person in an audit: the sum and the number of his records, by class.
+struct PersonSums {
+  std::vector<double> sum, records;
+};
+// The difference of two such means over the same people, `after` less `before`, who stand in one order in
+// both. A resample draws people once for both sides, so that what is peculiar to a person, and hits both
+// alike, falls out: the interval is that of the paired difference (Efron and Tibshirani 1993, chapter 8).
+// Throws Error for fewer than two people, or where the two sides do not have the same ones and records.
+Interval bootstrap_difference(std::span<const PersonSums> before, std::span<const PersonSums> after,
+                              uint64_t seed, int resamples = 2000, double level = 0.95);
+
 // Of each genuine score, the share of impostors that lie below it, ties counting half. Their mean is the area
 // under the ROC (Mann and Whitney's statistic).
 std::vector<double> placements(std::span<const double> genuine, std::span<const double> impostors);

@@ -7,6 +7,7 @@
 #include "advface/attackers/registry.h"
 #include "advface/audit/metrics.h"
 #include "advface/core/enrolment.h"
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "advface/networks/mean_face.h"
 #include "advface/protections/random_noise.h"
@@ -137,9 +138,7 @@ struct VerifierSource {
 std::optional<double> earlier_threshold(const ReconstructionSettings& o, const std::string& name,
                                         const Recogniser& recogniser) {
   if (o.thresholds.empty()) return std::nullopt;
-  const std::string text = read_text(o.thresholds);
-  check_utf8(text, o.thresholds);
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json = parse_json(read_text(o.thresholds), o.thresholds);
   const auto judges = json.is_object() ? json.value("judges", nlohmann::json()) : nlohmann::json();
   const auto judge = judges.is_object() ? judges.value(name, nlohmann::json()) : nlohmann::json();
   check(judge.is_object() && judge.value("threshold", nlohmann::json()).is_number() &&

@@ -8,12 +8,11 @@
 #include <vector>
 
 #include "advface/core/channels.h"
+#include "advface/core/json_text.h"
 #include "tensor/check.h"
 
 namespace advf {
 
-// Throws Error naming the file where the text is no JSON.
-nlohmann::json parse_card_json(const std::string& text, const std::string& path);
 // Of at most 1 MiB.
 std::string read_card_text(const std::string& path);
 

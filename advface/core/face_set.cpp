@@ -103,6 +103,7 @@ ExtractOptions extract_options(const FaceSettings& settings, ProgressLine& progr
   result.broken = [&context](const BrokenFace& face) {
     if (face.is_broken()) context.tell("left out: " + face.why);
   };
+  result.told = [&context](const std::string& what) { context.tell(what); };
   return result;
 }
 

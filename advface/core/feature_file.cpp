@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "advface/detect/face_list.h"
 #include "advface/protections/registry.h"
@@ -39,9 +40,7 @@ std::optional<FeaturePart> part_in(const json& root, const std::string& path) {
 }
 
 FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const std::string& array) {
-  const std::string text = read_text(path);
-  check_utf8(text, path);
-  const json root = json::parse(text, nullptr, false);
+  const json root = parse_json(read_text(path), path);
   check(root.is_object() && root.value("format", json()) == kFormat &&
             root.value("rows", json()).is_string() && root.value("recogniser", json()).is_string() &&
             root.value("cut", json()).is_string() && root.contains("protection"),

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 std::string cache_key(const Recogniser& recogniser, const std::string& cut, const FaceSource& faces,
                       const FaceCut& face_cut, bool mirrored) {
   // Counts up whenever the same picture and the same card come to give other features.
-  constexpr int kVersion = 5;
+  constexpr int kVersion = 6;
   std::ostringstream text;
   text.precision(17);  // two numbers that differ are two texts
   const auto& card = recogniser.card();
@@ -144,34 +144,97 @@ namespace {
 
 // What was left out when the features of a cache were made: a line with the picture's number, reason and
 // explanation each, and of a single face its number in the picture.
-void write_left_out_of_cache(AtomicFile& file, const FaceSource& faces) {
+std::string left_out_of_cache(const FaceSource& faces) {
+  std::string text;
   const auto write = [&](int64_t index, Reason reason, std::string why, const std::string& more) {
     std::replace_if(
         why.begin(), why.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
-    file.write(std::to_string(index) + "\t" + name_of(reason) + "\t" + why + more + "\n");
+    text += std::to_string(index) + "\t" + name_of(reason) + "\t" + why + more + "\n";
   };
   for (const auto& [index, face] : faces.left_out()) write(index, face.reason, face.why, "");
   for (const auto& [which, face] : faces.refused_faces())
     write(which.first, face.reason, face.why, "\t" + std::to_string(face.number));
+  return text;
 }
 
-void count_left_out(const std::string& path, FaceSource& faces) {
-  if (!fs::exists(path)) return;
-  std::vector<BrokenFace> all;
-  const std::string text = read_text(path);
+// What was left out, as the file has it.
+struct LeftOutOfCache {
+  std::vector<BrokenFace> pictures;
+  std::vector<std::pair<int64_t, RefusedFace>> faces;  // of a picture
+};
+LeftOutOfCache parse_left_out(const std::string& text, const std::string& path, int64_t pictures) {
+  LeftOutOfCache all;
   for (const std::string_view line : split_lines(text, path)) {
     const auto fields = split_fields(line, '\t');
     int index = 0, number = 0;
     check((fields.size() == 3 || (fields.size() == 4 && parse_number(fields[3], number))) &&
-              parse_number(fields[0], index) && index < faces.size(),
-          path, ": not a list of what was left out; delete the file");
+              parse_number(fields[0], index) && index < pictures,
+          path, ": not a list of what was left out");
     const Reason reason = reason_from(std::string(fields[1]), path);
     if (fields.size() == 3)
-      all.push_back({index, std::string(fields[2]), reason});
+      all.pictures.push_back({index, std::string(fields[2]), reason});
     else
-      faces.count_refused(index, {number, reason, std::string(fields[2])});
+      all.faces.push_back({index, {number, reason, std::string(fields[2])}});
   }
-  faces.count_broken(all);
+  return all;
+}
+
+// The files of a set of features that is kept, and a file with a checksum of each of them, without which, or
+// with others, they are not believed.
+struct KeptFiles {
+  std::string rows, index, left_out, sums;
+
+  explicit KeptFiles(const std::string& base)
+      : rows(base + ".npy"),
+        index(base + ".index.npy"),
+        left_out(base + ".left_out.tsv"),
+        sums(base + ".sums.tsv") {}
+  bool are_there() const {
+    return std::ranges::all_of(std::initializer_list<std::string>{rows, index, left_out, sums},
+                               [](const std::string& file) { return fs::exists(file); });
+  }
+};
+
+// Of so many rows.
+class RowSum {
+ public:
+  void add(const Tensor& rows) {
+    const Tensor host = rows.on_host();
+    sum_ = fnv1a({static_cast<const std::byte*>(host.raw()), size_t(host.bytes())}, sum_);
+  }
+  uint64_t value() const { return sum_; }
+
+ private:
+  uint64_t sum_ = kFnvStart;
+};
+
+std::string sums_text(uint64_t rows, std::span<const int64_t> index, const std::string& left_out) {
+  return "rows\t" + hex(rows) + "\nindex\t" + hex(fnv1a(std::as_bytes(index))) + "\nleft out\t" +
+         hex(fnv1a(left_out)) + "\n";
+}
+
+// Throws Error naming the file that is damaged.
+FeatureSet read_kept(const KeptFiles& files, const Recogniser& recogniser, const std::string& cut,
+                     const FaceSource& faces, LeftOutOfCache& left_out) {
+  FeatureSet set;
+  set.features = FeatureRows::open(files.rows);
+  const Tensor index = load_npy(files.index);
+  check(set.features.row() == recogniser.feature_shape(cut) && index.dtype() == DType::i64 &&
+            index.shape() == Shape{set.features.count()},
+        files.rows, ": not the features of these pictures");
+  set.indices = index.to_vector<int64_t>();
+  for (const int64_t i : set.indices)
+    check(i >= 0 && i < faces.size(), files.index, ": there is no picture ", i);
+  const std::string text = read_text(files.left_out);
+  left_out = parse_left_out(text, files.left_out, faces.size());
+  RowSum sum;
+  const int64_t block =
+      std::max<int64_t>(1, (int64_t(1) << 22) / std::max<int64_t>(1, set.features.row().numel()));
+  for (int64_t begin = 0; begin < set.features.count(); begin += block)
+    sum.add(set.features.range(begin, std::min(begin + block, set.features.count())));
+  check(read_text(files.sums) == sums_text(sum.value(), set.indices, text), files.rows,
+        ": does not hold what was written there");
+  return set;
 }
 
 }  // namespace
@@ -182,20 +245,22 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
   const fs::path base =
       cache_dir.empty() ? fs::path()
                         : fs::path(cache_dir) / cache_key(recogniser, cut, faces, face_cut, options.mirrored);
-  const std::string rows_file = base.string() + ".npy", index_file = base.string() + ".index.npy",
-                    left_out_file = base.string() + ".left_out.tsv";
-  if (!cache_dir.empty() && fs::exists(rows_file) && fs::exists(index_file)) {
-    const FeatureRows rows = FeatureRows::open(rows_file);
-    check_rows(rows, recogniser.domain(cut), rows_file + ", a feature cache to be deleted");
-    const Tensor index = load_npy(index_file);
-    check(rows.row() == recogniser.feature_shape(cut) && index.dtype() == DType::i64 &&
-              index.shape() == Shape{rows.count()},
-          rows_file, ": not a feature cache; delete the file");
-    for (int64_t i : index.to_vector<int64_t>())
-      check(i >= 0 && i < faces.size(), index_file, ": image ", i, " does not exist; delete the file");
-    count_left_out(left_out_file, faces);
-    if (options.progress) options.progress(faces.size());
-    return {index.to_vector<int64_t>(), rows};
+  const KeptFiles files(base.string());
+  if (!cache_dir.empty() && files.are_there()) {
+    LeftOutOfCache left_out;
+    std::optional<FeatureSet> kept;
+    try {
+      kept = read_kept(files, recogniser, cut, faces, left_out);
+    } catch (const Error& e) {
+      // It can be made again, so that nobody has to look for a file among many.
+      if (options.told) options.told(std::string(e.what()) + "; these features are made again");
+    }
+    if (kept) {
+      for (const auto& [picture, face] : left_out.faces) faces.count_refused(picture, face);
+      faces.count_broken(left_out.pictures);
+      if (options.progress) options.progress(faces.size());
+      return std::move(*kept);
+    }
   }
 
   FeatureSet set;
@@ -206,29 +271,34 @@ FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut
     fs::create_directories(cache_dir, error);
     check(fs::is_directory(cache_dir), "--cache ", cache_dir,
           ": is no folder and cannot be made one: ", error ? error.message() : "a file has this name");
-    cache.emplace(rows_file, DType::f32, row);
+    cache.emplace(files.rows, DType::f32, row);
   }
+  RowSum sum;
   FeatureSpool spool(row, options.memory_bytes);
   for_each_feature_batch(recogniser, cut, faces, face_cut, options, [&](const FeatureBatch& batch) {
     set.indices.insert(set.indices.end(), batch.indices.begin(), batch.indices.end());
     if (cache)
-      cache->append_rows(batch.features);
+      cache->append_rows(batch.features), sum.add(batch.features);
     else
       spool.append(batch.features);
   });
   if (cache) {
-    AtomicFile left_out(left_out_file);
-    write_left_out_of_cache(left_out, faces);
-    NpyWriter index(index_file, DType::i64, {});
+    AtomicFile left_out(files.left_out), sums(files.sums);
+    const std::string left_out_text = left_out_of_cache(faces);
+    left_out.write(left_out_text);
+    sums.write(sums_text(sum.value(), set.indices, left_out_text));
+    NpyWriter index(files.index, DType::i64, {});
     index.append_rows(Tensor::from(set.indices, {int64_t(set.indices.size())}));
     // None appears where a full disk has no room for another.
     left_out.finish();
+    sums.finish();
     index.finish();
     cache->finish();
     left_out.commit();
+    sums.commit();
     index.commit();
     cache->commit();
-    set.features = FeatureRows::open(rows_file);
+    set.features = FeatureRows::open(files.rows);
   } else {
     set.features = spool.finish();
   }

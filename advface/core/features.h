@@ -21,6 +21,8 @@ struct ExtractOptions {
   std::function<bool(int64_t done)> progress;
   // Called for every image that cannot be read or has no finite feature.
   std::function<void(const BrokenFace&)> broken;
+  // Called with what there is to tell of the cache.
+  std::function<void(const std::string&)> told = {};
 };
 
 // Throws Error naming both cards where images that were cut out for one are not cut as the other wants them.
@@ -56,7 +58,7 @@ struct FeatureSet {
 
 // cache_dir: where features are kept between programs, under a name made from the recogniser's fingerprint,
 // the cut, how faces are cut out (by which detector) and the files' names, sizes and times; empty = no cache.
-// A damaged cache file is an error that names it.
+// A damaged file of the cache is told, and made again.
 FeatureSet extract_features(const Recogniser& recogniser, const std::string& cut, FaceSource& faces,
                             const FaceCut& face_cut, const std::string& cache_dir,
                             const ExtractOptions& options);

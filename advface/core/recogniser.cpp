@@ -14,7 +14,7 @@
 namespace advf {
 
 RecogniserCard parse_card(const std::string& text, const std::string& path) {
-  const nlohmann::json root = parse_card_json(text, path);
+  const nlohmann::json root = parse_json(text, path);
   check(!root.is_object() || !root.contains("decoding"), path,
         ": is the card of a detector, which finds faces; name it with --detector, and a recogniser's here");
   constexpr int64_t kMaxSide = 4096, kMaxDimension = 1 << 20;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <sstream>
 
 namespace advf {
 namespace {
@@ -20,10 +21,26 @@ T number_of(const std::string& name, const std::string& text) {
   return value;
 }
 
-template <class T, class Slot>
-Setting number_like(const std::string& name, Slot& value, const std::string& help) {
+template <class T>
+std::string range_of(const Bounds<T>& b) {
+  std::ostringstream text;
+  text << (b.above ? "above " : "between ") << b.least << (b.above ? " and not above " : " and ") << b.most;
+  return text.str();
+}
+
+// T: as it is read; the bounds' own type else.
+template <class T, class Slot, class B>
+Setting number_like(const std::string& name, Slot& value, const Bounds<B>& bounds, const std::string& help) {
   Setting s{name, help, Setting::Source::option, {}, {}, {}, false};
-  s.read = [name, &value](const std::string& text) { value = number_of<T>(name, text); };
+  s.range = range_of(bounds);
+  s.read = [name, &value, bounds, range = s.range](const std::string& text) {
+    const T number = number_of<T>(name, text);
+    // So that what is no number (nan) is refused as well.
+    const bool within =
+        B(number) >= bounds.least && B(number) <= bounds.most && !(bounds.above && B(number) == bounds.least);
+    check(within, name, " is ", text, ", and must lie ", range);
+    value = number;
+  };
   return s;
 }
 
@@ -62,23 +79,27 @@ std::string Setting::text() const {
   return word && !value.empty() ? nlohmann::json::parse(value).get<std::string>() : value;
 }
 
-Setting number_setting(const std::string& name, double& value, const std::string& help) {
-  Setting s = number_like<double>(name, value, help);
+Setting number_setting(const std::string& name, double& value, const Bounds<double>& bounds,
+                       const std::string& help) {
+  Setting s = number_like<double>(name, value, bounds, help);
   s.json = [&value] { return json(value).dump(); };
   return s;
 }
-Setting number_setting(const std::string& name, std::optional<double>& value, const std::string& help) {
-  Setting s = number_like<double>(name, value, help);
+Setting number_setting(const std::string& name, std::optional<double>& value, const Bounds<double>& bounds,
+                       const std::string& help) {
+  Setting s = number_like<double>(name, value, bounds, help);
   s.json = [&value] { return value ? json(*value).dump() : ""; };
   return s;
 }
-Setting whole_setting(const std::string& name, int64_t& value, const std::string& help) {
-  Setting s = number_like<int64_t>(name, value, help);
+Setting whole_setting(const std::string& name, int64_t& value, const Bounds<int64_t>& bounds,
+                      const std::string& help) {
+  Setting s = number_like<int64_t>(name, value, bounds, help);
   s.json = [&value] { return std::to_string(value); };
   return s;
 }
-Setting whole_setting(const std::string& name, std::optional<int>& value, const std::string& help) {
-  Setting s = number_like<int>(name, value, help);
+Setting whole_setting(const std::string& name, std::optional<int>& value, const Bounds<int64_t>& bounds,
+                      const std::string& help) {
+  Setting s = number_like<int>(name, value, bounds, help);
   s.json = [&value] { return value ? std::to_string(*value) : ""; };
   return s;
 }
@@ -92,7 +113,7 @@ Setting text_setting(const std::string& name, std::string& value, const std::str
 }
 
 Setting seed_setting(uint64_t& value) {
-  Setting s = number_like<uint64_t>("seed", value, "of what is random");
+  Setting s = number_like<uint64_t>("seed", value, Bounds<uint64_t>{0, UINT64_MAX}, "of what is random");
   s.source = Setting::Source::seed;
   s.json = [&value] { return std::to_string(value); };
   return s;

@@ -50,17 +50,30 @@ struct Setting {
   std::string only_with = {};  // for messages: what it goes with, "--mechanism gaussian"
   std::function<std::vector<std::string>()> paths = {};  // of a file setting: the files it names now
   bool word = false;                                     // as JSON has it a string, not a number
+  std::string range = {};  // of a number, for people: "between 0 and 8"; read() refuses others
 
   std::string option() const { return option_name(name); }  // "--step-size"
   std::string text() const;                                 // the value as read() takes it; empty: not set
 };
 using Settings = std::vector<Setting>;
 
+// What a number may be at most and at least. Every number states it, so that one that nothing can be computed
+// with (1e308) is told where it is read, not hours later by whoever divides by it.
+template <class T>
+struct Bounds {
+  T least, most;
+  bool above = false;  // `least` itself may not be
+};
+
 // What is bound must outlive the setting.
-Setting number_setting(const std::string& name, double& value, const std::string& help);
-Setting number_setting(const std::string& name, std::optional<double>& value, const std::string& help);
-Setting whole_setting(const std::string& name, int64_t& value, const std::string& help);
-Setting whole_setting(const std::string& name, std::optional<int>& value, const std::string& help);
+Setting number_setting(const std::string& name, double& value, const Bounds<double>& bounds,
+                       const std::string& help);
+Setting number_setting(const std::string& name, std::optional<double>& value, const Bounds<double>& bounds,
+                       const std::string& help);
+Setting whole_setting(const std::string& name, int64_t& value, const Bounds<int64_t>& bounds,
+                      const std::string& help);
+Setting whole_setting(const std::string& name, std::optional<int>& value, const Bounds<int64_t>& bounds,
+                      const std::string& help);
 Setting text_setting(const std::string& name, std::string& value, const std::string& help);  // any text
 Setting seed_setting(uint64_t& value);
 Setting file_setting(const std::string& name, std::string& path, const std::string& help);

@@ -57,7 +57,7 @@ std::vector<std::string> output_names(CardReader& outputs, const char* key, size
 }  // namespace
 
 DetectorCard parse_detector_card(const std::string& text, const std::string& path) {
-  const nlohmann::json root = parse_card_json(text, path);
+  const nlohmann::json root = parse_json(text, path);
   check(!root.is_object() || !root.contains("embedding"), path,
         ": is the card of a recogniser; name it with --recogniser, and a detector's with --detector");
   CardReader top(root, path, "");
@@ -107,7 +107,7 @@ DetectorCard load_detector_card(const std::string& path) {
 }
 
 bool is_detector_card(const std::string& path) {
-  const nlohmann::json root = parse_card_json(read_card_text(path), path);
+  const nlohmann::json root = parse_json(read_card_text(path), path);
   return root.is_object() && root.contains("decoding");
 }
 

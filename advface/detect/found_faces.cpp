@@ -104,7 +104,10 @@ FoundFaces::Lines FoundFaces::read() {
   Lines lines;
   if (!fs::exists(file_)) return lines;
   const std::string text = read_text(file_);
-  check(text.starts_with(header_), file_, ": not a list of found faces; delete the file");
+  if (!text.starts_with(header_)) {
+    ++damaged_;
+    return lines;
+  }
   for (size_t at = header_.size(); at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string name;

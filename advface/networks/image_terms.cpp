@@ -9,8 +9,6 @@
 namespace advf {
 namespace {
 
-constexpr double kMostWeight = 1000;
-
 struct PixelTerm : DecoderLoss {
   double weight;
   explicit PixelTerm(double w) : weight(w) {}
@@ -42,7 +40,7 @@ void check_term_weight(const std::string& what, double weight) {
 }
 
 Settings PixelTermSpec::settings() {
-  return {number_setting("pixel_weight", weight,
+  return {number_setting("pixel_weight", weight, {0, kMostWeight},
                          "of the pixels' mean absolute difference; 0 beside another loss leaves them out")};
 }
 
@@ -60,7 +58,8 @@ std::unique_ptr<DecoderLoss> PixelTermSpec::make(const DecoderLossInput&) const 
 }
 
 Settings StructureTermSpec::settings() {
-  return {number_setting("structure_weight", weight, "of 1 - SSIM, beside 1 for the pixels")};
+  return {number_setting("structure_weight", weight, {0, kMostWeight, true},
+                         "of 1 - SSIM, beside 1 for the pixels")};
 }
 
 void StructureTermSpec::check_valid() const { check_term_weight("the structure's weight", weight); }

@@ -9,9 +9,10 @@ namespace advf {
 
 inline constexpr const char* kPlainTerm = "l1";  // the pixels, and what they are called at weight 1
 
+inline constexpr double kMostWeight = 1000;  // of a term
 // "identity, weight 0.5"
 std::string term_summary(const std::string& name, double weight);
-// Throws Error that begins with `what` unless it lies above 0 and not above 1000.
+// Throws Error that begins with `what` unless it lies above 0 and not above kMostWeight.
 void check_term_weight(const std::string& what, double weight);
 
 // weight x mean |image - face|. A weight of 0 leaves the pixels out.

@@ -57,7 +57,7 @@ class SecondTerm : public DecoderLoss {
 }  // namespace
 
 Settings IdentityTermSpec::settings() {
-  return {number_setting("identity_weight", weight,
+  return {number_setting("identity_weight", weight, {0, kMostWeight, true},
                          "of 1 - cosine to the feature, beside 1 for the pixels; published attacks take 0.25 "
                          "to 1")};
 }
@@ -73,7 +73,7 @@ std::unique_ptr<DecoderLoss> IdentityTermSpec::make(const DecoderLossInput& inpu
 Settings SecondTermSpec::settings() {
   return {
       file_setting("loss_recogniser", card, "card of a second recogniser, which sees the image and the face"),
-      number_setting("loss_recogniser_weight", weight,
+      number_setting("loss_recogniser_weight", weight, {0, kMostWeight, true},
                      "of 1 - cosine of its embeddings, beside 1 for the pixels")};
 }
 

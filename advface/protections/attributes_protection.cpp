@@ -254,7 +254,7 @@ Settings AttributesSpec::settings() {
   return {file_setting("eraser", file, "what advface-train fit attributes has written"),
           derived(text_setting("attributes", attributes, "what is taken out")),
           derived(choice_setting("erasure", erasure, "how")),
-          derived(whole_setting("directions", directions, "that are taken out"))};
+          derived(whole_setting("directions", directions, {0, kMostDims}, "that are taken out"))};
 }
 
 void AttributesSpec::check_valid() const {
@@ -292,7 +292,7 @@ Settings AttributesFit::settings() {
                          "direction by direction"),
           going_with(
               "--erasure nullspace", [this] { return erasure == Erasure::nullspace; },
-              whole_setting("rounds", rounds, "directions taken out for each attribute"))};
+              whole_setting("rounds", rounds, {1, kMostRounds}, "directions taken out for each attribute"))};
 }
 
 void AttributesFit::check_valid() const {

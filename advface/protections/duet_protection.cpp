@@ -146,10 +146,11 @@ double ChannelEnergies::share(const std::vector<double>& energies, const std::ve
 
 Settings DuetSpec::settings() {
   return {file_setting("duet", file, "what advface-train fit duet has written"),
-          number_setting("hidden_share", hidden_share,
+          number_setting("hidden_share", hidden_share, {0, 1, true},
                          "share of the channels, those with the most energy, that are not stored"),
           choice_setting("duet_fill", fill, "what stands in their place: zero, or the channel's mean"),
-          derived(whole_setting("hidden_channels", hidden_channels, "channels that are not stored"))};
+          derived(whole_setting("hidden_channels", hidden_channels, {0, int64_t(1) << 30},
+                                "channels that are not stored"))};
 }
 
 void DuetSpec::check_valid() const {

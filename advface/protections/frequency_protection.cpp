@@ -75,7 +75,7 @@ class FrequencyProtection : public Protection {
 }  // namespace
 
 Settings FrequencySpec::settings() {
-  return {whole_setting("low_frequencies", low_frequencies,
+  return {whole_setting("low_frequencies", low_frequencies, {1, kMostFrequencies},
                         "frequencies that are taken away in each direction of a map; 1: the mean alone")};
 }
 

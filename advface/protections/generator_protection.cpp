@@ -4,6 +4,7 @@
 #include <bit>
 #include <sstream>
 
+#include "advface/protections/ascent/ascent_settings.h"
 #include "advface/protections/recognition_bound.h"
 #include "nn/freeze.h"
 #include "tensor/ops.h"
@@ -17,8 +18,9 @@ constexpr int64_t kLargestBatch = 64;
 
 Settings GeneratorSpec::settings() {
   return {file_setting("generator", file, "network that emits the noise in one pass"),
-          derived(number_setting("epsilon", epsilon, "bound of the noise that it was trained for")),
-          number_setting("keep_recognition", keep_recognition,
+          derived(number_setting("epsilon", epsilon, {0, kMostEpsilon},
+                                 "bound of the noise that it was trained for")),
+          number_setting("keep_recognition", keep_recognition, {0, 1},
                          "shrink a record's noise until the cosine of its embedding to the raw one is at "
                          "least this")};
 }

@@ -38,20 +38,22 @@ Settings NoiseSpec::settings() {
                                                "(epsilon, delta) differential privacy")),
           going_with(
               "--mechanism length", [this] { return !is_private(); },
-              number_setting("noise_length", length,
+              number_setting("noise_length", length, {0, 2, true},
                              "length of the noise over that of the feature; 2 turns a unit vector "
                              "round")),
           going_with(either, private_only,
-                     number_setting("privacy_epsilon", privacy_epsilon, "epsilon of the guarantee")),
+                     number_setting("privacy_epsilon", privacy_epsilon, {0, kMostPrivacyEpsilon, true},
+                                    "epsilon of the guarantee")),
           going_with(
               "--mechanism gaussian", [this] { return mechanism == NoiseMechanism::gaussian; },
-              number_setting("delta", delta, "delta of the guarantee")),
+              number_setting("delta", delta, {kLeastDelta, 1}, "delta of the guarantee")),
           going_with(either, private_only,
-                     number_setting("clip", clip,
+                     number_setting("clip", clip, {0, 1e12, true},
                                     "longest feature, of laplace in the L1 norm, of gaussian in the L2 norm; "
                                     "a longer one is shortened (default: 1 for unit vectors)")),
           going_with(either, private_only,
-                     derived(number_setting("noise_scale", noise_scale, "sigma, or scale of Laplace noise"))),
+                     derived(number_setting("noise_scale", noise_scale, {0, 1e30, true},
+                                            "sigma, or scale of Laplace noise"))),
           secret};
 }
 

@@ -228,7 +228,7 @@ Tensor Projection::fitted(const Tensor& features) const {
 
 Settings ProjectionSpec::settings() {
   return {file_setting("projection", file, "what advface-train fit projection has written"),
-          derived(whole_setting("dims", dims, "directions that are kept"))};
+          derived(whole_setting("dims", dims, {0, kMostDims}, "directions that are kept"))};
 }
 
 void ProjectionSpec::check_valid() const {
@@ -249,8 +249,8 @@ std::unique_ptr<Protection> ProjectionSpec::make(const ProtectionInput& input) c
 
 Settings ProjectionFit::settings() {
   return {
-      whole_setting("dims", dims, "directions that are kept, fewer than there are people"),
-      number_setting("shrinkage", shrinkage,
+      whole_setting("dims", dims, {2, kMostDims}, "directions that are kept, fewer than there are people"),
+      number_setting("shrinkage", shrinkage, {0, 1e6, true},
                      "of the mean variance within people, added in every direction: much of it trusts the "
                      "features, little of it the training people")};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "advface/core/json_text.h"
 #include "advface/protections/registry.h"
 
 namespace advf {
@@ -172,7 +173,7 @@ AppliedProtection canonical(AppliedProtection applied, const std::string& source
 }
 
 ProtectionId ProtectionId::from_json(std::string_view text, const std::string& source) {
-  const json root = json::parse(text, nullptr, false);
+  const json root = parse_json(text, source);
   ProtectionId id;
   if (root.is_object() && root.size() == 1 && root.contains("unknown")) {
     id.unknown = field<std::string>(root, "unknown", &json::is_string, source);

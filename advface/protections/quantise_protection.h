@@ -16,7 +16,7 @@ struct QuantiseSpec : ProtectionSpec {
 
   std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<QuantiseSpec>(*this); }
   Settings settings() override {
-    return {whole_setting("bits", bits, "bits of a value that are kept, 1 to 8")};
+    return {whole_setting("bits", bits, {1, 8}, "bits of a value that are kept, 1 to 8")};
   }
   void check_valid() const override;
   std::string summary() const override { return "bits " + std::to_string(bits); }

@@ -208,8 +208,8 @@ std::shared_ptr<const Key> KeySource::key() const {
 }
 
 Settings RotationSpec::settings() {
-  Setting number =
-      whole_setting("key_fd", source->descriptor, "the key comes over this open file descriptor instead");
+  Setting number = whole_setting("key_fd", source->descriptor, {-1, std::numeric_limits<int>::max()},
+                                 "the key comes over this open file descriptor instead");
   number.json = [] { return std::string(); };  // says nothing about what is stored
   Setting unwritten = seed_setting(seed);      // nor does this: it names a set, which is written
   unwritten.applies = [] { return false; };

@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "advface/core/utc_time.h"
 #include "advface/protections/registry.h"
@@ -239,7 +240,7 @@ ExchangedSet read_safetensors_set(const std::string& path) {
             rows->second.shape().rank() == 2 && rows->second.dim(1) == d,
         path, ": there is no tensor \"features\" of rows of ", d, " f32");
   set.rows = FeatureRows(rows->second);
-  const json told = json::parse(need(file.metadata, "records", path), nullptr, false);
+  const json told = parse_json(need(file.metadata, "records", path), path);
   check(told.is_array() && int64_t(told.size()) == set.rows.count(), path, ": \"records\" is no list of ",
         set.rows.count(), " records");
   for (size_t i = 0; i < told.size(); ++i)
@@ -309,7 +310,7 @@ ExchangedSet parse_json_lines(std::string_view text, const std::string& path) {
   size_t number = 0;
   for (const std::string_view line : split_lines(text, path)) {
     const std::string where = path + ":" + std::to_string(++number);
-    const json parsed = json::parse(line, nullptr, false);
+    const json parsed = parse_json(line, where);
     check(parsed.is_object(), where, ": no JSON object");
     if (number == 1) {
       Metadata head;

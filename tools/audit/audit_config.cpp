@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "advface/protections/registry.h"
 #include "tools/options/cli.h"
@@ -328,14 +329,7 @@ const AuditProtection& AuditConfig::protection(const std::string& name) const {
 }
 
 AuditConfig parse_audit_config(const std::string& text, const std::string& file, const std::string& folder) {
-  check_utf8(text, file);
-  json whole;
-  try {
-    whole = json::parse(text, nullptr, true, true);
-  } catch (const json::exception& e) {
-    const std::string what = e.what();
-    fail(file, ": no JSON: ", what.substr(what.find("] ") == std::string::npos ? 0 : what.find("] ") + 2));
-  }
+  const json whole = parse_json(text, file, true);
   // Whole paths, so that a report's settings can be read wherever they lie.
   return Parser(file, fs::absolute(folder.empty() ? "." : folder).lexically_normal()).read(whole);
 }

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "advface/audit/feature_sets.h"
+#include "advface/core/name_spelling.h"
 #include "advface/core/recogniser.h"
 #include "advface/detect/detector_card.h"
 #include "advface/keys/key.h"
@@ -22,14 +23,6 @@ namespace advf::tools {
 namespace {
 
 constexpr uint64_t kMostBytes = uint64_t(1) << 33;
-
-// Letters and digits alone, in lower case: two spellings of one name are one.
-std::string plain_spelling(const std::string& name) {
-  std::string plain;
-  for (const unsigned char c : name)
-    if (c >= 0x80 || std::isalnum(c)) plain += char(std::tolower(c));
-  return plain;
-}
 
 void check_spellings(const std::vector<std::string>& identities, const std::string& source) {
   std::map<std::string, std::string> seen;

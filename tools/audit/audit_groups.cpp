@@ -7,30 +7,12 @@
 #include "advface/audit/metrics.h"
 #include "advface/core/dataset.h"
 #include "advface/core/text_file.h"
+#include "tools/audit/score_table.h"
 
 namespace advf::tools {
 namespace {
 
 using nlohmann::json;
-
-// Tab-separated, with the names of its columns in the first line.
-struct Sheet {
-  std::map<std::string, size_t> column;
-  std::vector<std::vector<std::string>> rows;
-};
-Sheet read_sheet(const std::string& path) {
-  Sheet sheet;
-  const std::string text = read_text(path);
-  for (const std::string_view line : split_lines(text, path)) {
-    std::vector<std::string> fields;
-    for (const std::string_view field : split_fields(line, '\t')) fields.emplace_back(field);
-    if (sheet.column.empty())
-      for (size_t i = 0; i < fields.size(); ++i) sheet.column[fields[i]] = i;
-    else
-      sheet.rows.push_back(std::move(fields));
-  }
-  return sheet;
-}
 
 struct Values {
   std::vector<double> values;
@@ -46,23 +28,23 @@ class Groups {
   void pictures(const AuditPair& pair, const std::string& folder) {
     const std::string path = folder + "/scores.tsv";
     if (!std::filesystem::exists(path)) return;
-    const Sheet sheet = read_sheet(path);
+    const ScoreTable scores = ScoreTable::read(path);
     const bool raw = pair.protection == c_.protections[0].name;
     const std::string wanted = raw ? "raw" : "protected";
     for (const char* measure : {"ssim", "cosine_second", "cosine_deployed"}) {
-      if (!sheet.column.contains(measure)) continue;
-      if (std::string(measure) == "cosine_deployed" && sheet.column.contains("cosine_second")) continue;
+      if (!scores.has(measure)) continue;
+      if (std::string(measure) == "cosine_deployed" && scores.has("cosine_second")) continue;
       for (size_t a = 0; a < c_.attributes.size(); ++a)
         for (const bool has : {true, false}) {
           Values v;
-          for (const auto& row : sheet.rows) {
-            if (row[sheet.column.at("moment_matched")] != "0" ||
-                !row[sheet.column.at("features")].starts_with(wanted))
+          for (size_t row = 0; row < scores.size(); ++row) {
+            if (scores.text(row, "moment_matched") != "0" ||
+                !scores.text(row, "features").starts_with(wanted))
               continue;
-            const int64_t at = row_of(row[sheet.column.at("image")]);
+            const int64_t at = row_of(scores.text(row, "image"));
             if (at < 0 || labels_.has(at, labels_.attribute(c_.attributes[a])) != has) continue;
-            v.values.push_back(std::stod(row[sheet.column.at(measure)]));
-            v.people.push_back(person_key(row[sheet.column.at("person")]));
+            v.values.push_back(scores.number(row, measure));
+            v.people.push_back(person_key(scores.text(row, "person")));
           }
           add(pair, c_.attributes[a], has, std::string(measure).starts_with("cosine") ? "cosine" : measure,
               v);
@@ -74,22 +56,21 @@ class Groups {
   void recognition(const AuditPair& pair, const std::string& folder) {
     const std::string path = folder + "/scores.tsv";
     if (!std::filesystem::exists(path)) return;
-    const Sheet sheet = read_sheet(path);
+    const ScoreTable scores = ScoreTable::read(path);
     const double threshold =
         json::parse(read_text(folder + "/result.json"))["operating_points"]["1e-2"]["threshold"];
     for (size_t a = 0; a < c_.attributes.size(); ++a)
       for (const bool has : {true, false})
         for (const bool genuine : {true, false}) {
           Values v;
-          for (const auto& row : sheet.rows) {
-            if ((row[sheet.column.at("genuine")] == "1") != genuine) continue;
-            const int64_t first = row_of(row[sheet.column.at("a")]),
-                          second = row_of(row[sheet.column.at("b")]);
+          for (size_t row = 0; row < scores.size(); ++row) {
+            if ((scores.text(row, "genuine") == "1") != genuine) continue;
+            const int64_t first = row_of(scores.text(row, "a")), second = row_of(scores.text(row, "b"));
             const size_t attribute = labels_.attribute(c_.attributes[a]);
             if (first < 0 || second < 0 || labels_.has(first, attribute) != has ||
                 labels_.has(second, attribute) != has)
               continue;
-            v.values.push_back(std::stod(row[sheet.column.at("score")]) >= threshold ? 1 : 0);
+            v.values.push_back(scores.number(row, "score") >= threshold ? 1 : 0);
             v.people.push_back(person_key(labels_.identities[size_t(first)]));
           }
           add(pair, c_.attributes[a], has, genuine ? "true accept rate" : "false accept rate", v);

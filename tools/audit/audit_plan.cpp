@@ -436,6 +436,7 @@ class Planner {
                   c_.budget.linkage_epochs, kLinkageStep, &p);
       join(options, {text("--attacker"), made(net, "out.safetensors", "linkage=")});
     }
+    join(options, {text("--scores"), out("scores.tsv")});
     AuditStep step = evaluation("linkage", "", p, std::move(options));
     step.seconds += double(f_.test_images) * protecting(p) / f_.rate.multiply_adds;
     measure(p, "linkage", add(std::move(step)), net);
@@ -473,6 +474,7 @@ class Planner {
     Words options = part();
     join(options, {text("--attributes"), text(names_text(c_.attributes)), text("--epochs"),
                    text(std::to_string(c_.budget.probe_epochs))});
+    join(options, {text("--scores"), out("scores.tsv")});
     if (p.has("attributes")) options.push_back(text("--unseen"));
     AuditStep step = evaluation("attributes", "", p, std::move(options));
     step.seconds += double(f_.train_images + f_.test_images) * protecting(p) / f_.rate.multiply_adds +

@@ -1,9 +1,11 @@
 #include "tools/audit/audit_report.h"
 
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "advface/core/utc_time.h"
 #include "advface/keys/signature.h"
 #include "tools/audit/audit_groups.h"
+#include "tools/audit/audit_people.h"
 #include "tools/audit/audit_rows.h"
 #include "tools/audit/audit_verdict.h"
 #include "tools/options/cli.h"
@@ -48,9 +50,11 @@ int64_t intervals_of(const json& rows) {
 
 }  // namespace
 
-json audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
-                  const StepRunner& runner) {
-  json rows = audit_rows(config, plan, runner);
+AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
+                         const StepRunner& runner) {
+  PeopleValues values;
+  json rows = audit_rows(config, plan, runner, &values);
+  std::string people = values.text();
   std::vector<std::string> names;
   json protections = json::array();
   for (const AuditProtection& p : config.protections) {
@@ -88,6 +92,7 @@ json audit_report(const AuditConfig& config, const AuditFacts& facts, const Audi
                    {"feature_shape", shape_json(facts.feature)}}},
                  {"protections", std::move(protections)},
                  {"people_shown", plan.people_shown},
+                 {"people", {{"file", kPeopleFile}, {"digest", digest(std::as_bytes(std::span(people)))}}},
                  {"rows", std::move(rows)},
                  {"left_out", std::move(left_out)},
                  {"failed", std::move(failed)},
@@ -100,13 +105,11 @@ json audit_report(const AuditConfig& config, const AuditFacts& facts, const Audi
       report["unmeasured"].push_back({{"protection", pair.protection}, {"attacker", pair.attacker}});
   report["verdicts"] = audit_verdicts(report["rows"], names, report["unmeasured"]);
   report["summary"] = audit_summary(report["verdicts"], report);
-  return report;
+  return {std::move(report), std::move(people)};
 }
 
 json read_audit_report(const std::string& path) {
-  const std::string text = read_text(path);
-  check_utf8(text, path);
-  json report = json::parse(text, nullptr, false);
+  json report = parse_json(read_text(path), path);
   check(report.is_object() && report.value("format", "") == kReportFormat, path,
         ": is no report of advface-audit");
   check(report.contains("version") && report["version"].is_number_integer() &&

@@ -13,8 +13,12 @@ namespace advf::tools {
 inline constexpr const char* kReportFormat = "advface-audit-report";
 inline constexpr int kReportVersion = 1;
 
-nlohmann::json audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
-                            const StepRunner& runner);
+struct AuditReport {
+  nlohmann::json report;
+  std::string people;  // the bytes of people.json (audit_people.h)
+};
+AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
+                         const StepRunner& runner);
 // Throws Error naming the file where it is no report, of a newer version, or lacks what it must have.
 nlohmann::json read_audit_report(const std::string& path);
 // The same rows and verdicts, whenever and however fast they were made: what two runs of one seed agree in.

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 
+#include "advface/core/dataset.h"
 #include "advface/core/text_file.h"
 #include "tensor/io/npy.h"
+#include "tools/audit/score_table.h"
 
 namespace advf::tools {
 namespace {
@@ -21,8 +23,8 @@ constexpr int64_t kStepsOfAscent = 40, kQueries = 500;
 
 class Collector {
  public:
-  Collector(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner)
-      : c_(config), plan_(plan), runner_(runner) {}
+  Collector(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner, PeopleValues* people)
+      : c_(config), plan_(plan), runner_(runner), people_(people) {}
 
   json rows() {
     for (const AuditPair& pair : plan_.pairs) {
@@ -54,6 +56,24 @@ class Collector {
     const auto [at, fresh] = results_.try_emplace(step);
     if (fresh) at->second = json::parse(read_text(done->folder + "/result.json"));
     return &at->second;
+  }
+  const ScoreTable& scores_of(int64_t step) {
+    const auto [at, fresh] = scores_.try_emplace(step);
+    if (fresh) at->second = ScoreTable::read(runner_.folder(step) + "/scores.tsv");
+    return at->second;
+  }
+  // The values of single people behind a measure of protected features: of those lines that hold these
+  // texts. present: the column of the class, of a mean over classes.
+  using Texts = std::vector<std::pair<const char*, std::string>>;
+  void note_people(const json& r, int64_t step, const std::string& measure, const std::string& column,
+                   const Texts& wanted, const std::string& present = "") {
+    if (!people_ || r["features"] != "protected" || !r["measures"].contains(measure)) return;
+    const ScoreTable& scores = scores_of(step);
+    if (!scores.has(column)) return;
+    for (size_t i = 0; i < scores.size(); ++i)
+      if (std::ranges::all_of(wanted, [&](const auto& w) { return scores.text(i, w.first) == w.second; }))
+        people_->add(r["id"], measure, person_key(scores.text(i, "person")),
+                     present.empty() ? 0 : size_t(scores.number(i, present) != 0), scores.number(i, column));
   }
   // Of the pair of raw features with this attacker and seed.
   const json* raw_result(const AuditPair& pair, const std::string& attacker) {
@@ -190,9 +210,25 @@ class Collector {
         r["why_not"] = "a reference";
       } else {
         counts(r, pair);
+        note_pictures(r, pair, from);
       }
       rows_.push_back(std::move(r));
     }
+  }
+
+  void note_pictures(const json& r, const AuditPair& pair, const json& from) {
+    const json& m = r["measures"];
+    const bool matched = m.contains("ssim_matched") && m["ssim"] == m["ssim_matched"] &&
+                         m["ssim_matched"]["mean"] > m["ssim_as_is"]["mean"];
+    const auto lines = [&](bool of_matched) {
+      return Texts{{"attacker", from["attacker"]},
+                   {"features", from["features"]},
+                   {"moment_matched", of_matched ? "1" : "0"}};
+    };
+    const std::string judge = from["cosine"].contains("second") ? "second" : "deployed";
+    note_people(r, pair.step, "ssim", "ssim", lines(matched));
+    note_people(r, pair.step, "cosine", "cosine_" + judge, lines(false));
+    note_people(r, pair.step, "replay", "replay_rate_" + judge + "_same_photo", lines(false));
   }
 
   // By how it did on raw features; of one who adapts, by how the same decoder did that was trained on these.
@@ -232,6 +268,7 @@ class Collector {
       const bool links = ceiling && (*ceiling)["rank_1"]["low"] > chance;
       r["counts"] = {{"linkability", links}};
       if (!links) r["why_not"] = "raw features do not link these people either";
+      note_people(r, pair.step, "rank_1", "rank_1", {{"attacker", who}, {"features", from["features"]}});
       rows_.push_back(std::move(r));
     }
   }
@@ -289,6 +326,12 @@ class Collector {
       const bool tells = ceiling && (*ceiling)["balanced_accuracy"]["low"] > 0.5;
       r["counts"] = {{"attributes", tells}};
       if (!tells) r["why_not"] = "it does not tell this from raw features either";
+      note_people(r, pair.step, "balanced_accuracy", "correct",
+                  {{"attribute", attribute},
+                   {"probe", probe},
+                   {"trained_on", from["trained_on"]},
+                   {"asked_about", from["asked_about"]}},
+                  "present");
       rows_.push_back(std::move(r));
     }
   }
@@ -296,7 +339,9 @@ class Collector {
   const AuditConfig& c_;
   const AuditPlan& plan_;
   const StepRunner& runner_;
+  PeopleValues* people_;
   std::map<int64_t, json> results_;
+  std::map<int64_t, ScoreTable> scores_;
   json rows_ = json::array();
 };
 
@@ -319,8 +364,9 @@ const std::vector<std::string>& leaks() {
   return list;
 }
 
-json audit_rows(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner) {
-  return Collector(config, plan, runner).rows();
+json audit_rows(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner,
+                PeopleValues* people) {
+  return Collector(config, plan, runner, people).rows();
 }
 
 }  // namespace advf::tools

@@ -2,6 +2,7 @@
 #pragma once
 #include <nlohmann/json.hpp>
 
+#include "tools/audit/audit_people.h"
 #include "tools/audit/audit_plan.h"
 #include "tools/audit/step_runner.h"
 
@@ -22,6 +23,8 @@ const std::vector<std::string>& leaks();  // in the order of a report
 // `seed`; `images`; `measures`, by name {mean, low, high} (only mean where there is no interval); `counts`,
 // by leak, whether the attacker may say something about it; `why_not`, where it may not; `converged`; `step`
 // (hash), `command`, `seconds`.
-nlohmann::json audit_rows(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner);
+// people, where given: gets what of protected features is a mean over people.
+nlohmann::json audit_rows(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner,
+                          PeopleValues* people = nullptr);
 
 }  // namespace advf::tools

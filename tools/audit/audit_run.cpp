@@ -14,6 +14,7 @@
 #include "tools/audit/audit.h"
 #include "tools/audit/audit_facts.h"
 #include "tools/audit/audit_page.h"
+#include "tools/audit/audit_people.h"
 #include "tools/audit/audit_plan.h"
 #include "tools/audit/audit_report.h"
 #include "tools/audit/step_runner.h"
@@ -113,9 +114,10 @@ void write_file(const std::string& path, const std::string& bytes) {
 
 void write_report(const AuditCall& call, const AuditConfig& config, const AuditFacts& facts,
                   const AuditPlan& plan, const StepRunner& runner) {
-  const nlohmann::json report = audit_report(config, facts, plan, runner);
+  const auto [report, people] = audit_report(config, facts, plan, runner);
   write_file(call.out + "/report.html", audit_page(report, plan, runner, !call.without_pictures));
   write_file(call.out + "/audit.json", json_text(report["config"], 2) + "\n");
+  write_file(call.out + "/" + kPeopleFile, people);
   write_file(call.out + "/report.json", json_text(report, 2) + "\n");
   call.common.write_json(report);
   for (const auto& sentence : report["summary"]) std::cout << sentence.get<std::string>() << "\n";

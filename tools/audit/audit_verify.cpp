@@ -12,6 +12,7 @@
 #include "tensor/io/input_file.h"
 #include "tools/audit/audit.h"
 #include "tools/audit/audit_facts.h"
+#include "tools/audit/audit_people.h"
 #include "tools/audit/audit_plan.h"
 #include "tools/audit/audit_report.h"
 #include "tools/audit/audit_rows.h"
@@ -72,6 +73,16 @@ bool check_size(const json& report, const AuditConfig& config) {
   const bool same = report["size"] == config.size && report["converges"] == config.size_row().converges;
   if (!same) std::printf("size: IS NOT that of its settings, %s\n", config.size.c_str());
   return same;
+}
+
+// The file of people beside it; a report goes without one, but not with another's.
+bool check_people(const json& report, const std::string& path) {
+  const ReportPeople people = people_of(report, path);
+  std::error_code none;
+  const bool there = fs::exists(fs::path(path).parent_path() / kPeopleFile, none);
+  const bool good = people.values || !report.contains("people") || !there;
+  std::printf("people: %s\n", people.values ? "as they were" : people.why_not.c_str());
+  return good;
 }
 
 const json* row_of(const VerifyCall& call, const json& report) {
@@ -148,6 +159,8 @@ int audit_verify(VerifyCall& call) {
   bool good = check_verdicts(report);
   told["verdicts"] = good;
   good &= check_size(report, config);
+  told["people"] = check_people(report, call.report);
+  good &= told["people"].get<bool>();
   good &= check_inputs(report, config, context, told["inputs"]);
   if (!call.rerun.empty()) {
     const bool same = rerun(call, report, config, context);

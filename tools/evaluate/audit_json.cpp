@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "advface/audit/metrics.h"
+#include "advface/core/text_file.h"
 #include "tools/evaluate/evaluate.h"
 #include "tools/options/protection_options.h"
 
@@ -62,6 +63,31 @@ std::string interval_text(const nlohmann::json& interval) {
                 interval["low"].get<double>(), interval["high"].get<double>());
   return text;
 }
+
+ScoreSheet::ScoreSheet(const std::string& path, const std::vector<std::string>& columns) {
+  if (path.empty()) return;
+  file_.emplace(path);
+  add(columns);
+}
+
+void ScoreSheet::add(const std::vector<std::string>& fields) {
+  if (!file_) return;
+  std::string line;
+  for (const std::string& field : fields) line += field + (&field == &fields.back() ? "\n" : "\t");
+  file_->write(line);
+}
+
+void ScoreSheet::commit() {
+  if (file_) file_->commit();
+}
+
+std::string score_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
+}
+
+std::string person_text(const std::string& identity) { return single_spaced(identity); }
 
 void check_protected_files(const std::vector<std::string>& texts) {
   as_usage([&] {

@@ -50,7 +50,7 @@ struct LinkageOptions {
   ProtectionOptions protect;
   std::vector<std::string> attackers, protected_files;
   std::vector<int64_t> known_pairs;
-  std::string part = "test";
+  std::string part = "test", scores;
   int64_t limit = 0;
   uint64_t split_seed = 1;
   bool leaked_key = false;
@@ -77,7 +77,7 @@ struct AttributeOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<std::string> attributes, protected_files;
-  std::string part = "test";
+  std::string part = "test", scores;
   int epochs = 30, width = 64;
   uint64_t split_seed = 1;
   bool leaked_key = false, unseen = false;

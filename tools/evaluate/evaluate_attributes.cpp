@@ -49,6 +49,15 @@ nlohmann::json row_json(const AttributeRow& row, const AttributeAudit& audit, ui
           {"majority_share", std::max(present, 1 - present)}};
 }
 
+// Of each photograph under test: whether the attribute is there, and whether the probe said so.
+void add_answers(ScoreSheet& sheet, const AttributeRow& row, const AttributeAudit& audit) {
+  const std::vector<int64_t> truth = audit.truth(row.attribute);
+  const std::vector<TestPhotograph>& photographs = audit.photographs();
+  for (size_t i = 0; i < photographs.size(); ++i)
+    sheet.add({row.attribute, row.probe, row.trained_on, row.asked_about, photographs[i].file,
+               person_text(photographs[i].person), std::to_string(truth[i]), score_text(row.correct[i])});
+}
+
 void print_attribute_row(const nlohmann::json& row) {
   std::printf("%-20s %-9s %-28s %-28s %-22s %-22s %.3f\n", row["attribute"].get<std::string>().c_str(),
               row["probe"].get<std::string>().c_str(), row["trained_on"].get<std::string>().c_str(),
@@ -64,11 +73,18 @@ int evaluate_attributes(AttributeOptions& o) {
   check_protected_files(o.protected_files);
   as_usage([&] { check(!o.faces.labels.empty(), "--labels must name a file with attributes"); });
   o.faces.check_cut();
+  check_writable({o.scores});
+  ScoreSheet scores(
+      o.scores, {"attribute", "probe", "trained_on", "asked_about", "image", "person", "present", "correct"});
   const Context context = console();
   AttributeAudit audit(settings_of(o), context);
   audit.prepare();
   nlohmann::json rows = nlohmann::json::array();
-  audit.run([&](const AttributeRow& row) { rows.push_back(row_json(row, audit, o.common.seed)); });
+  audit.run([&](const AttributeRow& row) {
+    rows.push_back(row_json(row, audit, o.common.seed));
+    add_answers(scores, row, audit);
+  });
+  scores.commit();
   const std::vector<int64_t>& people = audit.people();
   o.common.write_json({{"part", o.part},
                        {"images", people.size()},
@@ -106,6 +122,7 @@ CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& o) {
       ->capture_default_str()
       ->check(CLI::Range(uint64_t(0), uint64_t(INT64_MAX)))
       ->check(not_negative());
+  sub->add_option("--scores", o.scores, "what was said of every single photograph (.tsv)");
   o.protect.add_to(*sub, "Protection");
   add_leaked_key(*sub, o.leaked_key);
   sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")

@@ -41,6 +41,16 @@ nlohmann::json row_json(const LinkageRow& row, const LinkageTask& task, uint64_t
           {"known_pairs", row.known_pairs ? nlohmann::json(*row.known_pairs) : nlohmann::json()}};
 }
 
+// Of each probe, under the attacker's name as the table has it.
+void add_scores(ScoreSheet& sheet, const LinkageRow& row, const std::vector<TestPhotograph>& probes) {
+  const std::string attacker =
+      row.known_pairs ? std::to_string(*row.known_pairs) + " " + row.attacker : row.attacker;
+  for (size_t i = 0; i < probes.size(); ++i)
+    sheet.add({attacker, row.features, probes[i].file, person_text(probes[i].person),
+               score_text(row.rank_1[i]), score_text(row.rank_10[i]), score_text(row.placement[i]),
+               score_text(row.accepted[i]), score_text(row.cosine[i])});
+}
+
 void print_linkage_row(const nlohmann::json& row) {
   std::string attacker = row["attacker"];
   if (!row["known_pairs"].is_null())
@@ -84,11 +94,18 @@ int evaluate_linkage(LinkageOptions& o) {
       check(o.known_pairs[i] != o.known_pairs[i - 1], "--known-pairs names ", o.known_pairs[i], " twice");
   });
   o.faces.check_cut();
+  check_writable({o.scores});
+  ScoreSheet scores(o.scores, {"attacker", "features", "image", "person", "rank_1", "rank_10", "auc",
+                               "accepted", "cosine"});
   const Context context = console();
   LinkageAudit audit(settings_of(o), context);
   audit.prepare();
   nlohmann::json rows = nlohmann::json::array();
-  audit.run([&](const LinkageRow& row) { rows.push_back(row_json(row, audit.task(), o.common.seed)); });
+  audit.run([&](const LinkageRow& row) {
+    rows.push_back(row_json(row, audit.task(), o.common.seed));
+    add_scores(scores, row, audit.probes());
+  });
+  scores.commit();
   o.common.write_json(linkage_json(o, audit, rows));
   const LinkageTask& task = audit.task();
   std::printf("%zu probes of %lld people, a gallery of %zu\n", task.probes.size(),
@@ -124,6 +141,7 @@ CLI::App* add_linkage_verb(CLI::App& app, LinkageOptions& o) {
          "linear map on them; several numbers with commas between")
       ->delimiter(',')
       ->check(CLI::Range(int64_t(1), int64_t(1) << 20));
+  sub->add_option("--scores", o.scores, "scores of every single probe (.tsv)");
   o.protect.add_to(*sub, "Protection");
   add_leaked_key(*sub, o.leaked_key);
   sub->add_option("--protected", o.protected_files, "protected features of all images, NAME=FILE (.npy)")

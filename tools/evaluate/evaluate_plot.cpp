@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "tensor/io/plot.h"
 #include "tools/evaluate/evaluate.h"
@@ -73,7 +74,7 @@ json parse_lines(const std::string& text, const std::string& file) {
   json rows = json::array();
   const std::vector<std::string_view> lines = split_lines(text, file);
   for (size_t i = 0; i < lines.size(); ++i) {
-    rows.push_back(json::parse(lines[i], nullptr, false));
+    rows.push_back(parse_json(lines[i], file + ", line " + std::to_string(i + 1)));
     check(rows.back().is_object(), file, ", line ", i + 1, ": not a JSON object");
   }
   return rows;
@@ -94,9 +95,7 @@ const json& at_path(const json& from, std::string_view path) {
 
 // The list of a result: what the spec names, else its rows or its history, else the result as the only point.
 json parse_result(const std::string& text, const SeriesSpec& spec) {
-  check_utf8(text, spec.file);
-  json whole = json::parse(text, nullptr, false);
-  check(!whole.is_discarded(), spec.file, ": not valid JSON");
+  json whole = parse_json(text, spec.file);
   if (!spec.list.empty()) {
     json list = at_path(whole, spec.list);
     check(list.is_array(), spec.file, ": has no list \"", spec.list, "\"");

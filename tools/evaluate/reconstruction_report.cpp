@@ -247,7 +247,7 @@ void ScoreFile::add(const ReconstructionRow& row, const TestImages& test) {
     std::ostringstream line;
     line.precision(7);
     line << row.attacker << '\t' << row.features << '\t' << row.matched << '\t' << test.files[i] << '\t'
-         << test.identities[i];
+         << person_text(test.identities[i]);
     for (const Measure* m : told) line << '\t' << m->values[i];
     file_->write(line.str() + "\n");
   }

@@ -70,8 +70,7 @@ ProtectionSpecs ProtectionOptions::specs_with(uint64_t seed, const std::vector<s
             ": no protection here has the setting ", name, known_names(name, known));
       if (name == "seed") {
         int64_t number = 0;
-        whole_setting("--other seed", number, "").read(value);
-        check(number >= 0, "--other seed is ", number, ", below 0");
+        whole_setting("--other seed", number, {0, INT64_MAX}, "").read(value);
         seed = uint64_t(number);
         continue;
       }

@@ -74,10 +74,10 @@ Settings AscentSettings::list() {
   Setting drawn_from_seed = seed_setting(seed);
   drawn_from_seed.applies = [this] { return start == Start::seed; };
   return {number_setting(
-              "epsilon", epsilon,
+              "epsilon", epsilon, {0, kMostEpsilon},
               "bound of the noise: of a vector in its own units, of a map in deviations of each channel"),
-          whole_setting("steps", steps, "gradient steps (default: 10; fgsm takes 1)"),
-          number_setting("step_size", step_size,
+          whole_setting("steps", steps, {1, 100000}, "gradient steps (default: 10; fgsm takes 1)"),
+          number_setting("step_size", step_size, {0, 10 * kMostEpsilon},
                          "length of a step; 0 = 2.5 epsilon / steps, for bim and mi-fgsm epsilon / steps"),
           choice_setting("objective", objective, "what the noise drives apart"),
           choice_setting("loss", loss, "how the distance of two images is measured"),
@@ -86,7 +86,7 @@ Settings AscentSettings::list() {
           choice_setting("bn", batch_norm, "what the shadow's batch norm normalises by"),
           choice_setting("ensemble", ensemble, "of several shadows: their mean loss, or the least"),
           number_setting(
-              "keep_recognition", keep_recognition,
+              "keep_recognition", keep_recognition, {0, 1},
               "shrink a record's noise until the cosine of its embedding to the raw one is at least this"),
           younger([this] { return start != Start::seed; },
                   choice_setting("start", start,
@@ -115,7 +115,8 @@ bool AscentSettings::needs_recogniser(bool feature_is_embedding) const {
 }
 
 void AscentSettings::check_valid() const {
-  check(std::isfinite(epsilon) && epsilon >= 0, "epsilon must be a number of at least 0, not ", epsilon);
+  check(epsilon >= 0 && epsilon <= kMostEpsilon, "epsilon must lie between 0 and ", kMostEpsilon, ", not ",
+        epsilon);
   const int t = effective_steps();
   check(t >= 1 && t <= 100000, "the number of steps must lie between 1 and 100000, not ", t);
   check(std::isfinite(step_size) && step_size >= 0, "the step size must be positive (0 = chosen), not ",

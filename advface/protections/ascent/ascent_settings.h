@@ -60,6 +60,8 @@ template <>
 const std::vector<Choice<BatchNormMode>>& choices<BatchNormMode>();
 template <>
 const std::vector<Choice<Ensemble>>& choices<Ensemble>();
+// Nobody comes near it; beyond it numbers of 32 bits may overflow.
+inline constexpr double kMostEpsilon = 1e6;
 struct AscentSettings {
   // Radius of the ball of noise: of a vector in the feature's units, of a map in deviations of each channel
   // (for L2 then the root mean square of these).
