@@ -189,22 +189,28 @@ BOOST_AUTO_TEST_CASE(files_are_read_and_what_is_wrong_is_named) {
   const json once = to_json(c);
   BOOST_TEST(to_json(parse_audit_config(once.dump(), "again", "")) == once);
 
-  const auto wrong = [](const json& changed, const std::vector<std::string>& words) {
+  const auto refused = [](const std::string& text, const std::vector<std::string>& words) {
     try {
-      config(changed);
-      BOOST_ERROR("taken: " << changed.dump());
+      parse_audit_config(text, "audit.json", "");
+      BOOST_ERROR("taken: " << text);
     } catch (const Error& e) {
+      BOOST_TEST(std::string(e.what()).starts_with("audit.json: "), e.what());
       for (const std::string& word : words)
         BOOST_TEST(std::string(e.what()).find(word) != std::string::npos,
                    "\"" << e.what() << "\" lacks " << word);
     }
+  };
+  const auto wrong = [&](const json& changed, const std::vector<std::string>& words) {
+    json c = json::parse(kMinimal);
+    c.update(changed);
+    refused(c.dump(), words);
   };
   wrong({{"recognizer", "x"}}, {"audit.json", "recognizer", "did you mean recogniser"});
   wrong({{"budget", {{"decoder_epoch", 3}}}}, {"budget", "decoder_epoch", "did you mean decoder_epochs"});
   wrong({{"budget", {{"decoder_epochs", 0}}}}, {"decoder_epochs", "0", "below 1"});
   wrong({{"budget", {{"decoder_epochs", 1.5}}}}, {"decoder_epochs", "1.5", "no whole number"});
   wrong({{"budget", {{"images", uint64_t(1) << 63}}}}, {"images", "no whole number"});
-  wrong({{"size", "quik"}}, {"quik", "did you mean quick"});
+  wrong({{"size", "quik"}}, {"size is quik", "did you mean quick"});
   wrong({{"version", 2}}, {"version 2"});
   wrong({{"attackers", {"adaptiv"}}}, {"adaptiv", "did you mean adaptive"});
   wrong({{"attackers", {"transfer", "transfer"}}}, {"twice"});
@@ -223,16 +229,39 @@ BOOST_AUTO_TEST_CASE(files_are_read_and_what_is_wrong_is_named) {
   wrong(one({{"name", "A"}, {"protect", {"rotation"}}, {"key", "mine.key"}}), {"A", "key", "of its own"});
   wrong(one({{"name", "A/B"}, {"protect", {"shuffle"}}}), {"A/B", "slash"});
   wrong(one({{"name", "A"}, {"protect", {"shuffle", "shuffle"}}}), {"twice"});
-  wrong(one({{"name", "A"}, {"protect", {"generator"}}}), {"A", "generator"});
+  // Numbers with which nothing can be computed.
+  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilon", 1e308}}), {"A", "epsilon is 1e+308"});
+  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"step-size", 1e300}}), {"A", "step_size"});
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise-length", 1e99}}), {"A", "noise_length"});
+  wrong(one({{"name", "A"}, {"protect", {"projection"}}, {"fit", {{"shrinkage", 1e308}}}}),
+        {"A: fit", "shrinkage"});
+  wrong({{"eyes", {1, 2, 1e308, 4}}}, {"eyes", "1e+308"});
+  wrong(one({{"name", "A"}, {"protect", {"generator"}}, {"fit", {{"steps", 3}}}}), {"A: fit", "steps"});
+  wrong(one({{"name", "A"}, {"protect", {"generator"}}, {"fit", {{"epsilon", 1e308}}}}),
+        {"A: fit", "epsilon"});
   wrong({{"protections",
           {{{"name", "A"}, {"protect", {"shuffle"}}}, {{"name", "A"}, {"protect", {"shuffle"}}}}}},
         {"two protections are called A"});
-  for (const char* text : {"", "{", "[]", "3", "{\"version\": 1}"})
-    BOOST_CHECK_THROW(parse_audit_config(text, "audit.json", ""), Error);
+  for (const char* text : {"", "{", "[]", "3", "{\"version\": 1}"}) refused(text, {});
   // Of a key that stands twice one line would count, and nobody knows which.
-  std::string doubled = kMinimal;
-  doubled.insert(doubled.find("\"images\""), "\"images\": \"others\", ");
-  BOOST_CHECK_THROW(parse_audit_config(doubled, "audit.json", ""), Error);
+  const auto doubled = [&](const std::string& from, const std::string& to, const std::string& key) {
+    std::string text = kMinimal;
+    refused(text.replace(text.find(from), from.size(), to), {"the key " + key + " stands there twice"});
+  };
+  doubled("\"images\"", "\"images\": \"others\", /* of last year */ \"images\"", "images");
+  doubled("\"name\"", "\"name\": \"B\", \"name\"", "protections.name");
+  doubled("\"version\"", "\"budget\": {\"seeds\": 1, \"images\": 0, \"seeds\": 2}, \"version\"",
+          "budget.seeds");
+}
+
+// A generator that no file holds is trained, for the ball that `fit` names.
+BOOST_AUTO_TEST_CASE(a_generator_is_asked_for) {
+  const json p = {{"name", "G"}, {"protect", {"generator"}}, {"fit", {{"epsilon", 0.1}}}};
+  const AuditConfig c = config({{"protections", {p}}, {"budget", {{"generator_epochs", 3}}}});
+  BOOST_TEST(c.budget.generator_epochs == 3);
+  const json once = to_json(c);
+  BOOST_TEST(once["protections"][1]["fit"]["epsilon"] == "0.1");
+  BOOST_TEST(to_json(parse_audit_config(once.dump(), "again", "")) == once);
 }
 
 BOOST_AUTO_TEST_CASE(a_locked_protection_is_measured_with_the_key_leaked_too) {

@@ -1,6 +1,5 @@
 // An audit of the toy world at the command line: its report against the published schema and as a page, going
-// on after a kill, shares of the work, the same numbers again, comparing, verifying, signing, and calls that
-// are refused.
+// on after a kill, shares of the work, the same numbers again, comparing, verifying and signing.
 #define BOOST_TEST_MODULE cli_audit
 #include <fcntl.h>
 #include <sys/file.h>
@@ -13,7 +12,7 @@
 
 #include "advface/keys/key.h"
 #include "advface/keys/signature.h"
-#include "cli_test_util.h"
+#include "audit_test_util.h"
 #include "json_schema.h"
 #include "small_disk.h"
 #include "tools/audit/audit_report.h"
@@ -25,38 +24,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-json settings() {
-  json protections = {{{"name", "AdvFace"}, {"protect", {"advface"}}, {"epsilon", 0.1}, {"steps", 3}}};
-  if (has_keys())
-    protections.push_back({{"name", "locked"}, {"protect", {"quantise", "rotation"}}, {"bits", 3}});
-  return {{"version", 1},
-          {"size", "quick"},
-          {"recogniser", toy_world().at("rec.json")},
-          {"images", toy_world().at("faces/images")},
-          {"labels", toy_world().at("faces/labels.csv")},
-          {"attributes", {"Smiling"}},
-          {"attackers", {"transfer", "adaptive", "inversion", "linkage", "attributes", "unlinkability"}},
-          {"protections", protections},
-          {"budget",
-           {{"images", 100},
-            {"test_images", 12},
-            {"inversion_images", 6},
-            {"inversion_steps", 2},
-            {"shadow_epochs", 1},
-            {"decoder_epochs", 1},
-            {"linkage_epochs", 1},
-            {"probe_epochs", 1}}}};
-}
-
-std::string write(const TempDir& dir, const std::string& name, const json& value) {
-  write_bytes(dir / name, value.dump());
-  return dir / name;
-}
-
 // What most cases look at: one audit, made once.
 struct Audited {
   TempDir dir;
-  std::string file = write(dir, "audit.json", settings());
+  std::string file = write_json(dir, "audit.json", quick_audit());
   Outcome first =
       succeed("audit", {file, "--out", dir / "report", "--cache", dir / "cache", "--threads", "2"});
   json report = read_json(dir / "report/report.json");
@@ -258,11 +229,11 @@ BOOST_AUTO_TEST_CASE(shares_and_kills_change_no_number) {
 // Each attack is made with every seed, and the worst speaks for the protection.
 BOOST_AUTO_TEST_CASE(of_several_seeds_the_worst_counts) {
   const Audited& a = audited();
-  json s = settings();
+  json s = quick_audit();
   s["attackers"] = {"linkage"}, s["budget"]["seeds"] = 2;
   s["protections"] = json::array({s["protections"][0]});
   const TempDir dir;
-  succeed("audit", {write(dir, "audit.json", s), "--out", dir / "report", "--cache", a.dir / "cache",
+  succeed("audit", {write_json(dir, "audit.json", s), "--out", dir / "report", "--cache", a.dir / "cache",
                     "--threads", "2"});
   const json report = read_json(dir / "report/report.json");
   double most = -1;
@@ -368,7 +339,7 @@ BOOST_AUTO_TEST_CASE(the_same_people_are_paired) {
   const std::string text = people.dump();
   write_bytes(dir / "people.json", text);
   better["people"]["digest"] = digest(std::as_bytes(std::span(text)));
-  const json told = row_of(compared(write(dir, "report.json", better), 1).first, "ssim");
+  const json told = row_of(compared(write_json(dir, "report.json", better), 1).first, "ssim");
   BOOST_TEST((told["paired"] == true && told["worse"] == true));
   BOOST_TEST(std::abs(told["difference"]["low"].get<double>() - more) < 1e-5);
   BOOST_TEST(std::abs(told["difference"]["high"].get<double>() - more) < 1e-5);
@@ -377,7 +348,7 @@ BOOST_AUTO_TEST_CASE(the_same_people_are_paired) {
   const auto not_paired = [&](const std::function<void(json&)>& edit, const std::string& reason) {
     json other = better;
     edit(other);
-    const auto [result, out] = compared(write(dir, "report.json", other), 0);
+    const auto [result, out] = compared(write_json(dir, "report.json", other), 0);
     const json row = row_of(result, "ssim");
     BOOST_TEST((row["paired"] == false && row["worse"] == false));
     BOOST_TEST(row["difference"]["low"] < 0);
@@ -402,7 +373,7 @@ BOOST_AUTO_TEST_CASE(the_same_people_are_paired) {
   not_paired([](json&) {}, "is not there");
   write_bytes(dir / "people.json", "{}");
   better["people"]["digest"] = digest(std::as_bytes(std::span("{}", 2)));
-  const Args broken{"compare", report, write(dir, "report.json", better)};
+  const Args broken{"compare", report, write_json(dir, "report.json", better)};
   complain("audit", {"compare"}, run_program("audit", broken), 1, {"people.json", "damaged"});
 }
 
@@ -416,7 +387,7 @@ BOOST_AUTO_TEST_CASE(reports_are_compared) {
     if (row["id"] == "AdvFace/adaptive/protected")
       for (const char* end : {"mean", "low", "high"})
         row["measures"]["ssim"][end] = row["measures"]["ssim"][end].get<double>() + 0.9;
-  const std::string other = write(a.dir, "worse.json", worse);
+  const std::string other = write_json(a.dir, "worse.json", worse);
   const Outcome told = run_program("audit", {"compare", report, other});
   BOOST_TEST(told.code == 1);
   BOOST_TEST(told.out.find("WORSE") != std::string::npos);
@@ -452,7 +423,7 @@ BOOST_AUTO_TEST_CASE(reports_are_verified) {
   json changed = a.report;
   for (json& row : changed["rows"])
     if (row["id"] == "none/linkage/the recogniser alone/raw") row["measures"]["rank_1"]["mean"] = 0.123;
-  const std::string other = write(a.dir, "changed.json", changed);
+  const std::string other = write_json(a.dir, "changed.json", changed);
   const Outcome bad =
       run_program("audit", {"verify", other, "--rerun", "none/linkage/the recogniser alone/raw"});
   BOOST_TEST(bad.code == 1);
@@ -460,14 +431,14 @@ BOOST_AUTO_TEST_CASE(reports_are_verified) {
   changed = a.report;
   changed["verdicts"][0]["verdict"] = "holds";
   changed["inputs"][0]["digest"] = "sha256:0";
-  const Outcome forged = run_program("audit", {"verify", write(a.dir, "forged.json", changed)});
+  const Outcome forged = run_program("audit", {"verify", write_json(a.dir, "forged.json", changed)});
   BOOST_TEST(forged.code == 1);
   BOOST_TEST(forged.out.find("DO NOT follow") != std::string::npos);
   BOOST_TEST(forged.out.find("CHANGED") != std::string::npos);
   const auto edited = [&](const std::function<void(json&)>& edit) {
     json report_of = a.report;
     edit(report_of);
-    return run_program("audit", {"verify", write(a.dir, "edited.json", report_of)});
+    return run_program("audit", {"verify", write_json(a.dir, "edited.json", report_of)});
   };
   BOOST_TEST(edited([](json&) {}).code == 0);
   BOOST_TEST(edited([](json& r) { r["summary"][0] = "All is well."; }).out.find("DOES NOT follow") !=
@@ -484,84 +455,4 @@ BOOST_AUTO_TEST_CASE(reports_are_verified) {
              std::string::npos);
   complain("audit", {"verify"}, run_program("audit", Args{"verify", other} + signature), 1,
            {".sig", "changed"});
-}
-
-BOOST_AUTO_TEST_CASE(a_plan_says_what_would_be_run_and_runs_nothing) {
-  const TempDir dir;
-  const Outcome o = succeed("audit", {"plan", audited().file, "--cache", dir / "cache"});
-  for (const char* word : {"AdvFace", "adaptive", "memory MiB", "left out: none, adaptive", "steps, about"})
-    BOOST_TEST(o.out.find(word) != std::string::npos, word << " in " << o.out);
-  BOOST_TEST(!fs::exists(dir / "cache"));
-}
-
-BOOST_AUTO_TEST_CASE(init_writes_a_file_that_can_be_run) {
-  const TempDir dir;
-  const Args data{"--recogniser", toy_world().at("rec.json"),
-                  "--images",     toy_world().at("faces/images"),
-                  "--labels",     toy_world().at("faces/labels.csv")};
-  succeed("audit", Args{"init", "--out", dir / "audit.json", "--quick"} + data);
-  const Outcome o = succeed("audit", {"plan", dir / "audit.json"});
-  BOOST_TEST(o.out.find("AdvFace 0.02") != std::string::npos);
-  refuse(dir.path().string(), "audit", Args{"init", "--out", dir / "audit.json"} + data, 1,
-         {"audit.json", "already"});
-}
-
-BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
-  const TempDir dir;
-  const auto wrong = [&](const json& changed, int code, const std::vector<std::string>& words) {
-    json s = settings();
-    s.update(changed);
-    const std::string file = write(dir, "audit.json", s);
-    const Outcome o = run_program("audit", {file, "--out", dir / "out", "--cache", dir / "cache"});
-    complain("audit", {file}, o, code, words, Late::yes);
-    BOOST_TEST(!fs::exists(dir / "out"));
-  };
-  wrong({{"budget", {{"imges", 3}}}}, 1, {"imges", "did you mean images"});
-  wrong({{"budget", {{"seeds", 1000000}}}}, 1, {"seeds", "above 20"});
-  wrong({{"attackers", json::array()}}, 1, {"attackers is empty"});
-  wrong({{"protections", {{{"name", "P"}, {"protect", {"projection"}}, {"fit", {{"dims", 79}}}}}}}, 1,
-        {"P", "79 dimensions"});
-  wrong({{"recogniser", dir / "none.json"}}, 1, {"none.json"});
-  wrong({{"images", dir / "none"}}, 1, {"none"});
-  wrong({{"cut", "nowhere"}}, 1, {"nowhere"});
-  wrong({{"attributes", {"Wings"}}}, 1, {"Wings"});
-  wrong({{"second_recogniser", toy_world().at("rec.json")}}, 1, {"rec.json", "second"});
-  wrong({{"protections", {{{"name", "D"}, {"protect", {"duet"}}}}}}, 1, {"D", "duet", "maps"});
-  wrong({{"protections", {{{"name", "S"}, {"protect", {"advface"}}, {"shadow", dir / "none.safetensors"}}}}},
-        1, {"S", "none.safetensors"});
-  // One person; people with one photograph each; one person in two spellings.
-  const auto labels = [&](const std::function<std::string(int)>& name) {
-    std::string text = "file,identity\n";
-    int i = 0;
-    for (const std::string& line : lines_of(read_bytes(toy_world().at("faces/labels.csv"))))
-      if (const std::string file = line.substr(0, line.find(',')); file != "file")
-        text += file + "," + name(i++) + "\n";
-    write_bytes(dir / "labels.csv", text);
-    return json{{"labels", dir / "labels.csv"}, {"attackers", {"transfer"}}};
-  };
-  wrong(labels([](int) { return std::string("anna"); }), 1, {"labels.csv", "one person", "anna"});
-  wrong(labels([](int i) { return "p" + std::to_string(i); }), 1, {"labels.csv", "two photographs"});
-  wrong(labels([](int i) {
-          return i == 0 ? "Anna_Smith" : i == 1 ? "anna smith" : "p" + std::to_string(i / 2);
-        }),
-        1, {"Anna_Smith", "anna smith", "spellings"});
-  wrong(labels([](int i) {
-          return i == 0 ? "Zoë Müller" : i == 1 ? "ZOE\u0308 MU\u0308LLER" : "p" + std::to_string(i / 2);
-        }),
-        1, {"Zoë Müller", "MU\u0308LLER", "spellings"});
-  const std::string file = write(dir, "audit.json", settings());
-  complain("audit", {file}, run_program("audit", {file}), 2, {"--out"});
-  complain("audit", {}, run_program("audit", {"--out", dir / "out"}), 2, {"advface-audit init"});
-  complain("audit", {file}, run_program("audit", {file, "--jobs", "3/2", "--out", dir / "out"}), 2,
-           {"--jobs", "3"});
-  complain("audit", {file}, run_program("audit", {file, "--quick", "--out", dir / "out"}), 2, {"--quick"});
-  write_bytes(dir / "plain", "x");
-  complain("audit", {file},
-           run_program("audit", {file, "--out", dir / "plain/out", "--cache", dir / "cache"}), 1, {"plain"},
-           Late::yes);
-  complain("audit", {file},
-           run_program("audit", {file, "--out", dir / "out", "--cache", dir / "plain/cache"}), 1,
-           {"plain/cache"}, Late::yes);
-  complain("audit", {"compare"}, run_program("audit", {"compare", file, file}), 1,
-           {"audit.json", "no report"});
 }

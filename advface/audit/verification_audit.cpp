@@ -13,11 +13,8 @@
 #include "tensor/ops.h"
 
 namespace advf {
-namespace {
 
-// The protocol names .jpg files; other sets have the same names with another ending. Which face of a picture
-// is meant stays said.
-std::string find_file(const std::string& folder, const std::string& name) {
+std::string paired_file(const std::string& folder, const std::string& name) {
   namespace fs = std::filesystem;
   const std::string picture = FaceName::parse(name).picture, face = name.substr(picture.size());
   if (fs::exists(fs::path(folder) / picture)) return name;
@@ -27,6 +24,8 @@ std::string find_file(const std::string& folder, const std::string& name) {
   }
   fail(folder, "/", name, " does not exist, though the pairs name it");
 }
+
+namespace {
 
 // Protected features from a file, and whose they are.
 struct GivenFeatures {
@@ -116,7 +115,7 @@ std::vector<std::string> name_files(const std::string& folder, PairList& pairs) 
     for (std::string* name : {&p.a, &p.b}) {
       auto [it, fresh] = actual.try_emplace(*name);
       if (fresh) {
-        it->second = find_file(folder, *name);
+        it->second = paired_file(folder, *name);
         names.push_back(it->second);
       }
       *name = it->second;

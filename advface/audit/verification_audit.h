@@ -43,6 +43,10 @@ struct VerificationScores {
   ProtectionId protection;  // of what is stored
 };
 
+// The file in the folder that a pair means: the protocol names .jpg files, and other sets have the same names
+// with another ending. Which face of a picture is meant stays said. Throws Error where there is none.
+std::string paired_file(const std::string& folder, const std::string& name);
+
 // Throws Error, before a picture is read where that can be told, for what does not fit together.
 VerificationScores verify_pairs(const VerificationSettings& settings, const Context& context);
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <sstream>
+#include <string_view>
 
 #include "advface/protections/ascent/ascent_settings.h"
 #include "advface/protections/recognition_bound.h"
@@ -13,8 +15,14 @@ namespace advf {
 namespace {
 
 constexpr int64_t kLargestBatch = 64;
+constexpr std::string_view kOfSteps[] = {"method",           "steps", "step_size",
+                                         "keep_recognition", "start", "start_key"};
 
 }  // namespace
+
+bool not_of_a_generator(const std::string& setting) {
+  return std::find(std::begin(kOfSteps), std::end(kOfSteps), setting) != std::end(kOfSteps);
+}
 
 Settings GeneratorSpec::settings() {
   return {file_setting("generator", file, "network that emits the noise in one pass"),

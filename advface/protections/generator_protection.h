@@ -11,6 +11,9 @@
 
 namespace advf {
 
+// Settings of the ascent that have no meaning for the training of a generator, which takes no steps.
+bool not_of_a_generator(const std::string& setting);
+
 struct GeneratorSpec : ProtectionSpec {
   std::string file;
   double epsilon = 0;                      // of the file

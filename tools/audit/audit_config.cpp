@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <set>
 
 #include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
+#include "advface/protections/ascent/advface_protection.h"
+#include "advface/protections/generator_protection.h"
 #include "advface/protections/registry.h"
 #include "tools/options/cli.h"
 
@@ -17,6 +21,7 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr int kVersion = 1;
+constexpr double kMostPixels = 1e6;
 constexpr const char* kUnlocked = " (key leaked)";
 
 // An object of the file: what is read is ticked off, and what is left at the end is not known.
@@ -82,6 +87,26 @@ bool is_chosen(const Setting& s) {
   return s.source == Setting::Source::option || s.source == Setting::Source::file;
 }
 
+// What can be chosen of the file that the audit makes for a protection; none where it makes none, or nothing
+// can be chosen.
+struct FittedSettings {
+  Settings settings;
+  std::function<void()> check_valid;
+};
+FittedSettings fitted_settings(const std::string& protection) {
+  if (protection == "generator") {
+    const auto ascent = std::make_shared<AdvFaceSpec>();
+    FittedSettings fitted{{}, [ascent] { ascent->check_valid(); }};
+    for (const Setting& s : ascent->settings())
+      if (s.source == Setting::Source::option && !not_of_a_generator(s.name)) fitted.settings.push_back(s);
+    return fitted;
+  }
+  const ProtectionKind& kind = protection_kind(protection, "fit");
+  if (!kind.fit) return {{}, [] {}};
+  const std::shared_ptr<Fit> fit = kind.fit();
+  return {fit->settings(), [fit] { fit->check_valid(); }};
+}
+
 class Parser {
  public:
   Parser(std::string file, fs::path folder) : file_(std::move(file)), folder_(std::move(folder)) {}
@@ -89,11 +114,13 @@ class Parser {
   AuditConfig read(const json& whole) {
     Fields fields(whole, file_);
     AuditConfig c;
+    c.file = file_;
     int64_t version = kVersion, seed = 1, split_seed = 1;
     fields.whole("version", version, 1);
     check(version == kVersion, file_, ": version ", version, "; this program reads version ", kVersion);
     fields.text("size", c.size);
-    c.size_row();
+    check(std::ranges::find(audit_sizes(), c.size, &AuditSize::name) != audit_sizes().end(), file_,
+          ": size is ", c.size, known_names_of(c.size, audit_sizes()));
     faces(fields, c);
     fields.whole("seed", seed, 0);
     fields.whole("split_seed", split_seed, 0);
@@ -136,6 +163,9 @@ class Parser {
       check(at->is_array() && at->size() == 4 &&
                 std::all_of(at->begin(), at->end(), [](const json& v) { return v.is_number(); }),
             file_, ": eyes is ", at->dump(), ", no list of four numbers [x1, y1, x2, y2]");
+      for (const json& v : *at)
+        check(std::abs(v.get<double>()) <= kMostPixels, file_, ": eyes holds ", v.dump(),
+              ", beyond any picture, which has at most ", kMostPixels, " pixels a side");
       f.eyes = at->get<std::vector<float>>();
     }
     for (const char* needed : {"recogniser", "images"})
@@ -153,7 +183,7 @@ class Parser {
     check(!c.attackers.empty(), file_, ": attackers is empty; without the line those of the size attack");
     for (const std::string& name : c.attackers) {
       const auto known = std::ranges::find(audit_attackers(), name, &AuditAttacker::name);
-      check(known != audit_attackers().end(), file_, ": no attacker ", name,
+      check(known != audit_attackers().end(), file_, ": attackers: there is no attacker ", name,
             known_names_of(name, audit_attackers()));
       check(seen.insert(name).second, file_, ": attackers names ", name, " twice");
     }
@@ -182,9 +212,6 @@ class Parser {
       }
       check(std::ranges::find(c.protections, p.name, &AuditProtection::name) == c.protections.end(), file_,
             ": two protections are called ", p.name);
-      for (const AuditProtection::Link& link : p.links)
-        check(link.protection != "generator" || !link.settings.empty(), file_, ": ", p.name,
-              ": names no generator; advface-train generator makes one");
       const bool locked = p.locked();
       c.protections.push_back(p);
       if (!locked) continue;
@@ -216,7 +243,7 @@ class Parser {
       if (name == "none") continue;
       const auto preset = std::ranges::find(presets(), name, &ProtectionPreset::name);
       if (preset == presets().end()) {
-        protection_kind(name, where);
+        protection_kind(name, where + ": protect");
         p.links.push_back({name, {}});
       } else {
         for (const auto& link : preset->links) {
@@ -237,14 +264,12 @@ class Parser {
     return p;
   }
 
-  // As options of advface-train fit, without dashes.
+  // As options of advface-train, without dashes.
   void fit_settings(const json& given, const std::string& where, AuditProtection& p) const {
     Fields fields(given, where + ": fit");
     for (AuditProtection::Link& link : p.links) {
-      const ProtectionKind& kind = protection_kind(link.protection, where);
-      if (!kind.fit) continue;
-      const auto fit = kind.fit();
-      for (const Setting& s : fit->settings()) {
+      const FittedSettings fitted = fitted_settings(link.protection);
+      for (const Setting& s : fitted.settings) {
         const json* at = is_chosen(s) ? fields.find(s.option().substr(2)) : nullptr;
         if (!at) continue;
         const std::string text = text_of(*at, where + ": fit: " + s.option().substr(2));
@@ -256,7 +281,7 @@ class Parser {
         link.fit.push_back({s.name, {text}});
       }
       try {
-        if (!link.fit.empty()) fit->check_valid();
+        if (!link.fit.empty()) fitted.check_valid();
       } catch (const Error& e) {
         fail(where, ": fit: ", e.what());
       }

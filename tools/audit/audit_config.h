@@ -40,7 +40,8 @@ struct AuditBudget {
   int64_t inversion_steps = 60;
   int64_t oracle_images = 8;
   int64_t oracle_queries = 500;
-  int64_t shadow_epochs = 12, decoder_epochs = 8, linkage_epochs = 20, probe_epochs = 30;
+  int64_t shadow_epochs = 12, generator_epochs = 12;
+  int64_t decoder_epochs = 8, linkage_epochs = 20, probe_epochs = 30;
   int64_t seeds = 1;  // every network and attack is made with as many
 };
 // Name, place in the budget, least and most, what it says.
@@ -69,6 +70,7 @@ struct AuditAttacker {
 const std::vector<AuditAttacker>& audit_attackers();
 
 struct AuditConfig {
+  std::string file;  // that it was read from, or "the call": for messages
   FaceSettings faces;
   std::string second_recogniser, pairs, part = "test", size = "default";
   std::vector<AuditProtection> protections;  // raw features come first, whatever the file says
@@ -79,6 +81,18 @@ struct AuditConfig {
   const AuditSize& size_row() const;
   const AuditProtection& protection(const std::string& name) const;
 };
+
+// What `work` finds wrong with what a key of the file names, as an Error that begins with file and key.
+template <class Work>
+auto at_key(const AuditConfig& config, const std::string& key, const Work& work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error& e) {
+    fail(config.file, ": ", key, ": ", e.what());
+  }
+}
 
 // Paths are relative to the file. Throws Error that names the file, the key, and the nearest known one.
 AuditConfig read_audit_config(const std::string& path);

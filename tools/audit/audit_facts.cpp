@@ -7,6 +7,7 @@
 #include <set>
 
 #include "advface/audit/feature_sets.h"
+#include "advface/audit/verification_audit.h"
 #include "advface/core/name_spelling.h"
 #include "advface/core/recogniser.h"
 #include "advface/detect/detector_card.h"
@@ -37,13 +38,14 @@ void check_spellings(const std::vector<std::string>& identities, const std::stri
   }
 }
 
+constexpr int kCompared = 10;  // people with two photographs or more, of each part, at least
+
 // Rows of as many people, whole and in the order of their keys, as have this share of a part's photographs.
 // Of those people who have two or more, and of others, the same share; but of the former enough to compare.
 void choose(const std::vector<int64_t>& part, const Labels& labels, double share,
             std::vector<int64_t>& chosen) {
   std::map<int64_t, std::vector<int64_t>> people;
   for (const int64_t row : part) people[person_key(labels.identities[size_t(row)])].push_back(row);
-  constexpr int kCompared = 10;
   int compared = 0;
   double wanted[2] = {}, taken[2] = {};
   for (const auto& [person, rows] : people) wanted[rows.size() > 1] += share * double(rows.size());
@@ -56,17 +58,33 @@ void choose(const std::vector<int64_t>& part, const Labels& labels, double share
   }
 }
 
-// The photographs that the budget takes, as a list of their own.
+// The photographs that the budget takes, as a list of their own. A budget that those people alone exceed who
+// are compared at least is none.
 Labels chosen_labels(const AuditConfig& c, const FaceSource& images, AuditFacts& facts) {
-  Labels labels = c.faces.labels_of(images.names());
-  check_spellings(labels.identities, c.faces.labels.empty() ? c.faces.images : c.faces.labels);
+  const Labels labels = at_key(c, c.faces.labels.empty() ? "images" : "labels", [&] {
+    const std::string& source = c.faces.labels.empty() ? c.faces.images : c.faces.labels;
+    Labels all = c.faces.labels_of(images.names());
+    const std::set<std::string> people(all.identities.begin(), all.identities.end());
+    check(people.size() > 1, source, ": shows one person only (", *people.begin(),
+          "); an audit compares people");
+    check_spellings(all.identities, source);
+    return all;
+  });
   facts.images = images.size();
   if (c.budget.images == 0 || c.budget.images >= images.size()) return labels;
   const Split split = split_by_identity(labels, c.split_seed);
-  std::vector<int64_t> rows;
-  for (const auto* part : {&split.train, &split.validation, &split.test})
-    choose(*part, labels, double(c.budget.images) / double(images.size()), rows);
-  std::ranges::sort(rows);
+  const auto rows_of = [&](double share) {
+    std::vector<int64_t> rows;
+    for (const auto* part : {&split.train, &split.validation, &split.test})
+      choose(*part, labels, share, rows);
+    std::ranges::sort(rows);
+    return rows;
+  };
+  const size_t least = rows_of(0).size();
+  check(c.budget.images >= int64_t(least), c.file, ": budget: images is ", c.budget.images, ", and the ",
+        kCompared, " people of each part who are compared at least have ", least,
+        " photographs: give so many or more, or 0 for all ", images.size());
+  const std::vector<int64_t> rows = rows_of(double(c.budget.images) / double(images.size()));
   for (const int64_t row : rows) facts.chosen.push_back(images.name(row));
   facts.images = int64_t(rows.size());
   return c.faces.labels_of(facts.chosen);
@@ -86,34 +104,37 @@ void count_people(const AuditConfig& c, const FaceSource& images, AuditFacts& fa
   facts.train_images = int64_t(split.train.size()), facts.test_images = int64_t(test.size());
   facts.train_people = int64_t(trained.size()), facts.test_people = int64_t(tested.size());
   facts.test_people_with_two = std::ranges::count_if(tested, [](const auto& one) { return one.second > 1; });
-  std::set<std::string> all(labels.identities.begin(), labels.identities.end());
-  check(all.size() > 1, source, ": shows one person only (", *all.begin(), "); an audit compares people");
-  check(facts.test_people_with_two >= 4, source, ": ", facts.test_people_with_two, " of ", facts.test_people,
+  const std::string where = c.file + ": " + (c.faces.labels.empty() ? "images: " : "labels: ") + source;
+  check(facts.test_people_with_two >= 4, where, ": ", facts.test_people_with_two, " of ", facts.test_people,
         " people of the ", c.part,
         " part have two photographs or more, and 4 are needed; 10 % of the people are tested: give more "
         "people, or more "
         "photographs of each");
-  check(facts.train_people >= 8, source, ": ", facts.train_people,
+  check(facts.train_people >= 8, where, ": ", facts.train_people,
         " people to train on, and 8 are needed; give more people");
   for (const int64_t row : test) {
     facts.test_files.push_back(facts.chosen.empty() ? images.name(row) : facts.chosen[size_t(row)]);
     facts.test_identities.push_back(labels.identities[size_t(row)]);
   }
   if (std::ranges::find(c.attackers, "attributes") == c.attackers.end() || c.attributes.empty()) return;
-  check_attributes(labels, c.attributes);
-  check_both_classes(labels, split.train, c.attributes, "trained on");
-  check_both_classes(labels, test, c.attributes, "under test");
+  at_key(c, "attributes", [&] {
+    check_attributes(labels, c.attributes);
+    check_both_classes(labels, split.train, c.attributes, "trained on");
+    check_both_classes(labels, test, c.attributes, "under test");
+  });
 }
 
 Recogniser load_recogniser(const AuditConfig& c, AuditFacts& facts) {
-  Recogniser recogniser = Recogniser::load(c.faces.recogniser);
+  Recogniser recogniser = at_key(c, "recogniser", [&] { return Recogniser::load(c.faces.recogniser); });
   facts.cut = c.faces.cut_of(recogniser);
-  facts.feature = recogniser.feature_shape(facts.cut);
+  facts.feature = at_key(c, "cut", [&] { return recogniser.feature_shape(facts.cut); });
   facts.unit = recogniser.domain(facts.cut) == FeatureDomain::sphere;
   if (!c.second_recogniser.empty()) {
-    const Recogniser second = Recogniser::load(c.second_recogniser);
-    check(second.fingerprint() != recogniser.fingerprint(), c.second_recogniser,
-          ": is the recogniser itself; a second one is another network");
+    at_key(c, "second_recogniser", [&] {
+      const Recogniser second = Recogniser::load(c.second_recogniser);
+      check(second.fingerprint() != recogniser.fingerprint(), c.second_recogniser,
+            ": is the recogniser itself; a second one is another network");
+    });
   }
   return recogniser;
 }
@@ -168,9 +189,15 @@ void check_chains(const AuditConfig& c, const Recogniser& recogniser, const Audi
       }
       if (!specs.empty()) ProtectionChain(specs, input_of(recogniser, facts.cut, "features"));
     } catch (const Error& e) {
-      fail("protection ", p.name, ": ", e.what());
+      fail(c.file, ": ", p.name, ": ", e.what());
     }
   }
+}
+
+// Throws Error naming a photograph that is not there.
+void check_pairs(const PairList& pairs, const FaceSource& images) {
+  for (const Pair& pair : pairs.pairs)
+    for (const std::string* name : {&pair.a, &pair.b}) paired_file(images.folder(), *name);
 }
 
 // The shortest of a few: other work on the machine only makes it longer.
@@ -228,9 +255,11 @@ std::string digest_of_images(const FaceSource& images, const Context& context) {
 AuditFacts audit_facts(const AuditConfig& c, const Context& context) {
   AuditFacts facts;
   const Recogniser recogniser = load_recogniser(c, facts);
-  const FaceSource images = c.faces.open_images(context);
+  const FaceSource images = at_key(c, c.faces.list.empty() ? "images" : "images, list",
+                                   [&] { return c.faces.open_images(context); });
   count_people(c, images, facts);
   check_chains(c, recogniser, facts);
+  if (!c.pairs.empty()) at_key(c, "pairs", [&] { check_pairs(load_pairs(c.pairs), images); });
   const auto add = [&](const std::string& path) {
     if (!path.empty() &&
         std::ranges::find(facts.digests, path, &std::pair<std::string, std::string>::first) ==
@@ -240,15 +269,24 @@ AuditFacts audit_facts(const AuditConfig& c, const Context& context) {
   for (const std::string& card : {c.faces.recogniser, c.second_recogniser})
     if (!card.empty()) add(card), add(load_card(card).model);
   if (!c.faces.detection.card.empty())
-    add(c.faces.detection.card), add(load_detector_card(c.faces.detection.card).model);
-  for (const std::string& path : {c.faces.list, c.faces.labels, c.faces.detection.landmarks, c.pairs})
-    add(path);
+    at_key(c, "detector", [&] {
+      add(c.faces.detection.card);
+      add(load_detector_card(c.faces.detection.card).model);
+    });
+  for (const auto& [key, path] : std::initializer_list<std::pair<const char*, const std::string*>>{
+           {"list", &c.faces.list},
+           {"labels", &c.faces.labels},
+           {"landmarks", &c.faces.detection.landmarks},
+           {"pairs", &c.pairs}})
+    at_key(c, key, [&, file = *path] { add(file); });
   for (const AuditProtection& p : c.protections)
     for (const AuditProtection::Link& link : p.links) {
       const auto spec = protection_kind(link.protection, p.name).spec();
       for (const auto& [name, texts] : link.settings)
         if (find_setting(spec->settings(), name, Setting::Source::file))
-          for (const std::string& path : texts) add(path);
+          at_key(c, p.name + ": " + option_name(name).substr(2), [&, files = texts] {
+            for (const std::string& path : files) add(path);
+          });
     }
   facts.digests.emplace_back(c.faces.images, digest_of_images(images, context));
   facts.rate = measure(recogniser, facts.cut);

@@ -134,8 +134,8 @@ class Page {
   static std::string leak_html(const json& leak) {
     std::string text = state_html(leak["state"]);
     if (leak.contains("value")) {
-      text +=
-          "<br>" + safe(leak["attacker"]) + ", " + safe(leak["measure"]) + " " + figure_number(leak["value"]);
+      text += "<br>" + safe(leak["attacker"]) + ", " + measure_html(leak["measure"]) + " " +
+              figure_number(leak["value"]);
       if (leak.contains("nothing")) {
         char beside[96];
         std::snprintf(beside, sizeof beside, "<br>nothing %.3f, raw %.3f: %.0f %%",
@@ -282,7 +282,7 @@ class Page {
           line_of.name = name, line_of.xs = {left, right}, line_of.ys = {at, at}, line_of.marks = false;
           all.push_back(line_of);
         }
-      body_ += "<figure>" +
+      body_ += "<figure tabindex=\"0\" aria-label=\"" + svg_escaped(m.leak + ": " + m.says) + "\">" +
                svg_plot(m.leak + ": " + m.says, all, "accuracy of recognition, %", m.measure,
                         {.width = 900,
                          .height = 420,
@@ -330,11 +330,11 @@ class Page {
       const double magnitude = std::fabs(one.value);
       table.add(
           {safe(r["protection"]), safe(r["attacker"]) + (variant.empty() ? "" : ": " + svg_escaped(variant)),
-           svg_escaped(one.measure),
-           figure_number(r["measures"][one.measure], magnitude >= 100            ? 0
-                                                     : magnitude >= 10           ? 2
-                                                     : one.measure == "accuracy" ? 4
-                                                                                 : 3),
+           measure_html(one.measure),
+           number_html(r["measures"][one.measure], magnitude >= 100            ? 0
+                                                   : magnitude >= 10           ? 2
+                                                   : one.measure == "accuracy" ? 4
+                                                                               : 3),
            safe(r["features"]), r.contains("images") ? safe(r["images"]) : "-", counts,
            std::to_string(int(std::lround(r["seconds"].get<double>())))},
           {"", "", "", std::to_string(one.value)});
@@ -396,8 +396,8 @@ class Page {
                     {"Protection", "Attacker", "Attribute", "Group", "Images", "Measure", "Value"}, "sorted");
     for (const json& g : r_["groups"])
       table.add({safe(g["protection"]), safe(g["attacker"]), safe(g["attribute"]),
-                 g["has"] == true ? "with" : "without", safe(g["images"]), safe(g["measure"]),
-                 figure_number(g["value"])});
+                 g["has"] == true ? "with" : "without", safe(g["images"]), measure_html(g["measure"]),
+                 number_html(g["value"])});
     body_ += table.html();
   }
 
@@ -460,7 +460,7 @@ class Page {
     head("To make it again");
     line(
         "Networks and results were kept under a hash of all that they depend on. Each step is a call of the "
-        "programs beside advface-audit:");
+        "programs beside advface-audit; on paper look for the commands in report.json:");
     for (const json& step : r_["steps"]) {
       body_ += "<details><summary>" + safe(step["id"]) + " (" +
                (step["seconds"].is_number()

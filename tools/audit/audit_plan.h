@@ -12,6 +12,14 @@
 
 namespace advf::tools {
 
+// Where the steps compute, as options of all programs have it.
+struct AuditDevice {
+  std::string device = "cpu", precision = "f32";
+
+  std::vector<std::string> options() const;  // none for the usual ones
+  std::string text() const;                  // "cuda, bf16"
+};
+
 // A word of a command.
 struct AuditWord {
   enum class Kind {
@@ -61,6 +69,7 @@ struct AuditPlan {
   };
   std::vector<LeftOut> left_out;
   std::vector<std::string> people_shown;  // files of photographs in the report's pictures
+  AuditDevice device;
 
   double seconds() const;
 };
@@ -70,6 +79,7 @@ struct AuditPlan {
 void hash_steps(std::vector<AuditStep>& steps, const AuditConfig& config, const AuditFacts& facts,
                 const std::string& programs);
 // programs: the folder of advface-train and the others, whose bytes count as well.
-AuditPlan make_audit_plan(const AuditConfig& config, const AuditFacts& facts, const std::string& programs);
+AuditPlan make_audit_plan(const AuditConfig& config, const AuditFacts& facts, const std::string& programs,
+                          const AuditDevice& device);
 
 }  // namespace advf::tools

@@ -80,6 +80,8 @@ AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, con
                  {"date", utc_now()},
                  {"size", config.size},
                  {"converges", config.size_row().converges},
+                 {"device", plan.device.device},
+                 {"precision", plan.device.precision},
                  {"config", to_json(config)},
                  {"inputs", std::move(inputs)},
                  {"data",

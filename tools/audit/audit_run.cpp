@@ -67,7 +67,12 @@ void check_room(const AuditPlan& plan, const std::string& cache) {
 
 std::string mebibytes(int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20); }
 
-void print_plan(const AuditPlan& plan, const AuditFacts& facts, const AuditConfig& config) {
+void print_plan(const AuditPlan& plan, const AuditFacts& facts, const AuditConfig& config,
+                const AuditDevice& device) {
+  if (config.budget.images > 0 && facts.images > config.budget.images)
+    std::printf(
+        "more photographs than the budget's %lld: people come whole, and of each part ten who have several\n",
+        static_cast<long long>(config.budget.images));
   std::printf(
       "%lld photographs; trained on %lld people, tested on %lld (%lld photographs), features %s at %s\n",
       static_cast<long long>(facts.images), static_cast<long long>(facts.train_people),
@@ -102,8 +107,8 @@ void print_plan(const AuditPlan& plan, const AuditFacts& facts, const AuditConfi
   }
   for (const AuditPlan::LeftOut& l : plan.left_out)
     std::printf("left out: %s, %s: %s\n", l.protection.c_str(), l.attacker.c_str(), l.reason.c_str());
-  std::printf("%zu steps, about %s on this machine\n", plan.steps.size(),
-              short_duration(plan.seconds()).c_str());
+  std::printf("%zu steps, about %s on this machine (%s)\n", plan.steps.size(),
+              short_duration(plan.seconds()).c_str(), device.text().c_str());
 }
 
 void write_file(const std::string& path, const std::string& bytes) {
@@ -137,8 +142,9 @@ int audit_plan(AuditCall& call) {
   share_of(call);
   const AuditConfig config = call.read();
   const AuditFacts facts = audit_facts(config, console());
-  const AuditPlan plan = make_audit_plan(config, facts, programs_folder());
-  print_plan(plan, facts, config);
+  const AuditDevice device{call.common.device, call.common.precision};
+  const AuditPlan plan = make_audit_plan(config, facts, programs_folder(), device);
+  print_plan(plan, facts, config, device);
   return 0;
 }
 
@@ -151,7 +157,8 @@ int audit_run(AuditCall& call) {
   const std::string cache = call.cache_folder(), programs = programs_folder();
   const Context context = console();
   const AuditFacts facts = audit_facts(config, context);
-  const AuditPlan plan = make_audit_plan(config, facts, programs);
+  const AuditPlan plan =
+      make_audit_plan(config, facts, programs, {call.common.device, call.common.precision});
   StepRunner runner(plan, cache, programs, call.common.threads);
   check_room(plan, cache);
   std::optional<ReportFolder> folder;

@@ -15,7 +15,7 @@ const std::vector<BudgetField>& budget_fields() {
   using B = AuditBudget;
   static const std::vector<BudgetField> fields{
       {"images", &B::images, 0, 1'000'000'000,
-       "photographs that are looked at, of as many people whole; 0: all"},
+       "photographs that are looked at, of as many people whole, ten of each part at least; 0: all"},
       {"test_images", &B::test_images, 2, 1'000'000, "of test people that decoders are asked about"},
       {"inversion_images", &B::inversion_images, 2, 1'000'000,
        "of them that inversion is asked about, which takes long"},
@@ -24,6 +24,8 @@ const std::vector<BudgetField>& budget_fields() {
       {"oracle_queries", &B::oracle_queries, 1, 100'000'000, "of an oracle for an image"},
       {"shadow_epochs", &B::shadow_epochs, 1, 10'000,
        "of a shadow, where a protection needs one and none is named"},
+      {"generator_epochs", &B::generator_epochs, 1, 10'000,
+       "of a generator, where the protection is asked for and none is named"},
       {"decoder_epochs", &B::decoder_epochs, 1, 10'000, "of attackers that are decoders"},
       {"linkage_epochs", &B::linkage_epochs, 1, 10'000, "of linkage networks"},
       {"probe_epochs", &B::probe_epochs, 1, 10'000, "of probes of attributes"},
@@ -43,6 +45,7 @@ const std::vector<AuditSize>& audit_sizes() {
         .oracle_images = 2,
         .oracle_queries = 50,
         .shadow_epochs = 6,
+        .generator_epochs = 6,
         .decoder_epochs = 5,
         .linkage_epochs = 6,
         .probe_epochs = 10,
@@ -63,6 +66,7 @@ const std::vector<AuditSize>& audit_sizes() {
         .oracle_images = 24,
         .oracle_queries = 5000,
         .shadow_epochs = 24,
+        .generator_epochs = 24,
         .decoder_epochs = 16,
         .linkage_epochs = 40,
         .probe_epochs = 60,

@@ -101,7 +101,8 @@ bool rerun(const VerifyCall& call, const json& report, const AuditConfig& config
   const json* row = row_of(call, report);
   const std::string folder = fs::temp_directory_path() / ("advface-audit-" + std::to_string(getpid()));
   const AuditFacts facts = audit_facts(config, context);
-  AuditPlan plan = make_audit_plan(config, facts, programs_folder());
+  AuditPlan plan = make_audit_plan(config, facts, programs_folder(),
+                                   {report.value("device", "cpu"), report.value("precision", "f32")});
   StepRunner runner(plan, folder, programs_folder(), call.common.threads);
   struct Removed {
     std::string folder;

@@ -45,6 +45,16 @@ std::string figure_number(const nlohmann::json& value, int digits) {
   return text;
 }
 
+std::string measure_html(const std::string& name) {
+  std::string html;
+  for (const char c : svg_escaped(name)) html += c == '_' ? std::string("_<wbr>") : std::string(1, c);
+  return html;
+}
+
+std::string number_html(const nlohmann::json& value, int digits) {
+  return "<span class=\"number\">" + figure_number(value, digits) + "</span>";
+}
+
 HtmlTable::HtmlTable(std::string caption, std::vector<std::string> head, std::string css)
     : caption_(std::move(caption)), css_(std::move(css)), head_(std::move(head)) {}
 
@@ -73,7 +83,7 @@ std::string HtmlTable::html() const {
 
 const char* const kPageStyle = R"CSS(
 :root{color-scheme:light dark;--ink:#1a1a1a;--paper:#fff;--soft:#f2f2ef;--line:#8a8a85;--open:#a33b00;--partly:#7a5c00;--closed:#00604a;--none:#4a4a4a}
-@media (prefers-color-scheme:dark){:root{--ink:#ececec;--paper:#161616;--soft:#232323;--line:#8a8a85;--open:#ff9d66;--partly:#f0c244;--closed:#5fd6b4;--none:#c4c4c4}}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#ececec;--paper:#161616;--soft:#232323;--line:#8a8a85;--open:#ff9d66;--partly:#f0c244;--closed:#5fd6b4;--none:#c4c4c4}}
 *{box-sizing:border-box}
 body{margin:0;font:17px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
 main,header,footer{max-width:70rem;margin:0 auto;padding:0 1rem}
@@ -92,12 +102,23 @@ td img{display:block;width:78px;height:78px}.gallery{display:flex;flex-wrap:wrap
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);padding:.5rem;font-size:.8rem}
 svg{max-width:100%;height:auto}
 .filter{margin:1rem 0}.filter label{margin-right:1rem}input,select{font:inherit;max-width:100%}
-@media (max-width:44rem){.stack,.stack caption,.stack tbody,.stack tr,.stack th,.stack td{display:block}
+@media screen and (max-width:44rem){figure{margin:1rem 0;overflow-x:auto}figure svg{max-width:none;width:36rem}
+.pictures{font-size:.78rem}.pictures th,.pictures td{padding:.12rem}.pictures td img{width:54px;height:54px}
+.stack,.stack caption,.stack tbody,.stack tr,.stack th,.stack td{display:block}
 .stack thead{position:absolute;clip-path:inset(50%)}.stack tr{margin:1rem 0;border:1px solid var(--line)}.stack th,.stack td{border:0}
 .stack tbody th{background:var(--soft);font-weight:700}.stack td::before{content:attr(data-label) ": ";font-weight:600}}
 a{color:inherit}:focus-visible{outline:3px solid #0072b2;outline-offset:2px}
-@media print{body{font-size:10pt}.filter,.skip{display:none}.wide{overflow:visible}td img{width:56px;height:56px}
-h2,h3{break-after:avoid}tr,figure{break-inside:avoid}thead th{position:static}details:not([open])>*{display:none}details:not([open])>summary{display:block}}
+.sorted .number{white-space:nowrap}
+@page{margin:14mm 12mm}
+@media print{:root{color-scheme:light}body{font-size:9.5pt;line-height:1.4}.filter,.skip{display:none}
+main,header,footer{max-width:none;padding:0}p,li{max-width:none}h1{margin-top:0}h2{margin-top:1.6rem}
+.wide{overflow:visible;margin:.6rem 0}table{font-size:8pt;line-height:1.3}th,td{padding:.15rem .3rem}
+.stack,.sorted{width:100%}.sorted{font-size:7.5pt}.sorted th:nth-child(8),.sorted td:nth-child(8){display:none}
+.state{white-space:normal}code{overflow-wrap:anywhere}thead th{position:static}thead th button{display:contents}
+td img{width:12mm;height:12mm}.gallery{display:block}
+.gallery>div{display:inline-block;vertical-align:top;margin-right:6mm;break-inside:avoid}
+.verdict,tr,figure,li{break-inside:avoid}h2,h3,caption,h2+p{break-after:avoid}p{orphans:3;widows:3}
+details:not([open])>*{display:none}details:not([open])>summary{display:block}}
 )CSS";
 
 const char* const kPageScript = R"JS(

@@ -15,6 +15,9 @@ std::string picture(const std::string& file, const std::string& alt);
 std::string picture(const Image& image, const std::string& alt);
 // "0.512 [0.480, 0.540]"; "-" of nothing.
 std::string figure_number(const nlohmann::json& value, int digits = 3);
+// In cells of tables: a long name may break, a number with its interval does not.
+std::string measure_html(const std::string& name);
+std::string number_html(const nlohmann::json& value, int digits = 3);
 extern const char* const kPageStyle;
 extern const char* const kPageScript;
 

@@ -24,6 +24,18 @@ std::string digest_of(const std::string& path, const AuditConfig& c, const Audit
 
 }  // namespace
 
+std::vector<std::string> AuditDevice::options() const {
+  std::vector<std::string> words;
+  if (const AuditDevice usual; device != usual.device) words.insert(words.end(), {"--device", device});
+  if (const AuditDevice usual; precision != usual.precision)
+    words.insert(words.end(), {"--precision", precision});
+  return words;
+}
+
+std::string AuditDevice::text() const {
+  return precision == AuditDevice().precision ? device : device + ", " + precision;
+}
+
 std::vector<int64_t> AuditStep::needs() const {
   std::vector<int64_t> list;
   for (const AuditWord& w : words)

@@ -9,16 +9,13 @@
 #include "advface/networks/train_probe.h"
 #include "advface/networks/train_projection.h"
 #include "advface/networks/train_reader.h"
+#include "advface/protections/generator_protection.h"
 #include "tools/options/progress.h"
 #include "tools/options/setting_options.h"
 #include "tools/train/train.h"
 
 namespace advf::tools {
 namespace {
-
-// A generator takes no steps.
-constexpr const char* kNotAGenerators[] = {"method",           "steps", "step_size",
-                                           "keep_recognition", "start", "start_key"};
 
 FeatureNetSpec spec_of(const FeatureNetOptions& o, const Shape& feature) {
   FeatureNetSpec spec = FeatureNetSpec::usual(feature);
@@ -114,7 +111,8 @@ int train_generator(FeatureNetOptions& o) {
   GeneratorTrainer trainer(generator, protection.ascent_networks(), data, o.settings);
   run_and_save(o, trainer, "gain", [&] { generator.save(o.out); });
   nlohmann::json learned = json_of(o.ascent.values());
-  for (const char* not_its_own : kNotAGenerators) learned.erase(not_its_own);
+  for (const Setting& setting : o.ascent.settings())
+    if (not_of_a_generator(setting.name)) learned.erase(setting.name);
   o.common.write_json(result_json(o, learned, generator, trainer, source.split, "gain"));
   const EpochResult& last = trainer.history().back();
   std::cout << o.out << ": generator for " << info.settings.summary() << ", trained on "
@@ -276,8 +274,10 @@ CLI::App* add_generator_verb(CLI::App& app, FeatureNetOptions& o) {
   add_options(*sub, o, "generator");
   sub->add_option("--features", o.features, "train on these features (.npy, rows in the order of --list)")
       ->needs(sub->get_option("--list"));
-  add_settings(*sub, o.ascent.settings(), "Protection",
-               {std::begin(kNotAGenerators), std::end(kNotAGenerators)});
+  std::vector<std::string> without;
+  for (const Setting& setting : o.ascent.settings())
+    if (not_of_a_generator(setting.name)) without.push_back(setting.name);
+  add_settings(*sub, o.ascent.settings(), "Protection", without);
   return sub;
 }
 

@@ -1,0 +1,180 @@
+// What an audit is asked for, at the command line: files that init writes, plans, budgets, devices, networks
+// that are trained for a protection, and calls that are refused.
+#define BOOST_TEST_MODULE cli_audit_inputs
+#include <boost/test/unit_test.hpp>
+#include <functional>
+#include <set>
+
+#include "audit_test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+BOOST_AUTO_TEST_CASE(a_plan_says_what_would_be_run_and_runs_nothing) {
+  const TempDir dir;
+  const Outcome o =
+      succeed("audit", {"plan", write_json(dir, "audit.json", quick_audit()), "--cache", dir / "cache"});
+  for (const char* word : {"AdvFace", "adaptive", "memory MiB", "left out: none, adaptive", "steps, about"})
+    BOOST_TEST(o.out.find(word) != std::string::npos, word << " in " << o.out);
+  BOOST_TEST(!fs::exists(dir / "cache"));
+}
+
+// Of each part some people are compared, whatever the budget: one that they exceed is refused with the least
+// that can be, and where more are looked at than it says the plan says so.
+BOOST_AUTO_TEST_CASE(a_budget_of_photographs_has_a_least) {
+  const TempDir dir;
+  const auto plan = [&](int64_t images) {
+    json s = quick_audit();
+    s["budget"]["images"] = images;
+    return run_program("audit", {"plan", write_json(dir, "audit.json", s)});
+  };
+  const Outcome few = plan(20);
+  complain("audit", {"plan"}, few, 1, {"audit.json: budget: images is 20", "give so many or more"},
+           Late::yes);
+  const size_t at = few.err.find(" photographs: give");
+  BOOST_REQUIRE(at != std::string::npos);
+  const int64_t least = std::stoll(few.err.substr(few.err.rfind(' ', at - 1)));
+  BOOST_TEST((least > 20 && least <= 60), few.err);
+  BOOST_TEST(plan(least - 1).code == 1);
+  const Outcome enough = plan(least);
+  BOOST_TEST(enough.code == 0, enough.err);
+  BOOST_TEST(enough.out.find("more photographs than the budget's " + std::to_string(least)) !=
+             std::string::npos);
+  BOOST_TEST(plan(0).out.find("more photographs") == std::string::npos);
+}
+
+// Every step computes where the audit is told to, and what another device made is another result.
+BOOST_AUTO_TEST_CASE(steps_compute_on_the_device) {
+  const TempDir dir;
+  json s = quick_audit();
+  s["attackers"] = {"linkage"};
+  s["protections"] = {{{"name", "noise"}, {"protect", {"noise"}}}};
+  const std::string file = write_json(dir, "audit.json", s);
+  const Outcome plan = succeed("audit", {"plan", file, "--device", "reference"});
+  BOOST_TEST(plan.out.find("on this machine (reference)") != std::string::npos, plan.out);
+  std::set<std::string> seen;
+  for (const char* device : {"cpu", "reference"}) {
+    succeed("audit", {file, "--out", dir / device, "--cache", dir / "cache", "--device", device});
+    const json report = read_json(dir / (device + std::string("/report.json")));
+    BOOST_TEST(report["device"] == device);
+    for (const json& step : report["steps"]) {
+      const bool told = step["command"].get<std::string>().find("--device reference") != std::string::npos;
+      const bool pairs = step["id"] == "pairs";  // nothing is computed
+      BOOST_TEST(told == (device == std::string("reference") && !pairs), step["command"]);
+      BOOST_TEST((seen.insert(step["hash"].get<std::string>()).second || pairs));
+    }
+  }
+  succeed("audit", {"verify", dir / "reference/report.json", "--rerun",
+                    "noise/linkage/the recogniser alone/protected"});
+}
+
+// A generator is trained where none is named, against a shadow that is as well.
+BOOST_AUTO_TEST_CASE(a_generator_is_trained) {
+  const TempDir dir;
+  json s = quick_audit();
+  s["attackers"] = {"linkage"};
+  s["protections"] = {{{"name", "G"}, {"protect", {"generator"}}, {"fit", {{"epsilon", 0.1}}}}};
+  s["budget"]["generator_epochs"] = 1;
+  succeed("audit", {write_json(dir, "audit.json", s), "--out", dir / "report", "--cache", dir / "cache",
+                    "--threads", "2"});
+  const json report = read_json(dir / "report/report.json");
+  BOOST_TEST(report["failed"].empty());
+  std::string shadow;
+  for (const json& step : report["steps"]) {
+    if (step["id"] == "shadow") shadow = step["hash"];
+    if (step["id"] != "generator, 0.1") continue;
+    BOOST_TEST((step["needs"] == json::array({shadow})));
+    BOOST_TEST(step["command"].get<std::string>().find("--epsilon 0.1") != std::string::npos);
+  }
+  bool measured = false;
+  for (const json& row : report["rows"])
+    if (row["id"] == "G/stored/protected") {
+      measured = true;
+      BOOST_TEST(row["protection_id"][0]["name"] == "generator");
+      BOOST_TEST(row["measures"]["cosine_to_raw"]["mean"].get<double>() < 1);
+    }
+  BOOST_TEST(measured);
+}
+
+BOOST_AUTO_TEST_CASE(init_writes_a_file_that_can_be_run) {
+  const TempDir dir;
+  const Args data{"--recogniser", toy_world().at("rec.json"),
+                  "--images",     toy_world().at("faces/images"),
+                  "--labels",     toy_world().at("faces/labels.csv")};
+  succeed("audit", Args{"init", "--out", dir / "audit.json", "--quick"} + data);
+  const Outcome o = succeed("audit", {"plan", dir / "audit.json"});
+  BOOST_TEST(o.out.find("AdvFace 0.02") != std::string::npos);
+  refuse(dir.path().string(), "audit", Args{"init", "--out", dir / "audit.json"} + data, 1,
+         {"audit.json", "already"});
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
+  const TempDir dir;
+  const auto wrong = [&](const json& changed, int code, std::vector<std::string> words) {
+    words.push_back("audit.json: ");
+    json s = quick_audit();
+    s.update(changed);
+    const std::string file = write_json(dir, "audit.json", s);
+    const Outcome o = run_program("audit", {file, "--out", dir / "out", "--cache", dir / "cache"});
+    complain("audit", {file}, o, code, words, Late::yes);
+    BOOST_TEST(!fs::exists(dir / "out"));
+  };
+  wrong({{"budget", {{"imges", 3}}}}, 1, {"imges", "did you mean images"});
+  wrong({{"budget", {{"seeds", 1000000}}}}, 1, {"seeds", "above 20"});
+  wrong({{"attackers", json::array()}}, 1, {"attackers is empty"});
+  wrong({{"protections", {{{"name", "P"}, {"protect", {"projection"}}, {"fit", {{"dims", 79}}}}}}}, 1,
+        {"P", "79 dimensions"});
+  wrong({{"recogniser", dir / "none.json"}}, 1, {"none.json"});
+  wrong({{"images", dir / "none"}}, 1, {"none"});
+  wrong({{"cut", "nowhere"}}, 1, {"nowhere"});
+  wrong({{"attributes", {"Wings"}}}, 1, {"Wings"});
+  wrong({{"second_recogniser", toy_world().at("rec.json")}}, 1, {"rec.json", "second"});
+  wrong({{"protections", {{{"name", "D"}, {"protect", {"duet"}}}}}}, 1, {"D", "duet", "maps"});
+  wrong({{"protections", {{{"name", "S"}, {"protect", {"advface"}}, {"shadow", dir / "none.safetensors"}}}}},
+        1, {"S", "none.safetensors"});
+  wrong({{"protections", {{{"name", "S"}, {"protect", {"advface"}}, {"epsilon", 1e308}}}}}, 1,
+        {"S", "epsilon is 1e+308"});
+  wrong({{"pairs", dir / "none.csv"}}, 1, {"pairs", "none.csv"});
+  write_bytes(dir / "pairs.csv",
+              "a,b,genuine,fold\nx.png,y.png,1,0\nx.png,z.png,0,0\nx.png,y.png,1,1\nx.png,z.png,0,1\n");
+  wrong({{"pairs", dir / "pairs.csv"}}, 1, {"pairs", "x.png"});
+  // One person; people with one photograph each; one person in two spellings.
+  const auto labels = [&](const std::function<std::string(int)>& name) {
+    std::string text = "file,identity\n";
+    int i = 0;
+    for (const std::string& line : lines_of(read_bytes(toy_world().at("faces/labels.csv"))))
+      if (const std::string file = line.substr(0, line.find(',')); file != "file")
+        text += file + "," + name(i++) + "\n";
+    write_bytes(dir / "labels.csv", text);
+    return json{{"labels", dir / "labels.csv"}, {"attackers", {"transfer"}}};
+  };
+  wrong(labels([](int) { return std::string("anna"); }), 1, {"labels.csv", "one person", "anna"});
+  wrong(labels([](int i) { return "p" + std::to_string(i); }), 1, {"labels.csv", "two photographs"});
+  wrong(labels([](int i) {
+          return i == 0 ? "Anna_Smith" : i == 1 ? "anna smith" : "p" + std::to_string(i / 2);
+        }),
+        1, {"Anna_Smith", "anna smith", "spellings"});
+  wrong(labels([](int i) {
+          return i == 0 ? "Zoë Müller" : i == 1 ? "ZOE\u0308 MU\u0308LLER" : "p" + std::to_string(i / 2);
+        }),
+        1, {"Zoë Müller", "MU\u0308LLER", "spellings"});
+  const std::string file = write_json(dir, "audit.json", quick_audit());
+  complain("audit", {file}, run_program("audit", {"plan", file, "--device", "abacus"}), 2,
+           {"--device", "abacus"});
+  complain("audit", {file}, run_program("audit", {file}), 2, {"--out"});
+  complain("audit", {}, run_program("audit", {"--out", dir / "out"}), 2, {"advface-audit init"});
+  complain("audit", {file}, run_program("audit", {file, "--jobs", "3/2", "--out", dir / "out"}), 2,
+           {"--jobs", "3"});
+  complain("audit", {file}, run_program("audit", {file, "--quick", "--out", dir / "out"}), 2, {"--quick"});
+  write_bytes(dir / "plain", "x");
+  complain("audit", {file},
+           run_program("audit", {file, "--out", dir / "plain/out", "--cache", dir / "cache"}), 1, {"plain"},
+           Late::yes);
+  complain("audit", {file},
+           run_program("audit", {file, "--out", dir / "out", "--cache", dir / "plain/cache"}), 1,
+           {"plain/cache"}, Late::yes);
+  complain("audit", {"compare"}, run_program("audit", {"compare", file, file}), 1,
+           {"audit.json", "no report"});
+}
