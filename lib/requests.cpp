@@ -18,14 +18,13 @@ void take_key(const ProtectionSpecs& specs, const std::shared_ptr<const Key>& ke
 }
 
 uint64_t seed_of(const std::string& text) {
-  int64_t seed = 0;
+  uint64_t seed = 0;
   try {
-    whole_setting("seed", seed, "").read(text);
+    seed_setting(seed).read(text);
   } catch (const Error& e) {
     refuse(ADVFACE_INVALID_ARGUMENT, e.what());
   }
-  check_argument(seed >= 0, "seed is ", seed, ", below 0");
-  return uint64_t(seed);
+  return seed;
 }
 
 }  // namespace

@@ -204,14 +204,17 @@ BOOST_AUTO_TEST_CASE(shares_and_kills_change_no_number) {
     return Args{a.file, "--cache", dir / "cache", "--jobs", which, "--threads", "1"};
   };
   // Cut off as soon as a first step stands there; then whoever comes goes on.
-  const Outcome cut = run_program("audit", share("1/2"), {"", 0, "", "[3/"});
+  Surroundings early;
+  early.interrupt_after = "[3/";
+  const Outcome cut = run_program("audit", share("1/2"), early);
   BOOST_TEST(cut.code == 130, cut.err);
   BOOST_TEST(!fs::exists(dir / "report"));
   std::thread other([&] { run_program("audit", share("2/2")); });
   int kills = 0;
   for (const int after : {100, 300, 900, 1700}) {
-    const Outcome killed =
-        run_program("audit", share("1/2"), {"", 0, "", "", std::chrono::milliseconds(after)});
+    Surroundings soon;
+    soon.limit = std::chrono::milliseconds(after);
+    const Outcome killed = run_program("audit", share("1/2"), soon);
     BOOST_TEST((killed.code == 137 || killed.code == 0), killed.code << ": " << killed.err);
     kills += killed.code == 137;
   }

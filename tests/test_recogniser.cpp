@@ -258,7 +258,6 @@ BOOST_AUTO_TEST_CASE(a_cache_of_features_knows_its_card) {
 // Whatever became of a cache, features are those of the pictures: what is damaged is told and made again.
 BOOST_AUTO_TEST_CASE(a_damaged_cache_of_features_is_made_again) {
   const TempDir dir;
-  const Recogniser r = Recogniser::from_bytes(parse_card(square_card(), "card.json"), weighing_network());
   fs::create_directory(dir / "images");
   for (int p = 0; p < 5; ++p) {
     Image image(5, 5, 3);
@@ -268,6 +267,8 @@ BOOST_AUTO_TEST_CASE(a_damaged_cache_of_features_is_made_again) {
   write_bytes(dir / "images/broken.png", "no picture");
   std::vector<std::string> told;
   const auto features = [&] {
+    // Its weights lie where it was loaded.
+    const Recogniser r = Recogniser::from_bytes(parse_card(square_card(), "card.json"), weighing_network());
     FaceSource faces = FaceSource::open(dir / "images");
     faces.set_max_broken_share(0.5);
     ExtractOptions options;
@@ -277,7 +278,16 @@ BOOST_AUTO_TEST_CASE(a_damaged_cache_of_features_is_made_again) {
     BOOST_TEST((set.indices == std::vector<int64_t>{0, 1, 2, 3, 4}));
     return set.features.range(0, set.features.count()).to_vector<float>();
   };
+  // Another backend has features of its own.
+  {
+    const BackendScope reference(backend("reference"));
+    features();
+    BOOST_TEST(std::distance(fs::directory_iterator(dir / "cache"), {}) == 4);
+  }
   const std::vector<float> right = features();
+  BOOST_TEST(std::distance(fs::directory_iterator(dir / "cache"), {}) == 8);
+  fs::remove_all(dir / "cache");
+  features();
   std::vector<std::string> files;
   for (const auto& entry : fs::directory_iterator(dir / "cache"))
     files.push_back(entry.path().filename().string());

@@ -9,6 +9,7 @@
 
 #include "advface/core/face_stream.h"
 #include "advface/core/text_file.h"
+#include "tensor/backend.h"
 #include "tensor/hash.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/npy.h"
@@ -33,6 +34,8 @@ std::string cache_key(const Recogniser& recogniser, const std::string& cut, cons
   for (const auto& numbers : {card.input.mean, card.input.scale})
     for (const double v : numbers) text << ' ' << v;
   text << '\n';
+  // Backends differ in the last bits, and one of 16 bits in more.
+  text << current_backend().name() << '\n';
   if (mirrored) text << "mirrored\n";
   if (!face_cut.is_whole()) text << face_cut.key() << '\n';
   for (int64_t i = 0; i < faces.size(); ++i) {

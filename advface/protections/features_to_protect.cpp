@@ -34,6 +34,7 @@ std::string why_no_unit_vectors(const FeatureRows& rows, const std::string& file
 
 FeaturesToProtect FeaturesToProtect::of_file(const std::string& path) {
   FeatureFile file = open_feature_file(path);
+  check(!file.info.part, path, ": is one part of several; put them together with advface-inspect --join");
   FeaturesToProtect input;
   input.what_ = path;
   input.features_ = std::move(file.rows);

@@ -75,7 +75,7 @@ Rank among_array_tasks() {
 }  // namespace
 
 std::pair<int64_t, int64_t> Part::range(int64_t n, int64_t batch) const {
-  const int64_t batches = (n + batch - 1) / batch;
+  const int64_t batches = std::max<int64_t>(1, (n + batch - 2) / batch);
   const auto begin_of = [&](int64_t part) { return std::min(n, batches * (part - 1) / of * batch); };
   return {begin_of(number), number == of ? n : begin_of(number + 1)};
 }

@@ -17,8 +17,8 @@ struct Part {
   bool whole() const { return of == 1; }
   std::string text() const { return std::to_string(number) + "/" + std::to_string(of); }
   // Its rows [begin, end) of n, where a run takes `batch` at a time: parts begin where a batch of the whole
-  // run does, so that each batch, and each bit, is what it is there. With fewer batches than parts some parts
-  // are empty.
+  // run does, so that each batch, and each bit, is what it is there; a single row at the end goes with the
+  // batch before it. With fewer batches than parts some parts are empty.
   std::pair<int64_t, int64_t> range(int64_t n, int64_t batch) const;
   // Where a file of this part goes: features.npy -> features.2-of-4.npy. Of the whole, and of no name, the
   // name itself.

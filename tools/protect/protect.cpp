@@ -1,6 +1,7 @@
 // advface-protect: features or photographs in, protected features out, as .npy, streamed in chunks.
 #include <iostream>
 #include <numeric>
+#include <tuple>
 
 #include "advface/core/feature_file.h"
 #include "advface/core/text_file.h"
@@ -9,6 +10,7 @@
 #include "tensor/backend.h"
 #include "tensor/io/atomic_file.h"
 #include "tools/options/face_options.h"
+#include "tools/options/part.h"
 #include "tools/options/progress.h"
 #include "tools/options/protection_options.h"
 
@@ -25,6 +27,7 @@ struct Options {
   std::vector<std::string> photographs;
   int64_t batch = 256;
   std::optional<int64_t> average;  // photographs of a person, at most; 0: all
+  PartOption part;
 };
 
 // Whom a record stands for that was made of several photographs, and of how many.
@@ -90,8 +93,12 @@ struct Job {
   ReadPhotographs photographs;
   std::unique_ptr<FeatureFileWriter> output;
   std::unique_ptr<AtomicFile> report, people;
-  bool bounded;  // by --keep-recognition
+  bool bounded;                // by --keep-recognition
+  int64_t begin = 0, end = 0;  // the rows that are protected
 };
+
+// A device works on one batch while the next is sent ahead, so a call brings several.
+int64_t rows_at_once(const Options& o) { return current_backend().is_host() ? o.batch : 4 * o.batch; }
 
 // Protects all rows; nothing is written where that fails.
 ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
@@ -101,13 +108,12 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
   job.chain.look_at(job.input.features(), records, console());
   ReportTotals totals;
   const nlohmann::json proved = advf::tools::to_json(job.chain.guarantee());
-  Progress progress("protect", rows, "features");
-  // A device works on one batch while the next is sent ahead, so a call brings several.
-  const int64_t at_once = current_backend().is_host() ? o.batch : 4 * o.batch;
-  for (int64_t begin = 0; begin < rows;) {
+  Progress progress("protect", job.end - job.begin, "features");
+  const int64_t at_once = rows_at_once(o);
+  for (int64_t begin = job.begin; begin < job.end;) {
     if (interrupted()) throw Interrupted();  // nothing is written
     // Nobody who depends on company may be left alone.
-    const int64_t rest = rows - begin;
+    const int64_t rest = job.end - begin;
     const int64_t end = begin + (rest <= at_once || rest == at_once + 1 ? rest : at_once);
     ProtectedRows chunk;
     try {
@@ -144,7 +150,7 @@ ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
 
 void write_result(const Options& o, const Job& job, const FeatureInfo& made, const ReportTotals& totals,
                   double seconds) {
-  const int64_t rows = job.input.features().count();
+  const int64_t rows = job.end - job.begin;
   nlohmann::json result = settings_json(job.chain.id());
   result.update(o.protect.files());
   result.update({{"records", rows},
@@ -201,11 +207,28 @@ std::unique_ptr<AtomicFile> list_people(const Options& o, const FeaturesToProtec
   return file;
 }
 
+// What every part decides alone must be the same in all of them.
+void check_part(const Options& o, const Part& part, const ProtectionSpecs& specs) {
+  if (part.whole()) return;
+  as_usage([&] {
+    check(!o.in.empty(), "--part ", part.text(), " is of the rows of --in");
+    check(!o.average, "--part ", part.text(),
+          " and --average do not go together: average first, then protect");
+    for (const auto& spec : specs)
+      check(!spec->needs_key() || !value_in(specs, "key_set").empty(),
+            "the parts of one set are locked under one "
+            "name: give all of them the same --key-set, 32 hexadecimal digits at random");
+  });
+}
+
 int protect_file(Options& o) {
+  const Part part = o.part.part();
+  for (std::string* path : {&o.out, &o.report, &o.people_out, &o.common.json}) *path = part.path(*path);
   o.common.activate();
   const ProtectionSpecs specs = o.protect.specs(o.common.seed);
   const bool original = value_in(specs, "objective") == "\"original\"";
   check_options(o, original);
+  check_part(o, part, specs);
   install_interrupt_handler();
   std::optional<Recogniser> recogniser;
   if (!o.faces.recogniser.empty()) recogniser.emplace(Recogniser::load(o.faces.recogniser));
@@ -222,7 +245,9 @@ int protect_file(Options& o) {
   // A bad row at the end of a large file is told before the work.
   if (!images) check_rows(input.features(), chain.in().domain, o.in);
   if (o.average) average(o, input, chain.in().domain);
-  const FeatureInfo made{chain.recogniser(), chain.cut(), input.info().protection.then(chain.id())};
+  FeatureInfo made{chain.recogniser(), chain.cut(), input.info().protection.then(chain.id())};
+  const int64_t rows = input.features().count();
+  made.part = part.described(rows, rows_at_once(o), o.common.seed, input.features().sample_hash());
   auto output = std::make_unique<FeatureFileWriter>(o.out, chain.out().row, made);
   if (!input.note().empty()) std::cerr << input.note() << "\n";
   Job job{std::move(input),
@@ -232,6 +257,7 @@ int protect_file(Options& o) {
           o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report),
           nullptr,
           !value_in(specs, "keep_recognition").empty()};
+  std::tie(job.begin, job.end) = part.range(rows, rows_at_once(o));
   job.people = list_people(o, job.input);
   job.photographs = job.input.photographs(o.faces, known, job.chain.photograph_size());
   double seconds = 0;
@@ -298,6 +324,7 @@ int main(int argc, char** argv) {
                  "OUT.csv)");
   app.add_option("--report", o.report,
                  "one JSON line per record: noise, cosine, loss before and after, what is proved");
+  o.part.add_to(app);
   o.common.add_to(app);
   return run(app, argc, argv, [&] {
     // Beside features of a file stand the photographs that they were made of, as advface-extract took them.

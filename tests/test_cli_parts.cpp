@@ -1,0 +1,189 @@
+// Runs in parts, by option or by who has started several programs at once: joined they are the bits of one
+// run.
+#define BOOST_TEST_MODULE cli_parts
+#include <cstdlib>
+
+#include "cli_test_util.h"
+#include "tensor/io/npy.h"
+#include "tools/options/part.h"
+
+using namespace advf;
+using namespace advf::test;
+using advf::tools::Part;
+
+namespace {
+
+const ToyWorld& world() { return toy_world(); }
+
+// Set for as long as it lives.
+class Variables {
+ public:
+  explicit Variables(std::vector<std::pair<std::string, std::string>> values) : values_(std::move(values)) {
+    for (const auto& [name, value] : values_) ::setenv(name.c_str(), value.c_str(), 1);
+  }
+  ~Variables() {
+    for (const auto& [name, unused] : values_) ::unsetenv(name.c_str());
+  }
+  Variables(const Variables&) = delete;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> values_;
+};
+
+std::string part_name(const std::string& name, int i, int of) { return Part{i, of}.path(name); }
+
+void same_files(const std::string& a, const std::string& b, const std::vector<std::string>& endings) {
+  for (const std::string& end : endings)
+    BOOST_TEST((read_bytes(a + end) == read_bytes(b + end)), a + end << " differs from " << b + end);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(parts_are_all_rows_once) {
+  for (const int64_t n : {0, 1, 7, 64, 65, 66, 1000})
+    for (const int64_t batch : {1, 8, 32})
+      for (const int64_t of : {1, 2, 3, 40}) {
+        int64_t next = 0;
+        for (int64_t i = 1; i <= of; ++i) {
+          const auto [begin, end] = Part{i, of}.range(n, batch);
+          BOOST_TEST((begin == next && end >= begin && (begin % batch == 0 || begin == n)));
+          BOOST_TEST((end - begin != 1 || batch == 1 || n == 1));
+          next = end;
+        }
+        BOOST_TEST(next == n);
+      }
+  // Nobody is left alone who was not alone in the whole.
+  BOOST_TEST((Part{2, 2}.range(17, 8) == std::pair<int64_t, int64_t>(8, 17)));
+  BOOST_TEST((Part{2, 4}.path("a.b/z.npy") == "a.b/z.2-of-4.npy" && Part{2, 4}.path("z") == "z.2-of-4"));
+  BOOST_TEST((Part{1, 1}.path("z.npy") == "z.npy" && Part{2, 4}.path("").empty()));
+}
+
+BOOST_AUTO_TEST_CASE(features_come_in_parts) {
+  const TempDir dir;
+  const Args extract = Args{"--batch", "16"} + world().images() + world().recogniser();
+  succeed("extract", extract + Args{"--out", dir / "whole.npy"});
+  for (int rank = 0; rank < 3; ++rank) {
+    const Variables mpirun({{"OMPI_COMM_WORLD_RANK", std::to_string(rank)}, {"OMPI_COMM_WORLD_SIZE", "3"}});
+    const Outcome o =
+        run_program("extract", extract + Args{"--out", dir / "z.npy", "--json", dir / "j.json"});
+    BOOST_TEST((o.code == 0 && o.err.find("part " + std::to_string(rank + 1) + "/3") != std::string::npos),
+               o.err);
+    BOOST_TEST(std::filesystem::exists(part_name(dir / "j.json", rank + 1, 3)));
+  }
+  succeed("inspect", {"--join", dir / "z.npy", "--json", dir / "joined"});
+  BOOST_TEST((read_json(dir / "joined")["parts"] == 3 &&
+              read_json(dir / "joined")["rows"] == load_npy(dir / "z.npy").dim(0)));
+  same_files(dir / "z.npy", dir / "whole.npy", {"", ".json", ".txt"});
+  // An array job, each of whose tasks runs two at once; more parts than batches: some have no rows.
+  const int tasks = 20;
+  for (int id = 5; id < 5 + tasks; ++id)
+    for (const char* rank : {"0", "1"}) {
+      const Variables slurm({{"SLURM_ARRAY_TASK_ID", std::to_string(id)},
+                             {"SLURM_ARRAY_TASK_MIN", "5"},
+                             {"SLURM_ARRAY_TASK_MAX", std::to_string(4 + tasks)},
+                             {"SLURM_PROCID", rank},
+                             {"SLURM_STEP_NUM_TASKS", "2"}});
+      succeed("extract", extract + Args{"--out", dir / "y.npy"});
+    }
+  BOOST_TEST(load_npy(part_name(dir / "y.npy", 1, 2 * tasks)).dim(0) == 0);
+  succeed("inspect", {"--join", dir / "y.npy"});
+  same_files(dir / "y.npy", dir / "whole.npy", {"", ".json", ".txt"});
+}
+
+BOOST_AUTO_TEST_CASE(records_are_protected_in_parts) {
+  const TempDir dir;
+  succeed("key", {"new", dir / "key"});
+  const std::string name(32, 'a');
+  const Args ascent{"--steps", "2", "--shadow", world().at("shadow.safetensors")},
+      lock{"--protect", "rotation", "--key", dir / "key", "--key-set", name};
+  int kind = 0;
+  for (const Args& how :
+       {ascent, ascent + Args{"--bn", "batch"}, Args{"--protect", "noise", "--noise-length", "0.1"} + lock}) {
+    const std::string out = dir / ("p" + std::to_string(++kind) + ".npy"),
+                      whole = dir / ("w" + std::to_string(kind) + ".npy");
+    const Args protect = Args{"--in", world().at("z.npy"), "--batch", "24"} + how;
+    succeed("protect", protect + Args{"--out", whole, "--report", whole + ".lines"});
+    std::string lines;
+    for (int i = 1; i <= 4; ++i) {
+      succeed("protect",
+              protect + Args{"--out", out, "--report", out + ".lines", "--part", std::to_string(i) + "/4"});
+      lines += read_bytes(part_name(out + ".lines", i, 4));
+    }
+    succeed("inspect", {"--join", out});
+    same_files(out, whole, {"", ".json"});
+    BOOST_TEST((lines == read_bytes(whole + ".lines")));
+  }
+  // Whoever takes a part for the whole would open its rows by the wrong numbers.
+  const std::string part = part_name(dir / "p3.npy", 2, 4);
+  const std::string folder = dir.path().string();
+  refuse(folder, "key",
+         {"rotate", "--key", dir / "key", "--new-key", dir / "next", "--in", part, "--out", dir / "t.npy"}, 1,
+         {"p3.2-of-4.npy", "one part of several", "--join"}, Late::yes);
+  refuse(folder, "protect", Args{"--in", part, "--out", dir / "t.npy"} + ascent, 1, {"one part of several"},
+         Late::yes);
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_go_together_is_told) {
+  const TempDir dir;
+  const std::string folder = dir.path().string(), out = dir / "p.npy";
+  const Args protect =
+      Args{"--in", world().at("z.npy"), "--steps", "1", "--shadow", world().at("shadow.safetensors"), "--out",
+           out};
+  for (const auto& [text, words] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"5/4", {"--part 5/4", "no part 5 of 4"}},
+           {"0/4", {"no part 0"}},
+           {"2", {"i/n"}},
+           {"a/4", {"i/n"}},
+           {"-1/4", {"i/n"}},
+           {"1/99999999", {"i/n"}}})
+    refuse(folder, "protect", protect + Args{"--part", text}, 2, words);
+  succeed("key", {"new", dir / "key"});
+  refuse(folder, "protect",
+         Args{"--in", world().at("z.npy"), "--protect", "rotation", "--key", dir / "key", "--out", out,
+              "--part", "1/2"},
+         2, {"--key-set"});
+  {
+    const Variables wrong({{"OMPI_COMM_WORLD_RANK", "4"}, {"OMPI_COMM_WORLD_SIZE", "4"}});
+    refuse(folder, "protect", protect, 2, {"OMPI_COMM_WORLD_SIZE=4", "--part"});
+    refuse(folder, "protect", protect + Args{"--steps", "0", "--part", "1/1"}, 2,
+           {"steps"});  // said: not by the environment
+  }
+  {
+    const Variables gap({{"SLURM_ARRAY_TASK_ID", "3"},
+                         {"SLURM_ARRAY_TASK_MIN", "1"},
+                         {"SLURM_ARRAY_TASK_MAX", "9"},
+                         {"SLURM_ARRAY_TASK_STEP", "2"}});
+    refuse(folder, "protect", protect, 2, {"--array=1-N"});
+  }
+  const auto join = [&](const std::vector<std::string>& words) {
+    refuse(folder, "inspect", {"--join", out}, 1, words, Late::yes);
+  };
+  refuse(folder, "inspect", {"--join", dir / "key"}, 2, {"--join", "FILE.npy"});
+  join({"p.npy", "no part of it"});
+  const auto make = [&](const std::string& text, const Args& more = {}) {
+    succeed("protect", protect + Args{"--part", text} + more);
+  };
+  make("1/3");
+  make("3/3");
+  join({"p.npy", "missing: 2/3", "run them again"});
+  for (const auto& [more, word] :
+       std::vector<std::pair<Args, std::string>>{{{"--seed", "5"}, "not of one run"},
+                                                 {{"--epsilon", "0.3"}, "the protection"},
+                                                 {{"--batch", "7"}, "--batch"}}) {
+    make("2/3", more);
+    join({"p.2-of-3.npy", word});
+  }
+  save_npy(dir / "other.npy", load_npy(world().at("z.npy")).slice_batch(0, 100));
+  succeed("protect", {"--in", dir / "other.npy", "--steps", "1", "--shadow", world().at("shadow.safetensors"),
+                      "--out", out, "--part", "2/3"});
+  join({"p.2-of-3.npy", "the input"});
+  make("2/3");
+  make("1/2");
+  join({"parts of 2 and of 3"});
+  for (const char* end : {"", ".json"}) std::filesystem::remove(part_name(out, 1, 2) + end);
+  std::filesystem::copy(part_name(out, 1, 3), part_name(out, 2, 3),
+                        std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy(part_name(out, 1, 3) + ".json", part_name(out, 2, 3) + ".json",
+                        std::filesystem::copy_options::overwrite_existing);
+  join({"p.2-of-3.npy", "does not say that it is part 2"});
+}
