@@ -125,6 +125,7 @@ struct Scene : Operator {
 // Of what a call that broke off has left, once it is repaired.
 std::string problems_of(const std::string& path) {
   Store store(path, Database::Access::write);
+  store.give_up_imports();
   store.erase_retired();
   store.forget();
   std::string all;

@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr const char *kFormat = "advface-features-1", *kListed = "listed";
+constexpr const char* kFormat = "advface-features-1";
 
 std::optional<FeaturePart> part_in(const json& root, const std::string& path) {
   const auto found = root.find("part");
@@ -49,7 +49,7 @@ FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const st
   check(root["rows"] == rows.sample_hash(), path, ": describes other features than those of ", array,
         "; put the file back that belongs to it, or remove ", path);
   return {root["recogniser"], root["cut"], ProtectionId::from_json(root["protection"].dump(), path),
-          root.value("salts", json()) == kListed, part_in(root, path)};
+          root.value("salts", ""), part_in(root, path)};
 }
 
 bool separates_records(const ProtectionId& id, const std::string& path) {
@@ -79,7 +79,7 @@ FeatureFile open_feature_file(const std::string& path, OtherSalts salts) {
   check(!file.info.protection.known() || space_after(file.info.protection, {row}).row == row, path,
         ": rows of shape ", row, " cannot be ", file.info.protection.describe());
   if (salts == OtherSalts::taken || !separates_records(file.info.protection, path)) return file;
-  check(!file.info.salts_listed, path,
+  check(file.info.salts_list.empty(), path,
         ": is a set of a store, whose records have salts of their own; advface-store import reads it");
   check(!file.info.part, path,
         ": is one part of several, whose rows are not numbered from 0; put them together ",
@@ -96,7 +96,7 @@ std::string description_of(const std::string& array, const FeatureInfo& info) {
                {"recogniser", info.recogniser},
                {"cut", info.cut},
                {"protection", json::parse(info.protection.to_json())}};
-  if (info.salts_listed) root["salts"] = kListed;
+  if (!info.salts_list.empty()) root["salts"] = info.salts_list;
   if (const auto& p = info.part)
     root["part"] = {{"number", p->number}, {"of", p->of},     {"first", p->first}, {"end", p->end},
                     {"total", p->total},   {"seed", p->seed}, {"input", p->input}};

@@ -26,9 +26,9 @@ struct FeaturePart {
 struct FeatureInfo {
   std::string recogniser, cut;  // fingerprint, and name of the tensor; empty where they are not known
   ProtectionId protection;
-  // What the protection knew as record r of row r stands in a list beside the rows (a set that advface-store
-  // has exported), and is not r.
-  bool salts_listed = false;
+  // Of the list beside the rows in which stands what the protection knew as the record of row r, where that
+  // is not r (a set that advface-store has exported): FNV-1a of its bytes, 16 hexadecimal digits.
+  std::string salts_list = {};
   std::optional<FeaturePart> part = {};  // where it is one of several files
 };
 
@@ -59,7 +59,8 @@ class FeatureFileWriter {
   FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info);
   void append_rows(const Tensor& rows) { array_.append_rows(rows); }
   int64_t rows() const { return array_.rows(); }
-  void finish();  // as AtomicFile has it
+  void set_salts_list(std::string hash) { info_.salts_list = std::move(hash); }  // before finish()
+  void finish();                                                                 // as AtomicFile has it
   void commit();
 
  private:

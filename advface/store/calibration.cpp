@@ -16,6 +16,7 @@
 namespace advf {
 namespace {
 
+constexpr double kSame = 1e-6;    // from 1: of rounding alone
 constexpr int64_t kBlock = 1024;  // probes and rows that are compared at a time
 
 size_t bin_of(double score) {
@@ -89,8 +90,13 @@ double Calibration::threshold_at(double rate) const {
   check(allowed >= kFewest, "the calibration has ", impostors_, " impostor scores of ", people,
         " people, which say nothing of a false match rate below ", lowest_rate(), " (asked for: ", rate,
         "); ask for that, or calibrate with more people");
-  if (allowed < int64_t(highest_.size()))
-    return std::nextafter(double(highest_[size_t(allowed)]), std::numeric_limits<double>::infinity());
+  if (allowed < int64_t(highest_.size())) {
+    const double at =
+        std::nextafter(double(highest_[size_t(allowed)]), std::numeric_limits<double>::infinity());
+    check(at < 1 - kSame, "no score reaches a threshold at which the false match rate is ", rate,
+          ": too many pairs of different people have the same feature");
+    return at;
+  }
   int64_t count = 0;
   for (size_t b = impostor_bins_.size(); b-- > 0;) {
     count += impostor_bins_[b];

@@ -56,11 +56,11 @@ Database::Database(const std::string& path, Access access, double wait) : path_(
     ::close(file);
   } else {
     struct stat found {};
-    check(::stat(path.c_str(), &found) == 0, path, ": ", std::strerror(errno));
+    if (::stat(path.c_str(), &found) != 0) fail(path, ": ", std::strerror(errno));
     check(S_ISREG(found.st_mode), path, " is no file, so no store");
     check(found.st_size > 0, path, " is empty, so no store");
-    check(access == Access::read || ::access(path.c_str(), W_OK) == 0, path,
-          " cannot be written: ", std::strerror(errno));
+    if (access != Access::read && ::access(path.c_str(), W_OK) != 0)
+      fail(path, " cannot be written: ", std::strerror(errno));
     // A reader, too, opens it for writing where it may: the last who closes it then tidies the log away.
     if (::access(path.c_str(), W_OK) != 0)
       flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READONLY;
@@ -69,7 +69,7 @@ Database::Database(const std::string& path, Access access, double wait) : path_(
       name = uri_of(path);
     }
   }
-  if (!name.starts_with("file:") && !name.empty() && name[0] != '/') name = "./" + name;  // no ":memory:"
+  if (!(flags & SQLITE_OPEN_URI) && !name.empty() && name[0] != '/') name = "./" + name;  // no ":memory:"
   const int code = sqlite3_open_v2(name.c_str(), &handle_, flags, nullptr);
   if (code != SQLITE_OK) {
     try {
@@ -122,11 +122,12 @@ void Database::raise(int code) const {
       fail(path_, ": another program writes to it, and did not end within ", wait_,
            " seconds; nothing was written");
     case SQLITE_FULL:
-      fail(path_, ": No space left on device; nothing was written");
+      fail(path_, ": No space left on device; this step was undone, and what was done before it stays");
     case SQLITE_READONLY:
       fail(path_, " cannot be written: it, or its folder, is read-only");
     case SQLITE_IOERR:
-      fail(path_, ": reading or writing failed: ", system, "; nothing was written");
+      fail(path_, ": reading or writing failed: ", system,
+           "; this step was undone, and what was done before it stays");
     case SQLITE_CANTOPEN:
       fail(path_, " cannot be opened: ", system);
     case SQLITE_NOTADB:

@@ -1,9 +1,11 @@
 // The events of a store, and what can be wrong with one (store.h).
 #include <cmath>
 
+#include "advface/core/feature_domain.h"
 #include "advface/core/utc_time.h"
 #include "advface/keys/signature.h"
-#include "advface/store/store.h"
+#include "advface/protections/registry.h"
+#include "advface/store/record_columns.h"
 #include "tensor/hash.h"
 
 namespace advf {
@@ -28,6 +30,18 @@ std::string chained(const std::string& before, const StoredEvent& e) {
 std::string chain_of(const std::string& before, const StoredEvent& e) {
   const std::string text = chained(before, e);
   return digest(std::as_bytes(std::span(text)));
+}
+
+// Of a row's values, where its bytes are what was stored.
+std::string what_is_wrong(const StoredSet& set, std::span<const std::byte> blob) {
+  std::vector<float> row(static_cast<size_t>(set.dimension));
+  unpack_row(set.row_type, blob, row);
+  const double length = norm(row);
+  if (!std::isfinite(length)) return "holds what is no number";
+  const FeatureSpace stored = space_after(set.info.protection, set.raw);
+  if (stored.domain == FeatureDomain::sphere && !is_unit_norm(length))
+    return "has the norm " + std::to_string(length) + ", but the set is of unit vectors";
+  return "";
 }
 
 // A build without keys has made another digest.
@@ -60,6 +74,7 @@ std::vector<StoredEvent> Store::events(int64_t from, int64_t most) {
   some.bind(0, from).bind(1, most);
   std::vector<StoredEvent> list;
   while (some.step()) list.push_back(read_event(some));
+  check_in_order(list, from, path());
   return list;
 }
 
@@ -92,6 +107,7 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
     while (pages.step())
       if (pages.text(0) != "ok") note(pages.text(0));
   }
+  if (!list.empty()) return list;  // what else is read of such pages says nothing
   for (const auto& [what, sql] :
        {std::pair("records without a feature",
                   "SELECT count(*) FROM records WHERE id NOT IN (SELECT id FROM features)"),
@@ -108,6 +124,10 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
          "SELECT count(*) FROM (SELECT 1 FROM records GROUP BY set_id, salt HAVING count(*) > 1)"},
         {"removals whose bytes may still lie in the file or its log (check --repair erases them)",
          "SELECT count(*) FROM to_forget"},
+        {"sets that are being imported, or whose import broke off (check --repair erases them)",
+         "SELECT count(*) FROM sets WHERE state = 'next' AND name NOT IN (SELECT name FROM sets WHERE state "
+         "= "
+         "'current')"},
         {"sets that no event tells of",
          "SELECT count(*) FROM sets WHERE name NOT IN (SELECT set_name FROM events)"}})
     if (const int64_t n = database_.number(sql); n > 0) note(n, " ", what);
@@ -129,6 +149,8 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
              " values");
       else if (row_checksum(blob) != rows.number(1))
         note(what, ": record ", number, " is not what was stored: its checksum is another");
+      else if (const std::string wrong = what_is_wrong(set, blob); !wrong.empty())
+        note(what, ": record ", number, " ", wrong);
     }
     if (records != set.records) note(what, ": ", records, " records, but ", set.records, " are counted");
   }

@@ -1,6 +1,7 @@
 // How statements of Store give what is told of a record: for its own files alone.
 #pragma once
 #include "advface/store/store.h"
+#include "tensor/check.h"
 
 namespace advf {
 
@@ -8,6 +9,17 @@ constexpr const char* kRecordColumns = "SELECT id, subject, photograph, quality,
 
 inline StoredRecord read_record(const Statement& row) {
   return {number_of_row(row.number(0)), row.text(1), row.text(2), row.text(3), row.text(4), row.number(5)};
+}
+
+// What is asked for piece by piece, from a number on, comes in the order of numbers; in a damaged file it may
+// not, and would come again for ever.
+template <class T>
+void check_in_order(const std::vector<T>& piece, int64_t from, const std::string& path) {
+  for (const T& item : piece) {
+    check(item.number >= from, path, " is damaged: ", item.number, " comes after ", from - 1,
+          "; advface-store check says more, and a backup has what was there");
+    from = item.number + 1;
+  }
 }
 
 }  // namespace advf

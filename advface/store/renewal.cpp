@@ -25,6 +25,7 @@ std::vector<StoredRecord> Store::not_yet_renewed(const StoredSet& current, const
   bind_generations(some, current, next, from).bind(3, most);
   std::vector<StoredRecord> list;
   while (some.step()) list.push_back(read_record(some));
+  check_in_order(list, from, path());
   return list;
 }
 
@@ -58,6 +59,11 @@ void Store::switch_to_next(const std::string& name, bool leave_behind) {
   Statement count(database_, std::string("SELECT count(*) FROM records ") + kNotYet);
   bind_generations(count, current, next, 0).step();
   const int64_t lacking = count.number(0);
+  Statement all_of(database_, "SELECT count(*) FROM records WHERE id >= ? AND id < ?");
+  all_of.bind(0, row_id(current.id, 0)).bind(1, row_id(current.id + 1, 0)).step();
+  check(all_of.number(0) == current.records, path(), " is damaged: the set ", name, " has ", all_of.number(0),
+        " records, but ", current.records,
+        " are counted; nobody is lost that a backup has. Nothing was switched");
   check(lacking == 0 || leave_behind, path(), ": ", lacking, " of ", current.records, " records of the set ",
         name, " are not renewed yet; go on with it, or give --leave-behind, which removes them");
   Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE id = ?");
@@ -96,6 +102,12 @@ void Store::finish_import(const std::string& name) {
   take_place.bind(0, made->id).run();
   tell("import", name, std::to_string(made->records) + " records");
   all.commit();
+}
+
+void Store::give_up_imports() {
+  for (const StoredSet& set : sets())
+    if (set.generation == Generation::next && !find_set(set.name, Generation::current))
+      give_up_next(set.name);
 }
 
 void Store::erase_retired(const std::function<bool()>& stop) {

@@ -14,6 +14,7 @@
 #include "advface/protections/registry.h"
 #include "advface/store/enrolled_set.h"
 #include "tensor/backend.h"
+#include "tensor/hash.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/safetensors.h"
 
@@ -132,19 +133,26 @@ void for_each_block(Store& store, const StoredSet& set, const Context& context,
   progress->finish();
 }
 
+// What has too many bytes to be read again (read_text()) is told before it is written.
+constexpr int64_t kMostText = int64_t(256) << 20;
+
 void export_npy(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
-  FeatureInfo info = set.info;
-  info.salts_listed = true;
-  FeatureFileWriter rows(path, {set.dimension}, info);
+  FeatureFileWriter rows(path, {set.dimension}, set.info);
   AtomicFile list(exchange_list_path(path));
-  list.write("# " + std::to_string(set.raw.row[0]) + "\t" + name_of(set.raw.domain) + "\t" + set.card + "\n");
-  list.write(std::string(kListHead) + "\n");
+  uint64_t hash = kFnvStart;
+  const auto write = [&](const std::string& line) {
+    hash = fnv1a(line, hash);
+    list.write(line);
+  };
+  write("# " + std::to_string(set.raw.row[0]) + "\t" + name_of(set.raw.domain) + "\t" + set.card + "\n");
+  write(std::string(kListHead) + "\n");
   for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
     rows.append_rows(block);
     for (const StoredRecord& r : records)
-      list.write(std::to_string(r.number) + "\t" + std::to_string(r.salt) + "\t" + r.subject + "\t" +
-                 r.created + "\t" + r.photograph + "\t" + r.quality + "\n");
+      write(std::to_string(r.number) + "\t" + std::to_string(r.salt) + "\t" + r.subject + "\t" + r.created +
+            "\t" + r.photograph + "\t" + r.quality + "\n");
   });
+  rows.set_salts_list(hex(hash));
   list.finish();
   rows.finish();
   rows.commit();
@@ -154,6 +162,7 @@ void export_npy(Store& store, const StoredSet& set, const std::string& path, con
 void export_json_lines(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
   AtomicFile file(path);
   Metadata head = description(set);
+  int64_t written = 0;
   head["records"] = std::to_string(set.records);  // by which a file that was cut short is told
   file.write(json(head).dump() + "\n");
   for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
@@ -162,7 +171,12 @@ void export_json_lines(Store& store, const StoredSet& set, const std::string& pa
       json line = to_json(records[i]);
       line["feature"] =
           std::vector<float>(values + i * size_t(set.dimension), values + (i + 1) * size_t(set.dimension));
-      file.write(line.dump() + "\n");
+      const std::string text = line.dump() + "\n";
+      written += int64_t(text.size());
+      check(written <= kMostText, path,
+            ": the set has more text than a .jsonl that can be read again; export it as "
+            ".npy");
+      file.write(text);
     }
   });
   file.commit();
@@ -205,16 +219,17 @@ ExchangedSet read_npy_set(const std::string& path) {
   const std::string list = exchange_list_path(path), index = npy_index_path(path);
   if (std::filesystem::exists(list, none)) {
     const std::string text = read_text(list);
-    check(set.info.salts_listed == (text.find(std::string(kListHead) + "\n") != std::string::npos), list,
-          ": is a list of other rows than those of ", path,
-          "; put the file back that belongs to it, or remove ", list);
+    check(set.info.salts_list.empty() ? text.find(kListHead) == std::string::npos
+                                      : set.info.salts_list == hex(fnv1a(text)),
+          list, ": is another list than that of the rows in ", path,
+          "; put the file back that belongs to them, or remove ", list);
     RecordList told = parse_record_list(text, list, set.rows.count());
     set.raw = told.raw;
     set.card = std::move(told.card);
     set.records = std::move(told.records);
     return set;
   }
-  check(!set.info.salts_listed, list, ": is not there, and has the records' names and salts of ", path);
+  check(set.info.salts_list.empty(), list, ": is not there, and has the records' names and salts of ", path);
   set.raw = space_of_rows(set.rows, set.info, path);
   std::vector<std::string> names;
   if (std::filesystem::exists(index, none))
@@ -260,6 +275,8 @@ ExchangeFormat exchange_format(const std::string& path) {
 std::string exchange_list_path(const std::string& path) { return path + ".records.tsv"; }
 
 void export_set(Store& store, const StoredSet& of, const std::string& path, const Context& context) {
+  for (const std::string& written : {path, feature_info_path(path), exchange_list_path(path)})
+    remove_stale_temporaries(written);
   Transaction one_moment(store.database(), Transaction::Kind::read);
   const StoredSet set = store.set(of.name, of.generation);
   switch (exchange_format(path)) {
@@ -354,7 +371,11 @@ ExchangedSet read_set_file(const std::string& path) {
         " are maps; a store keeps vectors");
   for (const StoredRecord& r : set.records) check_told(r, path);
   check_told_apart(set.records, path);
-  check_rows(set.rows, FeatureDomain::real, path);
+  const FeatureSpace stored =
+      set.info.protection.known() ? space_after(set.info.protection, set.raw) : set.raw;
+  check(stored.row == set.rows.row(), path, ": its protection makes rows of ", stored.row, " of features of ",
+        set.raw.row, ", but they are of ", set.rows.row());
+  check_rows(set.rows, stored.domain, path);
   return set;
 }
 
@@ -365,6 +386,7 @@ StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& 
   if (store.find_set(name, Generation::next)) {
     store.give_up_next(name);
     store.erase_retired();
+    store.forget();
   }
   const StoredSet set =
       store.begin_set(name, Generation::next, {from.info, from.raw, from.rows.row()[0], from.card, row_type});

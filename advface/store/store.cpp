@@ -52,6 +52,15 @@ void check_name(const std::string& name, const std::string& what) {
         Store::kLongestName);
   check(is_utf8(name), what, " is no UTF-8");
   for (const char c : name) check(uint8_t(c) >= 32 && c != 127, what, " holds a control character");
+  // Those beyond ASCII, and those that turn the direction of what follows: a terminal or a log would show
+  // another name. As UTF-8 has them: U+0080 to 9F, U+202A to 202E, U+2066 to 2069.
+  for (size_t i = 0; i + 1 < name.size(); ++i) {
+    const auto at = [&](size_t k) { return i + k < name.size() ? uint8_t(name[i + k]) : uint8_t(0); };
+    const bool c1 = at(0) == 0xC2 && at(1) >= 0x80 && at(1) <= 0x9F;
+    const bool turns = at(0) == 0xE2 && ((at(1) == 0x80 && at(2) >= 0xAA && at(2) <= 0xAE) ||
+                                         (at(1) == 0x81 && at(2) >= 0xA6 && at(2) <= 0xA9));
+    check(!c1 && !turns, what, " holds a control character");
+  }
 }
 
 // "12" or "12 to 40"; names of people stay out of the log, which keeps what it has.
@@ -66,8 +75,8 @@ std::string numbers_text(std::span<const StoredRecord> records) {
 
 int64_t fresh_salt() {
   int64_t salt = 0;
-  check(::getrandom(&salt, sizeof(salt), 0) == ssize_t(sizeof(salt)),
-        "the system gave no random number: ", std::strerror(errno));
+  if (::getrandom(&salt, sizeof(salt), 0) != ssize_t(sizeof(salt)))
+    fail("the system gave no random number: ", std::strerror(errno));
   return salt & kMostSalt;
 }
 
@@ -124,8 +133,10 @@ StoredSet Store::begin_set(const std::string& name, Generation generation, const
   Transaction all(database_);
   check(!find_set(name, generation), path(), ": the set ", name,
         generation == Generation::current ? " is there already" : " is being renewed already");
-  int64_t next_number = 0;
-  if (const auto current = find_set(name, Generation::current)) next_number = current->next_number;
+  check(generation == Generation::next || !find_set(name, Generation::next), path(),
+        ": an import of the set ", name, " broke off; advface-store check --repair erases it");
+  const auto current = find_set(name, Generation::current);
+  const int64_t next_number = current ? current->next_number : 0;
   Statement insert(database_,
                    "INSERT INTO sets(name, state, recogniser, cut, protection, raw_dimension, domain, "
                    "dimension, next_number, created, card, row_type) "
@@ -136,7 +147,10 @@ StoredSet Store::begin_set(const std::string& name, Generation generation, const
   insert.bind(6, std::string_view(name_of(of.raw.domain))).bind(7, of.dimension).bind(8, next_number);
   insert.bind(9, now).bind(10, of.card).bind(11, std::string_view(name_of(of.row_type)));
   insert.run();
-  tell(generation == Generation::current ? "set" : "renewal", name, of.info.protection.describe());
+  tell(generation == Generation::current ? "set"
+       : current                         ? "renewal"
+                                         : "begin import",
+       name, of.info.protection.describe());
   all.commit();
   return *find_set(name, generation);
 }
@@ -229,6 +243,7 @@ std::vector<StoredRecord> Store::records(const StoredSet& set, int64_t from, int
   some.bind(0, row_id(set.id, from)).bind(1, row_id(set.id + 1, 0)).bind(2, most);
   std::vector<StoredRecord> list;
   while (some.step()) list.push_back(read_record(some));
+  check_in_order(list, from, path());
   return list;
 }
 

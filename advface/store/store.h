@@ -120,8 +120,10 @@ class Store {
   // lacking, unless `leave_behind`; those go.
   void switch_to_next(const std::string& set, bool leave_behind);
   void give_up_next(const std::string& set);
-  // Of a set that came as a whole, and has had no current generation so far.
+  // A next generation of what has no current one is a set that comes as a whole: finish_import() makes it the
+  // current one. give_up_imports() erases those that broke off.
   void finish_import(const std::string& set);
+  void give_up_imports();
   // Erases what a switch has left, some thousand records at a time; for another call where it broke off.
   void erase_retired(const std::function<bool()>& stop = {});
 

@@ -50,12 +50,21 @@ void ask_everything(Database::Access access) {
   for (const StoredSet& set : store.sets()) {
     const std::vector<StoredRecord> records = store.records(set, 0, 100);
     for (const StoredRecord& r : records) store.find(set, r.subject);
+    for (int64_t from = 0;;) {
+      const auto some = store.records(set, from, 7);
+      if (some.empty()) break;
+      from = some.back().number + 1;
+    }
     Calibration::read(store, set);
     if (set.dimension == kDimension) nearest_in_set(store, set, some_rows(1), 3);
     if (access == Database::Access::write && !records.empty())
       store.remove(set.name, std::vector<std::string>{records[0].subject});
   }
-  store.events(1, 100);
+  for (int64_t from = 1;;) {
+    const auto some = store.events(from, 3);
+    if (some.empty()) break;
+    from = some.back().number + 1;
+  }
   store.problems();
 }
 

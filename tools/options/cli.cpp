@@ -136,6 +136,9 @@ std::vector<Written> written_by(const CLI::App& app) {
         (app.get_option_no_throw("--scene-size") && app.get_option_no_throw("--resume")))
       beside("--out", std::filesystem::path(out).replace_extension(".onnx").string());
   }
+  // A set that goes out of a store has lists beside it.
+  if (app.get_name() == "export" && given("--out").ends_with(".npy"))
+    for (const char* end : {".json", ".records.tsv"}) beside("--out", given("--out") + end);
   // A new key, which nothing may replace at the end of the same call.
   if (app.get_name() == "new" && !given("FILE").empty()) beside("FILE", given("FILE"));
   return list;
@@ -164,7 +167,7 @@ std::vector<std::string> named_files(const std::string& option, const std::strin
 
 // What is read with a file: the network of a card, and how the features of a file were protected.
 std::vector<std::string> read_beside(const std::string& option, const std::string& path) {
-  if (path.ends_with(".npy")) return {feature_info_path(path), path + ".index"};
+  if (path.ends_with(".npy")) return {feature_info_path(path), path + ".index", path + ".records.tsv"};
   if (option == "STORE") return {path + "-wal", path + "-shm", path + "-journal"};  // SQLite's
   // A program that explains files takes a card of either kind.
   if (!option.ends_with("recogniser") && option != "--facenet" && option != "--detector" &&
@@ -186,7 +189,8 @@ std::vector<std::string> read_by(const CLI::Option& option) {
   for (const std::string& value : option.results())
     for (const std::string& path : named_files(full_name(option), value)) {
       std::error_code none;
-      if (!std::filesystem::is_regular_file(path, none)) continue;
+      // A store may be made by the very call.
+      if (full_name(option) != "STORE" && !std::filesystem::is_regular_file(path, none)) continue;
       files.insert(path);
       for (const std::string& beside : read_beside(full_name(option), path)) files.insert(beside);
     }
@@ -230,8 +234,9 @@ void check_outputs(const CLI::App& app) {
     for (const std::string& path : read_by(*option)) {
       const auto at = writer.find(canonical(path));
       if (at == writer.end()) continue;
-      if (at->second == "--out" && name == "--from") continue;        // what comes of it may take its place
-      if (at->second == "--new-key" || at->second == name) continue;  // is written where it is not there
+      if (at->second == "--out" && name == "--from") continue;  // what comes of it may take its place
+      const bool made_here = at->second == "--new-key" && name != "STORE";  // written where it is not there
+      if (made_here || at->second == name) continue;
       fail(at->second, " would replace ", path, ", which ", name, " reads; name another file");
     }
   }

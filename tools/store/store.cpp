@@ -1,5 +1,7 @@
 // advface-store: protected features in a file that SQLite keeps, from enrolment to a decision, and to
 // erasure. Exit code 3 beside those of all programs: verify and identify have rejected.
+#include <sys/stat.h>
+
 #include "tools/store/store_options.h"
 
 using namespace advf;
@@ -25,6 +27,7 @@ int main(int argc, char** argv) {
   add_manage_verbs(app, verbs);
   return run(app, argc, argv, [&] {
     install_interrupt_handler();
+    ::umask(077);  // what is told of people is for the owner alone, as the store is
     for (const Verb& verb : verbs)
       if (verb.app->parsed()) return verb.run();
     return 2;

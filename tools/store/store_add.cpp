@@ -133,8 +133,9 @@ std::string quality_text(const FoundFace& found) {
 std::vector<StoredRecord> records_of(const AddOptions& o, const FeaturesToProtect& input,
                                      const std::vector<std::string>& row_names) {
   const int64_t n = input.features().count();
+  const bool named = !o.subjects_file.empty() || !row_names.empty();
   std::vector<std::string> subjects =
-      row_names.empty() || input.photographs_of_record().size() ? input.names(0, n) : row_names;
+      !named || !input.photographs_of_record().empty() ? input.names(0, n) : row_names;
   check(int64_t(subjects.size()) == n, o.subjects_file, " names ", subjects.size(), " people, but ",
         input.what(), " has ", n, " rows");
   std::vector<StoredRecord> records(static_cast<size_t>(n));

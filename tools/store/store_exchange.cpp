@@ -1,6 +1,4 @@
 // export, import: a set as files that others read, and back.
-#include <sys/stat.h>
-
 #include <iostream>
 
 #include "advface/store/set_exchange.h"
@@ -21,7 +19,6 @@ int export_to(const ExchangeOptions& o) {
   exchange_format(o.file);
   Store store = o.open(Database::Access::read);
   const StoredSet set = store.set(o.set, o.next ? Generation::next : Generation::current);
-  ::umask(077);  // what is told of people is for the owner alone, as the store is
   export_set(store, set, o.file, console());
   o.common.write_json({{"out", o.file}, {"records", set.records}, {"set", set.name}});
   std::cout << set.records << " records of the set " << set.name << " -> " << o.file << ", "

@@ -1,4 +1,5 @@
 // list, show, remove, log, check, backup.
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
@@ -26,6 +27,7 @@ int list(const ListOptions& o) {
   if (!o.all_sets) {
     const StoredSet set = store.set(o.set);
     for (int64_t from = 0;;) {
+      if (interrupted()) throw Interrupted();
       const auto records = store.records(set, from, 4096);
       if (records.empty()) break;
       for (const StoredRecord& r : records) {
@@ -77,6 +79,8 @@ int remove_people(const SubjectOptions& o) {
   std::vector<std::string> subjects = o.subjects;
   if (!o.subjects_file.empty())
     for (std::string& name : lines_of_file(o.subjects_file)) subjects.push_back(std::move(name));
+  std::sort(subjects.begin(), subjects.end());
+  subjects.erase(std::unique(subjects.begin(), subjects.end()), subjects.end());
   as_usage([&] {
     check(o.whole_set == subjects.empty(),
           "say who is removed: --subject, --subjects FILE, or --whole-set for all");
@@ -108,8 +112,12 @@ int show_log(const LogOptions& o) {
   Store store = o.open(Database::Access::read);
   nlohmann::json events = nlohmann::json::array();
   std::string last;
-  if (o.verify) last = store.verify_events(o.known);
+  if (o.verify) {
+    last = store.verify_events(o.known);
+    check(!last.empty() || store.sets().empty(), o.store, ": has sets and no event; the log was emptied");
+  }
   for (int64_t from = 1;;) {
+    if (interrupted()) throw Interrupted();
     const auto some = store.events(from, 4096);
     if (some.empty()) break;
     for (const StoredEvent& e : some) {
@@ -141,6 +149,7 @@ int check_store(const CheckOptions& o) {
   o.common.activate();
   Store store = o.open(o.repair ? Database::Access::write : Database::Access::read);
   if (o.repair) {
+    store.give_up_imports();
     store.erase_retired(interrupted);
     store.forget();
   }

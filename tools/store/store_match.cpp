@@ -178,7 +178,9 @@ OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSe
   std::vector<std::string> names;
   if (!o.in.empty()) {
     const FeatureFile file = open_feature_file(o.in);
-    check_comes_from(file.info, o.in, set.info.recogniser, set.info.cut, store.path() + ": set " + set.name);
+    if (!set.info.recogniser.empty())
+      check_comes_from(file.info, o.in, set.info.recogniser, set.info.cut,
+                       store.path() + ": set " + set.name);
     check(!file.info.protection.known() || file.info.protection.is_raw(), o.in,
           ": its features are protected; a calibration takes raw ones");
     others.features = file.rows;

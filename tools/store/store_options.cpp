@@ -32,7 +32,13 @@ std::vector<std::string> lines_of_file(const std::string& path) {
 StoreFile::StoreFile(std::string path) : path_(std::move(path)) {
   std::error_code none;
   made_ = !std::filesystem::exists(path_, none);
-  if (made_) Store::create(path_);
+  if (!made_) return;
+  try {
+    Store::create(path_);
+  } catch (const Error&) {
+    made_ = false;
+    if (!std::filesystem::exists(path_, none)) throw;  // else another program was faster, and it is there
+  }
 }
 
 StoreFile::~StoreFile() {
@@ -109,8 +115,9 @@ FeaturesToProtect FeatureOptions::read(const Store& store, const StoredSet& set,
   FeaturesToProtect input = photographs.empty()
                                 ? FeaturesToProtect::of_file(in)
                                 : FeaturesToProtect::of_photographs(cut, *recogniser, photographs, names);
-  check_comes_from(input.info(), input.what(), set.info.recogniser, set.info.cut,
-                   store.path() + ": set " + set.name);
+  if (!set.info.recogniser.empty())
+    check_comes_from(input.info(), input.what(), set.info.recogniser, set.info.cut,
+                     store.path() + ": set " + set.name);
   advf::check(input.info().protection.is_raw(), input.what(), ": its features are protected already (",
               input.info().protection.describe(),
               "); a store protects raw ones itself, and advface-store import takes "

@@ -171,6 +171,7 @@ int renew(const RenewOptions& o) {
 
 int migrate(const RenewOptions& o) {
   o.common.activate();
+  as_usage([&] { check(int(o.switch_now) + int(o.give_up) <= 1, "give --switch or --give-up"); });
   Store store = o.open(Database::Access::write);
   const StoredSet current = store.set(o.set);
   if (o.switch_now) return end_renewal(o, store, {});

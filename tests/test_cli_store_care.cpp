@@ -1,0 +1,183 @@
+// advface-store against mistakes: outputs over inputs, broken imports, rows and lists that were changed,
+// names that lie.
+#define BOOST_TEST_MODULE cli_store_care
+#include <algorithm>
+
+#include "advface/store/store.h"
+#include "store_test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+using nlohmann::json;
+
+namespace {
+
+const ToyWorld& world() { return toy_world(); }
+
+}  // namespace
+
+// What the options name is never what SQLite keeps beside the store; and what would be wrong for good is
+// refused at the beginning.
+BOOST_AUTO_TEST_CASE(a_store_is_kept_from_mistakes) {
+  const Operator o;
+  const std::string folder = o.dir.path().string();
+  for (const char* end : {"-wal", "-shm", "-journal"})
+    refuse(folder, "store", {"list", o.db(), "--json", o.db() + end}, 2, {"--json would replace", end},
+           Late::yes);
+  refuse(folder, "store", {"stats", o.db(), "--actor", "x"}, 2, {"--actor"}, Late::yes);
+  refuse(folder, "store", {"remove", o.db(), "--subject", o.name(0), "--actor", "eve\n7\tday"}, 2,
+         {"control character"}, Late::yes);
+  refuse(
+      folder, "store",
+      Args{"init", o.at("new.db"), "--protect", "rotation", "--protect", "noise", "--noise-length", "0.1"} +
+          world().recogniser() + o.key(),
+      2, {"goes last"}, Late::yes);
+  // Of the same network, but fed with other values.
+  std::string card = read_bytes(world().at("rec.json"));
+  const size_t model = card.find("\"rec.onnx\"");
+  BOOST_REQUIRE(model != std::string::npos);
+  card.replace(model, 10, "\"" + world().at("rec.onnx") + "\"");
+  json changed = json::parse(card);
+  changed["input"]["mean"] = 3.5;
+  write_bytes(o.at("changed.json"), changed.dump());
+  const Args probe = Args{"--image", o.photograph(0), "--threshold", "0", "--subject", o.name(0)} + o.key();
+  refuse(folder, "store", Args{"verify", o.db(), "--recogniser", o.at("changed.json")} + probe, 1,
+         {"people.db", "changed.json", "another card"}, Late::yes);
+  const Outcome enrolled = run_program("store", Args{"calibrate", o.db(), "--in", o.at("first.npy"),
+                                                     "--people", o.at("first.txt"), "--fmr", "0.1"});
+  BOOST_TEST(
+      (enrolled.code == 0 && enrolled.err.find("40 of these people are in the set") != std::string::npos),
+      enrolled.err);
+  Store(o.db(), Database::Access::write).database().execute("UPDATE calibrations SET highest = x'0000'");
+  refuse(folder, "store", {"check", o.db()}, 1, {"1 problems"}, Late::yes);
+}
+
+// Nothing that a call writes is what it, or SQLite beside it, keeps; also where the call makes the store.
+BOOST_AUTO_TEST_CASE(outputs_are_kept_apart) {
+  const Operator o;
+  const std::string folder = o.dir.path().string(), fresh = o.at("fresh.db"), out = o.at("out.npy");
+  succeed("store", {"export", o.db(), "--out", out});
+  const auto wrong = [&](const Args& args, const std::vector<std::string>& words) {
+    refuse(folder, "store", args, 2, words, Late::yes);
+  };
+  for (const char* end : {"", "-wal", "-shm", "-journal"}) {
+    wrong(
+        Args{"init", fresh, "--protect", "rotation", "--json", fresh + end} + world().recogniser() + o.key(),
+        {"--json would replace"});
+    wrong({"import", fresh, "--in", out, "--json", fresh + end}, {"--json would replace"});
+  }
+  for (const char* end : {".json", ".records.tsv"}) {
+    wrong({"import", fresh, "--in", out, "--json", out + end}, {"--json would replace", end});
+    wrong({"export", o.db(), "--out", o.at("new.npy"), "--json", o.at("new.npy") + end},
+          {"--json", "both write"});
+  }
+  wrong({"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.db() + "-journal"},
+        {"--new-key would replace"});
+  std::filesystem::create_symlink(o.db(), o.at("linked.npy.records.tsv"));
+  wrong({"export", o.db(), "--out", o.at("linked.npy")}, {"--out would replace", "people.db"});
+  // What a killed export has left goes with the next.
+  const size_t files = tree(folder).size();
+  for (const char* end : {"", ".json", ".records.tsv"}) write_bytes(out + end + ".tmp-999999999", "left");
+  succeed("store", {"export", o.db(), "--out", out});
+  BOOST_TEST(tree(folder).size() == files);
+}
+
+BOOST_AUTO_TEST_CASE(an_import_that_broke_off_is_told_and_erased) {
+  const Operator o;
+  {
+    Store store(o.db(), Database::Access::write);
+    const StoredSet whole = store.set("default");
+    store.set_actor("anna");
+    const StoredSet half = store.begin_set("half", Generation::next, whole);
+    std::vector<StoredRecord> records = store.records(whole, 0, 3);
+    const std::vector<int64_t> numbers{0, 1, 2};
+    const Tensor rows = store.features(whole, numbers);
+    store.reserve_numbers(half, 3);
+    store.add(half, rows, records);
+    BOOST_TEST(store.events(1, 100)[2].what == "begin import");
+  }
+  const std::string folder = o.dir.path().string();
+  const Outcome told = run_program("store", {"check", o.db()});
+  BOOST_TEST((told.code == 1 && told.err.find("whose import broke off") != std::string::npos), told.err);
+  refuse(folder, "store",
+         Args{"init", o.db(), "--set", "half", "--protect", "rotation"} + world().recogniser() + o.key(), 1,
+         {"broke off", "check --repair"}, Late::yes);
+  succeed("store", {"check", o.db(), "--repair"});
+  BOOST_TEST(succeed("store", {"list", o.db(), "--sets"}).out.find("half") == std::string::npos);
+  // Or the same import begins anew, and leaves nothing to repair.
+  succeed("store", {"export", o.db(), "--out", o.at("out.jsonl")});
+  {
+    Store store(o.db(), Database::Access::write);
+    store.begin_set("again", Generation::next, store.set("default"));
+  }
+  succeed("store", {"import", o.db(), "--in", o.at("out.jsonl"), "--set", "again"});
+  succeed("store", {"check", o.db()});
+}
+
+// What would be refused for ever after, or be somebody else, does not come in.
+BOOST_AUTO_TEST_CASE(changed_exports_are_refused) {
+  const Operator o;
+  const std::string folder = o.dir.path().string(), fresh = o.at("fresh.db"), out = o.at("out.npy");
+  const auto wrong = [&](const std::string& file, const std::vector<std::string>& words) {
+    refuse(folder, "store", {"import", fresh, "--in", file}, 1, words, Late::yes);
+  };
+  succeed("store", {"export", o.db(), "--out", o.at("out.jsonl")});
+  std::vector<std::string> lines = lines_of(read_bytes(o.at("out.jsonl")));
+  for (const double factor : {10.0, 0.0, 1e30}) {
+    json row = json::parse(lines[4]);
+    for (json& value : row["feature"]) value = value.get<double>() * factor;
+    std::string text;
+    for (size_t i = 0; i < lines.size(); ++i) text += (i == 4 ? row.dump() : lines[i]) + "\n";
+    write_bytes(o.at("scaled.jsonl"), text);
+    wrong(o.at("scaled.jsonl"), {"scaled.jsonl", "row 3"});
+  }
+  json head = json::parse(lines[0]);
+  head["raw_dimension"] = "99";
+  std::string text = head.dump() + "\n";
+  for (size_t i = 1; i < lines.size(); ++i) text += lines[i] + "\n";
+  write_bytes(o.at("wide.jsonl"), text);
+  wrong(o.at("wide.jsonl"), {"wide.jsonl", "[99]"});
+  succeed("store", {"export", o.db(), "--out", out});
+  std::vector<std::string> list = lines_of(read_bytes(out + ".records.tsv"));
+  std::swap(list[3], list[5]);
+  text.clear();
+  for (const std::string& line : list) text += line + "\n";
+  write_bytes(out + ".records.tsv", text);
+  wrong(out, {"records.tsv", "another list"});
+  // In the store itself, check tells it, and a renewal loses nobody over it.
+  Store(o.db(), Database::Access::write).database().execute("UPDATE sets SET records = records + 1");
+  refuse(folder, "store", {"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.at("wrong")}, 1,
+         {"is damaged", "40 records, but 41"}, Late::yes);
+  Store(o.db(), Database::Access::write).database().execute("DELETE FROM events");
+  refuse(folder, "store", {"log", o.db(), "--verify"}, 1, {"the log was emptied"}, Late::yes);
+}
+
+BOOST_AUTO_TEST_CASE(calls_that_cannot_be_meant) {
+  const Operator o;
+  const std::string folder = o.dir.path().string();
+  refuse(folder, "store", {"migrate", o.db(), "--switch", "--give-up"}, 2, {"--switch or --give-up"},
+         Late::yes);
+  for (const char* name : {"an\xE2\x80\xAEna", "a\xC2\x9B z", "x\xE2\x81\xA6z"}) {
+    write_bytes(o.at("names.txt"), std::string(name) + "\n");
+    save_npy(o.at("one.npy"), load_npy(o.at("second.npy")).slice_batch(0, 1));
+    refuse(folder, "store",
+           Args{"add", o.db(), "--in", o.at("one.npy"), "--subjects", o.at("names.txt")} + o.key(), 1,
+           {"control character"}, Late::yes);
+  }
+  write_bytes(o.at("names.txt"), "\n");
+  refuse(folder, "store",
+         Args{"add", o.db(), "--in", o.at("one.npy"), "--subjects", o.at("names.txt")} + o.key(), 1,
+         {"names.txt"}, Late::yes);
+  // One feature for all: no threshold tells them apart.
+  save_npy(o.at("same.npy"), FeatureRows(load_npy(o.at("second.npy"))).at(std::vector<int64_t>(30, 0)));
+  std::string names;
+  for (int i = 0; i < 30; ++i) names += "p" + std::to_string(i) + "\n";
+  write_bytes(o.at("same.txt"), names);
+  refuse(folder, "store",
+         {"calibrate", o.db(), "--in", o.at("same.npy"), "--people", o.at("same.txt"), "--fmr", "0.05"}, 1,
+         {"no score reaches"}, Late::yes);
+  // Twice the same name is one person; features of whoever, where the set does not say whose.
+  succeed("store", {"remove", o.db(), "--subject", o.name(0), "--subject", o.name(0)});
+  succeed("store", {"init", o.at("any.db"), "--like", o.at("first.npy"), "--protect", "none"});
+  succeed("store", {"add", o.at("any.db"), "--in", world().at("z.npy")});
+}
