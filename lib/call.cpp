@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <new>
 
 #include "advface/core/text_file.h"
@@ -14,6 +16,34 @@ namespace {
 constexpr auto kBetween = std::chrono::milliseconds(20);
 
 thread_local bool in_callback = false;
+
+// Whether callers may still be asked, and how many are being asked: advface_end_callbacks().
+std::mutex asking;
+std::condition_variable asked_all;
+bool ended = false;
+int64_t being_asked = 0;
+
+// One question to a caller.
+class Question {
+ public:
+  Question() {
+    const std::lock_guard lock(asking);
+    may_ = !ended;
+    being_asked += may_;
+    in_callback = may_;
+  }
+  ~Question() {
+    if (!may_) return;
+    in_callback = false;
+    const std::lock_guard lock(asking);
+    if (--being_asked == 0) asked_all.notify_all();
+  }
+  Question(const Question&) = delete;
+  bool may() const { return may_; }
+
+ private:
+  bool may_ = false;
+};
 
 // Errors that must be told where nothing can be made any more: they are no handles, and are never freed.
 struct FixedError {
@@ -120,18 +150,22 @@ bool Control::stopped() {
   if (!asked_.go_on || std::this_thread::get_id() != caller_) return false;
   if (Clock::now() < next_) return false;
   int32_t answer = 0;
-  in_callback = true;
   try {
-    asked_.go_on(asked_.user, &answer);
+    const Question question;
+    if (question.may()) asked_.go_on(asked_.user, &answer);
   } catch (...) {
-    in_callback = false;
     stopped_ = true;
     throw;
   }
-  in_callback = false;
   next_ = Clock::now() + kBetween;
   if (answer != 1) stopped_ = true;
   return stopped_;
+}
+
+void end_callbacks() {
+  std::unique_lock lock(asking);
+  ended = true;
+  asked_all.wait(lock, [] { return being_asked == 0 || in_callback; });
 }
 
 Context Control::context() {
@@ -143,6 +177,11 @@ Context Control::context() {
 }  // namespace advf::lib
 
 using namespace advf::lib;
+
+void advface_end_callbacks(void) {
+  if (is_forked()) return;
+  advf::lib::end_callbacks();
+}
 
 advface_status advface_error_code(const advface_error* error) {
   if (const auto* fixed = fixed_error(error)) return fixed->code;

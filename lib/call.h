@@ -77,6 +77,9 @@ Options options_of(const Options* given, const char* what) {
 // The text with its zero, as the header has it.
 void give_text(const std::string& text, char* out, uint64_t bytes, uint64_t* needed);
 
+// No caller is asked any more; returns when none is being asked.
+void end_callbacks();
+
 // The caller's wish to stop, asked on the calling thread alone.
 class Control {
  public:

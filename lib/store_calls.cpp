@@ -1,8 +1,11 @@
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <mutex>
@@ -19,9 +22,23 @@
 
 namespace advf::lib {
 
+// Which file a name led to.
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t number = 0;
+  bool operator==(const FileIdentity&) const = default;
+
+  static FileIdentity of(const std::string& path) {
+    struct stat found {};
+    if (::stat(path.c_str(), &found) != 0) fail(path, ": ", std::strerror(errno));
+    return {found.st_dev, found.st_ino};
+  }
+};
+
 // A set, as it was when it was opened. Readers have a connection each, and keep it for the next call.
 struct StoreObject {
-  std::string path;
+  std::string path;  // from the root, so that it is the same file wherever the process goes
+  FileIdentity file;
   StoredSet set;
   std::shared_ptr<RecogniserObject> recogniser;
   std::unique_ptr<SetProtection> protection;
@@ -34,10 +51,18 @@ namespace {
 
 constexpr int64_t kAtOnce = 4096;  // features that are protected between two looks at whether to stop
 
+// Another file in its place (a backup that was restored, another store) has other people under the same
+// numbers: nothing is read from the one and written to the other.
+void check_same_file(const StoreObject& object) {
+  check(FileIdentity::of(object.path) == object.file, object.path,
+        ": is another file than the one that was opened; close the store and open it again");
+}
+
 // A connection that reads, of those that are idle or a new one.
 class Reader {
  public:
   explicit Reader(StoreObject& object) : object_(object) {
+    check_same_file(object);
     {
       const std::lock_guard lock(object.idle_mutex);
       if (!object.idle.empty()) {
@@ -81,10 +106,16 @@ std::string user_name() {
   return "uid " + std::to_string(::getuid());
 }
 
-Store writer_of(const std::string& path) {
-  Store store(path, Database::Access::write);
+Store writer_of(const StoreObject& object) {
+  check_same_file(object);  // before SQLite looks for a log beside it
+  Store store(object.path, Database::Access::write);
+  check_same_file(object);  // what was opened just now: a name that leads elsewhere leads there from now on
   store.set_actor(user_name());
   return store;
+}
+
+std::string absolute_path(const char* path) {
+  return std::filesystem::absolute(text_argument(path, "path")).string();
 }
 
 // The store's file, made where it is not there; gone again where keep() was not called.
@@ -113,7 +144,7 @@ std::string set_name(const char* set) { return set ? text_argument(set, "set") :
 std::shared_ptr<StoreObject> create(const char* path, const char* set, const advface_space* space,
                                     const Asked& asked) {
   auto object = std::make_shared<StoreObject>();
-  object->path = text_argument(path, "path");
+  object->path = absolute_path(path);
   const std::string name = set_name(set);
   const SpaceOf of = space_of(space);
   check_argument(of.input.space.row.rank() == 1, "features of shape ", of.input.space.row,
@@ -125,7 +156,8 @@ std::shared_ptr<StoreObject> create(const char* path, const char* set, const adv
   object->recogniser = of.recogniser;
   object->protection = std::make_unique<SetProtection>(specs, of.input);
   NewFile file(object->path);
-  Store store = writer_of(object->path);
+  object->file = FileIdentity::of(object->path);
+  Store store = writer_of(*object);
   const std::string card = of.recogniser ? feeding_hash(of.recogniser->recogniser.card()) : "";
   object->set = store.begin_set(name, Generation::current,
                                 {{of.input.recogniser, of.input.cut, object->protection->id()},
@@ -139,9 +171,10 @@ std::shared_ptr<StoreObject> create(const char* path, const char* set, const adv
 std::shared_ptr<StoreObject> open(const char* path, const char* set, const Asked& asked,
                                   const advface_recogniser* recogniser) {
   auto object = std::make_shared<StoreObject>();
-  object->path = text_argument(path, "path");
+  object->path = absolute_path(path);
   object->recogniser = held_or_none(recogniser);
   auto store = std::make_unique<Store>(object->path, Database::Access::read);
+  object->file = FileIdentity::of(object->path);
   object->set = store->set(set_name(set));
   const std::string what = object->path + ": set " + object->set.name;
   const FeatureInfo& info = object->set.info;
@@ -208,7 +241,7 @@ void add(StoreObject& object, const Tensor& rows, const std::vector<std::string>
          int64_t* numbers) {
   const int64_t n = rows.dim(0);
   const std::lock_guard lock(object.writing);
-  Store store = writer_of(object.path);
+  Store store = writer_of(object);
   const StoredSet set = Reader::set_now(store, object);
   const std::string known = store.first_known(set, names);
   check(known.empty(), store.path(), ": ", known, " is in the set ", set.name,
@@ -366,7 +399,7 @@ advface_status advface_store_remove(const advface_store* store, const char* cons
     const std::vector<std::string> names = names_of(subjects, count);
     if (names.empty()) return;
     const std::lock_guard lock(object->writing);
-    Store writer = writer_of(object->path);
+    Store writer = writer_of(*object);
     const StoredSet set = Reader::set_now(writer, *object);
     for (const std::string& name : names)
       if (!writer.find(set, name))

@@ -176,6 +176,7 @@ std::vector<std::vector<Neighbour>> nearest_of_each(Store& store, const StoredSe
     }
     if (numbers.empty()) break;
     for (int64_t p = 0; p < probes; ++p) {
+      if (stop && stop()) throw Interrupted();
       const Tensor turned = through(p, salts).on_host();
       for (size_t i = 0; i < numbers.size(); ++i) {
         const float *row = block.data() + int64_t(i) * d, *probe = turned.data<float>() + int64_t(i) * d;

@@ -274,7 +274,9 @@ void Store::remove(const std::string& name, std::span<const std::string> subject
   Statement feature(database_, "DELETE FROM features WHERE id = ?");
   Statement count(database_, "UPDATE sets SET records = records - 1 WHERE id = ?");
   std::vector<StoredRecord> gone;
+  std::set<std::string_view> done;
   for (const std::string& subject : subjects) {
+    if (!done.insert(subject).second) continue;
     const size_t before = gone.size();
     for (const Generation generation : {Generation::current, Generation::next}) {
       const auto of = find_set(name, generation);

@@ -107,6 +107,11 @@ typedef struct advface_control {
   void* user;
 } advface_control;
 
+/* For a host that is about to end, or to unload what its callbacks need: no go_on is called any more, calls
+ * that have one end as if it had said nothing, and this returns when none is being called. Never from within
+ * a go_on. */
+ADVFACE_API void advface_end_callbacks(void);
+
 /* ---- errors, version, threads ---- */
 
 ADVFACE_API advface_status

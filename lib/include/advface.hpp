@@ -252,14 +252,19 @@ class Protection {
   detail::Handle<advface_protection, advface_protection_free> handle_;
 };
 
-// Cosines of raw probes to stored rows, row by row.
-inline std::vector<double> score(const Protection& protection, const Rows& stored, const Rows& probes) {
+// Cosines of raw probes to stored rows, row by row, which are records first, first + 1, ....
+inline std::vector<double> score(const Protection& protection, const Rows& stored, const Rows& probes,
+                                 int64_t first = 0) {
   std::vector<double> scores(size_t(stored.count()));
   const int64_t n = stored.count();
+  std::vector<int64_t> numbers;
+  for (int64_t i = 0; i < n; ++i) numbers.push_back(first + i);
+  const advface_array records =
+      advface_array_of(numbers.data(), uint64_t(n) * sizeof(int64_t), ADVFACE_I64, 1, &n);
   const advface_array rows = stored.array(), raw = probes.array();
   advface_array out = advface_array_of(scores.data(), scores.size() * sizeof(double), ADVFACE_F64, 1, &n);
   detail::run(
-      [&](advface_error** e) { return advface_score(protection.get(), &rows, nullptr, &raw, &out, e); });
+      [&](advface_error** e) { return advface_score(protection.get(), &rows, &records, &raw, &out, e); });
   return scores;
 }
 
@@ -295,7 +300,11 @@ class Store {
 
   void add(const Rows& features, const std::vector<std::string>& subjects) const {
     std::vector<const char*> names;
-    for (const std::string& name : subjects) names.push_back(name.c_str());
+    for (const std::string& name : subjects) {
+      if (name.find('\0') != std::string::npos)
+        throw Error(ADVFACE_INVALID_ARGUMENT, "a subject holds a zero");
+      names.push_back(name.c_str());
+    }
     const advface_array rows = features.array();
     detail::run([&](advface_error** e) {
       return advface_store_add(get(), &rows, names.data(), names.size(), nullptr, nullptr, e);
@@ -314,6 +323,7 @@ class Store {
   }
   // The records most like one probe, the most like first.
   std::vector<Found> identify(const Rows& probe, int64_t most) const {
+    if (most < 0) throw Error(ADVFACE_INVALID_ARGUMENT, "most is below 0");
     std::vector<int64_t> numbers(static_cast<size_t>(most));
     std::vector<float> scores(static_cast<size_t>(most));
     const int64_t shape[] = {1, most};

@@ -79,8 +79,6 @@ int remove_people(const SubjectOptions& o) {
   std::vector<std::string> subjects = o.subjects;
   if (!o.subjects_file.empty())
     for (std::string& name : lines_of_file(o.subjects_file)) subjects.push_back(std::move(name));
-  std::sort(subjects.begin(), subjects.end());
-  subjects.erase(std::unique(subjects.begin(), subjects.end()), subjects.end());
   as_usage([&] {
     check(o.whole_set == subjects.empty(),
           "say who is removed: --subject, --subjects FILE, or --whole-set for all");

@@ -80,4 +80,6 @@ def written(out: Optional[Any], shape: Sequence[int], dtype: Any = np.float32) -
         raise InvalidArgument(f"out: a numpy array is wanted, not {type(out).__name__}")
     elif not out.flags.writeable:
         raise InvalidArgument("out: the array is read-only")
+    elif not out.dtype.isnative:
+        raise InvalidArgument(f"out: the bytes of {out.dtype.str} are in another order than this machine's")
     return out, describe(out, "out")

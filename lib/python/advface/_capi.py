@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import numbers
+import operator
 import os
 import signal
 import threading
@@ -156,6 +159,9 @@ def _load() -> ctypes.CDLL:
 
 
 lib = _load()
+lib.advface_end_callbacks.restype = None
+# A thread that the interpreter ends while it waits to be asked would be ended inside of the library.
+atexit.register(lib.advface_end_callbacks)
 _P = c_void_p
 _A = POINTER(Array)
 _TEXT = [c_char_p, c_uint64, POINTER(c_uint64)]
@@ -358,14 +364,26 @@ def handle_or_none(what: Optional[Handle], kind: type) -> Optional[int]:
 
 
 def encoded(text: Any, what: str) -> bytes:
-    """A text, a path or None as C has it."""
-    if isinstance(text, bytes):
-        raw = text
-    else:
-        raw = os.fsencode(os.fspath(text)) if isinstance(text, os.PathLike) else str(text).encode("utf-8")
+    """A text or a path as C has it. Raises TypeError for anything else, which would become the name of a file or a person."""
+    if not isinstance(text, (str, bytes, os.PathLike)):
+        raise TypeError(f"{what} is a text, not {type(text).__name__}")
+    try:
+        raw = text.encode("utf-8") if isinstance(text, str) else os.fsencode(text)
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{what} is no text that UTF-8 has") from None
     if b"\0" in raw:
         raise InvalidArgument(f"{what} holds a zero")
     return raw
+
+
+def integer(value: Any, what: str, low: int = 0, high: int = 2**31 - 1) -> int:
+    """A whole number that C takes as it is. Raises TypeError for what is none, InvalidArgument for one out of range."""
+    if isinstance(value, bool):
+        raise TypeError(f"{what} is a whole number, not {value}")
+    number = operator.index(value)
+    if not low <= number <= high:
+        raise InvalidArgument(f"{what} is {number}; {low} to {high} are possible")
+    return number
 
 
 def settings_of(settings: dict[str, Any]) -> list[tuple[bytes, bytes]]:
@@ -377,7 +395,7 @@ def settings_of(settings: dict[str, Any]) -> list[tuple[bytes, bytes]]:
                 continue
             if isinstance(one, bool):
                 raise TypeError(f"{name}: there is no setting that is true or false")
-            text = repr(float(one)) if isinstance(one, float) else one
+            text = repr(float(one)) if isinstance(one, float) else str(one) if isinstance(one, numbers.Number) else one
             pairs.append((encoded(name, "a name"), encoded(text, name)))
     return pairs
 
@@ -400,7 +418,7 @@ def has(feature: str) -> bool:
 
 def set_threads(n: int) -> None:
     """How many threads a computation uses; 0: as many as the machine has. Results are the same bits for any number."""
-    call("set_threads", int(n))
+    call("set_threads", integer(n, "threads", 0, 1024))
 
 
 def threads() -> int:

@@ -7,7 +7,7 @@ import os
 from ctypes import byref, c_void_p
 from typing import Any, Union
 
-from ._capi import Handle, call, encoded, text_of
+from ._capi import Handle, call, encoded, integer, text_of
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -42,7 +42,7 @@ class Key(Handle):
     @classmethod
     def from_fd(cls, descriptor: int) -> "Key":
         """From an open descriptor, such as a pipe of a secret store, to its end; it is not closed."""
-        return cls._made("key_read_fd", int(descriptor))
+        return cls._made("key_read_fd", integer(descriptor, "the descriptor"))
 
     @property
     def info(self) -> dict[str, str]:

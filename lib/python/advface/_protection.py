@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import read, records_of, rows, written
-from ._capi import MAX_RANK, Handle, InvalidArgument, Space, call, encoded, handle_or_none, long_call, setting_array, text_of
+from ._capi import MAX_RANK, Handle, InvalidArgument, Space, call, encoded, handle_or_none, integer, long_call, setting_array, text_of
 from ._faces import Recogniser
 from ._key import Key
 
@@ -39,11 +39,13 @@ def space_of(
         raise InvalidArgument("a cut is that of a recogniser")
     if domain not in _DOMAINS:
         raise InvalidArgument(f"domain: {domain!r} is none of {', '.join(_DOMAINS)}")
+    if isinstance(shape, (str, bytes)):
+        raise TypeError(f"shape is a whole number, or several, not the text {shape!r}")
     whole = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape or ())
     if not 1 <= len(whole) <= MAX_RANK:
         raise InvalidArgument(f"shape: {shape!r} is none of one feature")
     space.domain, space.rank = _DOMAINS[domain], len(whole)
-    space.shape[: len(whole)] = [int(n) for n in whole]
+    space.shape[: len(whole)] = [integer(n, "shape", 0, 2**48) for n in whole]
     return space
 
 

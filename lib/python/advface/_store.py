@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import rows, written
-from ._capi import Handle, call, encoded, handle_or_none, long_call, setting_array, text_of
+from ._capi import InvalidArgument, NotFound, Handle, call, encoded, handle_or_none, integer, long_call, setting_array, text_of
 from ._faces import Recogniser
 from ._key import Key, Path
 from ._protection import space_of
@@ -97,8 +97,10 @@ class Store(Handle):
     def verify(self, subject: str, probe: Any, threshold: Optional[float] = None) -> bool:
         """Whether a raw probe (D) is that person: by the threshold, or else the set's calibration.
 
-        Raises ValueError where neither says where to decide."""
+        Raises ValueError where neither says where to decide, InvalidArgument for any number of probes but one."""
         scores, calibrated = self._verify(subject, probe)
+        if len(scores) != 1:
+            raise InvalidArgument(f"one probe is verified, not {len(scores)}; scores() takes several")
         return bool(scores[0] >= self._threshold(threshold, calibrated))
 
     def identify(
@@ -106,16 +108,23 @@ class Store(Handle):
     ) -> list[list[Match]]:
         """1:N: of each raw probe (M, D) up to k records with the largest cosine, the largest first.
 
-        threshold: leaves out what lies below; None: nothing. `calibrated` is that of the set."""
+        threshold: leaves out what lies below; None: nothing. `calibrated` is that of the set. Who is removed meanwhile
+        is left out."""
         numbers, scores = self.nearest(probes, k, stop)
         return [
             [
-                Match(int(n), self.subject(int(n)), float(s))
+                match
                 for n, s in zip(*row)
-                if n >= 0 and (threshold is None or s >= threshold)
+                if n >= 0 and (threshold is None or s >= threshold) and (match := self._match(int(n), float(s)))
             ]
             for row in zip(numbers, scores)
         ]
+
+    def _match(self, record: int, score: float) -> Optional[Match]:
+        try:
+            return Match(record, self.subject(record), score)
+        except NotFound:
+            return None
 
     def nearest(
         self, probes: Any, k: int = 1, stop: Optional[Callable[[], Any]] = None
@@ -135,7 +144,7 @@ class Store(Handle):
 
     def subject(self, record: int) -> str:
         """Who the record of this number is. Raises NotFound."""
-        return text_of("store_subject", self.handle, int(record))
+        return text_of("store_subject", self.handle, integer(record, "the record", -1, 2**63 - 1))
 
     def remove(self, *subjects: str) -> None:
         """All of them, or none; the bytes are overwritten. Raises NotFound."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import pickle
 import threading
 
@@ -236,3 +237,75 @@ def test_what_is_dropped_goes():
     gc.collect()
     with pytest.raises(advface.InvalidHandle, match="freed"):
         _capi.text_of("protection_describe", handle)
+
+
+def test_what_is_no_text_or_number(key, tmp_path):
+    x = unit(3, 64)
+    store = advface.Store.create(tmp_path / "people.db", "rotation", shape=64, key=key)
+    for names in ([None], [7], [["bob"]]):
+        with pytest.raises(TypeError, match="a subject is a text"):
+            store.add(x[:1], names)
+    with pytest.raises(TypeError, match="path is a text"):
+        advface.Key(5)
+    with pytest.raises(TypeError, match="set is a text"):
+        advface.Store(tmp_path / "people.db", key=key, set=None)
+    with pytest.raises(TypeError):
+        store.subject(1.9)
+    for call in (lambda: store.subject(2**64), lambda: advface.Key.from_fd(2**40), lambda: advface.set_threads(2**33)):
+        with pytest.raises(advface.InvalidArgument, match="are possible"):
+            call()
+    for shape in ("512", True):
+        with pytest.raises(TypeError):
+            advface.Protection("rotation", shape=shape, key=key)
+    with pytest.raises(advface.InvalidArgument, match="another order"):
+        advface.Protection("noise", shape=64, noise_length=0.1).protect(x, out=np.zeros((3, 64), ">f4"))
+    store.add(x, ["a", "b", "c"])
+    for probes in (x[:0], x[:2]):
+        with pytest.raises(advface.InvalidArgument, match="one probe"):
+            store.verify("a", probes, 0.5)
+    store.remove("b", "b")
+    assert len(store) == 2
+
+
+def test_another_file_in_its_place(key, tmp_path, monkeypatch):
+    x = unit(6, 64)
+    for name, subjects in (("one", ["a", "b"]), ("two", ["c", "d"])):
+        (tmp_path / name).mkdir()
+        with advface.Store.create(tmp_path / name / "people.db", "rotation", shape=64, key=key) as store:
+            store.add(x[:2], subjects)
+    monkeypatch.chdir(tmp_path / "one")
+    store = advface.Store("people.db", key=key)
+    monkeypatch.chdir(tmp_path / "two")
+    store.add(x[2:3], ["e"])  # to the file that was opened
+    with pytest.raises(advface.NotFound):
+        store.remove("c")
+    assert store.identify(x[2])[0][0].subject == "e" and len(store) == 3
+    os.replace(tmp_path / "two" / "people.db", tmp_path / "one" / "people.db")
+    for end in ("-wal", "-shm"):  # as docs/operating.md restores a backup
+        (tmp_path / "one" / f"people.db{end}").unlink(missing_ok=True)
+    for call in (
+        lambda: store.add(x[3:4], ["f"]), lambda: store.remove("c"), lambda: store.identify(x), lambda: len(store),
+        lambda: store.scores("a", x),
+    ):  # fmt: skip
+        with pytest.raises(advface.Failed, match="another file"):
+            call()
+    with advface.Store(tmp_path / "one" / "people.db", key=key) as again:
+        assert len(again) == 2
+
+
+def test_who_is_removed_meanwhile(key, tmp_path, monkeypatch):
+    x = unit(4, 64)
+    with advface.Store.create(tmp_path / "people.db", "rotation", shape=64, key=key) as store:
+        store.add(x, list("abcd"))
+        found = store.nearest(x[:1], 4)
+        store.remove("b")
+        monkeypatch.setattr(store, "nearest", lambda *_: found)
+        assert sorted(m.subject for m in store.identify(x[:1], 4)[0]) == ["a", "c", "d"]
+
+
+def test_a_search_is_stopped(key, tmp_path):
+    x = unit(40, 64)
+    with advface.Store.create(tmp_path / "people.db", "rotation", shape=64, key=key) as store:
+        store.add(x, [str(i) for i in range(len(x))])
+        with pytest.raises(advface.Interrupted):
+            store.identify(np.tile(x, (400, 1)), stop=lambda: True)

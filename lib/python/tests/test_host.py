@@ -127,6 +127,28 @@ def test_the_interpreter_ends():
     assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
+@pytest.mark.parametrize("kind", ["noise", "rotation"])
+def test_the_interpreter_ends_while_a_thread_is_asked(kind, tmp_path):
+    """A daemon thread in a long call with a stop(): the interpreter ends it, and not the process."""
+    script = f"""
+        import threading, time
+        import numpy as np, advface
+        x = np.random.default_rng(0).standard_normal((2000, 256)).astype(np.float32)
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        key = advface.Key.new({str(tmp_path / "key")!r})
+        lock = advface.Protection("rotation", shape=256, key=key) if {kind!r} == "rotation" else advface.Protection(
+            "noise", shape=256, noise_length=0.1)
+        def work():
+            while True:
+                lock.protect(x, stop=lambda: False)
+        for _ in range(3):
+            threading.Thread(target=work, daemon=True).start()
+        time.sleep(0.4)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_signal_before_the_end_is_not_lost():
     """One that comes when the call is all but done is raised after it."""
     noise = advface.Protection("noise", shape=12)
