@@ -33,13 +33,10 @@ std::string chain_of(const std::string& before, const StoredEvent& e) {
 }
 
 // Of a row's values, where its bytes are what was stored.
-std::string what_is_wrong(const StoredSet& set, std::span<const std::byte> blob) {
-  std::vector<float> row(static_cast<size_t>(set.dimension));
-  unpack_row(set.row_type, blob, row);
+std::string what_is_wrong(std::span<const float> row, FeatureDomain domain) {
   const double length = norm(row);
   if (!std::isfinite(length)) return "holds what is no number";
-  const FeatureSpace stored = space_after(set.info.protection, set.raw);
-  if (stored.domain == FeatureDomain::sphere && !is_unit_norm(length))
+  if (domain == FeatureDomain::sphere && !is_unit_norm(length))
     return "has the norm " + std::to_string(length) + ", but the set is of unit vectors";
   return "";
 }
@@ -125,15 +122,16 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
         {"removals whose bytes may still lie in the file or its log (check --repair erases them)",
          "SELECT count(*) FROM to_forget"},
         {"sets that are being imported, or whose import broke off (check --repair erases them)",
-         "SELECT count(*) FROM sets WHERE state = 'next' AND name NOT IN (SELECT name FROM sets WHERE state "
-         "= "
-         "'current')"},
+         "SELECT count(*) FROM sets WHERE state = 'next' AND name NOT IN "
+         "(SELECT name FROM sets WHERE state = 'current')"},
         {"sets that no event tells of",
          "SELECT count(*) FROM sets WHERE name NOT IN (SELECT set_name FROM events)"}})
     if (const int64_t n = database_.number(sql); n > 0) note(n, " ", what);
   for (const StoredSet& set : sets()) {
     const std::string what = "set " + set.name + (set.generation == Generation::next ? " (next)" : "");
     int64_t records = 0;
+    const FeatureDomain domain = space_after(set.info.protection, set.raw).domain;  // of what is stored
+    std::vector<float> values(static_cast<size_t>(set.dimension));
     Statement rows(database_,
                    "SELECT r.id, r.checksum, f.feature FROM records r JOIN features f ON f.id = r.id WHERE "
                    "r.id >= ? AND r.id < ? ORDER BY r.id");
@@ -149,8 +147,11 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
              " values");
       else if (row_checksum(blob) != rows.number(1))
         note(what, ": record ", number, " is not what was stored: its checksum is another");
-      else if (const std::string wrong = what_is_wrong(set, blob); !wrong.empty())
-        note(what, ": record ", number, " ", wrong);
+      else {
+        unpack_row(set.row_type, blob, values);
+        if (const std::string wrong = what_is_wrong(values, domain); !wrong.empty())
+          note(what, ": record ", number, " ", wrong);
+      }
     }
     if (records != set.records) note(what, ": ", records, " records, but ", set.records, " are counted");
   }
