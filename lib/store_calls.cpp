@@ -158,12 +158,10 @@ std::shared_ptr<StoreObject> create(const char* path, const char* set, const adv
   NewFile file(object->path);
   object->file = FileIdentity::of(object->path);
   Store store = writer_of(*object);
-  const std::string card = of.recogniser ? feeding_hash(of.recogniser->recogniser.card()) : "";
   object->set = store.begin_set(name, Generation::current,
-                                {{of.input.recogniser, of.input.cut, object->protection->id()},
+                                {{of.input.recogniser, of.input.cut, object->protection->id(), of.input.card},
                                  of.input.space,
-                                 object->protection->dimension(),
-                                 card});
+                                 object->protection->dimension()});
   file.keep();
   return object;
 }

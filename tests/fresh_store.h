@@ -30,10 +30,9 @@ struct Fresh {
     Store::create(path);
     store.emplace(path, Access::write);
     set = store->begin_set("default", Generation::current,
-                           {{"c0ffee0123456789", "embedding", {}},
+                           {{"c0ffee0123456789", "embedding", {}, "feed0123456789ab"},
                             {{kDimension}, FeatureDomain::real},
                             kDimension,
-                            "feed0123456789ab",
                             rows});
   }
   // People [first, first + n), with the rows of `rows`.

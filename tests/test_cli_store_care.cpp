@@ -43,6 +43,17 @@ BOOST_AUTO_TEST_CASE(a_store_is_kept_from_mistakes) {
   const Args probe = Args{"--image", o.photograph(0), "--threshold", "0", "--subject", o.name(0)} + o.key();
   refuse(folder, "store", Args{"verify", o.db(), "--recogniser", o.at("changed.json")} + probe, 1,
          {"people.db", "changed.json", "another card"}, Late::yes);
+  // Features say of which card they are.
+  succeed("extract", Args{"--recogniser", o.at("changed.json"), "--images", world().at("faces/images"),
+                          "--out", o.at("of_changed.npy")});
+  write_bytes(o.at("who.txt"), read_bytes(o.at("of_changed.npy.txt")));
+  refuse(folder, "store",
+         Args{"add", o.db(), "--in", o.at("of_changed.npy"), "--subjects", o.at("who.txt")} + o.key(), 1,
+         {"people.db", "of_changed.npy", "another card"}, Late::yes);
+  refuse(
+      folder, "store",
+      Args{"calibrate", o.db(), "--in", o.at("of_changed.npy"), "--people", o.at("who.txt"), "--fmr", "0.1"},
+      1, {"people.db", "of_changed.npy", "another card"}, Late::yes);
   const Outcome enrolled = run_program("store", Args{"calibrate", o.db(), "--in", o.at("first.npy"),
                                                      "--people", o.at("first.txt"), "--fmr", "0.1"});
   BOOST_TEST(
@@ -80,6 +91,60 @@ BOOST_AUTO_TEST_CASE(outputs_are_kept_apart) {
   for (const char* end : {"", ".json", ".records.tsv"}) write_bytes(out + end + ".tmp-999999999", "left");
   succeed("store", {"export", o.db(), "--out", out});
   BOOST_TEST(tree(folder).size() == files);
+}
+
+// A record of several photographs is nearer to strangers than the one that a calibration was made with: its
+// rate is told only where it was measured for such ones.
+BOOST_AUTO_TEST_CASE(means_are_calibrated_as_means) {
+  const Operator o;
+  const Args probe{"--in", o.at("one.npy"), "--json", o.at("j")};
+  save_npy(o.at("one.npy"), load_npy(o.at("second.npy")).slice_batch(0, 1));
+  std::string pairs;
+  for (const std::string& name : lines_of(read_bytes(o.at("first.txt"))))
+    pairs += "of-" + name.substr(3, 2) + "\n";
+  write_bytes(o.at("pairs.txt"), pairs);
+  succeed("store",
+          Args{"init", o.db(), "--set", "means", "--protect", "rotation"} + world().recogniser() + o.key());
+  succeed("store", Args{"add", o.db(), "--set", "means", "--in", o.at("first.npy"), "--subjects",
+                        o.at("pairs.txt"), "--average", "3"} +
+                       o.key());
+  const auto calibrate = [&](const Args& more) {
+    return succeed("store", Args{"calibrate", o.db(), "--set", "means", "--in", o.at("others.npy"),
+                                 "--people", o.at("others.txt"), "--fmr", "0.1"} +
+                                more);
+  };
+  const auto rate = [&](const Args& verb) {
+    run_program("store", verb + probe + o.key());
+    return read_json(o.at("j"));
+  };
+  const std::string who = lines_of(pairs)[0];
+  const Args verify{"verify", o.db(), "--set", "means", "--subject", who},
+      identify{"identify", o.db(), "--set", "means"};
+  calibrate({});
+  for (const Args& verb : {verify, identify}) {
+    const json one = rate(verb);
+    BOOST_TEST(one["false_match_rate"].is_null());
+    BOOST_TEST(one["calibration"].get<std::string>().find("calibrate --average 3") != std::string::npos,
+               one.dump());
+    BOOST_TEST(!one.contains("false_identification_rate"));
+  }
+  calibrate({"--average", "3"});
+  for (const Args& verb : {verify, identify}) BOOST_TEST(rate(verb)["false_match_rate"].is_number());
+  // It goes with exports, in each of their forms.
+  for (const char* name : {"m.npy", "m.jsonl", "m.safetensors"}) {
+    succeed("store", {"export", o.db(), "--set", "means", "--out", o.at(name)});
+    succeed("store", {"import", o.at(name) + ".db", "--in", o.at(name)});
+    Store back(o.at(name) + ".db", Database::Access::read);
+    const StoredSet set = back.set("default");
+    BOOST_TEST(back.record(set, who).mean_of ==
+               Store(o.db(), Database::Access::read)
+                   .record(Store(o.db(), Database::Access::read).set("means"), who)
+                   .mean_of);
+    BOOST_TEST(back.largest_mean(set) == 3);
+  }
+  refuse(o.dir.path().string(), "store",
+         {"calibrate", o.db(), "--in", o.at("others.npy"), "--people", o.at("others.txt"), "--average", "0"},
+         2, {"--average"}, Late::yes);
 }
 
 BOOST_AUTO_TEST_CASE(an_import_that_broke_off_is_told_and_erased) {

@@ -47,10 +47,10 @@ BOOST_AUTO_TEST_CASE(files_of_sets_say_all) {
   for (const char* name : {"out.jsonl", "out.npy", "out.safetensors"}) {
     export_set(*f.store, f.set, f.dir / name, {});
     const ExchangedSet set = read_set_file(f.dir / name);
-    BOOST_TEST(set.card == f.set.card);
+    BOOST_TEST(set.info.card == f.set.info.card);
     for (size_t i = 0; i < records.size(); ++i) BOOST_TEST(set.records[i].salt == records[i].salt);
     const StoredSet again = import_set(*f.store, name, set, RowType::f16, {});
-    BOOST_TEST((again.card == f.set.card && again.row_type == RowType::f16));
+    BOOST_TEST((again.info.card == f.set.info.card && again.row_type == RowType::f16));
     BOOST_TEST(f.store->records(again, 0, 10)[3].salt == records[3].salt);
   }
   const std::string lines = read_bytes(f.dir / "out.jsonl");
@@ -139,13 +139,15 @@ BOOST_AUTO_TEST_CASE(an_older_store_is_brought_up_to_date) {
   Fresh f;
   f.add(some_rows(20), 0);
   f.store->database().execute(
-      "ALTER TABLE records DROP COLUMN salt; ALTER TABLE sets DROP COLUMN card; "
+      "DROP INDEX means_of_set; ALTER TABLE records DROP COLUMN mean_of; "
+      "ALTER TABLE calibrations DROP COLUMN mean_of; ALTER TABLE records DROP COLUMN salt; ALTER TABLE sets "
+      "DROP COLUMN card; "
       "ALTER TABLE sets DROP COLUMN row_type; DROP TABLE to_forget; PRAGMA user_version = 1");
   f.store.reset();
   refused([&] { Store(f.path, Access::read); }, {f.path, "version 1", "check --repair"});
   f.store.emplace(f.path, Access::write);
   const StoredSet set = f.store->set("default");
-  BOOST_TEST((set.card.empty() && set.row_type == RowType::f32));
+  BOOST_TEST((set.info.card.empty() && set.row_type == RowType::f32));
   for (const StoredRecord& r : f.store->records(set, 0, 20)) BOOST_TEST(r.salt == r.number);
   BOOST_TEST(same_bits(f.store->feature(set, 7), some_rows(20).slice_batch(7, 8)));
   BOOST_TEST(f.store->problems().empty());

@@ -15,6 +15,13 @@ RowsByPerson::RowsByPerson(const std::vector<int64_t>& person) {
   }
 }
 
+std::vector<std::vector<int64_t>> RowsByPerson::first(int64_t most) const {
+  std::vector<std::vector<int64_t>> groups = rows_;
+  for (auto& rows : groups)
+    if (most > 0 && most < int64_t(rows.size())) rows.resize(size_t(most));
+  return groups;
+}
+
 std::vector<int64_t> enrolled_with(int64_t row, const std::vector<int64_t>& mine, int64_t most,
                                    const std::function<bool(int64_t)>& takes_no_part) {
   std::vector<int64_t> rows{row};

@@ -16,6 +16,8 @@ class RowsByPerson {
   explicit RowsByPerson(const std::vector<int64_t>& person);
   // That show the person of this row, itself among them, ascending; one object for all rows of a person.
   const std::vector<int64_t>& of(int64_t row) const { return rows_[of_.at(size_t(row))]; }
+  // Of each person, in the order in which they come first, the first `most` rows (0: all).
+  std::vector<std::vector<int64_t>> first(int64_t most) const;
 
  private:
   std::vector<std::vector<int64_t>> rows_;  // of each person

@@ -43,13 +43,18 @@ FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const st
   const json root = parse_json(read_text(path), path);
   check(root.is_object() && root.value("format", json()) == kFormat &&
             root.value("rows", json()).is_string() && root.value("recogniser", json()).is_string() &&
-            root.value("cut", json()).is_string() && root.contains("protection"),
+            root.value("cut", json()).is_string() && root.contains("protection") &&
+            root.value("card", json("")).is_string() && root.value("salts", json("")).is_string(),
         path, ": does not describe a file of features (no \"format\": \"", kFormat,
         "\" and what belongs to it)");
   check(root["rows"] == rows.sample_hash(), path, ": describes other features than those of ", array,
         "; put the file back that belongs to it, or remove ", path);
-  return {root["recogniser"], root["cut"], ProtectionId::from_json(root["protection"].dump(), path),
-          root.value("salts", ""), part_in(root, path)};
+  return {root["recogniser"],
+          root["cut"],
+          ProtectionId::from_json(root["protection"].dump(), path),
+          root.value("card", ""),
+          root.value("salts", ""),
+          part_in(root, path)};
 }
 
 bool separates_records(const ProtectionId& id, const std::string& path) {
@@ -96,6 +101,7 @@ std::string description_of(const std::string& array, const FeatureInfo& info) {
                {"recogniser", info.recogniser},
                {"cut", info.cut},
                {"protection", json::parse(info.protection.to_json())}};
+  if (!info.card.empty()) root["card"] = info.card;
   if (!info.salts_list.empty()) root["salts"] = info.salts_list;
   if (const auto& p = info.part)
     root["part"] = {{"number", p->number}, {"of", p->of},     {"first", p->first}, {"end", p->end},
@@ -147,6 +153,13 @@ void check_comes_from(const FeatureInfo& info, const std::string& file, const st
         info.recogniser, ", but ", what, " is ", recogniser);
   check(info.cut.empty() || info.cut == cut, file, " is cut at ", info.cut, ", but ", what, " is asked for ",
         cut);
+}
+
+void check_same_card(const FeatureInfo& info, const std::string& file, const std::string& card,
+                     const std::string& what) {
+  check(info.card.empty() || card.empty() || info.card == card, file, " is of the same network as ", what,
+        ", but of another card, which cuts faces or scales their values otherwise; take the card with which "
+        "it was made");
 }
 
 }  // namespace advf

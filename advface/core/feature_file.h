@@ -26,6 +26,7 @@ struct FeaturePart {
 struct FeatureInfo {
   std::string recogniser, cut;  // fingerprint, and name of the tensor; empty where they are not known
   ProtectionId protection;
+  std::string card = {};  // feeding_hash() of the recogniser's card; empty where it is not known
   // Of the list beside the rows in which stands what the protection knew as the record of row r, where that
   // is not r (a set that advface-store has exported): FNV-1a of its bytes, 16 hexadecimal digits.
   std::string salts_list = {};
@@ -73,5 +74,9 @@ class FeatureFileWriter {
 // The features come from this recogniser's cut, as far as the file knows; else throws Error naming both.
 void check_comes_from(const FeatureInfo& info, const std::string& file, const std::string& recogniser,
                       const std::string& cut, const std::string& what);
+// The same network may be fed otherwise: throws Error naming both where the features are known to be of
+// another card than this one (its feeding_hash(); empty: not known).
+void check_same_card(const FeatureInfo& info, const std::string& file, const std::string& card,
+                     const std::string& what);
 
 }  // namespace advf

@@ -56,7 +56,7 @@ FeaturesToProtect FeaturesToProtect::of_photographs(const FaceSettings& faces, c
                                                     const std::vector<std::string>& names) {
   FeaturesToProtect input;
   input.what_ = faces.recogniser;
-  input.info_ = {recogniser.fingerprint(), faces.cut_of(recogniser), {}};
+  input.info_ = {recogniser.fingerprint(), faces.cut_of(recogniser), {}, feeding_hash(recogniser.card())};
   input.row_ = recogniser.feature_shape(input.info_.cut);
   input.faces_.emplace("", files);
   input.faces_->set_max_broken_share(1);
@@ -68,6 +68,7 @@ ProtectionInput FeaturesToProtect::input(const Recogniser* recogniser) const {
   ProtectionInput input;
   input.recogniser = info_.recogniser;
   input.cut = info_.cut;
+  input.card = info_.card;
   input.what = what_;
   input.space.row = row_;
   input.before = info_.protection;
@@ -114,17 +115,12 @@ void FeaturesToProtect::average(const std::vector<std::string>& people, int64_t 
         what_, " has ", features_.count());
   std::vector<int64_t> keys;
   for (const std::string& who : people) keys.push_back(person_key(who));
-  const RowsByPerson by_person(keys);
-  std::vector<std::vector<int64_t>> rows;
+  const std::vector<std::vector<int64_t>> rows = RowsByPerson(keys).first(most);
   std::vector<std::string> names;
-  for (int64_t r = 0; r < int64_t(people.size()); ++r) {
-    std::vector<int64_t> mine = by_person.of(r);
-    if (mine[0] != r) continue;  // the person is there already
-    if (most > 0 && most < int64_t(mine.size())) mine.resize(size_t(most));
-    rows.push_back(std::move(mine));
-    names.push_back(people[size_t(r)]);
+  for (const auto& mine : rows) {
+    names.push_back(people[size_t(mine[0])]);
+    averaged_.push_back(int64_t(mine.size()));
   }
-  for (const auto& mine : rows) averaged_.push_back(int64_t(mine.size()));
   constexpr int64_t kMemory = int64_t(1) << 30;
   features_ = means_of(features_, rows, domain, kMemory, [&](int64_t g) {
     return what_ + ": the mean of the photographs of " + names[size_t(g)];

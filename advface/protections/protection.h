@@ -34,9 +34,10 @@ struct FeatureSpace {
 
 // What a protection is made for.
 struct ProtectionInput {
-  FeatureSpace space;           // of the features that it is given
-  std::string recogniser, cut;  // whose they are: fingerprint and tensor; empty where that is not known
-  std::string what;             // names the features in messages
+  FeatureSpace space;  // of the features that it is given
+  // Whose they are: fingerprint, tensor, and what the card does (feeding_hash()); empty where not known.
+  std::string recogniser, cut, card;
+  std::string what;  // names the features in messages
   // Whose features they are; null where it is not at hand, or another protection has moved them elsewhere.
   const Recogniser* network = nullptr;
   ProtectionId before;  // how they were protected already

@@ -160,6 +160,7 @@ ProtectionInput input_of(const Recogniser& recogniser, const std::string& cut, c
   input.space = {recogniser.feature_shape(cut), recogniser.domain(cut)};
   input.recogniser = recogniser.fingerprint();
   input.cut = cut;
+  input.card = feeding_hash(recogniser.card());
   input.what = what;
   input.network = &recogniser;
   return input;

@@ -87,6 +87,16 @@ class Turner {
   Salt set_{};
 };
 
+// What `turn` does to every row alike, as a matrix (D,D): row i is R e_i, so a row of features times it is R
+// of that feature. turn: (rows (D,D) in place, any record for each).
+template <class Turn>
+Tensor turned_axes(int64_t d, const Turn& turn) {
+  std::vector<float> values(size_t(d * d), 0.0f);
+  for (int64_t i = 0; i < d; ++i) values[size_t(i * d + i)] = 1;
+  turn(std::span(values), std::vector<int64_t>(size_t(d), 0));
+  return Tensor::from(values, {d, d});
+}
+
 class RotationProtection : public Protection {
  public:
   RotationProtection(const RotationSpec& spec, const FeatureSpace& space)
@@ -139,14 +149,11 @@ class RotationProtection : public Protection {
     turner_.turn_rows(values, records, back, context);
     return Tensor::from(values, rows.shape());
   }
-  // Row i is R e_i, so a row of features times it is R of that feature.
   void keep_matrix() {
-    const int64_t d = space_.row[0];
-    std::vector<float> values(size_t(d * d), 0.0f);
-    for (int64_t i = 0; i < d; ++i) values[size_t(i * d + i)] = 1;
-    turner_.turn_rows(values, std::vector<int64_t>(size_t(d), 0), false, nullptr);
     const BackendScope on_host(host_backend());
-    matrix_ = Tensor::from(values, {d, d});
+    matrix_ = turned_axes(space_.row[0], [&](std::span<float> axes, std::span<const int64_t> any) {
+      turner_.turn_rows(axes, any, false, nullptr);
+    });
     matrix_back_ = permute(matrix_, {1, 0});
   }
 
@@ -296,13 +303,27 @@ AppliedProtection KeyChange::after() const {
   return {"rotation", after_.values(), {{"key", new_->info().id}}};
 }
 
+const Tensor& KeyChange::matrix(int64_t d) const {
+  const std::scoped_lock one(making_);
+  if (!matrix_.defined() || matrix_.dim(0) != d)
+    matrix_ = turned_axes(d, [&](std::span<float> axes, std::span<const int64_t> any) {
+      Turner(old_, before_).turn_rows(axes, any, true, nullptr);
+      Turner(new_, after_).turn_rows(axes, any, false, nullptr);
+    });
+  return matrix_;
+}
+
 Tensor KeyChange::change(const Tensor& rows, std::span<const int64_t> records,
                          std::span<const int64_t> new_records) const {
-  std::vector<float> values = rows.to_vector<float>();
   check_records(rows, records, FeatureDomain::sphere);
+  const BackendScope on_host(host_backend());
+  if (before_.mode == KeyMode::per_set) {
+    const NoTapeScope off;
+    return matmul(rows.on_host(), matrix(rows.dim(1)));
+  }
+  std::vector<float> values = rows.to_vector<float>();
   Turner(old_, before_).turn_rows(values, records, true, nullptr);
   Turner(new_, after_).turn_rows(values, new_records, false, nullptr);
-  const BackendScope on_host(host_backend());
   return Tensor::from(values, rows.shape());
 }
 

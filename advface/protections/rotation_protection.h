@@ -4,6 +4,7 @@
 // withstands, what not.
 #pragma once
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "advface/keys/key.h"
@@ -71,7 +72,7 @@ class KeyChange {
             std::shared_ptr<const Key> new_key, const std::string& source,
             const AppliedProtection* begun = nullptr);
   AppliedProtection after() const;
-  // Row i is record records[i], and stays it, or becomes new_records[i].
+  // Row i is record records[i], and stays it, or becomes new_records[i]. May be called from several threads.
   Tensor change(const Tensor& rows, std::span<const int64_t> records) const {
     return change(rows, records, records);
   }
@@ -79,8 +80,13 @@ class KeyChange {
                 std::span<const int64_t> new_records) const;
 
  private:
+  // Of per-set keys one product turns all rows; made when the first rows say how long they are.
+  const Tensor& matrix(int64_t d) const;
+
   RotationSpec before_, after_;
   std::shared_ptr<const Key> old_, new_;
+  mutable std::mutex making_;
+  mutable Tensor matrix_;  // (D,D), R_new R_old^T of a row at its left
 };
 
 }  // namespace advf

@@ -45,6 +45,40 @@ std::vector<T> from_blob(std::span<const std::byte> blob, const std::string& wha
   return values;
 }
 
+// Of each probe the scores with the records before limit(probe), which does not fall, that count for it.
+template <class Limit, class Counts>
+Calibration score(const Tensor& stored, std::span<const int64_t> owners, const Tensor& probes,
+                  std::span<const int64_t> people, const Limit& limit, const Counts& counts,
+                  const std::function<bool()>& stop) {
+  const BackendScope on_host(host_backend());
+  const NoTapeScope off;
+  const Tensor rows = l2_normalise(stored.on_host()), asked = l2_normalise(probes.on_host());
+  Calibration all;
+  for (int64_t p = 0; p < asked.dim(0); p += kBlock) {
+    if (stop && stop()) throw Interrupted();
+    const int64_t end = std::min(asked.dim(0), p + kBlock), last = limit(end - 1);
+    const Tensor block = asked.slice_batch(p, end);
+    for (int64_t r = 0; r < last; r += kBlock) {
+      const Tensor part = rows.slice_batch(r, std::min(last, r + kBlock));
+      const Tensor scores = matmul(block, part, {}, {.transpose_b = true});
+      const float* values = scores.data<float>();
+      for (int64_t i = 0; i < block.dim(0); ++i)
+        for (int64_t j = 0; j < std::min(part.dim(0), limit(p + i) - r); ++j) {
+          if (!counts(r + j, p + i)) continue;
+          const float score = values[i * part.dim(0) + j];
+          if (people[size_t(p + i)] != owners[size_t(r + j)])
+            all.add_impostor(score);
+          else
+            all.add_genuine(score);
+        }
+    }
+  }
+  all.finish();
+  all.created = utc_now();
+  all.people = int64_t(std::set<int64_t>(people.begin(), people.end()).size());
+  return all;
+}
+
 }  // namespace
 
 void Calibration::add_impostor(float score) {
@@ -107,19 +141,21 @@ double Calibration::threshold_at(double rate) const {
 
 void Calibration::write(Store& store, const StoredSet& set) const {
   Transaction all(store.database());
-  Statement put(store.database(), "INSERT OR REPLACE INTO calibrations VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  Statement put(store.database(),
+                "INSERT OR REPLACE INTO calibrations VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   put.bind(0, set.id).bind(1, created).bind(2, source).bind(3, people).bind(4, threshold);
   put.bind(5, impostors_).bind(6, as_blob(highest_)).bind(7, as_blob(impostor_bins_));
-  put.bind(8, genuine_).bind(9, as_blob(genuine_bins_)).run();
+  put.bind(8, genuine_).bind(9, as_blob(genuine_bins_)).bind(10, mean_of).run();
   store.tell("calibrate", set.name,
-             std::to_string(impostors_) + " impostor scores of " + std::to_string(people) + " people");
+             std::to_string(impostors_) + " impostor scores of " + std::to_string(people) + " people" +
+                 (mean_of > 1 ? ", records of up to " + std::to_string(mean_of) + " photographs" : ""));
   all.commit();
 }
 
 std::optional<Calibration> Calibration::read(Store& store, const StoredSet& set) {
   Statement row(store.database(),
                 "SELECT created, source, people, threshold, impostors, highest, impostor_bins, genuine, "
-                "genuine_bins FROM calibrations WHERE set_id = ?");
+                "genuine_bins, mean_of FROM calibrations WHERE set_id = ?");
   row.bind(0, set.id);
   if (!row.step()) return {};
   const std::string what = store.path() + ": set " + set.name;
@@ -133,7 +169,8 @@ std::optional<Calibration> Calibration::read(Store& store, const StoredSet& set)
   c.impostor_bins_ = from_blob<int64_t>(row.blob(6), what);
   c.genuine_ = row.number(7);
   c.genuine_bins_ = from_blob<int64_t>(row.blob(8), what);
-  check(c.impostors_ > 0 && c.genuine_ >= 0 && int64_t(c.highest_.size()) <= c.impostors_ &&
+  c.mean_of = row.number(9);
+  check(c.mean_of > 0 && c.impostors_ > 0 && c.genuine_ >= 0 && int64_t(c.highest_.size()) <= c.impostors_ &&
             c.impostor_bins_.size() == size_t(kBins) && c.genuine_bins_.size() == size_t(kBins) &&
             std::is_sorted(c.highest_.rbegin(), c.highest_.rend()),
         what, ": its calibration is damaged; calibrate it again");
@@ -142,33 +179,17 @@ std::optional<Calibration> Calibration::read(Store& store, const StoredSet& set)
 
 Calibration score_all_pairs(const Tensor& stored, const Tensor& probes, std::span<const int64_t> people,
                             const std::function<bool()>& stop) {
-  const BackendScope on_host(host_backend());
-  const NoTapeScope off;
-  const Tensor rows = l2_normalise(stored.on_host()), asked = l2_normalise(probes.on_host());
-  const int64_t n = rows.dim(0);
-  Calibration all;
-  for (int64_t p = 0; p < n; p += kBlock) {
-    if (stop && stop()) throw Interrupted();
-    const Tensor block = asked.slice_batch(p, std::min(n, p + kBlock));
-    for (int64_t r = 0; r <= p; r += kBlock) {
-      const Tensor part = rows.slice_batch(r, std::min(n, r + kBlock));
-      const Tensor scores = matmul(block, part, {}, {.transpose_b = true});
-      const float* values = scores.data<float>();
-      for (int64_t i = 0; i < block.dim(0); ++i)
-        for (int64_t j = 0; j < part.dim(0); ++j) {
-          if (r + j >= p + i) continue;  // each pair once, the later one as the probe
-          const float score = values[i * part.dim(0) + j];
-          if (people[size_t(p + i)] != people[size_t(r + j)])
-            all.add_impostor(score);
-          else
-            all.add_genuine(score);
-        }
-    }
-  }
-  all.finish();
-  all.created = utc_now();
-  all.people = int64_t(std::set<int64_t>(people.begin(), people.end()).size());
-  return all;
+  // Each pair once, the later one as the probe.
+  return score(
+      stored, people, probes, people, [](int64_t probe) { return probe; },
+      [](int64_t, int64_t) { return true; }, stop);
+}
+
+Calibration score_records(const RecordsAndProbes& of, const std::function<bool()>& stop) {
+  const int64_t records = of.stored.dim(0);
+  return score(
+      of.stored, of.owners, of.probes, of.people, [&](int64_t) { return records; },
+      [&](int64_t record, int64_t probe) { return of.part_of[size_t(probe)] != record; }, stop);
 }
 
 }  // namespace advf

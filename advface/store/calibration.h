@@ -19,6 +19,7 @@ class Calibration {
 
   std::string created, source;
   int64_t people = 0;
+  int64_t mean_of = 1;   // records were the mean of up to so many photographs
   double threshold = 0;  // the operator's choice, for decisions that name none
 
   void add_impostor(float score);
@@ -51,5 +52,13 @@ class Calibration {
 // people: of each row, as person_key(). stored, probes: (N, D), of the same photographs.
 Calibration score_all_pairs(const Tensor& stored, const Tensor& probes, std::span<const int64_t> people,
                             const std::function<bool()>& stop = {});
+
+// Each photograph against each record that it is no part of. stored: (R, D), of the people `owners`; part_of:
+// the record of which each photograph (N, D) is a part, or -1.
+struct RecordsAndProbes {
+  Tensor stored, probes;
+  std::vector<int64_t> owners, people, part_of;
+};
+Calibration score_records(const RecordsAndProbes& of, const std::function<bool()>& stop = {});
 
 }  // namespace advf

@@ -5,10 +5,17 @@
 
 namespace advf {
 
-constexpr const char* kRecordColumns = "SELECT id, subject, photograph, quality, created, salt FROM records ";
+constexpr const char* kRecordColumns =
+    "SELECT id, subject, photograph, quality, created, salt, mean_of FROM records ";
 
 inline StoredRecord read_record(const Statement& row) {
-  return {number_of_row(row.number(0)), row.text(1), row.text(2), row.text(3), row.text(4), row.number(5)};
+  return {number_of_row(row.number(0)),
+          row.text(1),
+          row.text(2),
+          row.text(3),
+          row.text(4),
+          row.number(5),
+          row.number(6)};
 }
 
 // What is asked for piece by piece, from a number on, comes in the order of numbers; in a damaged file it may

@@ -48,7 +48,7 @@ void Store::renew(const StoredSet& current, const StoredSet& next, const Tensor&
     kept.push_back(records[i]);
     which.push_back(int64_t(i));
   }
-  if (!kept.empty()) insert(next, FeatureRows(rows).at(which), kept);
+  if (!kept.empty()) insert(next, FeatureRows(rows).at(which), kept, Known::refused);
   tell("renew", current.name, std::to_string(kept.size()) + " records");
   all.commit();
 }

@@ -70,6 +70,13 @@ UPDATE records SET salt = id & 1099511627775;
 ALTER TABLE sets ADD COLUMN card TEXT NOT NULL DEFAULT '';
 ALTER TABLE sets ADD COLUMN row_type TEXT NOT NULL DEFAULT 'f32';
 CREATE TABLE to_forget(since TEXT NOT NULL) STRICT;
+)sql",
+    // Of how many photographs a record is the mean, 0 where nobody noted it, and of how many those were at
+    // most that a calibration was made with.
+    R"sql(
+ALTER TABLE records ADD COLUMN mean_of INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX means_of_set ON records(set_id, mean_of) WHERE mean_of > 1;
+ALTER TABLE calibrations ADD COLUMN mean_of INTEGER NOT NULL DEFAULT 1;
 )sql"};
 static_assert(std::size(kSteps) == size_t(Store::kVersion));
 

@@ -25,14 +25,13 @@ using nlohmann::json;
 
 constexpr const char *kFormat = "advface-store-2", *kFormatWithoutSalts = "advface-store-1";
 constexpr int64_t kBlock = 4096, kMostNumber = (int64_t(1) << 40) - 1;
-constexpr const char *kListHead = "record\tsalt\tsubject\tcreated\tphotograph\tquality",
-                     *kListHeadWithoutSalts = "record\tsubject\tcreated\tphotograph\tquality";
+constexpr const char* kListHead = "record\tsalt\tmean_of\tsubject\tcreated\tphotograph\tquality";
 
 Metadata description(const StoredSet& set) {
   return {{"format", kFormat},
           {"recogniser", set.info.recogniser},
           {"cut", set.info.cut},
-          {"card", set.card},
+          {"card", set.info.card},
           {"protection", set.info.protection.to_json()},
           {"raw_dimension", std::to_string(set.raw.row[0])},
           {"domain", name_of(set.raw.domain)},
@@ -60,7 +59,7 @@ int64_t read_description(const Metadata& values, const std::string& path, Exchan
         "\", not ", kFormat);
   set.info.recogniser = need(values, "recogniser", path);
   set.info.cut = need(values, "cut", path);
-  if (const auto card = values.find("card"); card != values.end()) set.card = card->second;
+  if (const auto card = values.find("card"); card != values.end()) set.info.card = card->second;
   set.info.protection = ProtectionId::from_json(need(values, "protection", path), path);
   set.raw.row = {
       std::max<int64_t>(1, whole(need(values, "raw_dimension", path), path + ": raw_dimension", 1 << 20))};
@@ -71,8 +70,9 @@ int64_t read_description(const Metadata& values, const std::string& path, Exchan
 }
 
 json to_json(const StoredRecord& r) {
-  return {{"record", r.number},         {"salt", r.salt},      {"subject", r.subject}, {"created", r.created},
-          {"photograph", r.photograph}, {"quality", r.quality}};
+  return {{"record", r.number},   {"salt", r.salt},       {"mean_of", r.mean_of},
+          {"subject", r.subject}, {"created", r.created}, {"photograph", r.photograph},
+          {"quality", r.quality}};
 }
 
 StoredRecord record_of(const json& line, const std::string& where) {
@@ -91,7 +91,8 @@ StoredRecord record_of(const json& line, const std::string& where) {
   const int64_t record = number("record", kMostNumber);
   // In files of the older format a record's number was its salt.
   const int64_t salt = line.contains("salt") ? number("salt", kMostSalt) : record;
-  return {record, text("subject"), text("photograph"), text("quality"), text("created"), salt};
+  const int64_t mean_of = line.contains("mean_of") ? number("mean_of", kMostNumber) : 0;
+  return {record, text("subject"), text("photograph"), text("quality"), text("created"), salt, mean_of};
 }
 
 // What came in a file is what a store would have written.
@@ -115,6 +116,46 @@ void check_told_apart(const std::vector<StoredRecord>& records, const std::strin
           " stands there twice");
   }
 }
+
+// The columns of a list beside an array. Older stores wrote fewer.
+class ListColumns {
+ public:
+  ListColumns(std::string_view head, const std::string& path) {
+    const auto names = split_fields(head, '\t');
+    count_ = names.size();
+    for (size_t i = 0; i < names.size(); ++i) at_[std::string(names[i])] = i;
+    bool good = at_.size() == count_;
+    for (const char* needed : {"record", "subject", "created", "photograph", "quality"})
+      good = good && at_.contains(needed);
+    check(good && count_ == 5 + at_.count("salt") + at_.count("mean_of"), path,
+          ": does not begin as a list of records does");
+  }
+  bool has_salts() const { return at_.contains("salt"); }
+
+  StoredRecord record(std::string_view line, const std::string& where) const {
+    // The last fields may be empty, which a line's end does not show.
+    auto fields = split_fields(line, '\t');
+    check(fields.size() + 2 >= count_ && fields.size() <= count_, where, ": ", fields.size(), " fields, not ",
+          count_);
+    fields.resize(count_);
+    const auto text = [&](const char* column) { return std::string(fields[at_.at(column)]); };
+    const auto number = [&](const char* column, int64_t most) {
+      return whole(text(column), where + ": " + column, most);
+    };
+    const int64_t record = number("record", kMostNumber);
+    return {record,
+            text("subject"),
+            text("photograph"),
+            text("quality"),
+            text("created"),
+            has_salts() ? number("salt", kMostSalt) : record,
+            at_.contains("mean_of") ? number("mean_of", kMostNumber) : 0};
+  }
+
+ private:
+  std::map<std::string, size_t> at_;
+  size_t count_ = 0;
+};
 
 // Calls take(records, rows) for all of them, a block at a time.
 void for_each_block(Store& store, const StoredSet& set, const Context& context,
@@ -144,13 +185,13 @@ void export_npy(Store& store, const StoredSet& set, const std::string& path, con
     hash = fnv1a(line, hash);
     list.write(line);
   };
-  write("# " + std::to_string(set.raw.row[0]) + "\t" + name_of(set.raw.domain) + "\t" + set.card + "\n");
+  write("# " + std::to_string(set.raw.row[0]) + "\t" + name_of(set.raw.domain) + "\t" + set.info.card + "\n");
   write(std::string(kListHead) + "\n");
   for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
     rows.append_rows(block);
     for (const StoredRecord& r : records)
-      write(std::to_string(r.number) + "\t" + std::to_string(r.salt) + "\t" + r.subject + "\t" + r.created +
-            "\t" + r.photograph + "\t" + r.quality + "\n");
+      write(std::to_string(r.number) + "\t" + std::to_string(r.salt) + "\t" + std::to_string(r.mean_of) +
+            "\t" + r.subject + "\t" + r.created + "\t" + r.photograph + "\t" + r.quality + "\n");
   });
   rows.set_salts_list(hex(hash));
   list.finish();
@@ -184,16 +225,25 @@ void export_json_lines(Store& store, const StoredSet& set, const std::string& pa
 
 void export_safetensors(Store& store, const StoredSet& set, const std::string& path, const Context& context) {
   const BackendScope on_host(host_backend());
-  std::vector<float> values;
-  json told = json::array();
-  for_each_block(store, set, context, [&](const std::vector<StoredRecord>& records, const Tensor& block) {
-    values.insert(values.end(), block.data<float>(), block.data<float>() + block.numel());
-    for (const StoredRecord& r : records) told.push_back(to_json(r));
-  });
   Metadata metadata = description(set);
+  json told = json::array();
+  for (int64_t from = 0;;) {
+    const auto records = store.records(set, from, kBlock);
+    if (records.empty()) break;
+    for (const StoredRecord& r : records) told.push_back(to_json(r));
+    from = records.back().number + 1;
+  }
   metadata["records"] = told.dump();
-  save_safetensors(path, {{"features", Tensor::from(values, {int64_t(told.size()), set.dimension})}},
-                   metadata);
+  const int64_t n = int64_t(told.size()), text = int64_t(json(metadata).dump().size());
+  check(text < kMostSafetensorsHeader, path, ": the names of ", n, " records take ", text,
+        " bytes, and a .safetensors that others can read has room for ", kMostSafetensorsHeader,
+        "; export the set as .npy");
+  std::vector<float> values;
+  values.reserve(size_t(n * set.dimension));
+  for_each_block(store, set, context, [&](const std::vector<StoredRecord>&, const Tensor& block) {
+    values.insert(values.end(), block.data<float>(), block.data<float>() + block.numel());
+  });
+  save_safetensors(path, {{"features", Tensor::from(values, {n, set.dimension})}}, metadata);
 }
 
 // Where nobody has said so: unit vectors, where they look like some.
@@ -219,13 +269,15 @@ ExchangedSet read_npy_set(const std::string& path) {
   const std::string list = exchange_list_path(path), index = npy_index_path(path);
   if (std::filesystem::exists(list, none)) {
     const std::string text = read_text(list);
-    check(set.info.salts_list.empty() ? text.find(kListHead) == std::string::npos
-                                      : set.info.salts_list == hex(fnv1a(text)),
-          list, ": is another list than that of the rows in ", path,
-          "; put the file back that belongs to them, or remove ", list);
+    const auto check_theirs = [&](bool good) {
+      check(good, list, ": is another list than that of the rows in ", path,
+            "; put the file back that belongs to them, or remove ", list);
+    };
+    check_theirs(set.info.salts_list.empty() || set.info.salts_list == hex(fnv1a(text)));
     RecordList told = parse_record_list(text, list, set.rows.count());
+    check_theirs(told.has_salts != set.info.salts_list.empty());
     set.raw = told.raw;
-    set.card = std::move(told.card);
+    set.info.card = std::move(told.card);
     set.records = std::move(told.records);
     return set;
   }
@@ -291,30 +343,19 @@ void export_set(Store& store, const StoredSet& of, const std::string& path, cons
 
 RecordList parse_record_list(std::string_view text, const std::string& path, int64_t rows) {
   const auto lines = split_lines(text, path);
-  check(lines.size() >= 2 && lines[0].starts_with("# ") &&
-            (lines[1] == kListHead || lines[1] == kListHeadWithoutSalts),
-        path, ": does not begin as a list of records does");
-  const size_t salts = lines[1] == kListHead ? 1 : 0;  // fields of them
+  check(lines.size() >= 2 && lines[0].starts_with("# "), path, ": does not begin as a list of records does");
   const auto head = split_fields(lines[0].substr(2), '\t');
   check(head.size() == 2 || head.size() == 3, path, ":1: no dimension and domain");
   RecordList list;
   list.raw.row = {std::max<int64_t>(1, whole(std::string(head[0]), path + ":1", 1 << 20))};
   list.raw.domain = domain_from(std::string(head[1]), path + ":1");
   if (head.size() == 3) list.card = head[2];
+  const ListColumns columns(lines[1], path);
+  list.has_salts = columns.has_salts();
   check(int64_t(lines.size()) - 2 == rows, path, " lists ", lines.size() - 2, " records, but there are ",
         rows, " rows");
-  for (size_t i = 2; i < lines.size(); ++i) {
-    const std::string where = path + ":" + std::to_string(i + 1);
-    // The last fields may be empty, which a line's end does not show.
-    auto fields = split_fields(lines[i], '\t');
-    check(fields.size() >= 3 + salts && fields.size() <= 5 + salts, where, ": ", fields.size(),
-          " fields, not ", 5 + salts);
-    fields.resize(5 + salts);
-    const auto text = [&](size_t i) { return std::string(fields[salts + i]); };
-    const int64_t number = whole(std::string(fields[0]), where, kMostNumber);
-    list.records.push_back({number, text(1), text(3), text(4), text(2),
-                            salts ? whole(std::string(fields[1]), where, kMostSalt) : number});
-  }
+  for (size_t i = 2; i < lines.size(); ++i)
+    list.records.push_back(columns.record(lines[i], path + ":" + std::to_string(i + 1)));
   return list;
 }
 
@@ -389,7 +430,7 @@ StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& 
     store.forget();
   }
   const StoredSet set =
-      store.begin_set(name, Generation::next, {from.info, from.raw, from.rows.row()[0], from.card, row_type});
+      store.begin_set(name, Generation::next, {from.info, from.raw, from.rows.row()[0], row_type});
   int64_t last = -1;
   for (const StoredRecord& r : from.records) last = std::max(last, r.number);
   if (last >= 0) store.reserve_numbers(set, last + 1);

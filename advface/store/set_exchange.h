@@ -36,6 +36,7 @@ ExchangedSet parse_json_lines(std::string_view text, const std::string& path);
 struct RecordList {
   FeatureSpace raw;
   std::string card;
+  bool has_salts = false;  // else a record's number was its salt
   std::vector<StoredRecord> records;
 };
 RecordList parse_record_list(std::string_view text, const std::string& path, int64_t rows);

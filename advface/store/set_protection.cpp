@@ -104,10 +104,7 @@ Tensor SetProtection::probe(const Tensor& features, std::span<const int64_t> sal
 void check_recogniser(const Store& store, const StoredSet& set, const Recogniser& recogniser) {
   const std::string what = store.path() + ": set " + set.name, &path = recogniser.card().path;
   check_comes_from(set.info, what, recogniser.fingerprint(), set.info.cut, path);
-  check(set.card.empty() || set.card == feeding_hash(recogniser.card()), what, " is of the same network as ",
-        path,
-        ", but of another card, which cuts faces or scales their values "
-        "otherwise; take the card with which the set was made");
+  check_same_card(set.info, what, feeding_hash(recogniser.card()), path);
 }
 
 void check_fits_store(const ProtectionSpecs& specs) {

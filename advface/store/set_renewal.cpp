@@ -79,7 +79,7 @@ SetRenewal SetRenewal::to_protection(const Store& store, const StoredSet& curren
   input.beside_what = store.path();
   const auto chain = std::make_shared<ProtectionChain>(specs, input);
   SetRenewal renewal;
-  renewal.info_ = {current.info.recogniser, current.info.cut, under.then(chain->id())};
+  renewal.info_ = {current.info.recogniser, current.info.cut, under.then(chain->id()), current.info.card};
   renewal.dimension_ = chain->out().row[0];
   renewal.renew_ = [chain, lock](const Tensor& rows, std::span<const int64_t> salts,
                                  std::span<const int64_t> new_salts, const Context& context) {

@@ -30,14 +30,13 @@ StoredSet read_set(const Statement& row, const std::string& path) {
   set.name = row.text(1);
   const std::string what = path + ": set " + set.name;
   set.generation = row.text(2) == "next" ? Generation::next : Generation::current;
-  set.info = {row.text(3), row.text(4), ProtectionId::from_json(row.text(5), what)};
+  set.info = {row.text(3), row.text(4), ProtectionId::from_json(row.text(5), what), row.text(12)};
   set.raw.row = {row.number(6)};
   set.raw.domain = domain_from(row.text(7), what);
   set.dimension = row.number(8);
   set.records = row.number(9);
   set.next_number = row.number(10);
   set.created = row.text(11);
-  set.card = row.text(12);
   set.row_type = row_type_from(row.text(13), what);
   check(set.id > 0 && set.id < kMostNumbers >> 18 && set.raw.row[0] > 0 && set.dimension > 0 &&
             set.dimension <= 1 << 24 && set.records >= 0 && set.records <= kMostNumbers &&
@@ -145,7 +144,7 @@ StoredSet Store::begin_set(const std::string& name, Generation generation, const
   insert.bind(0, name).bind(1, std::string_view(state_of(generation))).bind(2, of.info.recogniser);
   insert.bind(3, of.info.cut).bind(4, protection).bind(5, of.raw.row[0]);
   insert.bind(6, std::string_view(name_of(of.raw.domain))).bind(7, of.dimension).bind(8, next_number);
-  insert.bind(9, now).bind(10, of.card).bind(11, std::string_view(name_of(of.row_type)));
+  insert.bind(9, now).bind(10, of.info.card).bind(11, std::string_view(name_of(of.row_type)));
   insert.run();
   tell(generation == Generation::current ? "set"
        : current                         ? "renewal"
@@ -176,16 +175,18 @@ void Store::check_is_current(const StoredSet& set) {
         " was renewed or removed meanwhile; nothing was written");
 }
 
-void Store::insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records) {
+std::vector<int64_t> Store::insert(const StoredSet& set, const Tensor& rows,
+                                   std::span<const StoredRecord> records, Known known) {
   check(rows.shape() == Shape({int64_t(records.size()), set.dimension}) && rows.dtype() == DType::f32, path(),
         ": rows of shape ", rows.shape(), " for ", records.size(), " records of ", set.dimension, " values");
   Statement record(database_,
-                   "INSERT INTO records(id, set_id, subject, photograph, quality, created, checksum, salt) "
-                   "VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(set_id, subject) DO NOTHING");
+                   "INSERT INTO records(id, set_id, subject, photograph, quality, created, checksum, salt, "
+                   "mean_of) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(set_id, subject) DO NOTHING");
   Statement feature(database_, "INSERT INTO features(id, feature) VALUES(?, ?)");
   const std::string now = utc_now();
   const size_t d = size_t(set.dimension);
   std::vector<std::byte> row(size_t(set.row_bytes()));
+  std::vector<int64_t> added;
   for (size_t i = 0; i < records.size(); ++i) {
     const StoredRecord& r = records[i];
     const std::string who = path() + ": record " + std::to_string(r.number);
@@ -194,21 +195,30 @@ void Store::insert(const StoredSet& set, const Tensor& rows, std::span<const Sto
     pack_row(set.row_type, {rows.data<float>() + i * d, d}, row);
     const int64_t id = row_id(set.id, r.number);
     record.bind(0, id).bind(1, set.id).bind(2, r.subject).bind(3, r.photograph).bind(4, r.quality);
-    record.bind(5, r.created.empty() ? now : r.created).bind(6, row_checksum(row)).bind(7, r.salt).run();
-    check(database_.changes() == 1, path(), ": ", r.subject, " is in the set ", set.name,
+    record.bind(5, r.created.empty() ? now : r.created).bind(6, row_checksum(row)).bind(7, r.salt);
+    record.bind(8, r.mean_of).run();
+    const bool is_new = database_.changes() == 1;
+    check(is_new || known == Known::skipped, path(), ": ", r.subject, " is in the set ", set.name,
           " already; remove that record first. Nothing was written");
+    if (!is_new) continue;
     feature.bind(0, id).bind(1, std::span<const std::byte>(row)).run();
+    added.push_back(int64_t(i));
   }
   Statement count(database_, "UPDATE sets SET records = records + ? WHERE id = ?");
-  count.bind(0, int64_t(records.size())).bind(1, set.id).run();
+  count.bind(0, int64_t(added.size())).bind(1, set.id).run();
+  return added;
 }
 
-void Store::add(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records) {
+std::vector<int64_t> Store::add(const StoredSet& set, const Tensor& rows,
+                                std::span<const StoredRecord> records, Known known) {
   Transaction all(database_);
   check_is_current(set);
-  insert(set, rows, records);
-  tell("add", set.name, std::to_string(records.size()) + " records: " + numbers_text(records));
+  std::vector<int64_t> added = insert(set, rows, records, known);
+  std::vector<StoredRecord> told;
+  for (const int64_t i : added) told.push_back(records[size_t(i)]);
+  tell("add", set.name, std::to_string(told.size()) + " records: " + numbers_text(told));
   all.commit();
+  return added;
 }
 
 std::string Store::first_known(const StoredSet& set, std::span<const std::string> subjects) {
@@ -234,6 +244,12 @@ std::optional<StoredRecord> Store::find(const StoredSet& set, const std::string&
 StoredRecord Store::record(const StoredSet& set, const std::string& subject) {
   if (auto found = find(set, subject)) return *found;
   fail(path(), ": nobody in the set ", set.name, " is called ", subject);
+}
+
+int64_t Store::largest_mean(const StoredSet& set) {
+  Statement largest(database_, "SELECT max(mean_of) FROM records WHERE set_id = ? AND mean_of > 1");
+  largest.bind(0, set.id);
+  return largest.step() ? largest.number(0) : 0;
 }
 
 Tensor Store::feature(const StoredSet& set, int64_t number) { return features(set, std::span(&number, 1)); }

@@ -27,10 +27,9 @@ enum class Generation { current, next };
 
 // What all records of a set have in common.
 struct SetDescription {
-  FeatureInfo info;                 // whose features, and how they are protected
+  FeatureInfo info;                 // whose features, of which card, and how they are protected
   FeatureSpace raw;                 // what is protected
   int64_t dimension = 0;            // of what is stored
-  std::string card = {};            // feeding_hash() of the recogniser's; empty where it is not known
   RowType row_type = RowType::f32;  // as what the values of a stored row are kept
 };
 
@@ -53,6 +52,7 @@ struct StoredRecord {
   std::string quality;     // of the photograph, as JSON; may be empty
   std::string created;     // UTC
   int64_t salt = 0;        // what its protection is told as the record (Protection::apply)
+  int64_t mean_of = 0;     // of so many photographs its feature is the mean; 0 where nobody noted it
 };
 
 struct StoredEvent {
@@ -63,7 +63,7 @@ struct StoredEvent {
 class Store {
  public:
   static constexpr int32_t kApplicationId = 0x41644653;  // "AdFS"
-  static constexpr int32_t kVersion = 2;
+  static constexpr int32_t kVersion = 3;
   static constexpr size_t kLongestName = 4096;  // bytes, of a subject, a set or a photograph
 
   // A new file; Throws Error where there is one.
@@ -85,15 +85,20 @@ class Store {
 
   // Numbers [first, first + n) are the caller's from now on, whatever becomes of them.
   int64_t reserve_numbers(const StoredSet& set, int64_t n);
-  // Row i (n, dimension) becomes the record of that number, all or none. Throws Error for a subject that is
-  // there already, for rows of another dimension, and where the set is no more what it was.
-  void add(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records);
+  // Row i (n, dimension) becomes the record of that number, all or none; gives which i were added. Throws
+  // Error for a subject that is there already, unless it is to be skipped, for rows of another dimension, and
+  // where the set is no more what it was.
+  enum class Known { refused, skipped };
+  std::vector<int64_t> add(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records,
+                           Known known = Known::refused);
   // The first of these that is in the set, or stands here twice; empty where none is.
   std::string first_known(const StoredSet& set, std::span<const std::string> subjects);
 
   std::optional<StoredRecord> find(const StoredSet& set, const std::string& subject);
   // Throws Error naming the subject where there is none such.
   StoredRecord record(const StoredSet& set, const std::string& subject);
+  // The most photographs that a record of the set is the mean of, where one is of several; else 0.
+  int64_t largest_mean(const StoredSet& set);
   Tensor feature(const StoredSet& set, int64_t number);  // (1, dimension)
   // Up to `most` records with numbers of at least `from`, in order.
   std::vector<StoredRecord> records(const StoredSet& set, int64_t from, int64_t most);
@@ -141,7 +146,8 @@ class Store {
   void check_is_current(const StoredSet& set);
   void note_removal();  // in the transaction that removes
   void erase_generation(int64_t id, const std::function<bool()>& stop);
-  void insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records);
+  std::vector<int64_t> insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records,
+                              Known known);
 
   Database database_;
   std::string actor_;

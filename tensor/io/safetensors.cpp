@@ -20,7 +20,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "files are little-endian and are copied as they are");
 
-constexpr uint64_t kMaxHeader = uint64_t(16) << 20;
 constexpr const char* kMetadata = "__metadata__";
 
 struct FileType {
@@ -112,8 +111,8 @@ TensorFile load(uint64_t size, const ReadAt& read_at, const std::string& file) {
   read_at(0, &header_size, 8);
   check(header_size <= size - 8, file, ": cut short, or not a safetensors file: a header of ", header_size,
         " bytes in a file of ", size);
-  check(header_size <= kMaxHeader, file, ": a header of ", header_size, " bytes; at most ", kMaxHeader,
-        " are read");
+  check(header_size <= uint64_t(kMostSafetensorsHeader), file, ": a header of ", header_size,
+        " bytes; at most ", kMostSafetensorsHeader, " are read");
   std::string text(size_t(header_size), '\0');
   read_at(8, text.data(), text.size());
   const nlohmann::json header = parse_json(text, file);
@@ -212,8 +211,8 @@ void save_safetensors(const std::string& path, const std::map<std::string, Tenso
     fail(path, ": a name or metadata cannot be written: ", e.what());
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  check(text.size() <= kMaxHeader, path, ": too many names for one file: a header of ", text.size(),
-        " bytes");
+  check(int64_t(text.size()) <= kMostSafetensorsHeader, path, ": too many names for one file: a header of ",
+        text.size(), " bytes");
 
   AtomicFile file(path);
   const uint64_t header_size = text.size();

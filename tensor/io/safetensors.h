@@ -15,11 +15,13 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
 };
 
+constexpr int64_t kMostSafetensorsHeader = int64_t(16) << 20;  // bytes
+
 // F32, F64, I32, I64 and U8 as they are; F16 and BF16 widened to f32. Tensors land on the current backend.
-// Throws Error, naming the file and the tensor, for: a header that is no such JSON, too long (16 MiB), with a
-// name twice; a type we do not have; a shape that overflows, has more than five dimensions or does not fit
-// its range; ranges that overlap, leave holes or leave the file. Nothing is allocated that the file's own
-// size does not cover (twice that for 16-bit values).
+// Throws Error, naming the file and the tensor, for: a header that is no such JSON, too long
+// (kMostSafetensorsHeader), with a name twice; a type we do not have; a shape that overflows, has more than
+// five dimensions or does not fit its range; ranges that overlap, leave holes or leave the file. Nothing is
+// allocated that the file's own size does not cover (twice that for 16-bit values).
 TensorFile load_safetensors(const std::string& path);
 // The same from memory; `name` stands for the file in messages.
 TensorFile parse_safetensors(std::span<const std::byte> bytes, const std::string& name);

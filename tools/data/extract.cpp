@@ -50,7 +50,7 @@ int extract_file(Options& o) {
   const Shape row = recogniser.feature_shape(cut);
   if (o.list_out.empty()) o.list_out = o.out + ".txt";
 
-  FeatureInfo info{recogniser.fingerprint(), cut, {}};
+  FeatureInfo info{recogniser.fingerprint(), cut, {}, feeding_hash(recogniser.card())};
   info.part = part.described(total, o.faces.extract_batch, o.common.seed, input);
   FeatureFileWriter writer(o.out, row, info);
   AtomicFile list(o.list_out);

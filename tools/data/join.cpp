@@ -58,6 +58,7 @@ void check_same_run(const OpenPart& first, const OpenPart& part) {
   same("the seed", a.part->seed, b.part->seed);
   same("the input", a.part->input, b.part->input);
   same("the size of the input", a.part->total, b.part->total);
+  same("the card", a.card, b.card);
 }
 
 std::vector<OpenPart> open_parts(const std::string& out) {

@@ -245,7 +245,8 @@ int protect_file(Options& o) {
   // A bad row at the end of a large file is told before the work.
   if (!images) check_rows(input.features(), chain.in().domain, o.in);
   if (o.average) average(o, input, chain.in().domain);
-  FeatureInfo made{chain.recogniser(), chain.cut(), input.info().protection.then(chain.id())};
+  FeatureInfo made{chain.recogniser(), chain.cut(), input.info().protection.then(chain.id()),
+                   input.info().card};
   const int64_t rows = input.features().count();
   made.part = part.described(rows, rows_at_once(o), o.common.seed, input.features().sample_hash());
   auto output = std::make_unique<FeatureFileWriter>(o.out, chain.out().row, made);

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "advface/core/feature_domain.h"
 #include "tools/options/progress.h"
@@ -64,10 +65,9 @@ int init(const InitOptions& o) {
   {
     Store store = o.open(Database::Access::write);
     set = store.begin_set(o.set, Generation::current,
-                          {{input.recogniser, input.cut, protection.id()},
+                          {{input.recogniser, input.cut, protection.id(), input.card},
                            input.space,
                            protection.dimension(),
-                           recogniser ? feeding_hash(recogniser->card()) : "",
                            o.rows});
   }
   file.keep();
@@ -142,10 +142,12 @@ std::vector<StoredRecord> records_of(const AddOptions& o, const FeaturesToProtec
   for (size_t i = 0; i < records.size(); ++i) {
     StoredRecord& r = records[i];
     r.subject = subjects[i];
+    const bool mean = !input.photographs_of_record().empty();
+    if (mean) r.mean_of = input.photographs_of_record()[i];
     if (o.features.photographs.empty()) continue;
+    if (!mean) r.mean_of = 1;  // of rows of a file nobody knows what they are
     size_t first = i;
-    if (!input.photographs_of_record().empty())
-      first = size_t(std::find(row_names.begin(), row_names.end(), r.subject) - row_names.begin());
+    if (mean) first = size_t(std::find(row_names.begin(), row_names.end(), r.subject) - row_names.begin());
     r.photograph = std::filesystem::path(o.features.photographs[first]).filename().string();
     if (first < input.found().size()) r.quality = quality_text(input.found()[first]);
   }
@@ -161,6 +163,13 @@ std::vector<int64_t> rows_to_add(const AddOptions& o, Store& store, const Stored
     if (o.skip_known && store.find(set, records[i].subject)) continue;
     rows.push_back(int64_t(i));
     subjects.push_back(records[i].subject);
+  }
+  if (o.skip_known) {  // else who is enrolled meanwhile would be told as named twice
+    std::set<std::string_view> seen;
+    for (const std::string& subject : subjects)
+      check(seen.insert(subject).second, store.path(), ": ", subject,
+            " is named twice; --average makes one record of several features. Nothing was written");
+    return rows;
   }
   const std::string known = store.first_known(set, subjects);
   check(known.empty(), store.path(), ": ", known, " is in the set ", set.name,
@@ -185,10 +194,13 @@ void give_numbers(Store& store, const StoredSet& set, const std::optional<Stored
   for (StoredRecord* r : fresh) r->number = number++;
 }
 
-// Protects and stores them; every kAtOnce records at once or not at all.
-void store_rows(const AddOptions& o, Store& store, const StoredSet& set, SetProtection& protection,
-                const FeatureRows& features, const std::vector<StoredRecord>& records) {
+// Protects and stores them; every kAtOnce records at once or not at all. Gives which were added: of people
+// whom another program was faster to enrol, --skip-known leaves this call's records out.
+std::vector<int64_t> store_rows(const AddOptions& o, Store& store, const StoredSet& set,
+                                SetProtection& protection, const FeatureRows& features,
+                                const std::vector<StoredRecord>& records) {
   const int64_t n = features.count();
+  std::vector<int64_t> added;
   Progress progress("add", n, "records");
   for (int64_t begin = 0; begin < n; begin += kAtOnce) {
     const int64_t end = std::min(n, begin + kAtOnce);
@@ -202,13 +214,16 @@ void store_rows(const AddOptions& o, Store& store, const StoredSet& set, SetProt
       return part;
     });
     try {
-      store.add(set, rows, std::span(records).subspan(size_t(begin), size_t(end - begin)));
+      const auto those = store.add(set, rows, std::span(records).subspan(size_t(begin), size_t(end - begin)),
+                                   o.skip_known ? Store::Known::skipped : Store::Known::refused);
+      for (const int64_t i : those) added.push_back(begin + i);
     } catch (const Error& e) {
       check(begin == 0, e.what(), "; ", begin, " records were added before and stay");
       throw;
     }
   }
   progress.finish();
+  return added;
 }
 
 int add(const AddOptions& o) {
@@ -225,13 +240,18 @@ int add(const AddOptions& o) {
   const std::vector<int64_t> rows = rows_to_add(o, store, set, all);
   for (const int64_t r : rows) records.push_back(std::move(all[size_t(r)]));
   give_numbers(store, set, current, records);
-  if (!records.empty()) store_rows(o, store, set, protection, input.features().selected(rows), records);
-  nlohmann::json added = nlohmann::json::array();
-  for (size_t i = 0; i < std::min<size_t>(records.size(), 1000); ++i)
-    added.push_back({{"record", records[i].number}, {"subject", records[i].subject}});
-  o.common.write_json({{"added", records.size()}, {"records", added}, {"set", o.set}});
-  std::cout << "added " << records.size() << " to the set " << o.set << " of " << o.store;
-  if (records.size() == 1) std::cout << ": " << records[0].subject << ", record " << records[0].number;
+  std::vector<int64_t> added;
+  if (!records.empty())
+    added = store_rows(o, store, set, protection, input.features().selected(rows), records);
+  nlohmann::json list = nlohmann::json::array();
+  for (const int64_t i : added) {
+    if (list.size() == 1000) break;
+    list.push_back({{"record", records[size_t(i)].number}, {"subject", records[size_t(i)].subject}});
+  }
+  o.common.write_json({{"added", added.size()}, {"records", list}, {"set", o.set}});
+  std::cout << "added " << added.size() << " to the set " << o.set << " of " << o.store;
+  if (added.size() == 1)
+    std::cout << ": " << records[size_t(added[0])].subject << ", record " << records[size_t(added[0])].number;
   std::cout << "\n";
   return 0;
 }

@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <limits>
+#include <numeric>
 #include <set>
 
 #include "advface/core/dataset.h"
+#include "advface/core/enrolment.h"
 #include "advface/store/set_scan.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/plot.h"
@@ -79,21 +82,22 @@ int verify(const MatchOptions& o) {
   Match m = open_match(o);
   const StoredRecord record = m.store.record(m.set, o.subject);
   const Tensor stored = m.store.feature(m.set, record.number);
+  const Threshold threshold = m.threshold.for_means_of(record.mean_of);
   nlohmann::json decisions = nlohmann::json::array();
   bool all = true;
   for (int64_t i = 0; i < m.probes.features().count(); ++i) {
     const Tensor probe = m.protection.probe(m.probes.features().batch(i, i + 1), {&record.salt, 1});
     const double score = cosine_of_rows(probe, stored);
-    const bool accepted = score >= m.threshold.value;
+    const bool accepted = score >= threshold.value;
     all = all && accepted;
     note_decision(o, m, "verify", accepted, record.number);
     decisions.push_back({{"probe", m.probe_name(i)}, {"accepted", accepted}, {"score", score}});
     std::cout << (accepted ? "accepted" : "rejected") << ": " << o.subject << " and " << m.probe_name(i)
-              << ", score " << short_number(score) << ", threshold " << short_number(m.threshold.value)
-              << " (" << rate_text(m.threshold) << ")\n";
+              << ", score " << short_number(score) << ", threshold " << short_number(threshold.value) << " ("
+              << rate_text(threshold) << ")\n";
   }
   nlohmann::json result = to_json(record);
-  result.update(m.threshold.json());
+  result.update(threshold.json());
   result.update({{"set", m.set.name}, {"accepted", all}, {"decisions", decisions}});
   o.common.write_json(result);
   return all ? 0 : kRejected;
@@ -121,6 +125,7 @@ int identify(const MatchOptions& o) {
   const Progress clock("identify", 1, "searches");
   const auto found = nearest(o, m);
   const double seconds = clock.seconds();
+  const Threshold threshold = m.threshold.for_means_of(m.store.largest_mean(m.set));
   nlohmann::json decisions = nlohmann::json::array();
   bool all = true;
   for (size_t p = 0; p < found.size(); ++p) {
@@ -130,26 +135,26 @@ int identify(const MatchOptions& o) {
       if (!list.empty() && list[0].number == n.row)  // else removed since
         candidates.push_back({{"record", n.row}, {"subject", list[0].subject}, {"score", n.score}});
     }
-    const bool accepted = !candidates.empty() && candidates[0]["score"].get<double>() >= m.threshold.value;
+    const bool accepted = !candidates.empty() && candidates[0]["score"].get<double>() >= threshold.value;
     all = all && accepted;
     note_decision(o, m, "identify", accepted,
                   candidates.empty() ? -1 : candidates[0]["record"].get<int64_t>());
     std::cout << (accepted ? "accepted" : "rejected") << ": " << m.probe_name(int64_t(p)) << ", threshold "
-              << short_number(m.threshold.value) << " (" << rate_text(m.threshold);
-    if (m.threshold.rate)
+              << short_number(threshold.value) << " (" << rate_text(threshold);
+    if (threshold.rate)
       std::cout << "; among " << m.set.records << " records a stranger is accepted with "
-                << short_number(rate_in_set(*m.threshold.rate, m.set.records));
+                << short_number(rate_in_set(*threshold.rate, m.set.records));
     std::cout << ")\n";
     for (const nlohmann::json& c : candidates) {
       const double score = c["score"];
-      std::cout << (score >= m.threshold.value ? "  + " : "    ") << short_number(score) << "  "
+      std::cout << (score >= threshold.value ? "  + " : "    ") << short_number(score) << "  "
                 << c["subject"].get<std::string>() << "\n";
     }
     decisions.push_back(
         {{"probe", m.probe_name(int64_t(p))}, {"accepted", accepted}, {"candidates", candidates}});
   }
-  nlohmann::json result = m.threshold.json();
-  if (m.threshold.rate) result["false_identification_rate"] = rate_in_set(*m.threshold.rate, m.set.records);
+  nlohmann::json result = threshold.json();
+  if (threshold.rate) result["false_identification_rate"] = rate_in_set(*threshold.rate, m.set.records);
   result.update({{"set", m.set.name},
                  {"records", m.set.records},
                  {"accepted", all},
@@ -164,6 +169,7 @@ struct CalibrateOptions : StoreOptions {
   FaceOptions faces;
   std::string in, people;
   double fmr = 1e-3;
+  int64_t average = 1;
   bool next = false;
 };
 
@@ -181,6 +187,7 @@ OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSe
     if (!set.info.recogniser.empty())
       check_comes_from(file.info, o.in, set.info.recogniser, set.info.cut,
                        store.path() + ": set " + set.name);
+    check_same_card(file.info, o.in, set.info.card, store.path() + ": set " + set.name);
     check(!file.info.protection.known() || file.info.protection.is_raw(), o.in,
           ": its features are protected; a calibration takes raw ones");
     others.features = file.rows;
@@ -227,6 +234,35 @@ ProtectionId under_lock(const StoredSet& set, const Store& store) {
   return opened;
 }
 
+// Of records as the set has them: of one photograph each, or of the first of everybody's.
+Calibration scores_of(const CalibrateOptions& o, const StoredSet& set, const OtherPeople& others,
+                      SetProtection& protection) {
+  std::vector<int64_t> numbers(others.people.size());
+  std::iota(numbers.begin(), numbers.end(), int64_t(0));
+  const Tensor raw = others.features.batch(0, others.features.count());
+  const Tensor probes = protection.probe(raw, numbers);
+  if (o.average == 1)
+    return score_all_pairs(protection.protect(raw, numbers, console()), probes, others.people, interrupted);
+  constexpr int64_t kMemory = std::numeric_limits<int64_t>::max();  // raw features are in no file on the way
+  const auto groups = RowsByPerson(others.people).first(o.average);
+  const FeatureRows means = means_of(others.features, groups, set.raw.domain, kMemory, [&](int64_t g) {
+    return "the mean of the photographs of person " + std::to_string(g + 1);
+  });
+  RecordsAndProbes of;
+  of.people = others.people;
+  of.part_of.assign(others.people.size(), -1);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    of.owners.push_back(others.people[size_t(groups[g][0])]);
+    for (const int64_t row : groups[g]) of.part_of[size_t(row)] = int64_t(g);
+  }
+  numbers.resize(groups.size());
+  of.stored = protection.protect(means.batch(0, means.count()), numbers, console());
+  of.probes = probes;
+  Calibration calibration = score_records(of, interrupted);
+  calibration.mean_of = o.average;
+  return calibration;
+}
+
 int calibrate(const CalibrateOptions& o) {
   o.common.activate();
   as_usage([&] {
@@ -247,11 +283,7 @@ int calibrate(const CalibrateOptions& o) {
   SetProtection protection(specs_of(opened.info.protection, o.files, store.path() + ": set " + set.name),
                            input);
   const OtherPeople others = other_people(o, store, set);
-  std::vector<int64_t> numbers(others.people.size());
-  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = int64_t(i);
-  const Tensor raw = others.features.batch(0, others.features.count());
-  Calibration calibration = score_all_pairs(protection.protect(raw, numbers, console()),
-                                            protection.probe(raw, numbers), others.people, interrupted);
+  Calibration calibration = scores_of(o, set, others, protection);
   check(calibration.impostors() > 0, "there are no two people among ", others.people.size(), " features");
   calibration.source = o.in.empty() ? o.faces.images : o.in;
   calibration.threshold = calibration.threshold_at(o.fmr);
@@ -263,6 +295,7 @@ int calibrate(const CalibrateOptions& o) {
                            {"impostor_scores", calibration.impostors()},
                            {"genuine_scores", calibration.genuine()},
                            {"people", calibration.people},
+                           {"mean_of", calibration.mean_of},
                            {"lowest_rate", calibration.lowest_rate()},
                            {"true_match_rate", nullptr}};
   if (accepted) result["true_match_rate"] = *accepted;
@@ -321,6 +354,7 @@ int stats(const StatsOptions& o) {
     result["calibration"] = {{"created", calibration->created},
                              {"source", calibration->source},
                              {"people", calibration->people},
+                             {"mean_of", calibration->mean_of},
                              {"impostor_scores", calibration->impostors()},
                              {"genuine_scores", calibration->genuine()},
                              {"threshold", calibration->threshold},
@@ -376,6 +410,10 @@ void add_match_verbs(CLI::App& app, Verbs& verbs) {
   verb->add_option("--fmr", scores->fmr, "false match rate of decisions that name no threshold")
       ->capture_default_str()
       ->check(number_in(0, 1));
+  verb->add_option("--average", scores->average,
+                   "for records that are the mean of so many photographs at most (add --average)")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t(1), int64_t(1000)));
   verb->add_flag("--next", scores->next, "for the generation that a renewal has begun");
   scores->add_files_to(*verb);
   verbs.push_back({verb, [scores] { return calibrate(*scores); }});

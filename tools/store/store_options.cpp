@@ -118,6 +118,7 @@ FeaturesToProtect FeatureOptions::read(const Store& store, const StoredSet& set,
   if (!set.info.recogniser.empty())
     check_comes_from(input.info(), input.what(), set.info.recogniser, set.info.cut,
                      store.path() + ": set " + set.name);
+  check_same_card(input.info(), input.what(), set.info.card, store.path() + ": set " + set.name);
   advf::check(input.info().protection.is_raw(), input.what(), ": its features are protected already (",
               input.info().protection.describe(),
               "); a store protects raw ones itself, and advface-store import takes "
@@ -138,6 +139,20 @@ FeaturesToProtect FeatureOptions::read(const Store& store, const StoredSet& set,
                   set.raw.domain);
   }
   return input;
+}
+
+Threshold Threshold::for_means_of(int64_t photographs) const {
+  Threshold its = *this;
+  if (mean_of == 0 || photographs <= mean_of) return its;
+  std::ostringstream why;
+  why << "false match rate not known: strangers reach the mean of " << photographs
+      << " photographs more often than a record of "
+      << (mean_of == 1 ? std::string("one") : std::to_string(mean_of))
+      << ", with which the set is calibrated; calibrate --average " << photographs << " tells how often. "
+      << note;
+  its.note = why.str();
+  its.rate.reset();
+  return its;
 }
 
 nlohmann::json Threshold::json() const {
@@ -170,11 +185,14 @@ Threshold ThresholdOptions::of(Store& store, const StoredSet& set) const {
     return {*threshold, {}, "the set has no calibration: nobody knows how often this accepts a stranger"};
   }
   Threshold result;
+  result.mean_of = calibration->mean_of;
   result.value = threshold ? *threshold : fmr ? calibration->threshold_at(*fmr) : calibration->threshold;
   result.rate = calibration->false_match_rate(result.value);
   std::ostringstream note;
   note << calibration->impostors() << " impostor scores of " << calibration->people << " people ("
-       << calibration->source << "), " << calibration->created.substr(0, 10);
+       << calibration->source << "), "
+       << (calibration->mean_of > 1 ? "records of up to " + std::to_string(calibration->mean_of) + ", " : "")
+       << calibration->created.substr(0, 10);
   if (*result.rate < calibration->lowest_rate()) {  // below what so many pairs tell it is no rate but a guess
     note << "; the false match rate is below " << short_number(calibration->lowest_rate())
          << ", and so many cannot tell how far";
@@ -199,6 +217,7 @@ nlohmann::json to_json(const StoredSet& set) {
 
 nlohmann::json to_json(const StoredRecord& record) {
   nlohmann::json json = {{"record", record.number}, {"subject", record.subject}, {"created", record.created}};
+  if (record.mean_of > 0) json["mean_of"] = record.mean_of;
   if (!record.photograph.empty()) json["photograph"] = record.photograph;
   if (!record.quality.empty()) json["quality"] = nlohmann::json::parse(record.quality, nullptr, false);
   return json;

@@ -80,7 +80,11 @@ struct Threshold {
   double value = 0;
   std::optional<double> rate;  // the false match rate; empty where nobody has measured it
   std::string note;            // for people: of how many scores, or that there are none
+  int64_t mean_of = 0;         // the calibration's; 0: there is none
 
+  // For decisions about a record that is the mean of so many photographs (0: not known): the mean of more
+  // than the rate is of is nearer to everybody, and nobody has measured how near.
+  Threshold for_means_of(int64_t photographs) const;
   nlohmann::json json() const;
 };
 struct ThresholdOptions {

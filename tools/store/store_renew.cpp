@@ -48,7 +48,7 @@ StoredSet begin_or_go_on(Store& store, const std::string& name, const std::optio
                          const SetDescription& next) {
   if (!begun) return store.begin_set(name, Generation::next, next);
   check(begun->info.recogniser == next.info.recogniser && begun->info.cut == next.info.cut &&
-            begun->card == next.card && begun->info.protection == next.info.protection,
+            begun->info.card == next.info.card && begun->info.protection == next.info.protection,
         store.path(), ": the set ", name, " is being renewed to what is ", begun->info.protection.describe(),
         ", but this would be ", next.info.protection.describe(),
         "; go on with that, or give it up with --give-up");
@@ -196,10 +196,9 @@ int migrate(const RenewOptions& o) {
   if (begun) input.beside = &begun->info.protection;
   input.beside_what = o.store;
   const SetProtection protection(specs, input);
-  const SetDescription described{{input.recogniser, input.cut, protection.id()},
+  const SetDescription described{{input.recogniser, input.cut, protection.id(), input.card},
                                  input.space,
                                  protection.dimension(),
-                                 feeding_hash(recogniser.card()),
                                  current.row_type};
   return wait_for_people(o, store, current, begin_or_go_on(store, o.set, begun, described));
 }
