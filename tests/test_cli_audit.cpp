@@ -77,7 +77,12 @@ BOOST_AUTO_TEST_CASE(every_pair_has_rows_and_a_verdict) {
   for (const json& v : r["verdicts"]) verdicts[v["protection"]] = v;
   BOOST_TEST(verdicts.size() == (has_keys() ? 3u : 1u));
   // A quick audit gives nobody a green light.
-  for (const auto& [name, v] : verdicts) BOOST_TEST(v["verdict"] != "holds", name);
+  for (const auto& [name, v] : verdicts) {
+    BOOST_TEST(v["verdict"] != "holds", name);
+    const json& c = v["cost"];
+    const double low = c["loss_low"], loss = c["loss"], high = c["loss_high"];
+    BOOST_TEST((low <= loss + 0.01 && loss - 0.01 <= high && high - low < 0.5), c.dump());
+  }
   BOOST_TEST(r["summary"].size() == 3u);
   if (!has_keys()) return;
   for (const char* pair : {"locked/adaptive", "locked/unlinkability", "locked (key leaked)/adaptive"})
@@ -326,6 +331,10 @@ BOOST_AUTO_TEST_CASE(the_same_people_are_paired) {
     BOOST_TEST((row["difference"]["low"] == 0 && row["difference"]["high"] == 0));
     paired.insert(row["measure"].get<std::string>());
   }
+  BOOST_TEST(same["accuracy"].size() == a.report["verdicts"].size());
+  for (const json& row : same["accuracy"])
+    BOOST_TEST((row["paired"] == true && row["difference"]["low"] == 0 && row["difference"]["high"] == 0),
+               row.dump());
   BOOST_TEST((paired == std::set<std::string>{"ssim", "cosine", "replay", "rank_1", "balanced_accuracy"}));
 
   // Pictures of everybody come out a little better.
@@ -346,6 +355,23 @@ BOOST_AUTO_TEST_CASE(the_same_people_are_paired) {
   BOOST_TEST((told["paired"] == true && told["worse"] == true));
   BOOST_TEST(std::abs(told["difference"]["low"].get<double>() - more) < 1e-5);
   BOOST_TEST(std::abs(told["difference"]["high"].get<double>() - more) < 1e-5);
+
+  // Every decision about two people in three goes wrong: a loss that no draw of people explains.
+  json wrong = read_json(a.dir / "report/people.json"), dearer = a.report;
+  for (json& row : wrong["rows"])
+    if (row["id"] == "AdvFace/accuracy/protected")
+      for (size_t i = 0; i < row["of"][0]["means"].size(); ++i)
+        if (i % 3 > 0) row["of"][0]["means"][i] = 0;
+  const TempDir paid;
+  const std::string lost = wrong.dump();
+  write_bytes(paid / "people.json", lost);
+  dearer["people"]["digest"] = digest(std::as_bytes(std::span(lost)));
+  for (json& v : dearer["verdicts"])
+    if (v["protection"] == "AdvFace") v["cost"]["loss"] = v["cost"]["loss"].get<double>() + 0.5;
+  for (const json& row : compared(write_json(paid, "report.json", dearer), 1).first["accuracy"])
+    BOOST_TEST((row["worse"] == (row["protection"] == "AdvFace") &&
+                (row["worse"] == false || row["difference"]["low"] > 0.2)),
+               row.dump());
 
   // Where people are others, or nobody knows, both intervals count, and the rise is lost in them.
   const auto not_paired = [&](const std::function<void(json&)>& edit, const std::string& reason) {
@@ -415,6 +441,9 @@ BOOST_AUTO_TEST_CASE(reports_are_quoted) {
   std::snprintf(text, sizeof text, "%.3f [", most);
   BOOST_TEST(lines[5].find(text) != std::string::npos, text << " in " << lines[5]);
   complain("audit", {"table"}, run_program("audit", {"table", a.file}), 1, {"audit.json", "no report"});
+  succeed("audit", {"table", a.dir / "report/report.json", "--picture", a.dir / "costs.svg"});
+  const std::string picture = read_bytes(a.dir / "costs.svg");
+  BOOST_TEST((picture.starts_with("<svg") && picture.find("AdvFace (linkage)") != std::string::npos));
 }
 
 BOOST_AUTO_TEST_CASE(reports_are_verified) {

@@ -93,6 +93,13 @@ FoldAccuracy fold_accuracy(std::span<const ScoredPair> pairs) {
   return out;
 }
 
+std::vector<bool> decided_rightly(std::span<const ScoredPair> pairs, const FoldAccuracy& accuracy) {
+  std::vector<bool> right;
+  for (const ScoredPair& p : pairs)
+    right.push_back((p.score >= accuracy.threshold.at(size_t(p.fold))) == p.genuine);
+  return right;
+}
+
 OperatingPoint at_threshold(std::span<const ScoredPair> pairs, double threshold) {
   const Counts c = count(pairs);
   OperatingPoint out{threshold, c.genuine, 0, c.impostors, 0};

@@ -26,6 +26,8 @@ struct FoldAccuracy {
 };
 // Folds are numbered 0, 1, ... without a gap, at least two; each needs a pair.
 FoldAccuracy fold_accuracy(std::span<const ScoredPair> pairs);
+// Of each pair, whether the threshold that the other folds chose decides it rightly.
+std::vector<bool> decided_rightly(std::span<const ScoredPair> pairs, const FoldAccuracy& accuracy);
 
 // One threshold and what it accepts.
 struct OperatingPoint {

@@ -44,6 +44,7 @@ int audit_compare(CompareCall& call);
 struct TableCall {
   Common common;
   std::vector<std::string> reports;
+  std::string picture;
 };
 CLI::App* add_table_verb(CLI::App& app, TableCall& call);
 int audit_table(TableCall& call);

@@ -55,6 +55,14 @@ class Pairing {
     return bootstrap_difference(a->sums, b->sums, kSeed);
   }
 
+  // Of what a protection costs in accuracy beside raw features.
+  std::optional<Interval> loss(const json& before, const json& after, const json& protection) const {
+    if (!why_not_.empty()) return std::nullopt;
+    const auto a = loss_of(before, *before_, protection), b = loss_of(after, *after_, protection);
+    if (!a || !b || !same_people(*a, *b)) return std::nullopt;
+    return bootstrap_difference(a->sums, b->sums, kSeed);
+  }
+
  private:
   static constexpr uint64_t kSeed = 1;
   static constexpr double kRounding = 1e-5;  // of means that were written with seven digits
@@ -64,6 +72,20 @@ class Pairing {
     for (const json& input : report["inputs"])
       if (input["path"] == path) return input["digest"];
     return nullptr;
+  }
+  // By person, how many more of the pairs are decided rightly by raw features.
+  static std::optional<PeopleValues::People> loss_of(const json& report, const PeopleValues& values,
+                                                     const json& protection) {
+    const auto of = [&](const json& name) -> std::optional<PeopleValues::People> {
+      for (const json& row : report["rows"])
+        if (row["attacker"] == kAccuracy && row["protection"] == name) return values.of(row["id"], kAccuracy);
+      return std::nullopt;
+    };
+    auto raw = of(report["protections"][0]["name"]);
+    const auto its = of(protection);
+    if (!raw || !its || !same_people(*raw, *its)) return std::nullopt;
+    for (size_t i = 0; i < raw->sums.size(); ++i) raw->sums[i].sum[0] -= its->sums[i].sum[0];
+    return raw;
   }
   static bool same_people(const PeopleValues::People& a, const PeopleValues::People& b) {
     return a.person.size() >= 2 && a.person == b.person &&
@@ -92,9 +114,9 @@ const json* row_of(const json& report, const std::string& id) {
 
 // Of every measure by which a verdict goes, of rows that both have. Where people are others, or nobody knows,
 // both count as measured on their own: the deviations of the difference add up.
-std::vector<Change> changes(const json& before, const json& after, const CompareCall& call) {
+std::vector<Change> changes(const json& before, const json& after, const CompareCall& call,
+                            const Pairing& pairing) {
   std::vector<Change> list;
-  const Pairing pairing(before, after, call);
   for (const json& row : after["rows"]) {
     const json* old = row_of(before, row["id"]);
     if (!old || row["features"] != "protected") continue;
@@ -150,7 +172,8 @@ const json* verdict_of(const json& report, const std::string& protection) {
 int audit_compare(CompareCall& call) {
   call.common.activate();
   const json before = read_audit_report(call.before), after = read_audit_report(call.after);
-  const std::vector<Change> list = changes(before, after, call);
+  const Pairing pairing(before, after, call);
+  const std::vector<Change> list = changes(before, after, call, pairing);
   check(!list.empty(), call.before, " and ", call.after, " have no row in common: nothing can be compared");
   json out = {{"before", call.before}, {"after", call.after},       {"threshold", call.threshold},
               {"rows", json::array()}, {"verdicts", json::array()}, {"accuracy", json::array()}};
@@ -187,11 +210,20 @@ int audit_compare(CompareCall& call) {
     const json &a = (*old)["cost"], &b = v["cost"];
     if (!a.contains("loss") || !b.contains("loss")) continue;
     const double lost = b["loss"].get<double>() - a["loss"].get<double>();
-    const bool dearer = lost > call.threshold;
+    const auto interval = pairing.loss(before, after, v["protection"]);
+    const bool dearer = lost > call.threshold && (!interval || interval->low > 0);
     worse |= dearer;
-    if (dearer) std::printf("%s: costs %.4f more accuracy  WORSE\n", name.c_str(), lost);
-    out["accuracy"].push_back(
-        {{"protection", name}, {"before", a["loss"]}, {"after", b["loss"]}, {"worse", dearer}});
+    json change = {{"protection", name}, {"before", a["loss"]},
+                   {"after", b["loss"]}, {"difference", {{"mean", lost}}},
+                   {"worse", dearer},    {"paired", interval.has_value()}};
+    std::printf("%s: costs %.4f of accuracy, cost %.4f: %+.4f", name.c_str(), b["loss"].get<double>(),
+                a["loss"].get<double>(), lost);
+    if (interval) {
+      change["difference"].update({{"low", interval->low}, {"high", interval->high}});
+      std::printf(" [%+.4f, %+.4f]", interval->low, interval->high);
+    }
+    std::printf("%s%s\n", interval ? "" : "  not paired", dearer ? "  WORSE" : "");
+    out["accuracy"].push_back(std::move(change));
   }
   out["worse"] = worse;
   call.common.write_json(out);

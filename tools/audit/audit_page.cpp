@@ -9,7 +9,7 @@
 
 #include "advface/core/text_file.h"
 #include "tensor/io/npy.h"
-#include "tensor/io/plot.h"
+#include "tools/audit/audit_curves.h"
 #include "tools/audit/audit_rows.h"
 #include "tools/audit/audit_verdict.h"
 #include "tools/audit/page_parts.h"
@@ -118,7 +118,11 @@ class Page {
         std::snprintf(text, sizeof text, format, c[key].get<double>());
         return std::string(text);
       };
-      cells.push_back(cost("accuracy", "%.4f") + " of " + cost("accuracy_raw", "%.4f"));
+      cells.push_back(cost("accuracy", "%.4f") + " of " + cost("accuracy_raw", "%.4f") +
+                      (c.contains("loss_low")
+                           ? "<br>loss " + cost("loss", "%.4f") + " [" + cost("loss_low", "%.4f") + ", " +
+                                 cost("loss_high", "%.4f") + "]"
+                           : ""));
       cells.push_back(cost("bytes", "%.0f") + " of " + cost("bytes_raw", "%.0f"));
       cells.push_back(cost("ms", "%.2f"));
       table.add(cells);
@@ -252,57 +256,9 @@ class Page {
         "Each point is a protection. Further left costs more accuracy of recognition; further up, the "
         "strongest attacker learns more. The "
         "line below is who has no feature, the line above unprotected features.");
-    for (const LeakMeasure& m : leak_measures()) {
-      std::vector<Series> all;
-      double left = 1, right = 0, nothing = NAN, raw = NAN;
-      Series points;
-      points.name = "protections", points.line = false;
-      for (const json& v : r_["verdicts"]) {
-        const json* worst = worst_row(text_of(v["protection"]), m);
-        if (!worst || !v["cost"].contains("accuracy")) continue;
-        const double x = 100 * v["cost"]["accuracy"].get<double>();
-        const json& value = (*worst)["measures"][m.measure];
-        points.xs.push_back(x), points.ys.push_back(value["mean"]);
-        points.low.push_back(value.contains("low") ? value["low"].get<double>() : NAN);
-        points.high.push_back(value.contains("high") ? value["high"].get<double>() : NAN);
-        points.labels.push_back(text_of(v["protection"]) + " (" + text_of((*worst)["attacker"]) + ")");
-        const json& leak = v["leaks"][m.leak];
-        if (leak.contains("nothing") && leak["measure"] == m.measure)
-          nothing = leak["nothing"]["mean"], raw = leak["raw"]["mean"];
-        const double most = 100 * v["cost"]["accuracy_raw"].get<double>();
-        left = points.xs.size() == 1 ? std::min(x, most) : std::min({left, x, most}),
-        right = std::max({right, x, most});
-      }
-      if (points.xs.empty()) continue;
-      all.push_back(points);
-      if (right - left < 0.5) left -= 0.25, right += 0.25;
-      for (const auto& [name, at] : {std::pair{"who has no feature", nothing}, {"unprotected", raw}})
-        if (std::isfinite(at)) {
-          Series line_of;
-          line_of.name = name, line_of.xs = {left, right}, line_of.ys = {at, at}, line_of.marks = false;
-          all.push_back(line_of);
-        }
-      body_ += "<figure tabindex=\"0\" aria-label=\"" + svg_escaped(m.leak + ": " + m.says) + "\">" +
-               svg_plot(m.leak + ": " + m.says, all, "accuracy of recognition, %", m.measure,
-                        {.width = 900,
-                         .height = 420,
-                         .log_x = false,
-                         .describes =
-                             "Of each protection the accuracy of recognition and the strongest attacker's " +
-                             m.measure + "; the same numbers stand in the table of all rows."}) +
-               "</figure>\n";
-    }
-  }
-
-  // The strongest attacker who counts.
-  const json* worst_row(const std::string& protection, const LeakMeasure& m) const {
-    const json* worst = nullptr;
-    for (const json& r : r_["rows"])
-      if (r["protection"] == protection && r["features"] == "protected" && r["counts"].value(m.leak, false) &&
-          r["measures"].contains(m.measure) &&
-          (!worst || r["measures"][m.measure]["mean"] > (*worst)["measures"][m.measure]["mean"]))
-        worst = &r;
-    return worst;
+    for (const Plot& plot : privacy_curves(r_))
+      body_ += "<figure tabindex=\"0\" aria-label=\"" + svg_escaped(plot.title) + "\">" +
+               svg_plot(plot.title, plot.series, plot.x_label, plot.y_label, plot.layout) + "</figure>\n";
   }
 
   void rows() {

@@ -134,11 +134,50 @@ class Collector {
     json r = row(pair, pair.protection == c_.protections[0].name ? "raw" : "protected");
     const double mean = result["accuracy"]["mean"], deviation = result["accuracy"]["std"];
     r["measures"]["accuracy"] = {{"mean", mean}, {"low", mean - deviation}, {"high", mean + deviation}};
+    note_decisions(r, pair);
     r["measures"]["tar_at_far_1e-3"] = only(result["tar_at_far"]["1e-3"]);
     r["measures"]["tar_at_far_1e-2"] = only(result["tar_at_far"]["1e-2"]);
     r["measures"]["eer"] = only(result["eer"]);
     r["images"] = result["pairs"];
     rows_.push_back(std::move(r));
+  }
+
+  // What each pair of photographs comes to, as one of the person in the gallery, and what the protection
+  // costs beside raw features: paired, as both were asked about the same pairs.
+  void note_decisions(json& r, const AuditPair& pair) {
+    const Decisions mine = decisions(pair.step);
+    for (size_t i = 0; people_ && i < mine.right.size(); ++i)
+      people_->add(r["id"], kAccuracy, mine.person[i], 0, mine.right[i]);
+    if (r["features"] == "raw") return;
+    for (const AuditPair& other : plan_.pairs) {
+      if (other.protection != c_.protections[0].name || other.attacker != kAccuracy ||
+          other.seed != pair.seed || !result_of(other.step))
+        continue;
+      const Decisions raw = decisions(other.step);
+      if (raw.person != mine.person) return;  // of other pairs, as photographs could not be read
+      std::vector<double> lost;
+      for (size_t i = 0; i < mine.right.size(); ++i) lost.push_back(double(raw.right[i]) - mine.right[i]);
+      const Interval loss = bootstrap_mean(lost, mine.person, c_.seed);
+      r["measures"]["accuracy_loss"] = {{"mean", loss.mean}, {"low", loss.low}, {"high", loss.high}};
+      return;
+    }
+  }
+  struct Decisions {
+    std::vector<bool> right;
+    std::vector<int64_t> person;
+  };
+  Decisions decisions(int64_t step) {
+    const ScoreTable& scores = scores_of(step);
+    std::vector<ScoredPair> pairs;
+    std::vector<std::string> files;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      pairs.push_back(
+          {scores.number(i, "score"), scores.text(i, "genuine") == "1", int(scores.number(i, "fold"))});
+      files.push_back(scores.text(i, "a"));
+    }
+    Decisions all{decided_rightly(pairs, fold_accuracy(pairs)), {}};
+    for (const std::string& who : c_.faces.labels_of(files).identities) all.person.push_back(person_key(who));
+    return all;
   }
 
   void stored(const AuditPair& pair, const json& result) {

@@ -188,10 +188,11 @@ class Judge {
 
   json cost(const std::string& protection) const {
     json c = json::object();
-    const auto take = [&](const std::string& of, const char* attacker, const char* measure, const char* as) {
+    const auto take = [&](const std::string& of, const char* attacker, const char* measure, const char* as,
+                          const char* which = "mean") {
       for (const json& r : rows_)
         if (r["protection"] == of && r["attacker"] == attacker && r["measures"].contains(measure)) {
-          c[as] = r["measures"][measure]["mean"];
+          c[as] = r["measures"][measure][which];
           return;
         }
     };
@@ -202,6 +203,8 @@ class Judge {
     take(protection, kStored, "ms", "ms");
     if (c.contains("accuracy") && c.contains("accuracy_raw"))
       c["loss"] = c["accuracy_raw"].get<double>() - c["accuracy"].get<double>();
+    take(protection, kAccuracy, "accuracy_loss", "loss_low", "low");
+    take(protection, kAccuracy, "accuracy_loss", "loss_high", "high");
     return c;
   }
 
@@ -227,6 +230,8 @@ class Judge {
     const json& c = v["cost"];
     if (c.contains("loss"))
       text += ". Recognition: accuracy " + number(c["accuracy"], 4) + " of " + number(c["accuracy_raw"], 4);
+    if (c.contains("loss_low"))
+      text += ", a loss between " + number(c["loss_low"], 4) + " and " + number(c["loss_high"], 4);
     return text + ".";
   }
 

@@ -23,7 +23,8 @@ inline constexpr const char* kNotAsked = "not asked";
 // concluded. A list, an entry for each of the others: `protection`; `verdict` ("holds", "leaks", "no
 // conclusion"); `leaks`, by leak {`state`, `measure`, `worst` (id of a row), `value`, `nothing` (who has no
 // feature), `raw`, `share` of the way from nothing to raw, `said`}; `cost`
-// {`accuracy_raw`, `accuracy`, `loss`, `bytes`, `bytes_raw`, `ms`}; `sentence`.
+// {`accuracy_raw`, `accuracy`, `loss` (with its interval `loss_low`, `loss_high`), `bytes`, `bytes_raw`,
+// `ms`}; `sentence`.
 nlohmann::json audit_verdicts(const nlohmann::json& rows, const std::vector<std::string>& protections,
                               const nlohmann::json& unmeasured = nlohmann::json::array());
 // Three sentences: what holds, what is worst, and what this audit cannot say.
