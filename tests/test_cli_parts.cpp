@@ -2,10 +2,12 @@
 // run.
 #define BOOST_TEST_MODULE cli_parts
 #include <cstdlib>
+#include <ctime>
 
 #include "cli_test_util.h"
 #include "tensor/io/npy.h"
 #include "tools/options/part.h"
+#include "tools/options/part_progress.h"
 
 using namespace advf;
 using namespace advf::test;
@@ -186,4 +188,83 @@ BOOST_AUTO_TEST_CASE(what_does_not_go_together_is_told) {
   std::filesystem::copy(part_name(out, 1, 3) + ".json", part_name(out, 2, 3) + ".json",
                         std::filesystem::copy_options::overwrite_existing);
   join({"p.2-of-3.npy", "does not say that it is part 2"});
+}
+
+// Who looks at the folder sees every part, and which are to be run again.
+BOOST_AUTO_TEST_CASE(all_parts_are_seen_from_one_place) {
+  const TempDir dir;
+  const Args extract =
+      Args{"--batch", "16", "--out", dir / "z.npy"} + world().images() + world().recogniser();
+  succeed("extract", extract + Args{"--part", "1/5"});
+  const std::string first = part_name(dir / "z.npy", 1, 5);
+  BOOST_TEST(!std::filesystem::exists(first + ".progress"));
+  const int64_t rows = load_npy(first).dim(0);
+  const auto told = [&](int part, const std::string& state, int64_t done, int64_t ago) {
+    write_bytes(part_name(dir / "z.npy", part, 5) + ".progress",
+                nlohmann::json{{"format", "advface-progress-1"},
+                               {"what", "extract"},
+                               {"unit", "images"},
+                               {"part", part},
+                               {"of", 5},
+                               {"total", 100},
+                               {"host", "node7"},
+                               {"process", 4711},
+                               {"state", state},
+                               {"done", done},
+                               {"seconds", 5.0},
+                               {"at", int64_t(std::time(nullptr)) - ago}}
+                    .dump());
+  };
+  const auto seen = [&] {
+    succeed("inspect", {"--progress", dir.path().string(), "--json", dir / "j"});
+    const nlohmann::json result = read_json(dir / "j")["runs"];
+    BOOST_REQUIRE(result.size() == 1u);
+    BOOST_TEST((result[0]["out"] == dir / "z.npy" && result[0]["parts"] == 5));
+    return result[0];
+  };
+  told(2, "running", 25, 1);
+  told(3, "running", 40, 300);
+  told(4, "stopped", 50, 10);
+  nlohmann::json run = seen();
+  std::vector<std::string> states;
+  for (const auto& row : run["each"]) states.push_back(row["state"]);
+  BOOST_TEST((states == std::vector<std::string>{"done", "running", "silent", "stopped", "missing"}),
+             run.dump());
+  BOOST_TEST((run["done"] == rows + 115 && run["total"] == rows + 300 && run["per_second"] == 5.0));
+  BOOST_TEST(run["seconds_left"].is_null());  // of what nobody runs nobody knows
+  const std::string text = succeed("inspect", {"--progress", dir.path().string()}).out;
+  for (const char* part : {"3/5", "4/5", "5/5"})
+    BOOST_TEST(text.find(std::string("run it with --part ") + part) != std::string::npos, text);
+  for (const int part : {3, 4, 5}) told(part, "running", 50, 0);
+  run = seen();
+  BOOST_TEST((run["per_second"] == 35.0 && run["seconds_left"] == 15.0));
+
+  // What a part tells while it runs, where it stops, and where it is done.
+  const std::string out = part_name(dir / "y.npy", 2, 5);
+  const FeaturePart second{2, 5, 10, 20, 50, 1, "input"};
+  {
+    const tools::PartProgress progress("protect", 10, "features", second, out);
+    BOOST_TEST(read_json(out + ".progress")["state"] == "running");
+  }
+  BOOST_TEST(read_json(out + ".progress")["state"] == "stopped");
+  {
+    tools::PartProgress progress("protect", 10, "features", second, out);
+    progress.advance(10);
+    progress.finish();
+  }
+  BOOST_TEST(!std::filesystem::exists(out + ".progress"));
+  { const tools::PartProgress whole("protect", 10, "features", {}, dir / "whole.npy"); }
+  BOOST_TEST(!std::filesystem::exists(dir / "whole.npy.progress"));
+
+  write_bytes(first + ".progress", "{\"format\": 3}");
+  complain("inspect", {"--progress"}, run_program("inspect", {"--progress", dir.path().string()}), 1,
+           {"1-of-5.npy.progress", "format", "remove it"});
+  std::filesystem::remove(first + ".progress");
+  std::filesystem::rename(first, part_name(dir / "z.npy", 1, 4));
+  complain("inspect", {"--progress"}, run_program("inspect", {"--progress", dir.path().string()}), 1,
+           {"z.1-of-4.npy", "its name says"});
+  const TempDir empty;
+  complain("inspect", {"--progress"}, run_program("inspect", {"--progress", empty.path().string()}), 1,
+           {"no part of a run"});
+  complain("inspect", {"--progress"}, run_program("inspect", {"--progress", first}), 1, {"no folder"});
 }

@@ -6,6 +6,7 @@
 #include "tools/data/cut_report.h"
 #include "tools/options/face_options.h"
 #include "tools/options/part.h"
+#include "tools/options/part_progress.h"
 #include "tools/options/progress.h"
 
 using namespace advf;
@@ -49,13 +50,16 @@ int extract_file(Options& o) {
   const std::string cut = o.faces.cut_of(recogniser);
   const Shape row = recogniser.feature_shape(cut);
   if (o.list_out.empty()) o.list_out = o.out + ".txt";
+  for (const std::string& file :
+       {o.out, feature_info_path(o.out), o.list_out, face_list_path(o.out), left_out_path(o.out)})
+    remove_stale_temporaries(file);
 
   FeatureInfo info{recogniser.fingerprint(), cut, {}, feeding_hash(recogniser.card())};
   info.part = part.described(total, o.faces.extract_batch, o.common.seed, input);
   FeatureFileWriter writer(o.out, row, info);
   AtomicFile list(o.list_out);
   CutReport report(o.out, o.sheet, face_cut, faces);
-  Progress progress("extract", faces.size(), "images");
+  PartProgress progress("extract", faces.size(), "images", info.part, o.out);
   for_each_feature_batch(
       recogniser, cut, faces, face_cut, extract_options(o.faces, progress, context),
       [&](const FeatureBatch& batch) {

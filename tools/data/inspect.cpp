@@ -15,6 +15,7 @@
 #include "tensor/io/safetensors.h"
 #include "tools/data/inspect_detector.h"
 #include "tools/data/join.h"
+#include "tools/data/progress_table.h"
 #include "tools/options/cli.h"
 
 using namespace advf;
@@ -28,7 +29,7 @@ struct Options {
   std::string file;
   std::string picture, out;
   int64_t size = 0;
-  bool join = false;
+  bool join = false, progress = false;
 };
 
 json to_json(const Shape& s) { return std::vector<int64_t>(s.begin(), s.end()); }
@@ -201,6 +202,7 @@ void print(const json& r, const std::string& file) {
     std::cout << r["parts"] << " parts -> " << file << ", " << r["rows"] << " rows\n";
     return;
   }
+  if (r["kind"] == "progress") return print_progress(r);
   if (r["kind"] == "features") return print_features(r, file);
   if (r["kind"] == "detector") return print_detector(r, file);
   if (r["kind"] == "set") {
@@ -262,7 +264,10 @@ int inspect(const Options& o) {
   });
   const std::string extension = std::filesystem::path(o.file).extension().string();
   json result;
-  if (o.join) {
+  as_usage([&] { check(!o.join || !o.progress, "give --join or --progress"); });
+  if (o.progress) {
+    result = progress_of_parts(o.file);
+  } else if (o.join) {
     as_usage(
         [&] { check(o.file.ends_with(".npy"), "--join puts features together, FILE.npy, not ", o.file); });
     result = join_parts(o.file);
@@ -312,6 +317,8 @@ int main(int argc, char** argv) {
       "--join", o.join,
       "makes FILE.npy, and the lists beside it, of its parts FILE.1-of-N.npy to FILE.N-of-N.npy, which "
       "--part has made");
+  app.add_flag("--progress", o.progress,
+               "FILE is a folder: how far the parts are that --part makes in it, and which to run again");
   app.add_option("--picture", o.picture, "for a detector's card: a photograph that it looks at");
   app.add_option("--out", o.out,
                  "where the photograph goes (.png) with boxes, scores, landmarks and crops drawn");

@@ -11,6 +11,7 @@
 #include "tensor/io/atomic_file.h"
 #include "tools/options/face_options.h"
 #include "tools/options/part.h"
+#include "tools/options/part_progress.h"
 #include "tools/options/progress.h"
 #include "tools/options/protection_options.h"
 
@@ -101,14 +102,15 @@ struct Job {
 int64_t rows_at_once(const Options& o) { return current_backend().is_host() ? o.batch : 4 * o.batch; }
 
 // Protects all rows; nothing is written where that fails.
-ReportTotals protect_rows(const Options& o, Job& job, double& seconds) {
+ReportTotals protect_rows(const Options& o, Job& job, const std::optional<FeaturePart>& part,
+                          double& seconds) {
   const int64_t rows = job.input.features().count();
   std::vector<int64_t> records(static_cast<size_t>(rows));
   std::iota(records.begin(), records.end(), int64_t(0));
   job.chain.look_at(job.input.features(), records, console());
   ReportTotals totals;
   const nlohmann::json proved = advf::tools::to_json(job.chain.guarantee());
-  Progress progress("protect", job.end - job.begin, "features");
+  PartProgress progress("protect", job.end - job.begin, "features", part, o.out);
   const int64_t at_once = rows_at_once(o);
   for (int64_t begin = job.begin; begin < job.end;) {
     if (interrupted()) throw Interrupted();  // nothing is written
@@ -249,6 +251,8 @@ int protect_file(Options& o) {
                    input.info().card};
   const int64_t rows = input.features().count();
   made.part = part.described(rows, rows_at_once(o), o.common.seed, input.features().sample_hash());
+  for (const std::string& file : {o.out, feature_info_path(o.out), o.report})
+    if (!file.empty()) remove_stale_temporaries(file);
   auto output = std::make_unique<FeatureFileWriter>(o.out, chain.out().row, made);
   if (!input.note().empty()) std::cerr << input.note() << "\n";
   Job job{std::move(input),
@@ -262,7 +266,7 @@ int protect_file(Options& o) {
   job.people = list_people(o, job.input);
   job.photographs = job.input.photographs(o.faces, known, job.chain.photograph_size());
   double seconds = 0;
-  const ReportTotals totals = protect_rows(o, job, seconds);
+  const ReportTotals totals = protect_rows(o, job, made.part, seconds);
   write_result(o, job, made, totals, seconds);
   return 0;
 }
