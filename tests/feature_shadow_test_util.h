@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 
+#include "advface/networks/ascent_shadow.h"
 #include "advface/networks/attribute_probe.h"
 #include "advface/networks/decoder.h"
 #include "advface/networks/feature_shadow.h"
@@ -26,6 +27,12 @@ inline std::unique_ptr<FeatureShadow> feature_shadow(Objective objective, const 
   spec.width = 8;
   spec.blocks = 1;
   const Provenance& from = like.info();
+  if (objective == Objective::inversion) {
+    const int64_t d = like.feature().numel();
+    FirstStepInfo info{from, like.feature(), 16};
+    const Tensor factor = affine(randn({d, d}, seed, DType::f32), 0.3, 0);
+    return std::make_unique<AscentShadow>(std::make_unique<FirstStep>(info, factor));
+  }
   if (objective == Objective::attribute) {
     ProbeInfo info{from, spec, {"Beard", "Smiling"}};
     auto probe = std::make_unique<AttributeProbe>(info, seed);

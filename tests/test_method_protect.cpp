@@ -29,14 +29,13 @@ struct Scene {
       shadows.push_back(toy_decoder(recogniser, cut, names[i], 1 + i));
     photographs = toy_images(n, 5);
     features = toy_features(recogniser, cut, n, 5);
-    linkage = feature_shadow(Objective::linkage, recogniser, *shadows[0]);
-    attribute = feature_shadow(Objective::attribute, recogniser, *shadows[0]);
+    for (const Objective objective : {Objective::linkage, Objective::attribute, Objective::inversion})
+      of_features[objective] = feature_shadow(objective, recogniser, *shadows[0]);
   }
-  std::unique_ptr<FeatureShadow> linkage, attribute;
+  std::map<Objective, std::unique_ptr<FeatureShadow>> of_features;
   AscentNetworks models(const AscentSettings& settings = {}) const {
     if (settings.is_of_features())
-      return AscentNetworks::against(
-          {settings.objective == Objective::linkage ? linkage.get() : attribute.get()}, &recogniser);
+      return AscentNetworks::against({of_features.at(settings.objective).get()}, &recogniser);
     std::vector<const Decoder*> list;
     for (const auto& s : shadows) list.push_back(s.get());
     return {list, &recogniser};

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/named_plan.h"
-#include "nn/freeze.h"
 #include "tensor/ops.h"
 #include "tensor/rng.h"
 
@@ -12,32 +10,6 @@ namespace advf {
 namespace {
 
 constexpr uint64_t kStream = uint64_t(7) << 59;  // beside those of records and of the prior's faces
-
-// images, directions (of the output's shape) -> gradient of the inner product of output and direction.
-struct BackwardPlan {
-  NamedPlan plan;
-  Shape output;  // of all images
-
-  static BackwardPlan make(const Encoder& encoder, const Shape& images) {
-    Tape tape(Tape::Keep::everything);
-    NamedTensors in, out;
-    const Tensor x = Tensor::meta(images);
-    in.add("images", x);
-    Shape output;
-    {
-      const MetaScope meta;
-      const TapeScope scope(tape);
-      const Tensor z = encoder(x);
-      output = z.shape();
-      const Tensor v = Tensor::meta(output);
-      in.add("directions", v);
-      const Tensor along = sum_all(mul(z, v));
-      tape = fold_batch_norm(tape, std::span(&along, 1));
-      out.add("gradient", backward(tape, along, {x}, true)[0]);
-    }
-    return {NamedPlan(tape, in, out), output};
-  }
-};
 
 // Direction number `k` of image `image`: an axis, or random signs.
 void fill_direction(std::span<float> v, int64_t k, int64_t image, bool axes, uint64_t seed) {
@@ -70,8 +42,8 @@ JacobianTraces jacobian_traces(const Encoder& encoder, const Tensor& images, con
   const int64_t n = images.dim(0), batch = std::min(settings.batch, n);
   check(n > 0 && settings.directions > 0, "a Jacobian of ", n, " images along ", settings.directions,
         " directions");
-  BackwardPlan backward = BackwardPlan::make(encoder, with_rows(batch, row_of(images.shape())));
-  const int64_t values = backward.output.numel() / batch;
+  InputGradient backward(encoder, with_rows(batch, row_of(images.shape())));
+  const int64_t values = backward.output().numel() / batch;
   const bool axes = settings.directions >= values;
   const int64_t directions = axes ? values : settings.directions;
   const double share = axes ? 1 : 1 / double(directions);
@@ -81,15 +53,13 @@ JacobianTraces jacobian_traces(const Encoder& encoder, const Tensor& images, con
   for (int64_t begin = 0; begin < n; begin += batch) {
     // The last images fill a batch together with some that were done.
     const int64_t first = std::min(begin, n - batch);
-    backward.plan.set("images", images.slice_batch(first, first + batch).to(current_backend()));
+    backward.set_images(images.slice_batch(first, first + batch));
     for (int64_t k = 0; k < directions; ++k) {
       context.check_stop();
       for (int64_t i = 0; i < batch; ++i)
         fill_direction(std::span(v).subspan(size_t(i * values), size_t(values)), k, first + i, axes,
                        settings.seed);
-      backward.plan.set("directions", Tensor::from(v, backward.output));
-      backward.plan.run();
-      const Tensor g = backward.plan.get("gradient").on_host();
+      const Tensor g = backward.along(Tensor::from(v, backward.output()));
       const size_t d = size_t(g.numel() / batch);
       std::vector<double> weighted;
       if (prior) weighted = prior->weighted_squares(reshape(g, {batch, int64_t(d)}));

@@ -7,11 +7,11 @@
 // b^2), its trace over d is dFIL. What is done to the noisy feature afterwards can only lower it.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "advface/audit/face_prior.h"
 #include "advface/core/context.h"
+#include "advface/core/input_gradient.h"
 #include "advface/core/recogniser.h"
 #include "advface/protections/privacy_mechanism.h"
 
@@ -19,9 +19,6 @@ namespace advf {
 
 // A feature before its noise: shortened to the norm `clip` where it is longer. On a tape as well.
 Tensor shortened(const Tensor& features, NoiseMechanism mechanism, double clip);
-
-// A differentiable function of images (n,3,S,S) whose row i depends on image i alone.
-using Encoder = std::function<Tensor(const Tensor& images)>;
 
 // By image, in units of the encoder's output.
 struct JacobianTraces {

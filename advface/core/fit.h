@@ -13,6 +13,8 @@
 
 namespace advf {
 
+class Recogniser;
+
 // A set split by person.
 struct FitData {
   FeatureRows features;
@@ -20,8 +22,9 @@ struct FitData {
   std::vector<int64_t> train, validation;  // rows; no person in both
   // (n,3,size,size) in [0,1]: the photographs of these rows.
   std::function<Tensor(const std::vector<int64_t>& rows, int size)> faces;
-  std::function<Labels()> labels;  // of every row, with its attributes
-  Provenance provenance;           // for the file that is written
+  std::function<Labels()> labels;          // of every row, with its attributes
+  Provenance provenance;                   // for the file that is written
+  const Recogniser* recogniser = nullptr;  // whose features they are; null where it is not at hand
 };
 
 // Calls f(row, x) for these rows of vectors, in order, in blocks; ends where the context says so.

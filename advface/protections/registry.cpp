@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "advface/protections/ascent/advface_protection.h"
+#include "advface/protections/ascent/first_step_fit.h"
 #include "advface/protections/attributes_protection.h"
 #include "advface/protections/duet_protection.h"
 #include "advface/protections/frequency_protection.h"
@@ -31,7 +32,7 @@ std::unique_ptr<Fit> fit() {
 const std::vector<ProtectionKind>& protections() {
   static const std::vector<ProtectionKind> rows{
       {"advface", "noise found for each record by ascent against a shadow decoder", make<AdvFaceSpec>,
-       nullptr},
+       fit<FirstStepFit>},
       {"generator", "noise that a network emits in one pass", make<GeneratorSpec>, nullptr},
       {"noise", "noise in a random direction, of a given length or with a guarantee of differential privacy",
        make<NoiseSpec>, nullptr},

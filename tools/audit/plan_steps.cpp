@@ -108,7 +108,12 @@ int64_t PlanSteps::shadow() {
 // What a protection needs and the file does not name.
 AuditWord PlanSteps::missing(const AuditProtection::Link& link, const std::string& setting, int64_t key) {
   if (setting == "key") return {Word::Kind::key, "", "", key};
-  if (setting == "shadow") return made(shadow(), "out.safetensors");
+  const auto chosen = [&](const std::string& name) -> std::string {
+    const auto at = std::ranges::find(link.settings, name, [](const auto& pair) { return pair.first; });
+    return at == link.settings.end() || at->second.empty() ? "" : at->second[0];
+  };
+  // Who climbs needs no training: his shadow is fitted.
+  if (setting == "shadow" && chosen("objective") != "inversion") return made(shadow(), "out.safetensors");
   Words options;
   std::string about;
   for (const auto& [name, texts] : link.fit) {

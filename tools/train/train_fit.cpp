@@ -71,6 +71,7 @@ int fit(FitOptions& o) {
   data.train = source.split.train;
   data.validation = source.split.validation;
   data.provenance = source.provenance;
+  data.recogniser = &recogniser;
   std::optional<FaceCache> cache;
   data.faces = [&](const std::vector<int64_t>& rows, int size) {
     if (!cache) cache.emplace(faces, source.set.indices, o.faces.face_cut(recogniser), size);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "advface/keys/key.h"
+#include "advface/networks/ascent_shadow.h"
 #include "advface/networks/attribute_probe.h"
 
 namespace advf {
@@ -40,7 +41,8 @@ Settings AdvFaceSpec::settings() {
   list.insert(list.begin(),
               files_setting("shadow", shadows,
                             "protect the features with this shadow: a decoder; for the objective "
-                            "linkage a linkage network, for attribute a probe; several make an "
+                            "linkage a linkage network, for attribute a probe, for inversion what fit "
+                            "advface has written; several make an "
                             "ensemble"));
   list.push_back(going_with(
       "--start secret", [this] { return ascent.start == Start::secret; },
@@ -76,6 +78,8 @@ void AdvFaceProtection::load(const std::string& path) {
         std::make_unique<LinkageShadow>(Reader::load(path, ReaderRole::linkage), recogniser_));
   else if (spec_.ascent.objective == Objective::attribute)
     of_features_.push_back(std::make_unique<AttributeShadow>(AttributeProbe::load(path)));
+  else if (spec_.ascent.objective == Objective::inversion)
+    of_features_.push_back(std::make_unique<AscentShadow>(FirstStep::load(path)));
   else
     shadows_.push_back(Decoder::load(path));
   fingerprints_ += (fingerprints_.empty() ? "" : " ") + file_fingerprint(path);

@@ -16,7 +16,8 @@ template <> const std::vector<Choice<Objective>>& choices<Objective>() {
                                                       {Objective::original, "original"},
                                                       {Objective::mean_face, "mean-face"},
                                                       {Objective::linkage, "linkage"},
-                                                      {Objective::attribute, "attribute"}};
+                                                      {Objective::attribute, "attribute"},
+                                                      {Objective::inversion, "inversion"}};
   return list;
 }
 template <> const std::vector<Choice<Loss>>& choices<Loss>() {

@@ -20,6 +20,7 @@ enum class Objective {
   mean_face,    // S(P(z + d)) towards the mean face: all images become one
   linkage,      // the embedding that a linkage network reads in P(z + d) from that of z
   attribute,    // P(z + d) towards where a probe cannot tell an attribute
+  inversion,    // the first step of who climbs to P(z + d) from that to z
 };
 // How far two images are apart, per record.
 enum class Loss {
@@ -92,7 +93,10 @@ struct AscentSettings {
   // feature is a unit vector, or else the bound on recognition.
   std::optional<double> largest_angle(const Shape& feature, FeatureDomain domain) const;
   // Shadows are networks of features, which make no picture.
-  bool is_of_features() const { return objective == Objective::linkage || objective == Objective::attribute; }
+  bool is_of_features() const {
+    return objective == Objective::linkage || objective == Objective::attribute ||
+           objective == Objective::inversion;
+  }
   // F or H is run: for the objective, the loss, or (where the feature is not the embedding) the bound on
   // recognition.
   bool needs_recogniser(bool feature_is_embedding) const;
