@@ -151,8 +151,7 @@ std::shared_ptr<StoreObject> create(const char* path, const char* set, const adv
                  " are maps; a store keeps vectors: name the embedding as the cut");
   check_argument(!asked.none() || (asked.request.settings.empty() && !asked.key),
                  "protect none takes no setting of a protection, and no key");
-  const ProtectionSpecs specs = asked.none() ? ProtectionSpecs() : asked.specs();
-  check_fits_store(specs);
+  const ProtectionSpecs specs = asked.none() ? ProtectionSpecs() : specs_for_store(asked.specs());
   object->recogniser = of.recogniser;
   object->protection = std::make_unique<SetProtection>(specs, of.input);
   NewFile file(object->path);

@@ -27,12 +27,19 @@ const std::vector<Choice<NoiseMechanism>>& choices<NoiseMechanism>() {
   return list;
 }
 
+template <>
+const std::vector<Choice<NoiseSource>>& choices<NoiseSource>() {
+  static const std::vector<Choice<NoiseSource>> list = {{NoiseSource::seed, "seed"},
+                                                        {NoiseSource::secret, "secret"}};
+  return list;
+}
+
 Settings NoiseSpec::settings() {
   const auto private_only = [this] { return is_private(); };
   const std::string either = "--mechanism laplace or gaussian";
   // Of a guarantee the seed is the secret: it does not stand beside what it protects.
   Setting secret = seed_setting(seed);
-  secret.applies = [this] { return !is_private(); };
+  secret.applies = [this] { return !is_private() && source == NoiseSource::seed; };
   return {younger(private_only, choice_setting("mechanism", mechanism,
                                                "noise of a given length, or noise with a guarantee of "
                                                "(epsilon, delta) differential privacy")),
@@ -54,6 +61,10 @@ Settings NoiseSpec::settings() {
           going_with(either, private_only,
                      derived(number_setting("noise_scale", noise_scale, {0, 1e30, true},
                                             "sigma, or scale of Laplace noise"))),
+          younger([this] { return source == NoiseSource::secret; },
+                  choice_setting("noise_from", source,
+                                 "noise comes of --seed, or of a number that is drawn for the call and "
+                                 "forgotten, so that nobody can take it off again")),
           secret};
 }
 
@@ -118,7 +129,9 @@ std::unique_ptr<Protection> NoiseSpec::make(const ProtectionInput& input) const 
                     " are no unit vectors: give --clip");
   check(is_private() || !on_sphere || input.space.row.numel() > 1, input.what,
         ": a unit vector of one value cannot be turned");
-  return std::make_unique<NoiseProtection>(*this, input.space);
+  NoiseSpec made = *this;
+  if (source == NoiseSource::secret) made.seed = drawn_seed();
+  return std::make_unique<NoiseProtection>(made, input.space);
 }
 
 Guarantee NoiseProtection::guarantee() const {

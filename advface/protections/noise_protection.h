@@ -15,6 +15,12 @@ namespace advf {
 template <>
 const std::vector<Choice<NoiseMechanism>>& choices<NoiseMechanism>();
 
+// What the noise is drawn from: the program's seed, which whoever repeats the work has, and which stands
+// beside noise of a given length; or a number that is drawn for the call, and stands nowhere.
+enum class NoiseSource { seed, secret };
+template <>
+const std::vector<Choice<NoiseSource>>& choices<NoiseSource>();
+
 struct NoiseSpec : ProtectionSpec {
   NoiseMechanism mechanism = NoiseMechanism::length;
   double length = 0.4;  // norm of the noise over that of the feature; on the sphere the chord, below 2
@@ -25,7 +31,9 @@ struct NoiseSpec : ProtectionSpec {
   std::optional<double> clip;
   std::optional<double> noise_scale;  // in files: sigma, or b; it follows from the others
   uint64_t seed = 1;
+  NoiseSource source = NoiseSource::seed;
 
+  void keep_secrets() override { source = NoiseSource::secret; }
   std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<NoiseSpec>(*this); }
   Settings settings() override;
   void check_valid() const override;

@@ -136,6 +136,9 @@ class ProtectionSpec {
   virtual Metadata values() const { return values_of(const_cast<ProtectionSpec*>(this)->settings()); }
   // Where the features end up, as far as the values say it.
   virtual FeatureSpace out(const FeatureSpace& in) const { return in; }
+  // For what is kept beside its description: what is random about it is to come of numbers that stand
+  // nowhere, where it need not come again.
+  virtual void keep_secrets() {}
   // Why it must stand alone, where the settings ask for something that holds for a chain of one only.
   virtual std::string alone_because() const { return ""; }
   // Whether a probe must go through Protection::apply_probe() before it is compared with what is stored.

@@ -1,7 +1,11 @@
 #include "advface/protections/random_noise.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "tensor/backend.h"
@@ -9,6 +13,13 @@
 #include "tensor/rng.h"
 
 namespace advf {
+
+uint64_t drawn_seed() {
+  uint64_t seed = 0;
+  check(::getrandom(&seed, sizeof seed, 0) == ssize_t(sizeof seed),
+        "the system gave no random number: ", std::strerror(errno));
+  return seed;
+}
 
 void move_at_random(std::span<const float> feature, bool on_sphere, double cosine, double distance,
                     uint64_t seed, uint64_t stream, std::span<float> out) {

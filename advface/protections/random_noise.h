@@ -8,6 +8,9 @@
 
 namespace advf {
 
+// 64 bits of the system's, for noise that nobody is to repeat. Throws Error where it gives none.
+uint64_t drawn_seed();
+
 // Moves `feature` in a direction drawn from the stream Philox(seed, stream): by a vector of norm `distance`,
 // or, on the sphere, turns it by the angle with this cosine.
 void move_at_random(std::span<const float> feature, bool on_sphere, double cosine, double distance,

@@ -5,11 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
+#include "advface/store/tidy_vfs.h"
 #include "tensor/check.h"
 #include "tensor/io/atomic_file.h"
 
@@ -70,7 +73,7 @@ Database::Database(const std::string& path, Access access, double wait) : path_(
     }
   }
   if (!(flags & SQLITE_OPEN_URI) && !name.empty() && name[0] != '/') name = "./" + name;  // no ":memory:"
-  const int code = sqlite3_open_v2(name.c_str(), &handle_, flags, nullptr);
+  const int code = sqlite3_open_v2(name.c_str(), &handle_, flags, tidy_vfs());
   if (code != SQLITE_OK) {
     try {
       raise(code);
@@ -167,6 +170,51 @@ bool Database::empty_log() {
   if (code == SQLITE_OK) return true;
   if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return false;
   raise(code);
+}
+
+int64_t Database::for_pages_with_remains(bool overwrite, const std::function<bool()>& stop) {
+  sqlite3_file* file = nullptr;
+  const int got = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (got != SQLITE_OK || !file || !file->pMethods) raise(got);
+  sqlite3_int64 size = 0;
+  if (const int code = file->pMethods->xFileSize(file, &size); code != SQLITE_OK) raise(code);
+  std::vector<std::byte> page(size_t(number("PRAGMA page_size")));
+  int64_t count = 0;
+  for (sqlite3_int64 at = 0; at + sqlite3_int64(page.size()) <= size; at += sqlite3_int64(page.size())) {
+    if (stop && stop()) throw Interrupted();
+    const int bytes = int(page.size());
+    if (const int code = file->pMethods->xRead(file, page.data(), bytes, at); code != SQLITE_OK) raise(code);
+    const PageGap gap = gap_of_page(page, at == 0);
+    const auto remains = std::span(page).subspan(gap.begin, gap.end - gap.begin);
+    if (std::ranges::all_of(remains, [](std::byte b) { return b == std::byte(0); })) continue;
+    ++count;
+    // Every page that is written loses them.
+    if (!overwrite) continue;
+    if (const int code = file->pMethods->xWrite(file, page.data(), bytes, at); code != SQLITE_OK) raise(code);
+  }
+  if (overwrite && count > 0)
+    if (const int code = file->pMethods->xSync(file, SQLITE_SYNC_FULL); code != SQLITE_OK) raise(code);
+  return count;
+}
+
+int64_t Database::pages_with_remains(const std::function<bool()>& stop) {
+  return for_pages_with_remains(false, stop);
+}
+
+bool Database::overwrite_remains() {
+  // With the log empty, and nobody who may write, nobody moves a page from the log to the file meanwhile. Who
+  // has a page in memory reads what it read; where he writes it, it loses its remains on the way to the file.
+  for (int tries = 0; tries < 10; ++tries) {
+    if (!empty_log()) return false;
+    Transaction alone(*this);
+    struct stat log {};
+    if (::stat((path_ + "-wal").c_str(), &log) == 0 && log.st_size > 0)
+      continue;  // somebody wrote in between
+    for_pages_with_remains(true, {});
+    alone.commit();
+    return true;
+  }
+  return false;
 }
 
 void Database::copy_to(const std::string& target) const {

@@ -38,12 +38,18 @@ class Database {
   // Writes all that the log holds to the file and empties the log. False where a reader is in the way for
   // longer than `wait`.
   bool empty_log();
+  // How many pages of the file hold remains of rows that were moved (tidy_vfs.h); 0 of files that were always
+  // written by this program.
+  int64_t pages_with_remains(const std::function<bool()>& stop = {});
+  // Overwrites them. False where readers or writers are in the way for longer than `wait`.
+  bool overwrite_remains();
   // A copy as the database is at one moment, while others go on writing. `target` must not be there.
   void copy_to(const std::string& target) const;
 
  private:
   friend class Statement;
   [[noreturn]] void raise(int code) const;
+  int64_t for_pages_with_remains(bool overwrite, const std::function<bool()>& stop);
 
   std::string path_;
   double wait_;

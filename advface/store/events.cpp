@@ -105,6 +105,8 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
       if (pages.text(0) != "ok") note(pages.text(0));
   }
   if (!list.empty()) return list;  // what else is read of such pages says nothing
+  if (const int64_t pages = database_.pages_with_remains(stop); pages > 0)
+    note(pages, " pages hold remains of rows that were moved (check --repair overwrites them)");
   for (const auto& [what, sql] :
        {std::pair("records without a feature",
                   "SELECT count(*) FROM records WHERE id NOT IN (SELECT id FROM features)"),

@@ -120,6 +120,12 @@ void Store::erase_retired(const std::function<bool()>& stop) {
   }
 }
 
+void Store::finish_erasures(const std::function<bool()>& stop) {
+  if (database_.number("SELECT count(*) FROM sets WHERE state = 'retired'") > 0) erase_retired(stop);
+  if (database_.number("SELECT count(*) FROM to_forget") > 0 && database_.empty_log())
+    database_.execute("DELETE FROM to_forget");
+}
+
 void Store::erase_generation(int64_t id, const std::function<bool()>& stop) {
   const auto erase_some = [&](const char* table) {
     Statement some(database_, std::string("DELETE FROM ") + table + " WHERE id IN (SELECT id FROM " + table +

@@ -75,7 +75,7 @@ CREATE TABLE to_forget(since TEXT NOT NULL) STRICT;
     // most that a calibration was made with.
     R"sql(
 ALTER TABLE records ADD COLUMN mean_of INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX means_of_set ON records(set_id, mean_of) WHERE mean_of > 1;
+CREATE INDEX means_of_set ON records(set_id, mean_of) WHERE mean_of <> 1;
 ALTER TABLE calibrations ADD COLUMN mean_of INTEGER NOT NULL DEFAULT 1;
 )sql"};
 static_assert(std::size(kSteps) == size_t(Store::kVersion));
@@ -107,6 +107,9 @@ void check_tables(Database& database, Database::Access access) {
   check(access != Database::Access::read, database.path(), " is a store of version ", version,
         "; open it once for writing (advface-store check --repair) to bring it to version ", Store::kVersion);
   step_up(database, version);
+  // Until version 3 pages were split without a look at what stayed behind. Where readers are in the way,
+  // check tells of it.
+  database.overwrite_remains();
 }
 
 }  // namespace advf

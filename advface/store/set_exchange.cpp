@@ -445,8 +445,9 @@ StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& 
       progress->advance(end - begin);
     }
   } catch (...) {
-    store.give_up_next(name);
-    store.erase_retired();
+    // Unless another call has: check --repair, or an import of the same name.
+    if (store.find_set(name, Generation::next)) store.give_up_next(name);
+    store.finish_erasures();
     throw;
   }
   progress->finish();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "advface/protections/registry.h"
+#include "advface/protections/shuffle_protection.h"
 #include "tensor/backend.h"
 
 namespace advf {
@@ -107,7 +108,7 @@ void check_recogniser(const Store& store, const StoredSet& set, const Recogniser
   check_same_card(set.info, what, feeding_hash(recogniser.card()), path);
 }
 
-void check_fits_store(const ProtectionSpecs& specs) {
+ProtectionSpecs specs_for_store(const ProtectionSpecs& specs) {
   for (size_t i = 0; i + 1 < specs.size(); ++i)
     if (specs[i]->needs_key())
       throw WrongCall(
@@ -115,6 +116,10 @@ void check_fits_store(const ProtectionSpecs& specs) {
           "place");
   for (const auto& spec : specs) {
     const Metadata values = spec->values();
+    if (dynamic_cast<const ShuffleSpec*>(spec.get()))
+      throw WrongCall(
+          "the order of shuffle stands beside the records, where whoever has them undoes it; in a store take "
+          "rotation, whose key lies elsewhere");
     const auto is = [&](const char* name, const char* text) {
       const auto found = values.find(name);
       return found != values.end() && found->second == text;
@@ -127,6 +132,13 @@ void check_fits_store(const ProtectionSpecs& specs) {
       throw WrongCall(
           "--objective original looks at photographs, which a store does not keep; take another objective");
   }
+  ProtectionSpecs kept;
+  for (const auto& spec : specs) {
+    std::unique_ptr<ProtectionSpec> copy = spec->clone();
+    copy->keep_secrets();
+    kept.push_back(std::move(copy));
+  }
+  return kept;
 }
 
 double cosine_of_rows(const Tensor& a, const Tensor& b) {

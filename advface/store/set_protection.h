@@ -55,9 +55,11 @@ class SetProtection {
 // features of the same photograph.
 void check_recogniser(const Store& store, const StoredSet& set, const Recogniser& recogniser);
 
+// What a new set is protected with: as it was asked for, but noise comes of a number that stands nowhere.
 // Throws WrongCall for settings under which a record would depend on those that are protected with it, or on
-// its photograph, and for what would lie over a lock, which no other key could open then.
-void check_fits_store(const ProtectionSpecs& specs);
+// its photograph, for what would lie over a lock, which no other key could open then, and for what is undone
+// by what stands beside the records.
+ProtectionSpecs specs_for_store(const ProtectionSpecs& specs);
 
 // The cosine of two rows.
 double cosine_of_rows(const Tensor& a, const Tensor& b);

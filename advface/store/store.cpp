@@ -7,6 +7,7 @@
 
 #include "advface/core/text_file.h"
 #include "advface/core/utc_time.h"
+#include "advface/keys/signature.h"
 #include "advface/store/record_columns.h"
 #include "advface/store/schema.h"
 #include "tensor/backend.h"
@@ -216,7 +217,12 @@ std::vector<int64_t> Store::add(const StoredSet& set, const Tensor& rows,
   std::vector<int64_t> added = insert(set, rows, records, known);
   std::vector<StoredRecord> told;
   for (const int64_t i : added) told.push_back(records[size_t(i)]);
-  tell("add", set.name, std::to_string(told.size()) + " records: " + numbers_text(told));
+  // The digest binds the event to these very records, and not to others of the same numbers.
+  std::string which;
+  for (const StoredRecord& r : told) which += std::to_string(r.number) + " " + std::to_string(r.salt) + "\n";
+  tell("add", set.name,
+       std::to_string(told.size()) + " records: " + numbers_text(told) + ", " +
+           digest(std::as_bytes(std::span(which))));
   all.commit();
   return added;
 }
@@ -247,9 +253,13 @@ StoredRecord Store::record(const StoredSet& set, const std::string& subject) {
 }
 
 int64_t Store::largest_mean(const StoredSet& set) {
-  Statement largest(database_, "SELECT max(mean_of) FROM records WHERE set_id = ? AND mean_of > 1");
+  // Both by the index of those that are not of one.
+  Statement unknown(database_, "SELECT 1 FROM records WHERE set_id = ? AND mean_of <> 1 AND mean_of = 0");
+  if (unknown.bind(0, set.id).step()) return 0;
+  Statement largest(database_, "SELECT max(mean_of) FROM records WHERE set_id = ? AND mean_of <> 1");
   largest.bind(0, set.id);
-  return largest.step() ? largest.number(0) : 0;
+  if (largest.step() && !largest.is_null(0)) return largest.number(0);
+  return set.records > 0 ? 1 : 0;
 }
 
 Tensor Store::feature(const StoredSet& set, int64_t number) { return features(set, std::span(&number, 1)); }

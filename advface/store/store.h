@@ -97,7 +97,8 @@ class Store {
   std::optional<StoredRecord> find(const StoredSet& set, const std::string& subject);
   // Throws Error naming the subject where there is none such.
   StoredRecord record(const StoredSet& set, const std::string& subject);
-  // The most photographs that a record of the set is the mean of, where one is of several; else 0.
+  // The most photographs that a record of the set is the mean of; 0 where of one nobody noted it, or there is
+  // none.
   int64_t largest_mean(const StoredSet& set);
   Tensor feature(const StoredSet& set, int64_t number);  // (1, dimension)
   // Up to `most` records with numbers of at least `from`, in order.
@@ -131,6 +132,10 @@ class Store {
   void give_up_imports();
   // Erases what a switch has left, some thousand records at a time; for another call where it broke off.
   void erase_retired(const std::function<bool()>& stop = {});
+
+  // Goes on with what an erasure that broke off has left: rows of generations that were replaced, bytes in
+  // the log. Where a reader is in the way, that stays for another call, and problems() tells it.
+  void finish_erasures(const std::function<bool()>& stop = {});
 
   // Events form a chain: each has the digest of the one before it and of itself.
   void tell(const std::string& what, const std::string& set, const std::string& detail);

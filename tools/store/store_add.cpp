@@ -54,8 +54,8 @@ int init(const InitOptions& o) {
           "say how to protect: --protect NAME, or --protect none to store raw features, of which faces can "
           "be made again");
   });
-  const ProtectionSpecs specs = o.protect.none() ? ProtectionSpecs() : o.protect.specs(o.common.seed);
-  check_fits_store(specs);
+  const ProtectionSpecs specs =
+      o.protect.none() ? ProtectionSpecs() : specs_for_store(o.protect.specs(o.common.seed));
   std::optional<Recogniser> recogniser;
   if (!o.recogniser.empty()) recogniser.emplace(Recogniser::load(o.recogniser));
   const ProtectionInput input = input_for(o, recogniser);
@@ -143,9 +143,8 @@ std::vector<StoredRecord> records_of(const AddOptions& o, const FeaturesToProtec
     StoredRecord& r = records[i];
     r.subject = subjects[i];
     const bool mean = !input.photographs_of_record().empty();
-    if (mean) r.mean_of = input.photographs_of_record()[i];
+    r.mean_of = mean ? input.photographs_of_record()[i] : 1;
     if (o.features.photographs.empty()) continue;
-    if (!mean) r.mean_of = 1;  // of rows of a file nobody knows what they are
     size_t first = i;
     if (mean) first = size_t(std::find(row_names.begin(), row_names.end(), r.subject) - row_names.begin());
     r.photograph = std::filesystem::path(o.features.photographs[first]).filename().string();

@@ -150,6 +150,9 @@ int check_store(const CheckOptions& o) {
     store.give_up_imports();
     store.erase_retired(interrupted);
     store.forget();
+    check(store.database().overwrite_remains(), o.store,
+          ": another program is in the way, so that remains of moved rows were not overwritten; call again "
+          "when none is");
   }
   std::vector<std::string> problems = store.problems(interrupted);
   for (const StoredSet& set : store.sets()) {

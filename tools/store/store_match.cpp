@@ -47,6 +47,9 @@ struct Match {
   FeaturesToProtect probes;
 
   std::string probe_name(int64_t i) const { return probes.names(i, i + 1)[0]; }
+  bool probe_is_mean() const {
+    return std::ranges::any_of(probes.photographs_of_record(), [](int64_t n) { return n > 1; });
+  }
 };
 
 Match open_match(const MatchOptions& o) {
@@ -82,7 +85,7 @@ int verify(const MatchOptions& o) {
   Match m = open_match(o);
   const StoredRecord record = m.store.record(m.set, o.subject);
   const Tensor stored = m.store.feature(m.set, record.number);
-  const Threshold threshold = m.threshold.for_means_of(record.mean_of);
+  const Threshold threshold = m.threshold.for_means_of(record.mean_of, m.probe_is_mean());
   nlohmann::json decisions = nlohmann::json::array();
   bool all = true;
   for (int64_t i = 0; i < m.probes.features().count(); ++i) {
@@ -125,7 +128,7 @@ int identify(const MatchOptions& o) {
   const Progress clock("identify", 1, "searches");
   const auto found = nearest(o, m);
   const double seconds = clock.seconds();
-  const Threshold threshold = m.threshold.for_means_of(m.store.largest_mean(m.set));
+  const Threshold threshold = m.threshold.for_means_of(m.store.largest_mean(m.set), m.probe_is_mean());
   nlohmann::json decisions = nlohmann::json::array();
   bool all = true;
   for (size_t p = 0; p < found.size(); ++p) {
@@ -136,6 +139,8 @@ int identify(const MatchOptions& o) {
         candidates.push_back({{"record", n.row}, {"subject", list[0].subject}, {"score", n.score}});
     }
     const bool accepted = !candidates.empty() && candidates[0]["score"].get<double>() >= threshold.value;
+    // A search reads rows as they lie there; who is accepted is compared with what was enrolled.
+    if (accepted) m.store.feature(m.set, candidates[0]["record"].get<int64_t>());
     all = all && accepted;
     note_decision(o, m, "identify", accepted,
                   candidates.empty() ? -1 : candidates[0]["record"].get<int64_t>());
@@ -259,7 +264,14 @@ Calibration scores_of(const CalibrateOptions& o, const StoredSet& set, const Oth
   of.stored = protection.protect(means.batch(0, means.count()), numbers, console());
   of.probes = probes;
   Calibration calibration = score_records(of, interrupted);
-  calibration.mean_of = o.average;
+  // What half of the records are at least, where many people have fewer photographs than were asked for.
+  std::vector<int64_t> sizes;
+  for (const auto& rows : groups) sizes.push_back(int64_t(rows.size()));
+  std::ranges::nth_element(sizes, sizes.begin() + int64_t(sizes.size() / 2));
+  calibration.mean_of = sizes[sizes.size() / 2];
+  if (calibration.mean_of < o.average)
+    std::cerr << "note: half of these people have no more than " << calibration.mean_of
+              << " photographs, so that rates are told of records of that many, not of " << o.average << "\n";
   return calibration;
 }
 

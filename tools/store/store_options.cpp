@@ -66,6 +66,8 @@ void StoreOptions::add_files_to(CLI::App& app) {
 Store StoreOptions::open(Database::Access access) const {
   Store opened(store, access, wait);
   as_usage([&] { opened.set_actor(actor.empty() ? user_name() : actor); });
+  // Whoever was stopped between a removal and its end left bytes that were promised to be gone.
+  if (access == Database::Access::write) opened.finish_erasures(interrupted);
   return opened;
 }
 
@@ -141,15 +143,21 @@ FeaturesToProtect FeatureOptions::read(const Store& store, const StoredSet& set,
   return input;
 }
 
-Threshold Threshold::for_means_of(int64_t photographs) const {
+Threshold Threshold::for_means_of(int64_t photographs, bool probe_is_mean) const {
   Threshold its = *this;
-  if (mean_of == 0 || photographs <= mean_of) return its;
+  if (mean_of == 0 || (!probe_is_mean && photographs > 0 && photographs <= mean_of)) return its;
   std::ostringstream why;
-  why << "false match rate not known: strangers reach the mean of " << photographs
-      << " photographs more often than a record of "
-      << (mean_of == 1 ? std::string("one") : std::to_string(mean_of))
-      << ", with which the set is calibrated; calibrate --average " << photographs << " tells how often. "
-      << note;
+  why << "false match rate not known: ";
+  if (probe_is_mean)
+    why << "the probe is the mean of several photographs, which is nearer to everybody than the single ones "
+           "with which the set is calibrated";
+  else if (photographs == 0)
+    why << "nobody noted of how many photographs the record is the mean";
+  else
+    why << "strangers reach the mean of " << photographs << " photographs more often than a record of "
+        << (mean_of == 1 ? std::string("one") : std::to_string(mean_of))
+        << ", with which the set is calibrated; calibrate --average " << photographs << " tells how often";
+  why << "; calibrated with " << scores;
   its.note = why.str();
   its.rate.reset();
   return its;
@@ -182,17 +190,23 @@ Threshold ThresholdOptions::of(Store& store, const StoredSet& set) const {
       throw WrongCall(store.path() + ": the set " + set.name +
                       " has no calibration, so that --threshold must say "
                       "where to decide; advface-store calibrate tells what it stands for");
-    return {*threshold, {}, "the set has no calibration: nobody knows how often this accepts a stranger"};
+    Threshold given;
+    given.value = *threshold;
+    given.note = "the set has no calibration: nobody knows how often this accepts a stranger";
+    return given;
   }
   Threshold result;
   result.mean_of = calibration->mean_of;
   result.value = threshold ? *threshold : fmr ? calibration->threshold_at(*fmr) : calibration->threshold;
   result.rate = calibration->false_match_rate(result.value);
-  std::ostringstream note;
-  note << calibration->impostors() << " impostor scores of " << calibration->people << " people ("
+  std::ostringstream told;
+  told << calibration->impostors() << " impostor scores of " << calibration->people << " people ("
        << calibration->source << "), "
        << (calibration->mean_of > 1 ? "records of up to " + std::to_string(calibration->mean_of) + ", " : "")
        << calibration->created.substr(0, 10);
+  result.scores = told.str();
+  std::ostringstream note;
+  note << result.scores;
   if (*result.rate < calibration->lowest_rate()) {  // below what so many pairs tell it is no rate but a guess
     note << "; the false match rate is below " << short_number(calibration->lowest_rate())
          << ", and so many cannot tell how far";

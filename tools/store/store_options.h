@@ -80,11 +80,13 @@ struct Threshold {
   double value = 0;
   std::optional<double> rate;  // the false match rate; empty where nobody has measured it
   std::string note;            // for people: of how many scores, or that there are none
+  std::string scores;          // the first part of that: of how many, of whom, when
   int64_t mean_of = 0;         // the calibration's; 0: there is none
 
-  // For decisions about a record that is the mean of so many photographs (0: not known): the mean of more
-  // than the rate is of is nearer to everybody, and nobody has measured how near.
-  Threshold for_means_of(int64_t photographs) const;
+  // For decisions about a record that is the mean of so many photographs: the mean of more than the rate is
+  // of, or of nobody knows how many (0), is nearer to everybody, and nobody has measured how near. So is a
+  // probe that is a mean.
+  Threshold for_means_of(int64_t photographs, bool probe_is_mean) const;
   nlohmann::json json() const;
 };
 struct ThresholdOptions {

@@ -125,11 +125,18 @@ void check_options(const RenewOptions& o) {
   });
 }
 
+bool is_locked_with(const StoredSet& set, const Key& key) {
+  const auto& applied = set.info.protection.applied;
+  if (applied.empty() || applied.back().name != "rotation") return false;
+  const auto id = applied.back().networks.find("key");
+  return id != applied.back().networks.end() && id->second == key.info().id;
+}
+
 int renew(const RenewOptions& o) {
   o.common.activate();
   check_options(o);
-  const ProtectionSpecs specs = o.protect.asked() ? o.protect.specs(o.common.seed) : ProtectionSpecs();
-  check_fits_store(specs);
+  const ProtectionSpecs specs =
+      o.protect.asked() ? specs_for_store(o.protect.specs(o.common.seed)) : ProtectionSpecs();
   Store store = o.open(Database::Access::write);
   const StoredSet current = store.set(o.set);
   if (o.switch_now) return end_renewal(o, store, {});
@@ -149,6 +156,12 @@ int renew(const RenewOptions& o) {
   const std::shared_ptr<const Key> old_key = o.old_key.named() ? o.old_key.key() : nullptr;
   bool made = false;
   const std::shared_ptr<const Key> key = o.new_key.empty() ? nullptr : new_key(o, made);
+  if (key && !made && !begun && is_locked_with(current, *key) && old_key->info().id != key->info().id) {
+    o.common.write_json({{"switched", true}, {"records", current.records}});
+    std::cout << "the set " << o.set << " is locked with " << o.new_key << " already: " << current.records
+              << " records; what an earlier call had left of the old one is erased\n";
+    return 0;
+  }
   const SetRenewal renewal =
       key ? SetRenewal::to_key(store, current, old_key, key, begun ? &*begun : nullptr)
           : SetRenewal::to_protection(store, current, old_key, specs, begun ? &*begun : nullptr);
@@ -181,8 +194,8 @@ int migrate(const RenewOptions& o) {
     check(o.protect.none() || o.protect.asked(),
           "say how to protect its features: --protect NAME, or --protect none");
   });
-  const ProtectionSpecs specs = o.protect.none() ? ProtectionSpecs() : o.protect.specs(o.common.seed);
-  check_fits_store(specs);
+  const ProtectionSpecs specs =
+      o.protect.none() ? ProtectionSpecs() : specs_for_store(o.protect.specs(o.common.seed));
   const Recogniser recogniser = Recogniser::load(o.recogniser);
   const std::string& cut = o.cut.empty() ? recogniser.card().default_cut : o.cut;
   check(recogniser.fingerprint() != current.info.recogniser || cut != current.info.cut, o.recogniser,

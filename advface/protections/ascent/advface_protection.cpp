@@ -2,12 +2,12 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <string_view>
 
 #include "advface/keys/key.h"
 #include "advface/networks/ascent_shadow.h"
 #include "advface/networks/attribute_probe.h"
+#include "advface/protections/random_noise.h"
 
 namespace advf {
 
@@ -20,10 +20,7 @@ bool same_file(const std::string& a, const std::string& b) {
 
 // 64 bits that stand nowhere: of the key, or from the system.
 uint64_t secret_seed(const std::string& key_file) {
-  if (key_file.empty()) {
-    std::random_device system;
-    return uint64_t(system()) << 32 | system();
-  }
+  if (key_file.empty()) return drawn_seed();
   constexpr std::string_view kPurpose = "advface-startpnt";
   SecretBytes derived(Key::kBytes);
   Key::read(key_file).derive(kPurpose, Salt{}, derived.bytes());
