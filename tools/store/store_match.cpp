@@ -5,6 +5,7 @@
 #include <set>
 
 #include "advface/core/dataset.h"
+#include "advface/store/set_calibration.h"
 #include "advface/store/set_scan.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/plot.h"
@@ -170,7 +171,7 @@ struct CalibrateOptions : StoreOptions {
 // Raw features of other people, with who each is.
 struct OtherPeople {
   FeatureRows features;
-  std::vector<int64_t> people;
+  std::vector<std::string> people;
 };
 
 OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSet& set) {
@@ -201,10 +202,10 @@ OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSe
         what, " has ", others.features.count(), " rows");
   check(others.features.row() == set.raw.row, what, ": features of shape ", others.features.row(),
         ", but the set ", set.name, " is of ", set.raw.row);
-  check(others.features.count() <= 50000, what, ": all pairs of ", others.features.count(),
-        " features are too many; take up to 50000");
+  check(others.features.count() <= kMostToCalibrate, what, ": all pairs of ", others.features.count(),
+        " features are too many; take up to ", kMostToCalibrate);
   check_rows(others.features, set.raw.domain, what);
-  for (const std::string& name : names) others.people.push_back(person_key(name));
+  others.people = names;
   const auto enrolled =
       std::ranges::count_if(std::set<std::string>(names.begin(), names.end()),
                             [&](const std::string& name) { return store.find(set, name).has_value(); });
@@ -213,18 +214,6 @@ OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSe
               << " of these people are in the set by their names; a threshold is found with "
               << "people who are not, or it is found for them alone\n";
   return others;
-}
-
-// What the set does to a feature, but for the lock that is its last protection: under it a cosine is what it
-// was.
-ProtectionId under_lock(const StoredSet& set, const Store& store) {
-  ProtectionId id = set.info.protection;
-  if (!id.needs_key()) return id;
-  ProtectionId opened = id;
-  opened.applied.pop_back();
-  check(!opened.needs_key(), store.path(), ": the set ", set.name, " has protections over its lock (",
-        id.describe(), "), which a calibration cannot look under");
-  return opened;
 }
 
 int calibrate(const CalibrateOptions& o) {
@@ -238,21 +227,12 @@ int calibrate(const CalibrateOptions& o) {
   o.faces.check_cut();
   Store store = o.open(Database::Access::write);
   const StoredSet set = store.set(o.set, o.next ? Generation::next : Generation::current);
-  StoredSet opened = set;
-  opened.info.protection = under_lock(set, store);
   std::optional<Recogniser> recogniser;
   if (!o.faces.recogniser.empty()) recogniser.emplace(Recogniser::load(o.faces.recogniser));
-  ProtectionInput input = raw_input(store, set);
-  input.network = recogniser ? &*recogniser : nullptr;
-  SetProtection protection(specs_of(opened.info.protection, o.files, store.path() + ": set " + set.name),
-                           input);
+  SetProtection protection = protection_under_lock(store, set, o.files, recogniser ? &*recogniser : nullptr);
   const OtherPeople others = other_people(o, store, set);
-  std::vector<int64_t> numbers(others.people.size());
-  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = int64_t(i);
-  const Tensor raw = others.features.batch(0, others.features.count());
-  Calibration calibration = score_all_pairs(protection.protect(raw, numbers, console()),
-                                            protection.probe(raw, numbers), others.people, interrupted);
-  check(calibration.impostors() > 0, "there are no two people among ", others.people.size(), " features");
+  Calibration calibration =
+      calibrated_by(protection, others.features.batch(0, others.features.count()), others.people, console());
   calibration.source = o.in.empty() ? o.faces.images : o.in;
   calibration.threshold = calibration.threshold_at(o.fmr);
   calibration.write(store, set);
