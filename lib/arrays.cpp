@@ -140,6 +140,8 @@ Tensor as_f32(const advface_array& a, const Shape& shape, const std::string& wha
 
 void* written(const advface_array* array, const std::string& what, int32_t type, const Shape& shape) {
   const Shape said = checked(array, what);
+  check_argument(!array->read_only, what,
+                 ": may only be read, as its read_only says; results need memory of their own");
   check_argument(array->type == type, what, ": is of type ", name_of_type(array->type), ", but ",
                  name_of_type(type), " are written");
   check_argument(said == shape, what, ": is of shape ", said, ", but ", shape, " are written");

@@ -19,7 +19,8 @@ Tensor read_rows(const advface_array* array, const std::string& what, const Shap
 Tensor read_rows_of_rank(const advface_array* array, const std::string& what, int rank);
 // Throws CallError that names the first row that is not finite or lies outside of the domain.
 void check_rows(const Tensor& rows, FeatureDomain domain, const std::string& what);
-// (n) numbers, none of them below 0; null: 0, 1, .... once: none of them twice.
+// (n) numbers, none of them below 0; null: 0, 1, ..., for who does not look at them. once: none of them
+// twice.
 std::vector<int64_t> read_records(const advface_array* array, int64_t n, bool once);
 
 // How many pictures lie in (N, H, W, C), or none where the array is no such.

@@ -107,6 +107,8 @@ advface_status report_exception(advface_error** error) noexcept {
       return give_error(ADVFACE_INVALID_ARGUMENT, e.what(), error);
     } catch (const OutOfMemory& e) {
       return give_error(ADVFACE_OUT_OF_MEMORY, e.what(), error);
+    } catch (const OutOfThreads& e) {
+      return give_error(ADVFACE_OUT_OF_MEMORY, e.what(), error);
     } catch (const Error& e) {
       return give_error(ADVFACE_FAILED, e.what(), error);
     } catch (const std::bad_alloc&) {
@@ -148,7 +150,12 @@ Control::Control(const advface_control* control)
 bool Control::stopped() {
   if (stopped_) return true;
   if (!asked_.go_on || std::this_thread::get_id() != caller_) return false;
-  if (Clock::now() < next_) return false;
+  return Clock::now() >= next_ && stopped_now();
+}
+
+bool Control::stopped_now() {
+  if (stopped_) return true;
+  if (!asked_.go_on || std::this_thread::get_id() != caller_) return false;
   int32_t answer = 0;
   try {
     const Question question;
@@ -160,6 +167,29 @@ bool Control::stopped() {
   next_ = Clock::now() + kBetween;
   if (answer != 1) stopped_ = true;
   return stopped_;
+}
+
+void Control::check_stop() {
+  if (stopped()) throw Interrupted();
+}
+
+Turn::Turn(Turns& turns, Control& control) : turns_(turns) {
+  std::unique_lock lock(turns_.mutex_);
+  while (turns_.taken_)
+    if (turns_.ended_.wait_for(lock, kBetween) == std::cv_status::timeout) {
+      lock.unlock();  // whose turn it is may end it while somebody is asked
+      control.check_stop();
+      lock.lock();
+    }
+  turns_.taken_ = true;
+}
+
+Turn::~Turn() {
+  {
+    const std::lock_guard lock(turns_.mutex_);
+    turns_.taken_ = false;
+  }
+  turns_.ended_.notify_one();
 }
 
 void end_callbacks() {

@@ -3,6 +3,8 @@
 #pragma once
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -85,8 +87,10 @@ class Control {
  public:
   explicit Control(const advface_control* control);
   Control(const Control&) = delete;
-  Context context();  // valid as long as this
-  bool stopped();
+  Context context();   // valid as long as this
+  bool stopped();      // asks where it is time to
+  bool stopped_now();  // asks however short ago that was: before something that is not undone
+  void check_stop();   // throws Interrupted where stopped()
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -94,6 +98,27 @@ class Control {
   std::thread::id caller_;
   Clock::time_point next_;
   std::atomic<bool> stopped_{false};
+};
+
+// What one call at a time may do.
+class Turns {
+ private:
+  friend class Turn;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool taken_ = false;
+};
+
+// The turn of one call, as long as this lives. Who waits for it is asked meanwhile whether to go on; throws
+// Interrupted.
+class Turn {
+ public:
+  Turn(Turns& turns, Control& control);
+  ~Turn();
+  Turn(const Turn&) = delete;
+
+ private:
+  Turns& turns_;
 };
 
 }  // namespace advf::lib

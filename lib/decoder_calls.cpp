@@ -55,7 +55,7 @@ advface_status advface_decoder_reconstruct(const advface_decoder* decoder, const
     check_apart(features, images, false);
     check_rows(rows, FeatureDomain::real, "features");
     for (int64_t begin = 0; begin < n; begin += kBatch) {
-      if (asked.stopped()) throw Interrupted();
+      asked.check_stop();
       const int64_t end = std::min(n, begin + kBatch);
       const Tensor made =
           object->decoder->reconstruct(rows.slice_batch(begin, end).to(current_backend()), kBatch).on_host();

@@ -1,4 +1,6 @@
 // DLPack, as far as an array in memory of the CPU needs it: the layout of its structs, versions 0 and 1.
+#include <cstdint>
+
 #include "lib/call.h"
 
 namespace {
@@ -34,6 +36,7 @@ struct DLManagedTensorVersioned {
   uint64_t flags;
   DLTensor tensor;
 };
+constexpr uint64_t kReadOnly = 1;  // of the flags
 
 int32_t type_of(const DataType& t) {
   if (t.lanes != 1) return 0;
@@ -47,6 +50,8 @@ int32_t type_of(const DataType& t) {
 
 namespace advf::lib {
 namespace {
+
+using Wide = __int128;  // no sum of what a tensor says runs over
 
 advface_array array_of(const DLTensor& t) {
   check_argument(t.device.type == kCpu || t.device.type == kCudaHost, "a DLPack tensor on a device of type ",
@@ -70,8 +75,15 @@ advface_array array_of(const DLTensor& t) {
     check_argument(!__builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high),
                    "a DLPack tensor that reaches further than memory does");
   }
-  a.data = static_cast<char*>(t.data) + t.byte_offset + low;
-  a.offset = uint64_t(-low);
+  if (!t.data) {  // told where it is used, unless it is empty
+    a.data = nullptr;
+    return a;
+  }
+  const Wide first = Wide(reinterpret_cast<uintptr_t>(t.data)) + Wide(t.byte_offset), begin = first + low;
+  check_argument(begin >= 0 && first + high + size <= Wide(UINTPTR_MAX),
+                 "a DLPack tensor whose byte_offset of ", t.byte_offset, " leads out of memory");
+  a.data = reinterpret_cast<void*>(uintptr_t(begin));
+  a.offset = uint64_t(-Wide(low));
   a.bytes = uint64_t(high) - uint64_t(low) + uint64_t(size);
   return a;
 }
@@ -92,5 +104,6 @@ advface_status advface_array_from_dlpack(const void* managed, int32_t versioned,
     check_argument(tensor.major == 1, "a DLPack tensor of version ", tensor.major, ".", tensor.minor,
                    "; versions 0 and 1 can be read");
     *array = array_of(tensor.tensor);
+    array->read_only = (tensor.flags & kReadOnly) != 0;
   });
 }

@@ -12,7 +12,8 @@
 namespace advf::lib {
 namespace {
 
-constexpr int64_t kRecordsAtOnce = 2048;  // whose rotations are made at a time
+constexpr int64_t kRecordsAtOnce = 2048;  // that are compared at a time
+constexpr int64_t kTurnedAtOnce = 1024;   // enough for all threads, and a part of a second
 constexpr int64_t kProbesAtOnce = 64;     // between two looks at whether to stop
 
 std::span<const float> row_of(const Tensor& rows, int64_t i) {
@@ -57,6 +58,10 @@ Sides sides_of(const advface_protection* protection, const advface_array* stored
     s.probes = read_rows(probes, "probes", chain.in().row);
     check_rows(s.probes, chain.in().domain, "probes");
   }
+  check_argument(
+      records || !s.turns_each(),
+      "records: none are given, but a probe looks another way to each record, by its number; give the "
+      "numbers that the stored rows were protected with");
   check_rows(s.stored, FeatureDomain::real, "stored");
   check_rows(s.probes, FeatureDomain::real, "probes");
   s.records = read_records(records, s.stored.dim(0), false);
@@ -70,9 +75,10 @@ std::vector<std::vector<Neighbour>> nearest_of_each(const Sides& s, int64_t most
     const int64_t end = std::min(n, begin + kRecordsAtOnce);
     const auto numbers = std::span(s.records).subspan(size_t(begin), size_t(end - begin));
     for (int64_t p = 0; p < s.probes.dim(0); ++p) {
-      if (control.stopped()) throw Interrupted();
+      control.check_stop();
       const FeatureRows one(s.probes);
-      const Tensor turned = s.protection->turned(one.at(std::vector<int64_t>(numbers.size(), p)), numbers);
+      const Tensor turned =
+          s.protection->turned(one.at(std::vector<int64_t>(numbers.size(), p)), numbers, control);
       for (int64_t i = begin; i < end; ++i) {
         const std::span<const float> row = row_of(s.stored, i), probe = row_of(turned, i - begin);
         const float lengths = std::sqrt(inner_product(row.data(), row.data(), d) *
@@ -88,12 +94,12 @@ std::vector<std::vector<Neighbour>> nearest(const Sides& s, int64_t most, Contro
   if (s.turns_each()) return nearest_of_each(s, most, control);
   Tensor probes = s.probes;
   if (s.protection && probes.dim(0) > 0)
-    probes = s.protection->turned(probes, std::vector<int64_t>(size_t(probes.dim(0)), 0));
+    probes = s.protection->turned(probes, std::vector<int64_t>(size_t(probes.dim(0)), 0), control);
   probes = unit_rows(probes);
   const Tensor stored = unit_rows(s.stored);
   std::vector<std::vector<Neighbour>> all;
   for (int64_t begin = 0; begin < probes.dim(0); begin += kProbesAtOnce) {
-    if (control.stopped()) throw Interrupted();
+    control.check_stop();
     const int64_t end = std::min(probes.dim(0), begin + kProbesAtOnce);
     for (auto& found : nearest_rows(stored, probes.slice_batch(begin, end), most))
       all.push_back(std::move(found));
@@ -102,6 +108,15 @@ std::vector<std::vector<Neighbour>> nearest(const Sides& s, int64_t most, Contro
 }
 
 }  // namespace
+
+Tensor turn_some_at_a_time(int64_t n, Control& control,
+                           const std::function<Tensor(int64_t begin, int64_t end)>& turn) {
+  const NoTapeScope off;
+  return collect_rows(n, kTurnedAtOnce, [&](int64_t begin, int64_t end) {
+    control.check_stop();
+    return turn(begin, end).on_host();
+  });
+}
 
 void give_neighbours(const std::vector<std::vector<Neighbour>>& found, int64_t most, int64_t* rows,
                      float* scores) {
@@ -126,9 +141,10 @@ using namespace advf;
 using namespace advf::lib;
 
 advface_status advface_score(const advface_protection* protection, const advface_array* stored,
-                             const advface_array* records, const advface_array* probes, advface_array* scores,
-                             advface_error** error) {
+                             const advface_array* records, const advface_array* probes,
+                             const advface_control* control, advface_array* scores, advface_error** error) {
   return guarded(error, [&] {
+    Control asked(control);
     const Sides s = sides_of(protection, stored, records, probes);
     const int64_t n = s.stored.dim(0);
     check_argument(s.probes.dim(0) == n, "1:1 takes a probe for each stored row, not ", s.probes.dim(0),
@@ -137,7 +153,7 @@ advface_status advface_score(const advface_protection* protection, const advface
     check_apart(stored, scores, false);
     check_apart(probes, scores, false);
     if (n == 0) return;
-    const Tensor turned = s.protection ? s.protection->turned(s.probes, s.records) : s.probes;
+    const Tensor turned = s.protection ? s.protection->turned(s.probes, s.records, asked) : s.probes;
     for (int64_t i = 0; i < n; ++i) out[i] = cosine(row_of(turned, i), row_of(s.stored, i));
   });
 }

@@ -1,7 +1,6 @@
 // What handles stand for. Each keeps what it was made of.
 #pragma once
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "advface/keys/key.h"
 #include "advface/networks/decoder.h"
 #include "advface/protections/protection_chain.h"
+#include "lib/call.h"
 #include "lib/handles.h"
 
 namespace advf::lib {
@@ -37,10 +37,10 @@ struct ProtectionObject {
   std::shared_ptr<RecogniserObject> recogniser;  // that the chain runs; or null
   std::unique_ptr<ProtectionChain> chain;
   bool separates_records = false;
-  std::mutex one_call;  // where the chain is not for several threads
+  Turns one_call;  // where the chain is not for several threads
 
   // Probes (N, D), row i as it is compared with record records[i].
-  Tensor turned(const Tensor& probes, std::span<const int64_t> records) const;
+  Tensor turned(const Tensor& probes, std::span<const int64_t> records, Control& control) const;
 };
 
 }  // namespace advf::lib

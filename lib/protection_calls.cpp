@@ -1,18 +1,22 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
-#include "autograd/tape.h"
 #include "lib/arrays.h"
 #include "lib/call.h"
+#include "lib/matches.h"
 #include "lib/requests.h"
 #include "tensor/backend.h"
 
 namespace advf::lib {
 
-Tensor ProtectionObject::turned(const Tensor& probes, std::span<const int64_t> records) const {
-  const NoTapeScope off;
-  return chain->apply_probe(probes.to(current_backend()), records).on_host();
+Tensor ProtectionObject::turned(const Tensor& probes, std::span<const int64_t> records,
+                                Control& control) const {
+  return turn_some_at_a_time(probes.dim(0), control, [&](int64_t begin, int64_t end) {
+    return chain->apply_probe(probes.slice_batch(begin, end).to(current_backend()),
+                              records.subspan(size_t(begin), size_t(end - begin)));
+  });
 }
 
 namespace {
@@ -41,6 +45,7 @@ nlohmann::json description(const ProtectionObject& object) {
           {"cut", chain.cut()},
           {"proved", proved_json(chain.guarantee())},
           {"changes_probe", chain.changes_probe()},
+          {"draws_by_record", chain.draws_by_record()},
           {"separates_records", object.separates_records},
           {"needs_key", chain.needs_key()},
           {"in", space_json(chain.in())},
@@ -87,8 +92,8 @@ advface_report told_of(const RecordReport& r) {
 void protect(ProtectionObject& object, const Tensor& features, const std::vector<int64_t>& records,
              Control& control, float* out, advface_report* reports) {
   ProtectionChain& chain = *object.chain;
-  std::unique_lock lock(object.one_call, std::defer_lock);
-  if (!chain.is_shareable()) lock.lock();
+  std::optional<Turn> turn;
+  if (!chain.is_shareable()) turn.emplace(object.one_call, control);
   const Context context = control.context();
   const FeatureRows rows(features);
   const int64_t n = features.dim(0), values = chain.out().row.numel();
@@ -148,6 +153,12 @@ advface_status advface_protect(const advface_protection* protection, const advfa
     const auto object = held(protection);
     Control asked(control);
     const Tensor rows = read_rows(features, "features", object->chain->in().row);
+    check_argument(
+        records || !object->chain->draws_by_record(), "records: none are given, but this protection (",
+        object->chain->id().describe(),
+        ") draws what it does to a record by the record's number, and two people of one number could be "
+        "compared by whoever steals them; give each record of the set a number of its own, and go on "
+        "from there in the next call");
     const std::vector<int64_t> numbers = read_records(records, rows.dim(0), true);
     float* out =
         written_f32(protected_rows, "protected_rows", with_rows(rows.dim(0), object->chain->out().row));
@@ -159,10 +170,15 @@ advface_status advface_protect(const advface_protection* protection, const advfa
 }
 
 advface_status advface_turn_probe(const advface_protection* protection, const advface_array* features,
-                                  const advface_array* records, advface_array* probes,
-                                  advface_error** error) {
+                                  const advface_array* records, const advface_control* control,
+                                  advface_array* probes, advface_error** error) {
   return guarded(error, [&] {
     const auto object = held(protection);
+    Control asked(control);
+    check_argument(
+        records || !object->separates_records,
+        "records: none are given, but a probe looks another way to each record, by its number; give "
+        "the numbers of the records that it is compared with");
     const Tensor rows = read_rows(features, "features", object->chain->in().row);
     const std::vector<int64_t> numbers = read_records(records, rows.dim(0), false);
     const Shape row = object->chain->changes_probe() ? object->chain->out().row : object->chain->in().row;
@@ -171,7 +187,7 @@ advface_status advface_turn_probe(const advface_protection* protection, const ad
     check_apart(records, probes, false);
     check_rows(rows, object->chain->in().domain, "features");
     if (rows.dim(0) == 0) return;
-    const Tensor made = object->turned(rows, numbers);
+    const Tensor made = object->turned(rows, numbers, asked);
     check(made.shape() == with_rows(rows.dim(0), row), "a probe has become ", made.shape());
     std::copy_n(made.data<float>(), made.numel(), out);
   });

@@ -143,7 +143,7 @@ void extract_cut(Extraction& extraction, int64_t count, const FaceCut& cut, Cont
                  const Picture& picture) {
   const int size = extraction.size();
   for (int64_t begin = 0; begin < count; begin += kBatch) {
-    if (control.stopped()) throw Interrupted();
+    control.check_stop();
     const int64_t n = std::min(kBatch, count - begin);
     std::vector<CutResult> results(static_cast<size_t>(n));
     parallel_for(n, [&](int64_t i) {
@@ -160,8 +160,7 @@ void extract_cut(Extraction& extraction, int64_t count, const FaceCut& cut, Cont
     std::vector<int64_t> good;
     for (int64_t i = 0; i < n; ++i) {
       const CutResult& result = results[size_t(i)];
-      check(!result.ends_run, result.why);
-      if (result.faces == 0) {
+      if (result.faces == 0) {  // also where the eyes' place does not fit: pictures here are each of its own
         extraction.leave_out(begin + i, result.reason, result.why);
         continue;
       }
@@ -180,7 +179,7 @@ void extract_cut(Extraction& extraction, int64_t count, const FaceCut& cut, Cont
 void extract_floats(Extraction& extraction, const advface_array* pixels, int32_t colours, Control& control) {
   const int64_t count = pixels->shape[0], height = pixels->shape[1], width = pixels->shape[2];
   for (int64_t begin = 0; begin < count; begin += kBatch) {
-    if (control.stopped()) throw Interrupted();
+    control.check_stop();
     const int64_t n = std::min(kBatch, count - begin);
     const BackendScope on_host(host_backend());
     Tensor images = Tensor::empty({n, 3, height, width});

@@ -11,10 +11,8 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "advface/store/calibration.h"
-#include "advface/store/set_protection.h"
+#include "advface/store/set_calibration.h"
 #include "advface/store/set_scan.h"
-#include "autograd/tape.h"
 #include "lib/call.h"
 #include "lib/matches.h"
 #include "lib/requests.h"
@@ -42,7 +40,8 @@ struct StoreObject {
   StoredSet set;
   std::shared_ptr<RecogniserObject> recogniser;
   std::unique_ptr<SetProtection> protection;
-  std::mutex writing;  // one at a time, also where the protection is not for several threads
+  ProtectionFiles files;  // that it was made with, from the root, but for the key
+  Turns writing;          // one at a time, also where the protection is not for several threads
   std::mutex idle_mutex;
   std::vector<std::unique_ptr<Store>> idle;
 };
@@ -58,10 +57,15 @@ void check_same_file(const StoreObject& object) {
         ": is another file than the one that was opened; close the store and open it again");
 }
 
-// A connection that reads, of those that are idle or a new one.
+// Where a call waits for another program, and before it writes, its caller is asked.
+std::function<bool()> stop_of(Control& control) {
+  return [&control] { return control.stopped_now(); };
+}
+
+// A connection that reads, of those that are idle or a new one. control: of the call, or null.
 class Reader {
  public:
-  explicit Reader(StoreObject& object) : object_(object) {
+  explicit Reader(StoreObject& object, Control* control = nullptr) : object_(object) {
     check_same_file(object);
     {
       const std::lock_guard lock(object.idle_mutex);
@@ -70,9 +74,13 @@ class Reader {
         object.idle.pop_back();
       }
     }
-    if (!store_) store_ = std::make_unique<Store>(object.path, Database::Access::read);
+    const auto stop = control ? stop_of(*control) : nullptr;
+    if (!store_)
+      store_ = std::make_unique<Store>(object.path, Database::Access::read, Patience{.stop = stop});
+    store_->database().set_stop(stop);
   }
   ~Reader() {
+    store_->database().set_stop({});
     const std::lock_guard lock(object_.idle_mutex);
     try {
       object_.idle.push_back(std::move(store_));
@@ -106,9 +114,9 @@ std::string user_name() {
   return "uid " + std::to_string(::getuid());
 }
 
-Store writer_of(const StoreObject& object) {
+Store writer_of(const StoreObject& object, Control& control) {
   check_same_file(object);  // before SQLite looks for a log beside it
-  Store store(object.path, Database::Access::write);
+  Store store(object.path, Database::Access::write, {.stop = stop_of(control)});
   check_same_file(object);  // what was opened just now: a name that leads elsewhere leads there from now on
   store.set_actor(user_name());
   return store;
@@ -139,10 +147,22 @@ class NewFile {
   bool made_;
 };
 
+// Of what was asked for, the files that a calibration reads again.
+ProtectionFiles files_of(const Asked& asked) {
+  ProtectionFiles files;
+  for (const Setting& s : protection_files()) {
+    const auto given = asked.request.settings.find(s.name);
+    if (given == asked.request.settings.end() || s.name == "key" || s.name == "key_fd") continue;
+    for (const std::string& path : given->second)
+      files[s.name].push_back(std::filesystem::absolute(path).string());
+  }
+  return files;
+}
+
 std::string set_name(const char* set) { return set ? text_argument(set, "set") : "default"; }
 
 std::shared_ptr<StoreObject> create(const char* path, const char* set, const advface_space* space,
-                                    const Asked& asked) {
+                                    const Asked& asked, Control& control) {
   auto object = std::make_shared<StoreObject>();
   object->path = absolute_path(path);
   const std::string name = set_name(set);
@@ -154,9 +174,10 @@ std::shared_ptr<StoreObject> create(const char* path, const char* set, const adv
   const ProtectionSpecs specs = asked.none() ? ProtectionSpecs() : specs_for_store(asked.specs());
   object->recogniser = of.recogniser;
   object->protection = std::make_unique<SetProtection>(specs, of.input);
+  object->files = files_of(asked);
   NewFile file(object->path);
   object->file = FileIdentity::of(object->path);
-  Store store = writer_of(*object);
+  Store store = writer_of(*object, control);
   object->set = store.begin_set(name, Generation::current,
                                 {{of.input.recogniser, of.input.cut, object->protection->id(), of.input.card},
                                  of.input.space,
@@ -185,6 +206,7 @@ std::shared_ptr<StoreObject> open(const char* path, const char* set, const Asked
   input.beside = &info.protection;
   input.beside_what = object->path;
   object->protection = std::make_unique<SetProtection>(asked.specs_again(info.protection, what), input);
+  object->files = files_of(asked);
   const ProtectionId mine = object->protection->id();
   const std::string difference = mine.difference(info.protection);
   check(
@@ -215,16 +237,19 @@ nlohmann::json description(StoreObject& object) {
                            {"source", calibration->source},
                            {"people", calibration->people},
                            {"impostor_scores", calibration->impostors()},
+                           {"genuine_scores", calibration->genuine()},
                            {"threshold", calibration->threshold},
-                           {"false_match_rate", calibration->false_match_rate(calibration->threshold)}};
+                           {"false_match_rate", calibration->false_match_rate(calibration->threshold)},
+                           {"lowest_rate", calibration->lowest_rate()}};
   return json;
 }
 
-std::vector<std::string> names_of(const char* const* subjects, uint64_t count) {
-  check_argument(subjects || count == 0, "subjects are NULL");
+// whose: "subject", of each of these names.
+std::vector<std::string> names_of(const char* const* subjects, uint64_t count, const std::string& whose) {
+  check_argument(subjects || count == 0, "the names are NULL: a ", whose, " is wanted for each of ", count);
   std::vector<std::string> names;
   for (uint64_t i = 0; i < count; ++i)
-    names.push_back(text_argument(subjects[i], ("subject " + std::to_string(i)).c_str()));
+    names.push_back(text_argument(subjects[i], (whose + " " + std::to_string(i)).c_str()));
   return names;
 }
 
@@ -237,8 +262,8 @@ Tensor raw_rows(const StoreObject& object, const advface_array* array, const cha
 void add(StoreObject& object, const Tensor& rows, const std::vector<std::string>& names, Control& control,
          int64_t* numbers) {
   const int64_t n = rows.dim(0);
-  const std::lock_guard lock(object.writing);
-  Store store = writer_of(object);
+  const Turn turn(object.writing, control);
+  Store store = writer_of(object, control);
   const StoredSet set = Reader::set_now(store, object);
   const std::string known = store.first_known(set, names);
   check(known.empty(), store.path(), ": ", known, " is in the set ", set.name,
@@ -249,6 +274,7 @@ void add(StoreObject& object, const Tensor& rows, const std::vector<std::string>
   for (int64_t i = 0; i < n; ++i) {
     records[size_t(i)].number = first + i;
     records[size_t(i)].salt = fresh_salt();
+    records[size_t(i)].mean_of = 1;
     records[size_t(i)].subject = names[size_t(i)];
   }
   const Context context = control.context();
@@ -262,27 +288,44 @@ void add(StoreObject& object, const Tensor& rows, const std::vector<std::string>
   for (int64_t i = 0; numbers && i < n; ++i) numbers[i] = first + i;
 }
 
+double calibrate(StoreObject& object, const Tensor& rows, const std::vector<std::string>& people, double rate,
+                 const std::string& source, Control& control) {
+  Store store = writer_of(object, control);
+  const StoredSet set = Reader::set_now(store, object);
+  SetProtection protection = protection_under_lock(
+      store, set, object.files, object.recogniser ? &object.recogniser->recogniser : nullptr);
+  Calibration calibration = calibrated_by(protection, rows, people, 1, control.context());
+  calibration.source = source;
+  calibration.threshold = calibration.threshold_at(rate);
+  const Turn turn(object.writing, control);
+  calibration.write(store, Reader::set_now(store, object));  // as it still is, after so long
+  return calibration.threshold;
+}
+
 double threshold_of(Store& store, const StoredSet& set) {
   const auto calibration = Calibration::read(store, set);
   return calibration ? calibration->threshold : std::numeric_limits<double>::quiet_NaN();
 }
 
-Tensor turned(const StoreObject& object, const Tensor& rows, std::span<const int64_t> salts) {
-  const NoTapeScope off;
-  return object.protection->probe(rows.to(current_backend()), salts);
+Tensor turned(const StoreObject& object, const Tensor& rows, std::span<const int64_t> salts,
+              Control& control) {
+  return turn_some_at_a_time(rows.dim(0), control, [&](int64_t begin, int64_t end) {
+    return object.protection->probe(rows.slice_batch(begin, end).to(current_backend()),
+                                    salts.subspan(size_t(begin), size_t(end - begin)));
+  });
 }
 
 std::vector<std::vector<Neighbour>> nearest(const StoreObject& object, Reader& reader, const StoredSet& set,
                                             const Tensor& probes, int64_t most, Control& control) {
   const int64_t m = probes.dim(0);
   if (!object.protection->separates_records())
-    return nearest_in_set(reader.store(), set, turned(object, probes, std::vector<int64_t>(size_t(m), 0)),
-                          most);
+    return nearest_in_set(reader.store(), set,
+                          turned(object, probes, std::vector<int64_t>(size_t(m), 0), control), most);
   const FeatureRows rows(probes);
   return nearest_of_each(
       reader.store(), set, m,
       [&](int64_t p, std::span<const int64_t> salts) {
-        return turned(object, rows.at(std::vector<int64_t>(salts.size(), p)), salts);
+        return turned(object, rows.at(std::vector<int64_t>(salts.size(), p)), salts, control);
       },
       most, [&control] { return control.stopped(); });
 }
@@ -295,10 +338,12 @@ using namespace advf::lib;
 
 advface_status advface_store_create(const char* path, const char* set, const advface_space* space,
                                     const advface_setting* settings, uint64_t count, const advface_key* key,
-                                    advface_store** store, advface_error** error) {
+                                    const advface_control* control, advface_store** store,
+                                    advface_error** error) {
   return guarded(error, [&] {
+    Control asked(control);
     check_argument(store, "store is NULL: the handle has nowhere to go");
-    *store = new_handle<advface_store>(create(path, set, space, asked_for(settings, count, key)));
+    *store = new_handle<advface_store>(create(path, set, space, asked_for(settings, count, key), asked));
   });
 }
 
@@ -330,20 +375,21 @@ advface_status advface_store_add(const advface_store* store, const advface_array
                    " features");
     int64_t* out = numbers ? written_i64(numbers, "numbers", {rows.dim(0)}) : nullptr;
     check_apart(features, numbers, false);
-    add(*object, rows, names_of(subjects, count), asked, out);
+    add(*object, rows, names_of(subjects, count, "subject"), asked, out);
   });
 }
 
 advface_status advface_store_verify(const advface_store* store, const char* subject,
-                                    const advface_array* probes, advface_array* scores, double* threshold,
-                                    advface_error** error) {
+                                    const advface_array* probes, const advface_control* control,
+                                    advface_array* scores, double* threshold, advface_error** error) {
   return guarded(error, [&] {
     const auto object = held(store);
+    Control asked(control);
     const std::string who = text_argument(subject, "subject");
     const Tensor rows = raw_rows(*object, probes, "probes");
     double* out = written_f64(scores, "scores", {rows.dim(0)});
     check_apart(probes, scores, false);
-    Reader reader(*object);
+    Reader reader(*object, &asked);
     const StoredSet set = reader.set();
     const auto record = reader.store().find(set, who);
     if (!record)
@@ -351,7 +397,7 @@ advface_status advface_store_verify(const advface_store* store, const char* subj
     if (threshold) *threshold = threshold_of(reader.store(), set);
     if (rows.dim(0) == 0) return;
     const Tensor stored = reader.store().feature(set, record->number);
-    const Tensor made = turned(*object, rows, std::vector<int64_t>(size_t(rows.dim(0)), record->salt));
+    const Tensor made = turned(*object, rows, std::vector<int64_t>(size_t(rows.dim(0)), record->salt), asked);
     for (int64_t i = 0; i < rows.dim(0); ++i) out[i] = cosine_of_rows(made.slice_batch(i, i + 1), stored);
   });
 }
@@ -368,10 +414,27 @@ advface_status advface_store_identify(const advface_store* store, const advface_
     float* values = written_f32(scores, "scores", {m, most});
     for (const advface_array* array : {numbers, scores}) check_apart(probes, array, false);
     check_apart(numbers, scores, false);
-    Reader reader(*object);
+    Reader reader(*object, &asked);
     const StoredSet set = reader.set();
     if (threshold) *threshold = threshold_of(reader.store(), set);
     if (m > 0) give_neighbours(nearest(*object, reader, set, rows, most, asked), most, out, values);
+  });
+}
+
+advface_status advface_store_calibrate(const advface_store* store, const advface_array* features,
+                                       const char* const* people, uint64_t count, double rate,
+                                       const char* source, const advface_control* control, double* threshold,
+                                       advface_error** error) {
+  return guarded(error, [&] {
+    const auto object = held(store);
+    Control asked(control);
+    const Tensor rows = raw_rows(*object, features, "features");
+    check_argument(uint64_t(rows.dim(0)) == count, "there are ", count, " people for ", rows.dim(0),
+                   " features");
+    check_argument(rate > 0 && rate < 1, "rate is ", rate, "; a false match rate is between 0 and 1");
+    const std::string from = source ? text_argument(source, "source") : "a caller of the library";
+    const double found = calibrate(*object, rows, names_of(people, count, "person"), rate, from, asked);
+    if (threshold) *threshold = found;
   });
 }
 
@@ -390,13 +453,14 @@ advface_status advface_store_subject(const advface_store* store, int64_t number,
 }
 
 advface_status advface_store_remove(const advface_store* store, const char* const* subjects, uint64_t count,
-                                    advface_error** error) {
+                                    const advface_control* control, advface_error** error) {
   return guarded(error, [&] {
     const auto object = held(store);
-    const std::vector<std::string> names = names_of(subjects, count);
+    Control asked(control);
+    const std::vector<std::string> names = names_of(subjects, count, "subject");
     if (names.empty()) return;
-    const std::lock_guard lock(object->writing);
-    Store writer = writer_of(*object);
+    const Turn turn(object->writing, asked);
+    Store writer = writer_of(*object, asked);
     const StoredSet set = Reader::set_now(writer, *object);
     for (const std::string& name : names)
       if (!writer.find(set, name))

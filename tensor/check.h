@@ -18,6 +18,12 @@ class OutOfMemory : public Error {
   using Error::Error;
 };
 
+// The system gives this process no more threads.
+class OutOfThreads : public Error {
+ public:
+  using Error::Error;
+};
+
 // The user asked to stop; what was finished is saved.
 class Interrupted : public Error {
  public:

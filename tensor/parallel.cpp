@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -92,8 +93,16 @@ class Pool {
 
   void ensure() {
     if (size_ == 0) size_ = machine_threads();
-    while (int(workers_.size()) < size_ - 1)
-      workers_.emplace_back([this, seen = generation_.load()] { loop(seen); });
+    while (int(workers_.size()) < size_ - 1) try {
+        workers_.emplace_back([this, seen = generation_.load()] { loop(seen); });
+      } catch (
+          const std::system_error& e) {  // those that were made stay, and the next job asks for the others
+        std::ostringstream text;
+        text << "the system gives this process " << workers_.size() + 1 << " of the " << size_.load()
+             << " threads that it computes with (" << e.code().message()
+             << "); compute with fewer threads, or raise the limit of processes (ulimit -u) or of memory";
+        throw OutOfThreads(text.str());
+      }
   }
 
   void loop(uint64_t seen) {

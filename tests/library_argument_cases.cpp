@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "library_test_util.h"
 
@@ -18,8 +19,8 @@ struct Call {
       protection_handle(toy_space(), {{"protect", "noise"}, {"noise-length", "0.3"}});
   std::vector<float> features = LibraryWorld::features(kRows), out = std::vector<float>(features.size());
   std::vector<int64_t> numbers{0, 1, 2, 3};
-  advface_array in = array_of(features, {kRows, kToyDim}), to = array_of(out, {kRows, kToyDim}),
-                records = array_of(numbers, {kRows});
+  advface_array in = view(features, {kRows, kToyDim}), to = view(out, {kRows, kToyDim}),
+                records = view(numbers, {kRows});
 
   Failure run() {
     return outcome_of([&](advface_error** e) {
@@ -65,11 +66,12 @@ BOOST_AUTO_TEST_CASE(arrays_that_cannot_be) {
   spoilt([](Call& c) { c.in.shape[0] = std::numeric_limits<int64_t>::max(); }, {"features", "elements"});
   spoilt([](Call& c) { c.to.shape[0] = 3; }, {"protected_rows", "[3,12]", "[4,12]"});
   spoilt([](Call& c) { c.to.type = ADVFACE_F16; }, {"protected_rows", "f16"});
+  spoilt([](Call& c) { c.to.read_only = 1; }, {"protected_rows", "read_only"});
   spoilt([](Call& c) { c.to.bytes = 16; }, {"protected_rows", "beyond"});
   spoilt([](Call& c) { std::swap(c.to.strides[0], c.to.strides[1]); }, {"protected_rows", "beyond"});
   spoilt(
       [](Call& c) {
-        c.out.resize(96), c.to = array_of(c.out, {kRows, 2 * kToyDim}), c.to.shape[1] = kToyDim;
+        c.out.resize(96), c.to = view(c.out, {kRows, 2 * kToyDim}), c.to.shape[1] = kToyDim;
       },
       {"protected_rows", "C order"});
   spoilt(
@@ -86,7 +88,7 @@ BOOST_AUTO_TEST_CASE(arrays_that_cannot_be) {
   for (const bool features : {true, false})
     is_refused(
         [&](advface_error** e) {
-          return advface_protect(call.protection.get(), features ? nullptr : &call.in, nullptr, nullptr,
+          return advface_protect(call.protection.get(), features ? nullptr : &call.in, &call.records, nullptr,
                                  features ? &call.to : nullptr, nullptr, e);
         },
         ADVFACE_INVALID_ARGUMENT, {features ? "features" : "protected_rows", "NULL"});
@@ -96,6 +98,57 @@ BOOST_AUTO_TEST_CASE(arrays_that_cannot_be) {
   call.in.rank = 9;
   BOOST_TEST(advface_protect(call.protection.get(), &call.in, nullptr, nullptr, &call.to, nullptr, nullptr) ==
              ADVFACE_INVALID_ARGUMENT);
+}
+
+// Two calls that both begin at 0 would give two people one draw; what draws nothing needs no numbers.
+BOOST_AUTO_TEST_CASE(records_that_are_not_numbered) {
+  const TempDir dir;
+  const auto key = made<advface_key>(
+      advface_key_free, [&](auto** h, auto** e) { return advface_key_new((dir / "key").c_str(), h, e); });
+  const std::string shadow = library_world().at("e.safetensors");
+  const auto recogniser = toy_handle();
+  struct Kind {
+    SettingList settings;
+    bool keyed, draws, separates;
+  };
+  const std::vector<Kind> kinds{
+      {{{"protect", "rotation"}}, true, true, true},
+      {{{"protect", "rotation"}, {"key-mode", "per-set"}}, true, false, false},
+      {{{"protect", "noise"}}, false, true, false},
+      {{{"protect", "quantise"}, {"protect", "noise"}}, false, true, false},
+      {{{"shadow", shadow.c_str()}, {"epsilon", "0.2"}, {"steps", "2"}}, false, true, false},
+      {{{"protect", "quantise"}}, false, false, false},
+  };
+  std::vector<float> features = LibraryWorld::features(kRows), out(features.size());
+  std::vector<double> scores(kRows);
+  const advface_array in = view(features, {kRows, kToyDim});
+  advface_array to = view(out, {kRows, kToyDim}), values = view(scores, {kRows});
+  for (const Kind& kind : kinds) {
+    const auto protection =
+        protection_handle(space_of(recogniser), kind.settings, kind.keyed ? key.get() : nullptr);
+    const advface_protection* const p = protection.get();
+    const auto told = nlohmann::json::parse(
+        text_from([&](auto... rest) { return advface_protection_describe(p, rest...); }));
+    BOOST_TEST(told["draws_by_record"] == kind.draws);
+    const auto call = [&](bool refused, const auto& f, const char* word) {
+      if (refused)
+        is_refused(f, ADVFACE_INVALID_ARGUMENT, {"records", word});
+      else
+        works(f);
+    };
+    call(
+        kind.draws,
+        [&](advface_error** e) { return advface_protect(p, &in, nullptr, nullptr, &to, nullptr, e); },
+        "a number of its own");
+    call(
+        kind.separates,
+        [&](advface_error** e) { return advface_turn_probe(p, &in, nullptr, nullptr, &to, e); },
+        "compared with");
+    call(
+        kind.separates,
+        [&](advface_error** e) { return advface_score(p, &in, nullptr, &in, nullptr, &values, e); },
+        "protected with");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(values_that_are_no_features) {
@@ -125,7 +178,7 @@ BOOST_AUTO_TEST_CASE(every_layout_gives_the_same_bits) {
       columns[size_t(k * kRows + i)] = v;
       std::memcpy(&gaps[size_t(1 + (kRows - 1 - i) * 60 + k * 4)], &v, 4);
     }
-  call.in = array_of(columns, {kRows, kToyDim});
+  call.in = view(columns, {kRows, kToyDim});
   call.in.strides[0] = 4;
   call.in.strides[1] = kRows * 4;
   BOOST_TEST(call.run().status == ADVFACE_OK);
@@ -137,12 +190,12 @@ BOOST_AUTO_TEST_CASE(every_layout_gives_the_same_bits) {
   BOOST_TEST(call.run().status == ADVFACE_OK);
   BOOST_TEST((call.out == expected));
   std::vector<double> wide(plain.begin(), plain.end());
-  call.in = array_of(wide, {kRows, kToyDim});
+  call.in = view(wide, {kRows, kToyDim});
   BOOST_TEST(call.run().status == ADVFACE_OK);
   BOOST_TEST((call.out == expected));
   std::vector<float> none;
-  call.in = array_of(none, {0, kToyDim});
-  call.to = array_of(none, {0, kToyDim});
+  call.in = view(none, {0, kToyDim});
+  call.to = view(none, {0, kToyDim});
   call.records.shape[0] = 0;
   BOOST_TEST(call.run().status == ADVFACE_OK);
 }
@@ -160,7 +213,7 @@ BOOST_AUTO_TEST_CASE(handles_that_cannot_be) {
              {"no protection of this"});
   for (const uintptr_t made_up : {uintptr_t(1), ~uintptr_t(0), reinterpret_cast<uintptr_t>(p) + 0x100000})
     is_refused(ask(reinterpret_cast<advface_protection*>(made_up)), ADVFACE_INVALID_HANDLE, {"protection"});
-  const auto recogniser = recogniser_handle();
+  const auto recogniser = toy_handle();
   is_refused(ask(reinterpret_cast<advface_protection*>(recogniser.get())), ADVFACE_INVALID_HANDLE,
              {"a recogniser was given where a protection belongs"});
   BOOST_TEST(advface_recogniser_free(reinterpret_cast<advface_recogniser*>(p)) == ADVFACE_INVALID_HANDLE);
@@ -172,7 +225,7 @@ BOOST_AUTO_TEST_CASE(handles_that_cannot_be) {
   // What it was made of may go first.
   Owned<advface_protection> of_recogniser{nullptr, advface_protection_free};
   {
-    const auto short_lived = recogniser_handle();
+    const auto short_lived = toy_handle();
     of_recogniser = protection_handle(space_of(short_lived), {{"protect", "noise"}});
   }
   std::vector<float> features = LibraryWorld::features(2);
@@ -204,16 +257,16 @@ BOOST_AUTO_TEST_CASE(handles_that_cannot_be) {
 }
 
 BOOST_AUTO_TEST_CASE(pictures_that_cannot_be) {
-  const auto recogniser = recogniser_handle();
+  const auto recogniser = toy_handle();
   std::vector<uint8_t> pixels(2 * 10 * 10 * 3);
   std::vector<float> out(2 * kToyDim), floats(10 * 10 * 3, 2.0f);
-  advface_array features = array_of(out, {2, kToyDim});
+  advface_array features = view(out, {2, kToyDim});
   const auto extract = [&](const advface_array& from, int32_t colours, const char* cut = nullptr) {
     return [&, from, colours, cut](advface_error** e) {
       return advface_extract_faces(recogniser.get(), cut, &from, colours, nullptr, &features, e);
     };
   };
-  const advface_array good = array_of(pixels, {2, 10, 10, 3});
+  const advface_array good = view(pixels, {2, 10, 10, 3});
   is_refused(extract(good, ADVFACE_RGBA), ADVFACE_INVALID_ARGUMENT, {"3 values to a pixel"});
   is_refused(extract(good, 9), ADVFACE_INVALID_ARGUMENT, {"colours"});
   is_refused(extract(good, ADVFACE_RGB, "nothing"), ADVFACE_FAILED, {"nothing"});
@@ -221,15 +274,15 @@ BOOST_AUTO_TEST_CASE(pictures_that_cannot_be) {
   advface_array small = good;
   small.bytes = 100;
   is_refused(extract(small, ADVFACE_RGB), ADVFACE_INVALID_ARGUMENT, {"beyond"});
-  small = array_of(pixels, {2, 0, 10, 3});
+  small = view(pixels, {2, 0, 10, 3});
   is_refused(extract(small, ADVFACE_RGB), ADVFACE_INVALID_ARGUMENT, {"10 x 0"});
-  features = array_of(out, {1, kToyDim});
-  is_refused(extract(array_of(floats, {1, 10, 10, 3}), ADVFACE_RGB), ADVFACE_FAILED, {"0 to 1"});
-  is_refused(extract(array_of(pixels, {10, 10, 3}), ADVFACE_RGB), ADVFACE_INVALID_ARGUMENT, {"(N, H, W, C)"});
+  features = view(out, {1, kToyDim});
+  is_refused(extract(view(floats, {1, 10, 10, 3}), ADVFACE_RGB), ADVFACE_FAILED, {"0 to 1"});
+  is_refused(extract(view(pixels, {10, 10, 3}), ADVFACE_RGB), ADVFACE_INVALID_ARGUMENT, {"(N, H, W, C)"});
   advface_cut how = {};
   how.size = sizeof how;
   how.eyes[0] = 5, how.eyes[2] = 5;  // one upon the other
-  const advface_array picture = array_of(pixels, {10, 10, 3});
+  const advface_array picture = view(pixels, {10, 10, 3});
   is_refused(
       [&](advface_error** e) {
         return advface_extract_pictures(recogniser.get(), nullptr, &picture, 1, ADVFACE_RGB, &how, nullptr,
@@ -300,6 +353,8 @@ BOOST_AUTO_TEST_CASE(dlpack_tensors) {
   spoil([](Tensor1& x) { x.shape = nullptr; }, "rank");
   spoil([&](Tensor1& x) { x.shape = vast; }, "further");
   spoil([&](Tensor1& x) { x.strides = vast; }, "stride");
+  spoil([](Tensor1& x) { x.byte_offset = ~uint64_t(0) - 48; }, "byte_offset");
+  spoil([](Tensor1& x) { x.byte_offset = 0 - reinterpret_cast<uintptr_t>(x.data); }, "byte_offset");
   // Version 1 has its number in front, and the tensor behind.
   struct Versioned {
     uint32_t major, minor;
@@ -310,6 +365,13 @@ BOOST_AUTO_TEST_CASE(dlpack_tensors) {
   const auto read_versioned = [&](advface_error** e) { return advface_array_from_dlpack(&v, 1, &a, e); };
   works(read_versioned);
   BOOST_TEST(a.offset == t.byte_offset);
+  BOOST_TEST(!a.read_only);
+  v.flags = 1;
+  works(read_versioned);
+  BOOST_TEST(a.read_only);
+  v.tensor.data = nullptr;
+  works(read_versioned);
+  spoilt([&](Call& c) { c.in = a; }, {"features", "NULL"});
   v.major = 2;
   is_refused(read_versioned, ADVFACE_INVALID_ARGUMENT, {"version 2.1"});
   is_refused([&](advface_error** e) { return advface_array_from_dlpack(nullptr, 0, &a, e); },
@@ -319,9 +381,9 @@ BOOST_AUTO_TEST_CASE(dlpack_tensors) {
 BOOST_AUTO_TEST_CASE(scores) {
   std::vector<float> stored = LibraryWorld::features(50), probes = LibraryWorld::features(50, 6);
   std::vector<double> scores(50);
-  const advface_array rows = array_of(stored, {50, kToyDim}), raw = array_of(probes, {50, kToyDim});
-  advface_array out = array_of(scores, {50});
-  works([&](advface_error** e) { return advface_score(nullptr, &rows, nullptr, &raw, &out, e); });
+  const advface_array rows = view(stored, {50, kToyDim}), raw = view(probes, {50, kToyDim});
+  advface_array out = view(scores, {50});
+  works([&](advface_error** e) { return advface_score(nullptr, &rows, nullptr, &raw, nullptr, &out, e); });
   for (size_t i = 0; i < 50; ++i)
     BOOST_TEST(scores[i] == cosine({&stored[i * kToyDim], kToyDim}, {&probes[i * kToyDim], kToyDim}));
   // Behind a lock, and longer vectors: the same, to rounding.
@@ -332,17 +394,23 @@ BOOST_AUTO_TEST_CASE(scores) {
     const auto lock =
         protection_handle(toy_space(), {{"protect", "rotation"}, {"key-mode", mode}}, key.get());
     std::vector<float> locked = protect_all(lock.get(), stored);
-    const advface_array turned = array_of(locked, {50, kToyDim});
+    const advface_array turned = view(locked, {50, kToyDim});
     std::vector<double> same(50);
-    advface_array to = array_of(same, {50});
-    works([&](advface_error** e) { return advface_score(lock.get(), &turned, nullptr, &raw, &to, e); });
+    std::vector<int64_t> numbers = counted(50);
+    const advface_array records = view(numbers, {50});
+    advface_array to = view(same, {50});
+    works([&](advface_error** e) {
+      return advface_score(lock.get(), &turned, &records, &raw, nullptr, &to, e);
+    });
     for (size_t i = 0; i < 50; ++i) BOOST_TEST(std::abs(same[i] - scores[i]) < 1e-5);
     std::vector<int64_t> near(50 * 2), expected(50 * 2);
     std::vector<float> at(50 * 2), expected_at(50 * 2);
     const auto nearest = [&](const advface_protection* p, const advface_array& from,
                              std::vector<int64_t>& numbers, std::vector<float>& values) {
-      advface_array n = array_of(numbers, {50, 2}), v = array_of(values, {50, 2});
-      works([&](advface_error** e) { return advface_nearest(p, &from, nullptr, &raw, nullptr, &n, &v, e); });
+      advface_array n = view(numbers, {50, 2}), v = view(values, {50, 2});
+      works([&](advface_error** e) {
+        return advface_nearest(p, &from, p ? &records : nullptr, &raw, nullptr, &n, &v, e);
+      });
     };
     nearest(lock.get(), turned, near, at);
     for (float& v : stored) v *= 3;  // cosines do not see it
@@ -351,21 +419,23 @@ BOOST_AUTO_TEST_CASE(scores) {
     for (size_t i = 0; i < at.size(); ++i) BOOST_TEST(std::abs(at[i] - expected_at[i]) < 1e-5);
     BOOST_TEST(near == expected);
     // A wrong number turns the probe elsewhere.
-    std::vector<int64_t> numbers(50, 7);
-    const advface_array records = array_of(numbers, {50});
-    works([&](advface_error** e) { return advface_score(lock.get(), &turned, &records, &raw, &to, e); });
+    std::fill(numbers.begin(), numbers.end(), 7);
+    works([&](advface_error** e) {
+      return advface_score(lock.get(), &turned, &records, &raw, nullptr, &to, e);
+    });
     BOOST_TEST((std::abs(same[0] - scores[0]) > 1e-3) == (std::string(mode) == "per-record"));
   }
-  const advface_array few = array_of(probes, {49, kToyDim});
-  is_refused([&](advface_error** e) { return advface_score(nullptr, &rows, nullptr, &few, &out, e); },
-             ADVFACE_INVALID_ARGUMENT, {"49", "50"});
+  const advface_array few = view(probes, {49, kToyDim});
+  is_refused(
+      [&](advface_error** e) { return advface_score(nullptr, &rows, nullptr, &few, nullptr, &out, e); },
+      ADVFACE_INVALID_ARGUMENT, {"49", "50"});
   std::vector<int64_t> numbers(50);
-  advface_array none = array_of(numbers, {50}), values = array_of(stored, {50, 1});
+  advface_array none = view(numbers, {50}), values = view(stored, {50, 1});
   is_refused(
       [&](advface_error** e) {
         return advface_nearest(nullptr, &rows, nullptr, &raw, nullptr, &none, &values, e);
       },
       ADVFACE_INVALID_ARGUMENT, {"rows", "K"});
-  is_refused([&](advface_error** e) { return advface_score(nullptr, &rows, &none, &raw, &out, e); },
+  is_refused([&](advface_error** e) { return advface_score(nullptr, &rows, &none, &raw, nullptr, &out, e); },
              ADVFACE_INVALID_ARGUMENT, {"records"});
 }

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "advface/store/calibration.h"
 #include "advface/store/store.h"
@@ -32,7 +34,7 @@ struct People {
     const advface_space space = toy_space();
     return made<advface_store>(advface_store_close, [&](auto** h, auto** e) {
       return advface_store_create(path().c_str(), set, &space, settings.data(), settings.size(),
-                                  keyed ? key.get() : nullptr, h, e);
+                                  keyed ? key.get() : nullptr, nullptr, h, e);
     });
   }
   Failure add(const advface_store* store, int64_t begin, int64_t end, std::vector<int64_t>& numbers) {
@@ -40,8 +42,8 @@ struct People {
     std::vector<const char*> subjects;
     for (int64_t i = begin; i < end; ++i) subjects.push_back(names[size_t(i)].c_str());
     numbers.assign(size_t(end - begin), -1);
-    const advface_array in = array_of(rows, {end - begin, kToyDim});
-    advface_array out = array_of(numbers, {end - begin});
+    const advface_array in = view(rows, {end - begin, kToyDim});
+    advface_array out = view(numbers, {end - begin});
     return outcome_of([&](advface_error** e) {
       return advface_store_add(store, &in, subjects.data(), subjects.size(), nullptr, &out, e);
     });
@@ -65,6 +67,45 @@ void elsewhere(const Work& work) {
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
   BOOST_TEST(status == 0);
 }
+
+// Another program that writes, as long as this lives.
+class OtherWriter {
+ public:
+  explicit OtherWriter(const std::string& path) {
+    int begun[2], end[2];
+    BOOST_REQUIRE(::pipe(begun) == 0 && ::pipe(end) == 0);
+    child_ = ::fork();
+    if (child_ == 0) {
+      ::close(end[1]);
+      try {
+        Store store(path, Database::Access::write);
+        const Transaction all(store.database());
+        char byte = 0;
+        const bool told = ::write(begun[1], &byte, 1) == 1;
+        ::_exit(told && ::read(end[0], &byte, 1) == 0 ? 0 : 1);
+      } catch (...) {
+        ::_exit(1);
+      }
+    }
+    char byte = 0;
+    ::close(end[0]);
+    ::close(begun[1]);
+    BOOST_REQUIRE(::read(begun[0], &byte, 1) == 1);
+    ::close(begun[0]);
+    end_ = end[1];
+  }
+  ~OtherWriter() {
+    ::close(end_);
+    int status = -1;
+    BOOST_TEST(::waitpid(child_, &status, 0) == child_);
+    BOOST_TEST(status == 0);
+  }
+  OtherWriter(const OtherWriter&) = delete;
+
+ private:
+  pid_t child_ = 0;
+  int end_ = -1;
+};
 
 Calibration some_scores() {
   Calibration calibration;
@@ -94,18 +135,18 @@ BOOST_AUTO_TEST_CASE(a_store_from_its_beginning_to_its_end) {
       return advface_store_open(people.path().c_str(), nullptr, nullptr, 0,
                                 keyed ? people.key.get() : nullptr, nullptr, h, e);
     });
-    const advface_array probes = array_of(people.probes, {kPeople, kToyDim});
+    const advface_array probes = view(people.probes, {kPeople, kToyDim});
     std::vector<double> scores(kPeople);
-    advface_array out = array_of(scores, {kPeople});
+    advface_array out = view(scores, {kPeople});
     double threshold = 0;
     works([&](advface_error** e) {
-      return advface_store_verify(store.get(), "person 4", &probes, &out, &threshold, e);
+      return advface_store_verify(store.get(), "person 4", &probes, nullptr, &out, &threshold, e);
     });
     BOOST_TEST(std::abs(scores[4] - 1) < 1e-5);
     BOOST_TEST(std::isnan(threshold));
     std::vector<int64_t> found(kPeople * 3);
     std::vector<float> values(kPeople * 3);
-    advface_array to = array_of(found, {kPeople, 3}), at = array_of(values, {kPeople, 3});
+    advface_array to = view(found, {kPeople, 3}), at = view(values, {kPeople, 3});
     const auto identify = [&](advface_error** e) {
       return advface_store_identify(store.get(), &probes, nullptr, &to, &at, &threshold, e);
     };
@@ -114,12 +155,12 @@ BOOST_AUTO_TEST_CASE(a_store_from_its_beginning_to_its_end) {
     BOOST_TEST(text_from([&](auto... rest) { return advface_store_subject(store.get(), 7, rest...); }) ==
                "person 7");
     const char* gone[] = {"person 7", "person 2"};
-    works([&](advface_error** e) { return advface_store_remove(store.get(), gone, 2, e); });
-    is_refused([&](advface_error** e) { return advface_store_remove(store.get(), gone, 1, e); },
+    works([&](advface_error** e) { return advface_store_remove(store.get(), gone, 2, nullptr, e); });
+    is_refused([&](advface_error** e) { return advface_store_remove(store.get(), gone, 1, nullptr, e); },
                ADVFACE_NOT_FOUND, {"person 7", "nobody was removed"});
     is_refused(
         [&](advface_error** e) {
-          return advface_store_verify(store.get(), "person 2", &probes, &out, nullptr, e);
+          return advface_store_verify(store.get(), "person 2", &probes, nullptr, &out, nullptr, e);
         },
         ADVFACE_NOT_FOUND, {"person 2"});
     is_refused(
@@ -137,12 +178,107 @@ BOOST_AUTO_TEST_CASE(a_store_from_its_beginning_to_its_end) {
       some_scores().write(below, below.set("default"));
     });
     works([&](advface_error** e) {
-      return advface_store_verify(store.get(), "person 4", &probes, &out, &threshold, e);
+      return advface_store_verify(store.get(), "person 4", &probes, nullptr, &out, &threshold, e);
     });
     BOOST_TEST(threshold == some_scores().threshold);
     elsewhere([&] { Store(people.path(), Database::Access::write).remove_set("default"); });
     is_refused(identify, ADVFACE_FAILED, {"renewed or removed"});
   }
+}
+
+// Who waits for another program is asked, and what is stopped then has changed nothing; also where the other
+// one ends just then.
+BOOST_AUTO_TEST_CASE(a_wait_is_stopped) {
+  People people;
+  const auto store = people.create({{"protect", "rotation"}}, true);
+  std::vector<int64_t> numbers;
+  BOOST_TEST(people.add(store.get(), 0, 3, numbers).status == ADVFACE_OK);
+  struct Asked {
+    std::optional<OtherWriter> other;
+    int times = 0, goes_on = 0;
+    bool ends_other = false;
+  };
+  std::vector<float> row = LibraryWorld::features(1, 9);
+  const advface_array in = view(row, {1, kToyDim});
+  const char *gone = "person 1", *comes = "person 9";
+  const advface_space space = toy_space();
+  const advface_setting rotation{"protect", "rotation"};
+  advface_store* unused = nullptr;
+  const auto start = std::chrono::steady_clock::now();
+  for (const bool ends_other : {false, true})
+    for (int verb = 0; verb < 3; ++verb) {
+      Asked asked;
+      asked.other.emplace(people.path());
+      asked.goes_on = 3;
+      asked.ends_other = ends_other;
+      advface_control control = {};
+      control.size = sizeof control;
+      control.user = &asked;
+      control.go_on = [](void* user, int32_t* answer) {
+        Asked& a = *static_cast<Asked*>(user);
+        if (++a.times > a.goes_on) return;
+        if (a.times == a.goes_on && a.ends_other) a.other.reset();
+        *answer = 1;
+      };
+      is_refused(
+          [&](advface_error** e) {
+            if (verb == 0) return advface_store_add(store.get(), &in, &comes, 1, &control, nullptr, e);
+            if (verb == 1) return advface_store_remove(store.get(), &gone, 1, &control, e);
+            return advface_store_create(people.path().c_str(), "other", &space, &rotation, 1,
+                                        people.key.get(), &control, &unused, e);
+          },
+          ADVFACE_INTERRUPTED, {"interrupted"});
+      BOOST_TEST(asked.times == 4);
+    }
+  BOOST_TEST((std::chrono::steady_clock::now() - start < std::chrono::seconds(20)));
+  const auto told = nlohmann::json::parse(
+      text_from([&](auto... rest) { return advface_store_describe(store.get(), rest...); }));
+  BOOST_TEST(told["records"] == 3);
+  elsewhere([&] {
+    Store below(people.path(), Database::Access::read);
+    check(below.sets().size() == 1 && below.problems().empty(), "something was written");
+  });
+  works([&](advface_error** e) { return advface_store_remove(store.get(), &gone, 1, nullptr, e); });
+}
+
+// A reader in the way of forgetting: people are removed, and the caller is told what is left to do.
+BOOST_AUTO_TEST_CASE(a_removal_that_is_not_forgotten) {
+  People people;
+  const auto store = people.create({{"protect", "rotation"}}, true);
+  std::vector<int64_t> numbers;
+  BOOST_TEST(people.add(store.get(), 0, 3, numbers).status == ADVFACE_OK);
+  int begun[2], end[2];
+  BOOST_REQUIRE(::pipe(begun) == 0 && ::pipe(end) == 0);
+  const pid_t child = ::fork();
+  char byte = 0;
+  if (child == 0) {
+    ::close(end[1]);
+    try {
+      Store reader(people.path(), Database::Access::read);
+      const Transaction all(reader.database(), Transaction::Kind::read);
+      reader.sets();
+      ::_exit(::write(begun[1], &byte, 1) == 1 && ::read(end[0], &byte, 1) == 0 ? 0 : 1);
+    } catch (...) {
+      ::_exit(1);
+    }
+  }
+  ::close(end[0]);
+  BOOST_REQUIRE(::read(begun[0], &byte, 1) == 1);
+  int times = 0;
+  advface_control control = {};
+  control.size = sizeof control;
+  control.user = &times;
+  control.go_on = [](void* user, int32_t* answer) { *answer = ++*static_cast<int*>(user) < 5 ? 1 : 0; };
+  const char* gone = "person 1";
+  is_refused([&](advface_error** e) { return advface_store_remove(store.get(), &gone, 1, &control, e); },
+             ADVFACE_FAILED, {"in no set any more", "--repair"});
+  BOOST_TEST(times == 5);
+  for (const int file : {end[1], begun[0], begun[1]}) ::close(file);
+  int status = -1;
+  BOOST_TEST(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(status == 0);
+  is_refused([&](advface_error** e) { return advface_store_remove(store.get(), &gone, 1, nullptr, e); },
+             ADVFACE_NOT_FOUND, {"person 1"});
 }
 
 BOOST_AUTO_TEST_CASE(stores_that_cannot_be) {
@@ -152,8 +288,8 @@ BOOST_AUTO_TEST_CASE(stores_that_cannot_be) {
   const auto create = [&](const SettingList& settings, const advface_key* key, const std::string& path,
                           const advface_space& of) {
     return [&, key, path, settings, of](advface_error** e) {
-      return advface_store_create(path.c_str(), nullptr, &of, settings.data(), settings.size(), key, &unused,
-                                  e);
+      return advface_store_create(path.c_str(), nullptr, &of, settings.data(), settings.size(), key, nullptr,
+                                  &unused, e);
     };
   };
   is_refused(create({}, nullptr, people.path(), space), ADVFACE_INVALID_ARGUMENT, {"protect"});
@@ -210,7 +346,7 @@ BOOST_AUTO_TEST_CASE(stores_that_cannot_be) {
   // Features of another kind, and subjects that do not go with them.
   std::vector<float> rows(2 * 11);
   const char* subjects[] = {"a", "", nullptr};
-  advface_array in = array_of(rows, {2, 11});
+  advface_array in = view(rows, {2, 11});
   const auto add = [&](const char* const* names, uint64_t count) {
     return [&, names, count](advface_error** e) {
       return advface_store_add(store.get(), &in, names, count, nullptr, nullptr, e);
@@ -218,10 +354,10 @@ BOOST_AUTO_TEST_CASE(stores_that_cannot_be) {
   };
   is_refused(add(subjects, 2), ADVFACE_INVALID_ARGUMENT, {"[2,11]", "[12]"});
   std::vector<float> features = LibraryWorld::features(2);
-  in = array_of(features, {2, kToyDim});
+  in = view(features, {2, kToyDim});
   is_refused(add(subjects, 1), ADVFACE_INVALID_ARGUMENT, {"1 subjects for 2"});
   is_refused(add(subjects, 2), ADVFACE_INVALID_ARGUMENT, {"subject 1", "empty"});
-  is_refused(add(nullptr, 2), ADVFACE_INVALID_ARGUMENT, {"subjects are NULL"});
+  is_refused(add(nullptr, 2), ADVFACE_INVALID_ARGUMENT, {"NULL", "a subject is wanted"});
   features[0] = NAN;
   const char* good[] = {"a", "b"};
   is_refused(add(good, 2), ADVFACE_FAILED, {"row 0", "nan"});

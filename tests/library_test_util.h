@@ -3,6 +3,7 @@
 #pragma once
 #include <boost/test/unit_test.hpp>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,7 @@
 #include "advface/protections/protection_request.h"
 #include "detector_test_util.h"
 #include "file_test_util.h"
-#include "lib/include/advface.h"
+#include "lib/include/advface.hpp"
 #include "method_test_util.h"
 #include "tensor/io/image.h"
 #include "tensor/io/resample.h"
@@ -105,36 +106,17 @@ Owned<T> made(advface_status (*free)(T*), const Call& call) {
   return {handle, free};
 }
 
-inline Owned<advface_recogniser> recogniser_handle() {
-  return made<advface_recogniser>(advface_recogniser_free, [](auto** h, auto** e) {
-    return advface_recogniser_load(library_world().at("toy.json").c_str(), h, e);
-  });
-}
+using advface::space_of;
+using advface::view;
 
-template <class T>
-advface_array array_of(std::vector<T>& values, std::vector<int64_t> shape) {
-  const int32_t type = std::is_same_v<T, float>     ? ADVFACE_F32
-                       : std::is_same_v<T, double>  ? ADVFACE_F64
-                       : std::is_same_v<T, int64_t> ? ADVFACE_I64
-                                                    : ADVFACE_U8;
-  return advface_array_of(values.data(), values.size() * sizeof(T), type, int32_t(shape.size()),
-                          shape.data());
-}
+inline advface::Recogniser toy_handle() { return advface::Recogniser(library_world().at("toy.json")); }
+inline advface_space toy_space(int64_t dimension = kToyDim) { return advface::unit_vectors(dimension); }
 
-inline advface_space toy_space(int64_t dimension = kToyDim) {
-  advface_space space = {};
-  space.size = sizeof space;
-  space.domain = ADVFACE_SPHERE;
-  space.rank = 1;
-  space.shape[0] = dimension;
-  return space;
-}
-inline advface_space space_of(const Owned<advface_recogniser>& recogniser, const char* cut = nullptr) {
-  advface_space space = {};
-  space.size = sizeof space;
-  space.recogniser = recogniser.get();
-  space.cut = cut;
-  return space;
+// Numbers 0, 1, ... of so many records.
+inline std::vector<int64_t> counted(int64_t n) {
+  std::vector<int64_t> numbers(static_cast<size_t>(n));
+  std::iota(numbers.begin(), numbers.end(), int64_t(0));
+  return numbers;
 }
 
 using SettingList = std::vector<advface_setting>;
@@ -165,10 +147,12 @@ inline std::vector<float> protect_all(const advface_protection* protection, std:
   int32_t rank = 0;
   works([&](advface_error** e) { return advface_protection_out_shape(protection, shape, &rank, e); });
   std::vector<float> out(size_t(n * shape[0]));
-  const advface_array in = array_of(features, {n, kToyDim});
-  advface_array to = array_of(out, {n, shape[0]});
-  works(
-      [&](advface_error** e) { return advface_protect(protection, &in, nullptr, control, &to, nullptr, e); });
+  const std::vector<int64_t> numbers = counted(n);
+  const advface_array in = view(features, {n, kToyDim}), records = view(numbers, {n});
+  advface_array to = view(out, {n, shape[0]});
+  works([&](advface_error** e) {
+    return advface_protect(protection, &in, &records, control, &to, nullptr, e);
+  });
   return out;
 }
 

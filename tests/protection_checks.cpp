@@ -102,6 +102,7 @@ class Checker {
     const Tensor first = scene_.features.slice_batch(1, 2);
     const auto one = [&](int64_t record) { return apply(*protection_, first, {record}, photographs(1, 2)); };
     hold(same(1, one(records_[1]), 0), "number");
+    hold(same(1, one(records_[1] + 1), 0) != protection_->draws_by_record(), "draw");
     set_num_threads(3);
     const ProtectedRows threads = apply(*protection_, scene_.features, records_, scene_.photographs);
     for (int64_t i = 0; i < n_; ++i) hold(same(i, threads, i), "threads");

@@ -25,12 +25,12 @@ struct ProtectionScene {
 //  "angle"                 and turned no further than guarantee() has it
 //  "report"                the report is of this record and of this noise
 //  "number"                a record's result follows its number, not its place
-//  "company"               and not those that are protected with it, nor the order
-//  "threads"               nor the number of threads
-//  "again"                 and is the same in a second call, and of a second instance
-//  "bad feature"           a feature that is none is refused, and named
-//  "id"                    applied() reads back as itself, and knows where features end up
-//  "probe"                 a probe goes through on a tape without values as it does with them
+//  "draw"                  and its draw, too, where the protection says that it draws by the number, or else
+//  not "company"               and not those that are protected with it, nor the order "threads" nor the
+//  number of threads "again"                 and is the same in a second call, and of a second instance "bad
+//  feature"           a feature that is none is refused, and named "id"                    applied() reads
+//  back as itself, and knows where features end up "probe"                 a probe goes through on a tape
+//  without values as it does with them
 std::vector<std::string> broken_rules(const ProtectionScene& scene);
 
 }  // namespace advf::test

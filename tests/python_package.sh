@@ -9,4 +9,4 @@ python=${ADVFACE_PYTHON:-$root/build/python/bin/python}
   { echo "SKIPPED: $python has no numpy and pytest; python3 -m venv build/python && build/python/bin/pip install numpy pytest"; exit 0; }
 export ADVFACE_LIBRARY=$1 ADVFACE_BIN=$2 ADVFACE_TEST_WORLD=$3 PYTHONPATH=$root/lib/python PYTHONDONTWRITEBYTECODE=1
 cd "$root"
-exec "$python" -m pytest -q -p no:cacheprovider lib/python/tests
+exec "$python" -m pytest -q -rs -p no:cacheprovider lib/python/tests

@@ -39,7 +39,7 @@ recogniser = advface.Recogniser(world / "toy.json")
 features = recogniser.extract(np.arange(2 * 16 * 16 * 3, dtype=np.uint8).reshape(2, 16, 16, 3))
 key = advface.Key.new("face.key")
 lock = advface.Protection("rotation", recogniser=recogniser, key=key)
-assert np.allclose(lock.score(lock.protect(features), features), 1, atol=1e-5)
+assert np.allclose(lock.score(lock.protect(features, 0), features, 0), 1, atol=1e-5)
 try:
     advface.program("train")
 except FileNotFoundError as e:

@@ -16,7 +16,8 @@ using namespace advf;
 using namespace advf::test;
 
 // The layout of what callers compile in (docs/library.md, "What may change when").
-static_assert(sizeof(advface_array) == 112 && offsetof(advface_array, shape) == 32);
+static_assert(sizeof(advface_array) == 120 && offsetof(advface_array, shape) == 32);
+static_assert(offsetof(advface_array, read_only) == 112);
 static_assert(sizeof(advface_control) == 24 && sizeof(advface_setting) == 16);
 static_assert(sizeof(advface_space) == 72 && sizeof(advface_cut) == 56);
 static_assert(sizeof(advface_face) == 184 && sizeof(advface_report) == 64);
@@ -44,7 +45,7 @@ const char* const kSet = "000102030405060708090a0b0c0d0e0f";
 
 BOOST_AUTO_TEST_CASE(protections_give_the_bits_of_the_code_below) {
   const LibraryWorld& world = library_world();
-  const auto recogniser = recogniser_handle();
+  const auto recogniser = toy_handle();
   const Recogniser below = Recogniser::load(world.at("toy.json"));
   const TempDir dir;
   const std::string key = dir / "key", shadow = world.at("e.safetensors");
@@ -66,10 +67,12 @@ BOOST_AUTO_TEST_CASE(protections_give_the_bits_of_the_code_below) {
     BOOST_TEST((protect_all(protection.get(), features) == expected));
     // In place.
     std::vector<float> same = features;
-    advface_array in = array_of(same, {300, kToyDim}), out = in;
+    const std::vector<int64_t> numbers = counted(300);
+    const advface_array records = view(numbers, {300});
+    advface_array in = view(same, {300, kToyDim}), out = in;
     if (expected.size() != features.size()) continue;
     works([&](advface_error** e) {
-      return advface_protect(protection.get(), &in, nullptr, nullptr, &out, nullptr, e);
+      return advface_protect(protection.get(), &in, &records, nullptr, &out, nullptr, e);
     });
     BOOST_TEST((same == expected));
   }
@@ -129,7 +132,7 @@ BOOST_AUTO_TEST_CASE(what_is_described_is_made_again) {
 }
 
 BOOST_AUTO_TEST_CASE(faces_in_memory_give_the_bits_of_files) {
-  const auto recogniser = recogniser_handle();
+  const auto recogniser = toy_handle();
   const Recogniser below = Recogniser::load(library_world().at("toy.json"));
   constexpr int64_t n = LibraryWorld::kPhotographs, side = kToySize;
   FaceSource source = FaceSource::open(library_world().at("faces"));
@@ -149,13 +152,13 @@ BOOST_AUTO_TEST_CASE(faces_in_memory_give_the_bits_of_files) {
           floats[size_t(((i * side + y) * side + x) * 3 + c)] = float(v) / 255;
         }
   }
-  advface_array pixels = array_of(frames, {n, side, side, 4});
+  advface_array pixels = view(frames, {n, side, side, 4});
   pixels.strides[0] = side * stride;
   pixels.strides[1] = -stride;
   pixels.offset = uint64_t((side - 1) * stride);
   const auto extract = [&](const advface_array& from, int32_t colours) {
     std::vector<float> out(size_t(n * kToyDim));
-    advface_array features = array_of(out, {n, kToyDim});
+    advface_array features = view(out, {n, kToyDim});
     works([&](advface_error** e) {
       return advface_extract_faces(recogniser.get(), nullptr, &from, colours, nullptr, &features, e);
     });
@@ -163,7 +166,7 @@ BOOST_AUTO_TEST_CASE(faces_in_memory_give_the_bits_of_files) {
   };
   BOOST_TEST((extract(pixels, ADVFACE_BGRA) == expected));
   BOOST_TEST((extract(pixels, ADVFACE_RGBA) != expected));
-  const std::vector<float> of_floats = extract(array_of(floats, {n, side, side, 3}), ADVFACE_RGB);
+  const std::vector<float> of_floats = extract(view(floats, {n, side, side, 3}), ADVFACE_RGB);
   for (size_t i = 0; i < expected.size(); ++i) BOOST_TEST(std::abs(of_floats[i] - expected[i]) < 1e-2);
   // The whole picture as one place for all: the eyes where the template has them.
   std::vector<advface_array> frame(size_t(n), pixels);
@@ -181,23 +184,45 @@ BOOST_AUTO_TEST_CASE(faces_in_memory_give_the_bits_of_files) {
     how.eyes[2 * p + 1] = float(eyes[size_t(p)].y * double(side));
   }
   std::vector<float> out(size_t(n * kToyDim));
-  advface_array features = array_of(out, {n, kToyDim});
+  advface_array features = view(out, {n, kToyDim});
   works([&](advface_error** e) {
     return advface_extract_pictures(recogniser.get(), "e", frame.data(), n, ADVFACE_BGRA, &how, nullptr,
                                     &features, nullptr, e);
   });
   for (size_t i = 0; i < expected.size(); ++i) BOOST_TEST(std::abs(out[i] - expected[i]) < 1e-3);
+  // A picture where that place does not fit is told, and the others are what they were.
+  std::vector<uint8_t> narrow(8 * 8 * 4);
+  std::vector<advface_array> mixed = frame;
+  mixed[1] = view(narrow, {8, 8, 4});
+  std::vector<float> again(out.size());
+  std::vector<advface_face> faces(size_t(n), advface_face{});
+  features = view(again, {n, kToyDim});
+  const auto extract_mixed = [&](advface_face* found) {
+    return [&, found](advface_error** e) {
+      return advface_extract_pictures(recogniser.get(), "e", mixed.data(), n, ADVFACE_BGRA, &how, nullptr,
+                                      &features, found, e);
+    };
+  };
+  works(extract_mixed(faces.data()));
+  for (int64_t i = 0; i < n; ++i) {
+    BOOST_TEST(faces[size_t(i)].reason == (i == 1 ? ADVFACE_FACE_OUTSIDE : ADVFACE_FACE_OK));
+    for (int64_t k = 0; k < kToyDim; ++k) {
+      const size_t at = size_t(i * kToyDim + k);
+      BOOST_TEST((i == 1 ? std::isnan(again[at]) : again[at] == out[at]));
+    }
+  }
+  is_refused(extract_mixed(nullptr), ADVFACE_FAILED, {"picture 1", "outside"});
 }
 
 BOOST_AUTO_TEST_CASE(faces_are_found_in_frames) {
-  const auto recogniser = recogniser_handle();
+  const auto recogniser = toy_handle();
   const auto detector = made<advface_detector>(advface_detector_free, [](auto** h, auto** e) {
     return advface_detector_load(library_world().at("detector.json").c_str(), 0, h, e);
   });
   Image lit(120, 96, 3, 9), dark(64, 64, 3);
   light_cell(lit, 6, 5);
   for (size_t i = 0; i < lit.pixels.size(); i += 7) lit.pixels[i] = uint8_t(lit.pixels[i] | (i & 15));
-  std::vector<advface_array> frames{array_of(lit.pixels, {96, 120, 3}), array_of(dark.pixels, {64, 64, 3})};
+  std::vector<advface_array> frames{view(lit.pixels, {96, 120, 3}), view(dark.pixels, {64, 64, 3})};
   std::vector<advface_face> faces(3);
   uint64_t count = 0;
   works([&](advface_error** e) {
@@ -210,7 +235,7 @@ BOOST_AUTO_TEST_CASE(faces_are_found_in_frames) {
   how.detector = detector.get();
   how.least_side = 10;
   std::vector<float> out(2 * kToyDim);
-  advface_array features = array_of(out, {2, kToyDim});
+  advface_array features = view(out, {2, kToyDim});
   const auto extract = [&](advface_face* found) {
     return [&, found](advface_error** e) {
       return advface_extract_pictures(recogniser.get(), nullptr, frames.data(), 2, ADVFACE_RGB, &how, nullptr,
@@ -243,8 +268,8 @@ BOOST_AUTO_TEST_CASE(decoders_reconstruct) {
     return advface_decoder_load(library_world().at("e.safetensors").c_str(), h, e);
   });
   std::vector<float> features = LibraryWorld::features(70), images(70 * 3 * kToySize * kToySize);
-  const advface_array in = array_of(features, {70, kToyDim});
-  advface_array out = array_of(images, {70, 3, kToySize, kToySize});
+  const advface_array in = view(features, {70, kToyDim});
+  advface_array out = view(images, {70, 3, kToySize, kToySize});
   works([&](advface_error** e) { return advface_decoder_reconstruct(decoder.get(), &in, nullptr, &out, e); });
   const auto below = Decoder::load(library_world().at("e.safetensors"));
   BOOST_TEST((images == below->reconstruct(Tensor::from(features, {70, kToyDim})).to_vector<float>()));
@@ -257,13 +282,14 @@ BOOST_AUTO_TEST_CASE(decoders_reconstruct) {
 }
 
 BOOST_AUTO_TEST_CASE(a_long_call_is_stopped) {
-  const auto recogniser = recogniser_handle();
+  const auto recogniser = toy_handle();
   const std::string shadow = library_world().at("e.safetensors");
   const auto protection = protection_handle(
       space_of(recogniser), {{"shadow", shadow.c_str()}, {"epsilon", "0.2"}, {"steps", "4000"}});
   std::vector<float> features = LibraryWorld::features(300), out(features.size());
-  const advface_array in = array_of(features, {300, kToyDim});
-  advface_array to = array_of(out, {300, kToyDim});
+  const std::vector<int64_t> numbers = counted(300);
+  const advface_array in = view(features, {300, kToyDim}), records = view(numbers, {300});
+  advface_array to = view(out, {300, kToyDim});
   struct Asked {
     int times = 0, most = 0;
     const advface_protection* protection = nullptr;
@@ -273,7 +299,7 @@ BOOST_AUTO_TEST_CASE(a_long_call_is_stopped) {
   control.size = sizeof control;
   control.user = &asked;
   const auto protect = [&](advface_error** e) {
-    return advface_protect(protection.get(), &in, nullptr, &control, &to, nullptr, e);
+    return advface_protect(protection.get(), &in, &records, &control, &to, nullptr, e);
   };
   control.go_on = [](void* user, int32_t* answer) {
     auto& a = *static_cast<Asked*>(user);
@@ -301,9 +327,48 @@ BOOST_AUTO_TEST_CASE(a_long_call_is_stopped) {
   is_refused(protect, ADVFACE_INVALID_ARGUMENT, {"advface_control"});
 }
 
+// Scores of many records behind a lock take as long as protecting them does.
+BOOST_AUTO_TEST_CASE(comparisons_are_stopped) {
+  constexpr int64_t n = 100000;
+  const TempDir dir;
+  const auto key = made<advface_key>(
+      advface_key_free, [&](auto** h, auto** e) { return advface_key_new((dir / "key").c_str(), h, e); });
+  const advface_setting rotation{"protect", "rotation"};
+  const auto lock = protection_handle(toy_space(), {rotation}, key.get());
+  const advface_space space = toy_space();
+  const auto store = made<advface_store>(advface_store_close, [&](auto** h, auto** e) {
+    return advface_store_create((dir / "people.db").c_str(), nullptr, &space, &rotation, 1, key.get(),
+                                nullptr, h, e);
+  });
+  std::vector<float> features(size_t(n * kToyDim)), out(features.size());
+  for (size_t i = 0; i < features.size(); i += kToyDim) features[i] = 1;
+  std::vector<double> scores(n);
+  const std::vector<int64_t> numbers = counted(n);
+  const advface_array in = view(std::as_const(features), {n, kToyDim}), records = view(numbers, {n}),
+                      one = view(std::as_const(features), {1, kToyDim});
+  advface_array to = view(out, {n, kToyDim}), values = view(scores, {n});
+  const char* name = "anna";
+  works(
+      [&](advface_error** e) { return advface_store_add(store.get(), &one, &name, 1, nullptr, nullptr, e); });
+  advface_control control = {};
+  control.size = sizeof control;
+  control.go_on = [](void*, int32_t*) {};
+  is_refused(
+      [&](advface_error** e) { return advface_turn_probe(lock.get(), &in, &records, &control, &to, e); },
+      ADVFACE_INTERRUPTED, {"interrupted"});
+  is_refused(
+      [&](advface_error** e) { return advface_score(lock.get(), &in, &records, &in, &control, &values, e); },
+      ADVFACE_INTERRUPTED, {"interrupted"});
+  is_refused(
+      [&](advface_error** e) {
+        return advface_store_verify(store.get(), name, &in, &control, &values, nullptr, e);
+      },
+      ADVFACE_INTERRUPTED, {"interrupted"});
+}
+
 // The child has none of the threads: every call says so, and freeing harms nobody.
 BOOST_AUTO_TEST_CASE(a_forked_process_is_told) {
-  auto recogniser = recogniser_handle();
+  auto recogniser = toy_handle();
   const pid_t child = ::fork();
   if (child == 0) {
     advface_error* error = nullptr;

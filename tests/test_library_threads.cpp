@@ -31,17 +31,18 @@ void side_by_side(const std::function<bool(int thread)>& f) {
 // Without Boost's checks, which are for one thread.
 std::vector<float> protect_quietly(const advface_protection* protection, std::vector<float> features) {
   const int64_t n = int64_t(features.size()) / kToyDim;
-  const advface_array in = array_of(features, {n, kToyDim});
+  const std::vector<int64_t> numbers = counted(n);
+  const advface_array in = view(features, {n, kToyDim}), records = view(numbers, {n});
   std::vector<float> out(features.size());
-  advface_array to = array_of(out, {n, kToyDim});
-  if (advface_protect(protection, &in, nullptr, nullptr, &to, nullptr, nullptr) != ADVFACE_OK) return {};
+  advface_array to = view(out, {n, kToyDim});
+  if (advface_protect(protection, &in, &records, nullptr, &to, nullptr, nullptr) != ADVFACE_OK) return {};
   return out;
 }
 
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(one_protection) {
-  const auto recogniser = recogniser_handle();
+  const auto recogniser = toy_handle();
   const TempDir dir;
   const auto key = made<advface_key>(
       advface_key_free, [&](auto** h, auto** e) { return advface_key_new((dir / "key").c_str(), h, e); });
@@ -66,8 +67,48 @@ BOOST_AUTO_TEST_CASE(one_protection) {
   }
 }
 
+// One call at a time is in a handle with plans; who waits is asked, and another goes on.
+BOOST_AUTO_TEST_CASE(who_waits_for_another_call_is_asked) {
+  const auto recogniser = toy_handle();
+  const std::string shadow = library_world().at("e.safetensors");
+  const auto slow = protection_handle(space_of(recogniser),
+                                      {{"shadow", shadow.c_str()}, {"epsilon", "0.2"}, {"steps", "100000"}});
+  std::vector<float> features = LibraryWorld::features(300);
+  const std::vector<int64_t> numbers = counted(300);
+  const advface_array in = view(std::as_const(features), {300, kToyDim}), records = view(numbers, {300});
+  std::atomic<bool> begun = false, over = false;
+  const auto protect = [&](const advface_control& control) {
+    std::vector<float> out(features.size());
+    advface_array to = view(out, {300, kToyDim});
+    return advface_protect(slow.get(), &in, &records, &control, &to, nullptr, nullptr);
+  };
+  using Ask = std::function<bool()>;
+  const auto asking = [](const Ask& ask) {
+    advface_control control = {};
+    control.size = sizeof control;
+    control.user = const_cast<Ask*>(&ask);
+    control.go_on = [](void* user, int32_t* answer) { *answer = (*static_cast<const Ask*>(user))() ? 1 : 0; };
+    return control;
+  };
+  const Ask until_over = [&] {
+    begun = true;
+    return !over;
+  };
+  std::atomic<advface_status> first = ADVFACE_OK;
+  std::thread works_on([&] { first = protect(asking(until_over)); });
+  while (!begun) std::this_thread::yield();
+  int asked = 0;
+  const Ask twice = [&] { return ++asked < 2; };
+  BOOST_TEST(protect(asking(twice)) == ADVFACE_INTERRUPTED);
+  BOOST_TEST(asked == 2);
+  BOOST_TEST(first == ADVFACE_OK);  // it is still at work
+  over = true;
+  works_on.join();
+  BOOST_TEST(first == ADVFACE_INTERRUPTED);
+}
+
 BOOST_AUTO_TEST_CASE(one_recogniser) {
-  const auto recogniser = recogniser_handle();
+  const auto recogniser = toy_handle();
   std::vector<uint8_t> pixels;
   for (int64_t i = 0; i < LibraryWorld::kPhotographs; ++i) {
     const Image image = LibraryWorld::photograph(i);
@@ -75,8 +116,8 @@ BOOST_AUTO_TEST_CASE(one_recogniser) {
   }
   const auto extract = [&] {
     std::vector<float> out(LibraryWorld::kPhotographs * kToyDim);
-    const advface_array in = array_of(pixels, {LibraryWorld::kPhotographs, kToySize, kToySize, 3});
-    advface_array to = array_of(out, {LibraryWorld::kPhotographs, kToyDim});
+    const advface_array in = view(pixels, {LibraryWorld::kPhotographs, kToySize, kToySize, 3});
+    advface_array to = view(out, {LibraryWorld::kPhotographs, kToyDim});
     if (advface_extract_faces(recogniser.get(), nullptr, &in, ADVFACE_RGB, nullptr, &to, nullptr) !=
         ADVFACE_OK)
       return std::vector<float>();
@@ -94,11 +135,12 @@ BOOST_AUTO_TEST_CASE(one_store) {
   const advface_space space = toy_space();
   const advface_setting rotation{"protect", "rotation"};
   const auto store = made<advface_store>(advface_store_close, [&](auto** h, auto** e) {
-    return advface_store_create((dir / "people.db").c_str(), nullptr, &space, &rotation, 1, key.get(), h, e);
+    return advface_store_create((dir / "people.db").c_str(), nullptr, &space, &rotation, 1, key.get(),
+                                nullptr, h, e);
   });
   std::vector<float> known = LibraryWorld::features(4);
   const char* names[] = {"a", "b", "c", "d"};
-  const advface_array rows = array_of(known, {4, kToyDim});
+  const advface_array rows = view(known, {4, kToyDim});
   works([&](advface_error** e) {
     return advface_store_add(store.get(), &rows, names, 4, nullptr, nullptr, e);
   });
@@ -108,12 +150,12 @@ BOOST_AUTO_TEST_CASE(one_store) {
       const std::string name = "new " + std::to_string(next++);
       const char* subject = name.c_str();
       std::vector<float> one = LibraryWorld::features(1, 100 + uint64_t(t));
-      const advface_array row = array_of(one, {1, kToyDim});
+      const advface_array row = view(one, {1, kToyDim});
       return advface_store_add(store.get(), &row, &subject, 1, nullptr, nullptr, nullptr) == ADVFACE_OK;
     }
     std::vector<int64_t> numbers(4);
     std::vector<float> scores(4);
-    advface_array to = array_of(numbers, {4, 1}), at = array_of(scores, {4, 1});
+    advface_array to = view(numbers, {4, 1}), at = view(scores, {4, 1});
     return advface_store_identify(store.get(), &rows, nullptr, &to, &at, nullptr, nullptr) == ADVFACE_OK &&
            numbers == std::vector<int64_t>{0, 1, 2, 3};
   });

@@ -236,6 +236,7 @@ class Planted : public Protection {
   FeatureSpace out() const override {
     return {{mistake_ == "shape" ? kToyDim + 1 : kToyDim}, FeatureDomain::sphere};
   }
+  bool draws_by_record() const override { return mistake_ != "draw"; }
   Guarantee guarantee() const override {
     Guarantee proved;
     proved.largest_angle = mistake_ == "angle" ? 0.001 : 0.1;
@@ -288,7 +289,7 @@ BOOST_AUTO_TEST_CASE(planted_mistakes_are_found) {
                          [](auto z, auto x) { return distance(z, x) < 0.1; }});
   };
   BOOST_TEST(rules_of("").empty());
-  for (const std::string mistake : {"shape", "domain", "ball", "angle", "report", "number", "company",
+  for (const std::string mistake : {"shape", "domain", "ball", "angle", "report", "number", "draw", "company",
                                     "threads", "again", "bad feature", "id", "probe"}) {
     const std::vector<std::string> found = rules_of(mistake);
     std::string all;

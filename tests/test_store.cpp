@@ -127,15 +127,36 @@ BOOST_AUTO_TEST_CASE(a_reader_in_the_way_is_told) {
   Store reader(f.path, Access::read);
   Transaction reading(reader.database(), Transaction::Kind::read);
   BOOST_TEST(reader.set("default").records == 3);
-  Store writer(f.path, Access::write, 0.05);
+  Store writer(f.path, Access::write, {.seconds = 0.05});
   writer.remove("default", std::vector{subject(1)});
   refused([&] { writer.forget(); }, {f.path, "bytes may still lie in the file", "--repair"});
   reading.commit();
   writer.forget();
   BOOST_TEST(!is_anywhere(f.path, bytes_of_row(some_rows(3), 1)));
   Transaction writing(writer.database());
-  Store other(f.path, Access::write, 0.05);
+  Store other(f.path, Access::write, {.seconds = 0.05});
   refused([&] { other.reserve_numbers(f.set, 1); }, {f.path, "another program writes to it"});
+}
+
+// Who waits is asked, what is thrown comes out, and nothing is written then.
+BOOST_AUTO_TEST_CASE(a_wait_is_stopped) {
+  Fresh f;
+  f.add(some_rows(3), 0);
+  std::optional<Transaction> writing(std::in_place, f.store->database());
+  int asked = 0;
+  Store other(f.path, Access::write, {.seconds = 30, .stop = [&] { return ++asked == 4; }});
+  BOOST_CHECK_THROW(other.remove("default", std::vector{subject(1)}), Interrupted);
+  BOOST_TEST(asked == 4);
+  other.database().set_stop([]() -> bool { throw std::out_of_range("mine"); });
+  BOOST_CHECK_THROW(other.remove("default", std::vector{subject(1)}), std::out_of_range);
+  writing.reset();
+  BOOST_CHECK_THROW(other.remove("default", std::vector{subject(1)}), std::out_of_range);
+  other.database().set_stop([] { return true; });  // asked once more where nobody is in the way
+  BOOST_CHECK_THROW(other.remove("default", std::vector{subject(1)}), Interrupted);
+  BOOST_TEST(other.set("default").records == 3);
+  other.database().set_stop({});
+  other.remove("default", std::vector{subject(1)});
+  BOOST_TEST(other.set("default").records == 2);
 }
 
 // As a block of rows has it, at any number of threads; also for probes enough for matrix products.
@@ -399,7 +420,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_forgotten_yet_is_told) {
     return all;
   };
   BOOST_TEST(told() == "");
-  f.store.emplace(f.path, Access::write, 0.05);
+  f.store.emplace(f.path, Access::write, Patience{.seconds = 0.05});
   {
     Store reader(f.path, Access::read);
     Transaction reading(reader.database(), Transaction::Kind::read);

@@ -9,8 +9,12 @@
 namespace advf {
 namespace {
 
-// Why the box does not belong to a picture of this size; "" where it does.
-std::string misfit(const FaceBox& box, int width, int height) {
+// Why the box does not belong to a picture of this size; no text where it does.
+struct Misfit {
+  Reason reason = Reason::outside;
+  std::string why = {};
+};
+Misfit misfit(const FaceBox& box, int width, int height) {
   constexpr double kLeastSide = 8, kLeastShare = 0.5;
   const double w = double(box.x1) - double(box.x0), h = double(box.y1) - double(box.y0);
   const auto inside = [](double low, double high, double size) {
@@ -22,13 +26,15 @@ std::string misfit(const FaceBox& box, int width, int height) {
   if (!(w >= kLeastSide && h >= kLeastSide && share >= kLeastShare)) {
     why << "the box to cut out is " << w << " x " << h << " from (" << box.x0 << ", " << box.y0 << "), "
         << (share < kLeastShare ? "of which more than half lies outside" : "too few to show a face");
-  } else if (box.eyes) {
+    return {share < kLeastShare ? Reason::outside : Reason::small, why.str()};
+  }
+  if (box.eyes) {
     const Eyes& e = *box.eyes;
     for (const auto& [x, y] : {std::pair(e.x1, e.y1), std::pair(e.x2, e.y2)})
       if (why.view().empty() && !(x >= 0 && y >= 0 && x <= float(width) && y <= float(height)))
         why << "the eye centre (" << x << ", " << y << ") lies outside";
   }
-  return why.str();
+  return {Reason::outside, why.str()};
 }
 
 class WholeCutter : public FaceCutter {
@@ -52,12 +58,13 @@ class BoxCutter : public FaceCutter {
  public:
   explicit BoxCutter(const FaceBox& box) : box_(box) {}
   CutResult cut(const Image& image, const std::string&, const std::string& path, int size) const override {
-    const std::string why = misfit(box_, image.width, image.height);
+    const auto [reason, why] = misfit(box_, image.width, image.height);
     if (why.empty()) return WholeCutter::upright_box(image, box_, size);
     std::ostringstream text;
     text << path << ": is " << image.width << " x " << image.height << " pixels, and " << why
          << "; the eye centres must be those of these pictures, in pixels (or let --detector find the faces)";
     CutResult result;
+    result.reason = reason;
     result.why = text.str();
     result.ends_run = true;
     return result;

@@ -52,6 +52,7 @@ class NoiseProtection : public Protection {
   AppliedProtection applied() const override { return {"noise", spec_.values(), {}}; }
   FeatureSpace out() const override { return space_; }
   Guarantee guarantee() const override;
+  bool draws_by_record() const override { return true; }
   // In the domain of non-negative features what would fall below zero is zero, so the noise gets shorter.
   ProtectedRows apply(const Tensor& features, std::span<const int64_t> records, const Tensor& photographs,
                       const Context& context) override;

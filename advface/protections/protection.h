@@ -93,6 +93,9 @@ class Protection {
   // Whether a record's result depends on the records that are protected with it; a call then takes two or
   // more.
   virtual bool depends_on_company() const { return false; }
+  // Whether what is stored of a record is drawn by its number: records of one number then have one draw, by
+  // which whoever steals them compares them.
+  virtual bool draws_by_record() const { return false; }
   // Whether several threads may be in apply() at once. Plans belong to one call at a time.
   virtual bool is_shareable() const { return true; }
   // Throws Error, naming the file, where a network that protects was trained on any of these people.

@@ -61,6 +61,10 @@ ProtectionId ProtectionChain::id() const {
   return id;
 }
 
+bool ProtectionChain::draws_by_record() const {
+  return std::any_of(links_.begin(), links_.end(), [](const auto& link) { return link->draws_by_record(); });
+}
+
 bool ProtectionChain::is_shareable() const {
   return std::all_of(links_.begin(), links_.end(), [](const auto& link) { return link->is_shareable(); });
 }

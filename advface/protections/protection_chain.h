@@ -31,7 +31,8 @@ class ProtectionChain {
   int photograph_size() const;
   Guarantee guarantee() const;
   bool changes_probe() const { return changes_probe_; }
-  bool is_shareable() const;  // all of them are
+  bool draws_by_record() const;  // one of them does
+  bool is_shareable() const;     // all of them are
   std::vector<const Provenance*> networks() const;
   void check_never_saw(const std::vector<std::string>& identities) const;
   bool saw(int64_t person) const;  // a network of it was trained on that person, as person_key()

@@ -109,6 +109,7 @@ class RotationProtection : public Protection {
 
   AppliedProtection applied() const override { return {"rotation", spec_.values(), {{"key", key_id_}}}; }
   FeatureSpace out() const override { return spec_.out(space_); }
+  bool draws_by_record() const override { return spec_.mode == KeyMode::per_record; }
   Guarantee guarantee() const override {
     Guarantee proved;
     proved.largest_angle = 0;

@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <filesystem>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -49,7 +52,43 @@ std::string uri_of(const std::string& path) {
 
 }  // namespace
 
-Database::Database(const std::string& path, Access access, double wait) : path_(path), wait_(wait) {
+// Where SQLite's wait for a lock finds who is asked; it lies at one place while a database moves.
+struct Database::Waiting {
+  using Clock = std::chrono::steady_clock;
+  Patience patience;
+  Clock::time_point begun = {};
+  bool stopped = false;            // the last wait was ended by who was asked,
+  std::exception_ptr thrown = {};  // who threw this
+
+  bool asked_to_stop() noexcept {
+    try {
+      stopped = patience.stop && patience.stop();
+    } catch (...) {
+      thrown = std::current_exception();
+      stopped = true;
+    }
+    return stopped;
+  }
+  // What ended the last wait, if anybody did.
+  void raise_stop() {
+    if (!std::exchange(stopped, false)) return;
+    if (thrown) std::rethrow_exception(std::exchange(thrown, nullptr));
+    throw Interrupted();
+  }
+};
+
+int Database::wait_on(void* waiting, int times) noexcept {
+  Waiting& w = *static_cast<Waiting*>(waiting);
+  const auto now = Waiting::Clock::now();
+  if (times == 0) w.begun = now;
+  if (w.asked_to_stop() || std::chrono::duration<double>(now - w.begun).count() >= w.patience.seconds)
+    return 0;
+  std::this_thread::sleep_for(std::chrono::milliseconds(std::min(1 << std::min(times, 5), 20)));
+  return 1;
+}
+
+Database::Database(const std::string& path, Access access, const Patience& patience)
+    : path_(path), waiting_(std::make_unique<Waiting>(Waiting{patience})) {
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE;
   std::string name = path;
   if (access == Access::create) {
@@ -83,7 +122,7 @@ Database::Database(const std::string& path, Access access, double wait) : path_(
     }
   }
   try {
-    sqlite3_busy_timeout(handle_, int(wait * 1000));
+    sqlite3_busy_handler(handle_, wait_on, waiting_.get());
     // What a damaged or foreign file says is data, and runs nothing.
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
@@ -102,16 +141,25 @@ Database::Database(const std::string& path, Access access, double wait) : path_(
 }
 
 Database::Database(Database&& other) noexcept
-    : path_(std::move(other.path_)), wait_(other.wait_), handle_(std::exchange(other.handle_, nullptr)) {}
+    : path_(std::move(other.path_)),
+      waiting_(std::move(other.waiting_)),
+      handle_(std::exchange(other.handle_, nullptr)) {}
 
 Database& Database::operator=(Database&& other) noexcept {
   std::swap(path_, other.path_);
-  std::swap(wait_, other.wait_);
+  std::swap(waiting_, other.waiting_);
   std::swap(handle_, other.handle_);
   return *this;
 }
 
 Database::~Database() { sqlite3_close_v2(handle_); }
+
+void Database::set_stop(std::function<bool()> stop) { waiting_->patience.stop = std::move(stop); }
+
+void Database::check_stop() const {
+  waiting_->asked_to_stop();
+  waiting_->raise_stop();
+}
 
 void Database::raise(int code) const {
   const std::string said = handle_ ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
@@ -122,7 +170,8 @@ void Database::raise(int code) const {
       throw Interrupted();
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      fail(path_, ": another program writes to it, and did not end within ", wait_,
+      waiting_->raise_stop();
+      fail(path_, ": another program writes to it, and did not end within ", waiting_->patience.seconds,
            " seconds; nothing was written");
     case SQLITE_FULL:
       fail(path_, ": No space left on device; this step was undone, and what was done before it stays");
@@ -168,8 +217,10 @@ void Database::map_pages() { execute("PRAGMA mmap_size = 2147418112; PRAGMA cell
 bool Database::empty_log() {
   const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   if (code == SQLITE_OK) return true;
-  if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED) return false;
-  raise(code);
+  if ((code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_LOCKED) raise(code);
+  waiting_->stopped = false;  // that the reader was not waited for to the end is the same to who called
+  if (waiting_->thrown) std::rethrow_exception(std::exchange(waiting_->thrown, nullptr));
+  return false;
 }
 
 int64_t Database::for_pages_with_remains(bool overwrite, const std::function<bool()>& stop) {
@@ -326,13 +377,23 @@ std::span<const std::byte> Statement::blob(int column) const {
 
 Transaction::Transaction(Database& database, Kind kind) : database_(&database) {
   database.execute(kind == Kind::write ? "BEGIN IMMEDIATE" : "BEGIN");
+  if (kind == Kind::read) return;
+  try {
+    database.check_stop();  // whoever has waited for the lock may not want it any more
+  } catch (...) {
+    roll_back();
+    throw;
+  }
 }
 
 Transaction::~Transaction() {
-  if (!open_) return;
+  if (open_) roll_back();
+}
+
+void Transaction::roll_back() noexcept {
   try {
     database_->execute("ROLLBACK");
-  } catch (const Error&) {  // SQLite has rolled back by itself
+  } catch (...) {  // SQLite has rolled back by itself
   }
 }
 

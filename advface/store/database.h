@@ -15,19 +15,29 @@ struct sqlite3_stmt;
 
 namespace advf {
 
+// How long a call waits while another program is in its way, and whom it asks meanwhile.
+struct Patience {
+  double seconds = 30;
+  // Asked every 20 ms or so while it waits, and once more before a transaction writes, on the thread that
+  // uses the database: true ends the call with Interrupted, and it has written nothing. What it throws comes
+  // out of the call. Empty: nobody is asked.
+  std::function<bool()> stop = {};
+};
+
 class Database {
  public:
   // create: a new file, where there is none, which its owner alone may read
   enum class Access { read, write, create };
 
-  // `wait` seconds for another program that writes. Throws Error for what is no SQLite database, cannot be
-  // read, or (Access::write) cannot be written.
-  Database(const std::string& path, Access access, double wait = 30);
+  // Throws Error for what is no SQLite database, cannot be read, or (Access::write) cannot be written.
+  Database(const std::string& path, Access access, const Patience& patience = {});
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
   ~Database();
 
   const std::string& path() const { return path_; }
+  // Whom it asks from now on.
+  void set_stop(std::function<bool()> stop);
   void execute(const std::string& sql);    // of our own making: never with what somebody has typed in it
   int64_t number(const std::string& sql);  // the first column of its only row
   std::string text(const std::string& sql);
@@ -36,7 +46,7 @@ class Database {
   // not look through each page before it reads its rows.
   void map_pages();
   // Writes all that the log holds to the file and empties the log. False where a reader is in the way for
-  // longer than `wait`.
+  // longer than there is patience.
   bool empty_log();
   // How many pages of the file hold remains of rows that were moved (tidy_vfs.h); 0 of files that were always
   // written by this program.
@@ -48,11 +58,15 @@ class Database {
 
  private:
   friend class Statement;
+  friend class Transaction;
+  struct Waiting;
+  static int wait_on(void* waiting, int times) noexcept;  // for SQLite, which knows no exceptions
   [[noreturn]] void raise(int code) const;
   int64_t for_pages_with_remains(bool overwrite, const std::function<bool()>& stop);
+  void check_stop() const;
 
   std::string path_;
-  double wait_;
+  std::unique_ptr<Waiting> waiting_;
   sqlite3* handle_ = nullptr;
 };
 
@@ -99,7 +113,8 @@ class Statement {
   sqlite3_stmt* handle_ = nullptr;
 };
 
-// All or nothing: without commit() what was written is undone.
+// All or nothing: without commit() what was written is undone. One that writes throws Interrupted where the
+// database is asked to stop before it has written anything.
 class Transaction {
  public:
   enum class Kind { read, write };
@@ -109,6 +124,7 @@ class Transaction {
   void commit();
 
  private:
+  void roll_back() noexcept;
   Database* database_;
   bool open_ = true;
 };

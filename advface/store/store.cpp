@@ -94,7 +94,8 @@ void Store::create(const std::string& path) {
   });
 }
 
-Store::Store(const std::string& path, Database::Access access, double wait) : database_(path, access, wait) {
+Store::Store(const std::string& path, Database::Access access, const Patience& patience)
+    : database_(path, access, patience) {
   check_tables(database_, access);
 }
 

@@ -69,7 +69,7 @@ class Store {
   // A new file; Throws Error where there is one.
   static void create(const std::string& path);
   // Throws Error for what is no store, for one of a newer version, and where it cannot be written.
-  Store(const std::string& path, Database::Access access, double wait = 30);
+  Store(const std::string& path, Database::Access access, const Patience& patience = {});
 
   const std::string& path() const { return database_.path(); }
   Database& database() { return database_; }

@@ -93,10 +93,13 @@ void measure(const Case& c, int64_t dimension = 512) {
       advface_array_of(features.data(), features.size() * sizeof(float), ADVFACE_F32, 2, shape);
   std::vector<int64_t> numbers(kBatch);
   std::iota(numbers.begin(), numbers.end(), int64_t(0));
+  const int64_t count = kBatch;
+  const advface_array records =
+      advface_array_of(numbers.data(), numbers.size() * sizeof(int64_t), ADVFACE_I64, 1, &count);
   const Tensor rows = Tensor::from(features, {kBatch, dimension});
   const auto by_library = [&](std::vector<float>& out) {
     advface_array to = advface_array_of(out.data(), out.size() * sizeof(float), ADVFACE_F32, 2, shape);
-    must(advface_protect(protection, &in, nullptr, nullptr, &to, nullptr, &error), &error);
+    must(advface_protect(protection, &in, &records, nullptr, &to, nullptr, &error), &error);
   };
   std::vector<float> out(features.size());
   by_library(out);

@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
   memset(&space, 0, sizeof space);
   space.size = sizeof space;
   space.recogniser = recogniser;
-  must(advface_store_create(argv[3], NULL, &space, settings, 1, key, &store, &error), &error);
+  must(advface_store_create(argv[3], NULL, &space, settings, 1, key, NULL, &store, &error), &error);
 
   feature = malloc((size_t)shape[0] * sizeof *feature);
   if (!feature) return 1;

@@ -41,13 +41,13 @@ int main(int argc, char** argv) {
     const advface::Rows enrolled = people(20, 0.3, random), probes = people(20, 0.3, random);
     const advface::Key key = advface::Key::create(argv[1]);
     const advface::Protection lock(advface::unit_vectors(enrolled.row), {{"protect", "rotation"}}, &key);
-    const advface::Rows stored = lock.protect(enrolled);
+    const advface::Rows stored = lock.protect(enrolled, 0);  // records 0, 1, ... of a new set
 
     // The matching side: the description lies beside what is stored, the key does not.
     const std::string description = lock.describe();
     const advface::Key theirs = advface::Key::read(argv[1]);
     const advface::Protection again(advface::unit_vectors(enrolled.row), {}, &theirs, description);
-    const std::vector<double> scores = advface::score(again, stored, probes);
+    const std::vector<double> scores = advface::score(again, stored, probes, 0);
     double least = 1;
     for (const double s : scores) least = std::min(least, s);
     std::printf("20 people, least score of a person to himself %.3f\n", least);

@@ -45,7 +45,7 @@ typedef int32_t advface_status;
 #define ADVFACE_INVALID_HANDLE 2   /* freed, of another kind, or none of this library's */
 #define ADVFACE_FAILED 3           /* a file, or values, that cannot be used as they are */
 #define ADVFACE_INTERRUPTED 4      /* the caller's advface_control did not let it go on */
-#define ADVFACE_OUT_OF_MEMORY 5
+#define ADVFACE_OUT_OF_MEMORY 5    /* or out of threads: the system gives this process no more */
 #define ADVFACE_FORKED 6    /* by fork(): this process has none of the threads of the one it came from */
 #define ADVFACE_NOT_FOUND 7 /* nobody of that name, no record of that number */
 #define ADVFACE_NOT_IN_THIS_BUILD 8 /* keys */
@@ -84,23 +84,26 @@ typedef struct advface_array {
   int32_t rank;
   int64_t shape[ADVFACE_MAX_RANK];
   int64_t strides[ADVFACE_MAX_RANK]; /* in bytes */
+  int32_t read_only;                 /* not 0: results are refused a place in it */
 } advface_array;
 
-/* An array in C order, without a check of its own. */
+/* An array in C order that may be written, without a check of its own. */
 ADVFACE_API advface_array advface_array_of(void* data, uint64_t bytes, int32_t type, int32_t rank,
                                            const int64_t* shape);
 /* The array that a DLPack tensor describes: `managed` is a DLManagedTensor, or with `versioned` not 0 a
- * DLManagedTensorVersioned of major version 1. It must lie in memory of the CPU. The caller keeps the tensor,
- * and calls its deleter when the array is no longer used. */
+ * DLManagedTensorVersioned of major version 1. It must lie in memory of the CPU; one that is marked
+ * as read-only is read_only. The caller keeps the tensor, and calls its deleter when the array is no longer
+ * used. */
 ADVFACE_API advface_status advface_array_from_dlpack(const void* managed, int32_t versioned,
                                                      advface_array* array, advface_error** error);
 
 /* ---- long calls ---- */
 
 /* Asked now and then by long calls, on the thread that made the call and on no other, some milliseconds
- * apart. *answer is 0 before; what does not set it to 1 ends the call with ADVFACE_INTERRUPTED, so that a
- * callback that fails ends the work. From within it nothing can be called but what frees. NULL instead: the
- * call goes on to its end. */
+ * apart, also while they wait for another thread or another program; and once more before a store is written:
+ * what is stopped then has changed nothing. *answer is 0 before; what does not set it to 1 ends the call with
+ * ADVFACE_INTERRUPTED, so that a callback that fails ends the work. From within it nothing can be called but
+ * what frees. NULL instead: the call goes on to its end. */
 typedef struct advface_control {
   uint64_t size; /* sizeof(advface_control) */
   void (*go_on)(void* user, int32_t* answer);
@@ -200,9 +203,9 @@ typedef struct advface_face {
 } advface_face;
 
 /* Whole pictures, such as a camera's frames: `count` arrays (H, W, C), ADVFACE_U8, each of its own size ->
- * features (count, shape of the cut). found: `count` of them, or NULL. A picture without a usable face has a
- * reason there, and a row of NaN, which nothing takes for a feature; without `found` it ends the call with
- * ADVFACE_FAILED. */
+ * features (count, shape of the cut). found: `count` of them, or NULL. A picture without a usable face, or in
+ * which the eyes' place does not fit, has a reason there, and a row of NaN, which nothing takes for a
+ * feature; without `found` it ends the call with ADVFACE_FAILED. */
 ADVFACE_API advface_status advface_extract_pictures(const advface_recogniser* recogniser, const char* cut,
                                                     const advface_array* pictures, uint64_t count,
                                                     int32_t colours, const advface_cut* how,
@@ -285,8 +288,8 @@ ADVFACE_API advface_status advface_protection_make(const advface_space* space,
                                                    const advface_key* key, const char* described,
                                                    advface_protection** protection, advface_error** error);
 ADVFACE_API advface_status advface_protection_free(advface_protection* protection);
-/* JSON: protection (as docs/formats.md has it), recogniser, cut, proved, changes_probe, separates_records,
- * needs_key, in and out (shape, domain). Nothing secret. */
+/* JSON: protection (as docs/formats.md has it), recogniser, cut, proved, changes_probe, draws_by_record,
+ * separates_records, needs_key, in and out (shape, domain). Nothing secret. */
 ADVFACE_API advface_status advface_protection_describe(const advface_protection* protection, char* text,
                                                        uint64_t bytes, uint64_t* needed,
                                                        advface_error** error);
@@ -303,25 +306,31 @@ typedef struct advface_report {
 } advface_report;
 
 /* features (N, shape) -> protected (N, out shape), the same bits as advface-protect makes of them. records:
- * (N) ADVFACE_I64, the number of each record in its set, from 0 on, never twice in a set; NULL: 0, 1, ....
- * reports: N of them, or NULL. `protected_rows` may be the very array that `features` is, and overlaps it
- * in no other way. With --bn batch or recalibrated the features of a call are the set that is looked at. */
+ * (N) ADVFACE_I64, the number of each record in its set, from 0 on, never twice in a set. NULL is for a
+ * protection that draws nothing for each record (the description's draws_by_record), and refused by others:
+ * two calls that count from 0 would give two people one draw. reports: N of them, or NULL. `protected_rows`
+ * may be the very array that `features` is, and overlaps it in no other way. With --bn batch or recalibrated
+ * the features of a call are the set that is looked at. */
 ADVFACE_API advface_status advface_protect(const advface_protection* protection,
                                            const advface_array* features, const advface_array* records,
                                            const advface_control* control, advface_array* protected_rows,
                                            advface_report* reports, advface_error** error);
-/* Raw features as they are to be compared with the records of these numbers. */
+/* Raw features as they are to be compared with the records of these numbers. NULL where a probe looks the
+ * same to all records (the description's separates_records is false). */
 ADVFACE_API advface_status advface_turn_probe(const advface_protection* protection,
                                               const advface_array* features, const advface_array* records,
-                                              advface_array* probes, advface_error** error);
+                                              const advface_control* control, advface_array* probes,
+                                              advface_error** error);
 
 /* ---- matching ---- */
 
 /* 1:1. stored (N, D), probes (N, D) -> scores (N): cosines, row by row. With a protection, which may be NULL,
- * probes are raw and stored rows are records of these numbers (NULL: 0, 1, ...). scores: ADVFACE_F64. */
+ * probes are raw and stored rows are records of these numbers, NULL as in advface_turn_probe(). scores:
+ * ADVFACE_F64. */
 ADVFACE_API advface_status advface_score(const advface_protection* protection, const advface_array* stored,
                                          const advface_array* records, const advface_array* probes,
-                                         advface_array* scores, advface_error** error);
+                                         const advface_control* control, advface_array* scores,
+                                         advface_error** error);
 /* 1:N. stored (N, D), probes (M, D) -> rows (M, K) ADVFACE_I64 and scores (M, K): the K stored rows of the
  * largest cosine to each probe, the largest first, of equals the lower row; -1 and -2 where N is below K. */
 ADVFACE_API advface_status advface_nearest(const advface_protection* protection, const advface_array* stored,
@@ -335,8 +344,8 @@ ADVFACE_API advface_status advface_nearest(const advface_protection* protection,
  * features, of which faces can be made again. Throws out what it has made where it fails. */
 ADVFACE_API advface_status advface_store_create(const char* path, const char* set, const advface_space* space,
                                                 const advface_setting* settings, uint64_t count,
-                                                const advface_key* key, advface_store** store,
-                                                advface_error** error);
+                                                const advface_key* key, const advface_control* control,
+                                                advface_store** store, advface_error** error);
 /* A set that is there. settings name files; recogniser: for a protection that runs it, or NULL. set: NULL is
  * "default". */
 ADVFACE_API advface_status advface_store_open(const char* path, const char* set,
@@ -357,19 +366,32 @@ ADVFACE_API advface_status advface_store_add(const advface_store* store, const a
  * not NULL, becomes the set's by its calibration, NaN where nobody has calibrated it. ADVFACE_NOT_FOUND where
  * there is no such person. */
 ADVFACE_API advface_status advface_store_verify(const advface_store* store, const char* subject,
-                                                const advface_array* probes, advface_array* scores,
-                                                double* threshold, advface_error** error);
+                                                const advface_array* probes, const advface_control* control,
+                                                advface_array* scores, double* threshold,
+                                                advface_error** error);
 /* 1:N. Raw probes (M, D) -> numbers (M, K) ADVFACE_I64 of records and scores (M, K), as advface_nearest(). */
 ADVFACE_API advface_status advface_store_identify(const advface_store* store, const advface_array* probes,
                                                   const advface_control* control, advface_array* numbers,
                                                   advface_array* scores, double* threshold,
                                                   advface_error** error);
+/* What a score means in the set: features (N, D), raw, of people who are not in it, people[i] naming whose
+ * row i is, go the way that the set's go, and all pairs of them (N up to 50000) are scored. The set then
+ * decides where no more than this share of pairs of different people pass (rate, such as 0.001;
+ * ADVFACE_FAILED tells where there are too few people for it), which *threshold becomes where it is not NULL;
+ * an earlier calibration gives way. Nothing of the features is kept but scores. source: where they come from,
+ * for who asks later; may be NULL. */
+ADVFACE_API advface_status advface_store_calibrate(const advface_store* store, const advface_array* features,
+                                                   const char* const* people, uint64_t count, double rate,
+                                                   const char* source, const advface_control* control,
+                                                   double* threshold, advface_error** error);
 /* Who the record of this number is. */
 ADVFACE_API advface_status advface_store_subject(const advface_store* store, int64_t number, char* text,
                                                  uint64_t bytes, uint64_t* needed, advface_error** error);
-/* All or none; their bytes are overwritten. */
+/* All or none; their bytes are overwritten. Where another program reads for long, or the caller does not wait
+ * for that, they are removed, but ADVFACE_FAILED tells that bytes may still lie in the file. */
 ADVFACE_API advface_status advface_store_remove(const advface_store* store, const char* const* subjects,
-                                                uint64_t count, advface_error** error);
+                                                uint64_t count, const advface_control* control,
+                                                advface_error** error);
 
 #ifdef __cplusplus
 }

@@ -2,9 +2,12 @@
 // each call does. Header only, so that no C++ type crosses into the library.
 #pragma once
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,6 +24,10 @@ class Error : public std::runtime_error {
  private:
   advface_status code_;
 };
+
+// Asked now and then by long calls, as advface_control has it: false ends the call with an Error of the code
+// ADVFACE_INTERRUPTED, and what it throws comes out of the call. Empty: the call goes on to its end.
+using GoOn = std::function<bool()>;
 
 namespace detail {
 
@@ -44,6 +51,30 @@ template <class Call>
 void run(const Call& call) {
   Outcome outcome;
   outcome.check(call(outcome.out()));
+}
+
+// f(control, error) is one long call.
+template <class Call>
+void run(const GoOn& go_on, const Call& call) {
+  struct Asked {
+    const GoOn& go_on;
+    std::exception_ptr thrown;
+  } asked{go_on, nullptr};
+  advface_control control = {};
+  control.size = sizeof control;
+  control.user = &asked;
+  control.go_on = [](void* user, int32_t* answer) {
+    Asked& a = *static_cast<Asked*>(user);
+    try {
+      *answer = a.go_on() ? 1 : 0;
+    } catch (...) {
+      a.thrown = std::current_exception();
+    }
+  };
+  Outcome outcome;
+  const advface_status status = call(go_on ? &control : nullptr, outcome.out());
+  if (asked.thrown) std::rethrow_exception(asked.thrown);
+  outcome.check(status);
 }
 
 // f(text, bytes, needed, error) gives a text.
@@ -78,12 +109,42 @@ class Handle {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
-// Numbers of the caller, in C order, without a copy.
-inline advface_array view(const float* data, std::initializer_list<int64_t> shape) {
-  int64_t values = 1;
-  for (const int64_t d : shape) values *= d;
-  return advface_array_of(const_cast<float*>(data), uint64_t(values) * sizeof(float), ADVFACE_F32,
-                          int32_t(shape.size()), shape.begin());
+namespace detail {
+template <class T>
+constexpr int32_t type_of() {
+  using Value = std::remove_const_t<T>;
+  static_assert(std::is_same_v<Value, float> || std::is_same_v<Value, double> ||
+                    std::is_same_v<Value, int64_t> || std::is_same_v<Value, uint8_t>,
+                "f32, f64, i64 and u8 can be described");
+  return std::is_same_v<Value, float>     ? ADVFACE_F32
+         : std::is_same_v<Value, double>  ? ADVFACE_F64
+         : std::is_same_v<Value, int64_t> ? ADVFACE_I64
+                                          : ADVFACE_U8;
+}
+template <class T>
+advface_array view_of(T* data, uint64_t values, const int64_t* shape, size_t rank) {
+  advface_array a = advface_array_of(const_cast<std::remove_const_t<T>*>(data), values * sizeof(T),
+                                     type_of<T>(), int32_t(rank), shape);
+  a.read_only = std::is_const_v<T>;
+  return a;
+}
+}  // namespace detail
+
+// Numbers of the caller, in C order, without a copy; those that are const may only be read.
+template <class T>
+advface_array view(T* data, std::initializer_list<int64_t> shape) {
+  uint64_t values = 1;
+  for (const int64_t d : shape) values *= uint64_t(d);
+  return detail::view_of(data, values, shape.begin(), shape.size());
+}
+// The same of a vector, which may be longer than the shape, and is refused where it is shorter.
+template <class T>
+advface_array view(std::vector<T>& values, std::initializer_list<int64_t> shape) {
+  return detail::view_of(values.data(), values.size(), shape.begin(), shape.size());
+}
+template <class T>
+advface_array view(const std::vector<T>& values, std::initializer_list<int64_t> shape) {
+  return detail::view_of(values.data(), values.size(), shape.begin(), shape.size());
 }
 
 // A frame of a camera: rows of `row_bytes` bytes, pixels of `channels` bytes each behind each other.
@@ -91,7 +152,7 @@ inline advface_array frame(const void* pixels, int64_t width, int64_t height, in
                            int32_t channels) {
   const int64_t shape[] = {height, width, channels};
   advface_array a =
-      advface_array_of(const_cast<void*>(pixels), uint64_t(height * row_bytes), ADVFACE_U8, 3, shape);
+      detail::view_of(static_cast<const uint8_t*>(pixels), uint64_t(height * row_bytes), shape, 3);
   a.strides[0] = row_bytes;
   return a;
 }
@@ -100,9 +161,25 @@ inline advface_array frame(const void* pixels, int64_t width, int64_t height, in
 struct Rows {
   int64_t row = 0;
   std::vector<float> values;
-  int64_t count() const { return row > 0 ? int64_t(values.size()) / row : 0; }
-  advface_array array() const { return view(values.data(), {count(), row}); }
+  // Throws Error where the values are no whole rows.
+  int64_t count() const {
+    if (row > 0 ? values.size() % size_t(row) == 0 : values.empty())
+      return row > 0 ? int64_t(values.size()) / row : 0;
+    throw Error(ADVFACE_INVALID_ARGUMENT, std::to_string(values.size()) + " values are no whole rows of " +
+                                              std::to_string(row) + " values");
+  }
+  advface_array array() { return view(values, {count(), row}); }
+  advface_array array() const { return view(values, {count(), row}); }
 };
+
+namespace detail {
+// Numbers first, first + 1, ... of so many records.
+inline std::vector<int64_t> counted(int64_t first, int64_t n) {
+  std::vector<int64_t> numbers;
+  for (int64_t i = 0; i < n; ++i) numbers.push_back(first + i);
+  return numbers;
+}
+}  // namespace detail
 
 class Key {
  public:
@@ -156,7 +233,7 @@ class Recogniser {
     return values;
   }
   // Of a whole picture that is the face, cut out already.
-  Rows extract(const std::vector<advface_array>& faces, int32_t colours) const {
+  Rows extract(const std::vector<advface_array>& faces, int32_t colours, const GoOn& go_on = {}) const {
     Rows rows{dimension(), {}};
     for (advface_array face : faces) {
       for (int d = 3; d > 0; --d) face.shape[d] = face.shape[d - 1], face.strides[d] = face.strides[d - 1];
@@ -164,23 +241,24 @@ class Recogniser {
       face.shape[0] = 1;
       Rows one{rows.row, std::vector<float>(size_t(rows.row))};
       advface_array out = one.array();
-      detail::run([&](advface_error** e) {
-        return advface_extract_faces(get(), nullptr, &face, colours, nullptr, &out, e);
+      detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+        return advface_extract_faces(get(), nullptr, &face, colours, control, &out, e);
       });
       rows.values.insert(rows.values.end(), one.values.begin(), one.values.end());
     }
     return rows;
   }
   // Of faces that the detector finds; throws for a picture without one.
-  Rows extract(const std::vector<advface_array>& pictures, int32_t colours, const Detector& detector) const {
+  Rows extract(const std::vector<advface_array>& pictures, int32_t colours, const Detector& detector,
+               const GoOn& go_on = {}) const {
     Rows rows{dimension(), std::vector<float>(size_t(dimension()) * pictures.size())};
     advface_cut how = {};
     how.size = sizeof how;
     how.detector = detector.get();
     advface_array out = rows.array();
-    detail::run([&](advface_error** e) {
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
       return advface_extract_pictures(get(), nullptr, pictures.data(), pictures.size(), colours, &how,
-                                      nullptr, &out, nullptr, e);
+                                      control, &out, nullptr, e);
     });
     return rows;
   }
@@ -189,11 +267,12 @@ class Recogniser {
   detail::Handle<advface_recogniser, advface_recogniser_free> handle_;
 };
 
-// Whose features: a recogniser's at its default cut, or unit vectors of so many values.
-inline advface_space space_of(const Recogniser& recogniser) {
+// Whose features: a recogniser's at a cut (null: its default), or unit vectors of so many values.
+inline advface_space space_of(const Recogniser& recogniser, const char* cut = nullptr) {
   advface_space space = {};
   space.size = sizeof space;
   space.recogniser = recogniser.get();
+  space.cut = cut;
   return space;
 }
 inline advface_space unit_vectors(int64_t dimension) {
@@ -230,43 +309,67 @@ class Protection {
       return advface_protection_describe(get(), text, bytes, needed, e);
     });
   }
-  // Vectors that are records first, first + 1, ....
-  Rows protect(const Rows& features, int64_t first = 0) const {
+  // Vectors that are records first, first + 1, ... of their set: no number ever comes twice in one.
+  Rows protect(const Rows& features, int64_t first, const GoOn& go_on = {}) const {
+    const std::vector<int64_t> numbers = detail::counted(first, features.count());
+    const advface_array records = view(numbers, {features.count()});
+    return made(features, &records, go_on);
+  }
+  // By a protection that draws nothing for each record; refused by others.
+  Rows protect(const Rows& features, const GoOn& go_on = {}) const { return made(features, nullptr, go_on); }
+
+ private:
+  Rows made(const Rows& features, const advface_array* records, const GoOn& go_on) const {
     int64_t shape[ADVFACE_MAX_RANK];
     int32_t rank = 0;
     detail::run([&](advface_error** e) { return advface_protection_out_shape(get(), shape, &rank, e); });
-    const int64_t n = features.count();
-    Rows rows{shape[0], std::vector<float>(size_t(n * shape[0]))};
-    std::vector<int64_t> numbers;
-    for (int64_t i = 0; i < n; ++i) numbers.push_back(first + i);
-    const advface_array in = features.array(),
-                        records = advface_array_of(numbers.data(), uint64_t(n) * sizeof(int64_t), ADVFACE_I64,
-                                                   1, &n);
+    Rows rows{shape[0], std::vector<float>(size_t(features.count() * shape[0]))};
+    const advface_array in = features.array();
     advface_array out = rows.array();
-    detail::run(
-        [&](advface_error** e) { return advface_protect(get(), &in, &records, nullptr, &out, nullptr, e); });
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_protect(get(), &in, records, control, &out, nullptr, e);
+    });
     return rows;
   }
-
- private:
   detail::Handle<advface_protection, advface_protection_free> handle_;
 };
 
-// Cosines of raw probes to stored rows, row by row, which are records first, first + 1, ....
+namespace detail {
 inline std::vector<double> score(const Protection& protection, const Rows& stored, const Rows& probes,
-                                 int64_t first = 0) {
+                                 const advface_array* records, const GoOn& go_on) {
   std::vector<double> scores(size_t(stored.count()));
-  const int64_t n = stored.count();
-  std::vector<int64_t> numbers;
-  for (int64_t i = 0; i < n; ++i) numbers.push_back(first + i);
-  const advface_array records =
-      advface_array_of(numbers.data(), uint64_t(n) * sizeof(int64_t), ADVFACE_I64, 1, &n);
   const advface_array rows = stored.array(), raw = probes.array();
-  advface_array out = advface_array_of(scores.data(), scores.size() * sizeof(double), ADVFACE_F64, 1, &n);
-  detail::run(
-      [&](advface_error** e) { return advface_score(protection.get(), &rows, &records, &raw, &out, e); });
+  advface_array out = view(scores, {stored.count()});
+  run(go_on, [&](const advface_control* control, advface_error** e) {
+    return advface_score(protection.get(), &rows, records, &raw, control, &out, e);
+  });
   return scores;
 }
+}  // namespace detail
+
+// Cosines of raw probes to stored rows, row by row, which are records first, first + 1, ....
+inline std::vector<double> score(const Protection& protection, const Rows& stored, const Rows& probes,
+                                 int64_t first, const GoOn& go_on = {}) {
+  const std::vector<int64_t> numbers = detail::counted(first, stored.count());
+  const advface_array records = view(numbers, {stored.count()});
+  return detail::score(protection, stored, probes, &records, go_on);
+}
+// Behind a protection through which a probe looks the same to all records; refused by others.
+inline std::vector<double> score(const Protection& protection, const Rows& stored, const Rows& probes,
+                                 const GoOn& go_on = {}) {
+  return detail::score(protection, stored, probes, nullptr, go_on);
+}
+
+namespace detail {
+inline std::vector<const char*> names_of(const std::vector<std::string>& people) {
+  std::vector<const char*> names;
+  for (const std::string& name : people) {
+    if (name.find('\0') != std::string::npos) throw Error(ADVFACE_INVALID_ARGUMENT, "a name holds a zero");
+    names.push_back(name.c_str());
+  }
+  return names;
+}
+}  // namespace detail
 
 class Store {
  public:
@@ -277,12 +380,12 @@ class Store {
   };
 
   static Store create(const std::string& path, const advface_space& space, const Settings& settings,
-                      const Key* key = nullptr, const std::string& set = "default") {
+                      const Key* key = nullptr, const std::string& set = "default", const GoOn& go_on = {}) {
     Store store;
     const auto list = detail::list_of(settings);
-    detail::run([&](advface_error** e) {
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
       return advface_store_create(path.c_str(), set.c_str(), &space, list.data(), list.size(),
-                                  key ? key->get() : nullptr, store.handle_.out(), e);
+                                  key ? key->get() : nullptr, control, store.handle_.out(), e);
     });
     return store;
   }
@@ -298,41 +401,45 @@ class Store {
     return store;
   }
 
-  void add(const Rows& features, const std::vector<std::string>& subjects) const {
-    std::vector<const char*> names;
-    for (const std::string& name : subjects) {
-      if (name.find('\0') != std::string::npos)
-        throw Error(ADVFACE_INVALID_ARGUMENT, "a subject holds a zero");
-      names.push_back(name.c_str());
-    }
+  void add(const Rows& features, const std::vector<std::string>& subjects, const GoOn& go_on = {}) const {
+    const std::vector<const char*> names = detail::names_of(subjects);
     const advface_array rows = features.array();
-    detail::run([&](advface_error** e) {
-      return advface_store_add(get(), &rows, names.data(), names.size(), nullptr, nullptr, e);
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_store_add(get(), &rows, names.data(), names.size(), control, nullptr, e);
     });
   }
+  // By features of people who are not in the set, people[i] naming whose row i is: where it decides from now
+  // on, so that no more than this share of pairs of different people pass.
+  double calibrate(const Rows& features, const std::vector<std::string>& people, double rate = 1e-3,
+                   const GoOn& go_on = {}) const {
+    const std::vector<const char*> names = detail::names_of(people);
+    const advface_array rows = features.array();
+    double threshold = 0;
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_store_calibrate(get(), &rows, names.data(), names.size(), rate, nullptr, control,
+                                     &threshold, e);
+    });
+    return threshold;
+  }
   // The probe's cosine to that person's record.
-  double verify(const std::string& subject, const Rows& probe) const {
+  double verify(const std::string& subject, const Rows& probe, const GoOn& go_on = {}) const {
     double value = 0;
-    const int64_t one = 1;
     const advface_array rows = probe.array();
-    advface_array out = advface_array_of(&value, sizeof value, ADVFACE_F64, 1, &one);
-    detail::run([&](advface_error** e) {
-      return advface_store_verify(get(), subject.c_str(), &rows, &out, nullptr, e);
+    advface_array out = view(&value, {1});
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_store_verify(get(), subject.c_str(), &rows, control, &out, nullptr, e);
     });
     return value;
   }
   // The records most like one probe, the most like first.
-  std::vector<Found> identify(const Rows& probe, int64_t most) const {
+  std::vector<Found> identify(const Rows& probe, int64_t most, const GoOn& go_on = {}) const {
     if (most < 0) throw Error(ADVFACE_INVALID_ARGUMENT, "most is below 0");
     std::vector<int64_t> numbers(static_cast<size_t>(most));
     std::vector<float> scores(static_cast<size_t>(most));
-    const int64_t shape[] = {1, most};
     const advface_array rows = probe.array();
-    advface_array to = advface_array_of(numbers.data(), numbers.size() * sizeof(int64_t), ADVFACE_I64, 2,
-                                        shape),
-                  at = advface_array_of(scores.data(), scores.size() * sizeof(float), ADVFACE_F32, 2, shape);
-    detail::run([&](advface_error** e) {
-      return advface_store_identify(get(), &rows, nullptr, &to, &at, nullptr, e);
+    advface_array to = view(numbers, {1, most}), at = view(scores, {1, most});
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_store_identify(get(), &rows, control, &to, &at, nullptr, e);
     });
     std::vector<Found> found;
     for (size_t i = 0; i < numbers.size() && numbers[i] >= 0; ++i)
@@ -342,9 +449,11 @@ class Store {
                        })});
     return found;
   }
-  void remove(const std::string& subject) const {
+  void remove(const std::string& subject, const GoOn& go_on = {}) const {
     const char* name = subject.c_str();
-    detail::run([&](advface_error** e) { return advface_store_remove(get(), &name, 1, e); });
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_store_remove(get(), &name, 1, control, e);
+    });
   }
   advface_store* get() const { return handle_.get(); }
 

@@ -2,12 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
-#include <limits>
-#include <numeric>
 #include <set>
 
 #include "advface/core/dataset.h"
-#include "advface/core/enrolment.h"
+#include "advface/store/set_calibration.h"
 #include "advface/store/set_scan.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/plot.h"
@@ -181,7 +179,7 @@ struct CalibrateOptions : StoreOptions {
 // Raw features of other people, with who each is.
 struct OtherPeople {
   FeatureRows features;
-  std::vector<int64_t> people;
+  std::vector<std::string> people;
 };
 
 OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSet& set) {
@@ -213,10 +211,10 @@ OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSe
         what, " has ", others.features.count(), " rows");
   check(others.features.row() == set.raw.row, what, ": features of shape ", others.features.row(),
         ", but the set ", set.name, " is of ", set.raw.row);
-  check(others.features.count() <= 50000, what, ": all pairs of ", others.features.count(),
-        " features are too many; take up to 50000");
+  check(others.features.count() <= kMostToCalibrate, what, ": all pairs of ", others.features.count(),
+        " features are too many; take up to ", kMostToCalibrate);
   check_rows(others.features, set.raw.domain, what);
-  for (const std::string& name : names) others.people.push_back(person_key(name));
+  others.people = names;
   const auto enrolled =
       std::ranges::count_if(std::set<std::string>(names.begin(), names.end()),
                             [&](const std::string& name) { return store.find(set, name).has_value(); });
@@ -225,54 +223,6 @@ OtherPeople other_people(const CalibrateOptions& o, Store& store, const StoredSe
               << " of these people are in the set by their names; a threshold is found with "
               << "people who are not, or it is found for them alone\n";
   return others;
-}
-
-// What the set does to a feature, but for the lock that is its last protection: under it a cosine is what it
-// was.
-ProtectionId under_lock(const StoredSet& set, const Store& store) {
-  ProtectionId id = set.info.protection;
-  if (!id.needs_key()) return id;
-  ProtectionId opened = id;
-  opened.applied.pop_back();
-  check(!opened.needs_key(), store.path(), ": the set ", set.name, " has protections over its lock (",
-        id.describe(), "), which a calibration cannot look under");
-  return opened;
-}
-
-// Of records as the set has them: of one photograph each, or of the first of everybody's.
-Calibration scores_of(const CalibrateOptions& o, const StoredSet& set, const OtherPeople& others,
-                      SetProtection& protection) {
-  std::vector<int64_t> numbers(others.people.size());
-  std::iota(numbers.begin(), numbers.end(), int64_t(0));
-  const Tensor raw = others.features.batch(0, others.features.count());
-  const Tensor probes = protection.probe(raw, numbers);
-  if (o.average == 1)
-    return score_all_pairs(protection.protect(raw, numbers, console()), probes, others.people, interrupted);
-  constexpr int64_t kMemory = std::numeric_limits<int64_t>::max();  // raw features are in no file on the way
-  const auto groups = RowsByPerson(others.people).first(o.average);
-  const FeatureRows means = means_of(others.features, groups, set.raw.domain, kMemory, [&](int64_t g) {
-    return "the mean of the photographs of person " + std::to_string(g + 1);
-  });
-  RecordsAndProbes of;
-  of.people = others.people;
-  of.part_of.assign(others.people.size(), -1);
-  for (size_t g = 0; g < groups.size(); ++g) {
-    of.owners.push_back(others.people[size_t(groups[g][0])]);
-    for (const int64_t row : groups[g]) of.part_of[size_t(row)] = int64_t(g);
-  }
-  numbers.resize(groups.size());
-  of.stored = protection.protect(means.batch(0, means.count()), numbers, console());
-  of.probes = probes;
-  Calibration calibration = score_records(of, interrupted);
-  // What half of the records are at least, where many people have fewer photographs than were asked for.
-  std::vector<int64_t> sizes;
-  for (const auto& rows : groups) sizes.push_back(int64_t(rows.size()));
-  std::ranges::nth_element(sizes, sizes.begin() + int64_t(sizes.size() / 2));
-  calibration.mean_of = sizes[sizes.size() / 2];
-  if (calibration.mean_of < o.average)
-    std::cerr << "note: half of these people have no more than " << calibration.mean_of
-              << " photographs, so that rates are told of records of that many, not of " << o.average << "\n";
-  return calibration;
 }
 
 int calibrate(const CalibrateOptions& o) {
@@ -286,17 +236,12 @@ int calibrate(const CalibrateOptions& o) {
   o.faces.check_cut();
   Store store = o.open(Database::Access::write);
   const StoredSet set = store.set(o.set, o.next ? Generation::next : Generation::current);
-  StoredSet opened = set;
-  opened.info.protection = under_lock(set, store);
   std::optional<Recogniser> recogniser;
   if (!o.faces.recogniser.empty()) recogniser.emplace(Recogniser::load(o.faces.recogniser));
-  ProtectionInput input = raw_input(store, set);
-  input.network = recogniser ? &*recogniser : nullptr;
-  SetProtection protection(specs_of(opened.info.protection, o.files, store.path() + ": set " + set.name),
-                           input);
+  SetProtection protection = protection_under_lock(store, set, o.files, recogniser ? &*recogniser : nullptr);
   const OtherPeople others = other_people(o, store, set);
-  Calibration calibration = scores_of(o, set, others, protection);
-  check(calibration.impostors() > 0, "there are no two people among ", others.people.size(), " features");
+  Calibration calibration = calibrated_by(protection, others.features.batch(0, others.features.count()),
+                                          others.people, o.average, console());
   calibration.source = o.in.empty() ? o.faces.images : o.in;
   calibration.threshold = calibration.threshold_at(o.fmr);
   calibration.write(store, set);

@@ -64,7 +64,7 @@ void StoreOptions::add_files_to(CLI::App& app) {
 }
 
 Store StoreOptions::open(Database::Access access) const {
-  Store opened(store, access, wait);
+  Store opened(store, access, {.seconds = wait});
   as_usage([&] { opened.set_actor(actor.empty() ? user_name() : actor); });
   // Whoever was stopped between a removal and its end left bytes that were promised to be gone.
   if (access == Database::Access::write) opened.finish_erasures(interrupted);

@@ -37,6 +37,7 @@ class AdvFaceProtection : public Protection {
   bool imitates_attackers() const override { return true; }
   int photograph_size() const override;
   Guarantee guarantee() const override;
+  bool draws_by_record() const override { return true; }
   bool depends_on_company() const override { return spec_.ascent.batch_norm == BatchNormMode::batch; }
   bool is_shareable() const override { return false; }
   void check_never_saw(const std::vector<std::string>& identities) const override;

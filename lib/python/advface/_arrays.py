@@ -8,7 +8,7 @@ from typing import Any, Optional, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ._capi import MAX_RANK, Array, InvalidArgument
+from ._capi import MAX_RANK, Array, InvalidArgument, integer
 
 _TYPES = {"f4": 1, "f8": 2, "f2": 3, "u1": 4, "i8": 5}
 
@@ -41,6 +41,7 @@ def describe(a: NDArray[Any], what: str) -> Array:
     first = a.__array_interface__["data"][0]
     empty = a.size == 0
     array = Array(first + low, 0 if empty else high - low + a.itemsize, -low, code, a.ndim)
+    array.read_only = not a.flags.writeable
     array.shape[: a.ndim] = a.shape
     array.strides[: a.ndim] = a.strides
     return array
@@ -62,10 +63,19 @@ def rows(value: Any, what: str) -> tuple[NDArray[Any], Array]:
     return read(a[np.newaxis] if a.ndim == 1 else a, what)
 
 
-def records_of(records: Optional[Any], n: int) -> tuple[Optional[NDArray[np.int64]], Any]:
+Records = Any  # whole numbers, one for each row; or one, that of the first; or None
+
+
+def records_of(records: Records, n: int) -> tuple[Optional[NDArray[np.int64]], Any]:
+    """The numbers of n records, and where the library finds them. A single one is that of the first, from which they are
+    counted on."""
     if records is None:
         return None, None
-    a = np.asarray(records)
+    if isinstance(records, (int, np.integer)):
+        first = integer(records, "records", 0, 2**62)
+        a = np.arange(first, first + n, dtype=np.int64)
+    else:
+        a = np.asarray(records)
     if a.ndim != 1 or (a.size and a.dtype.kind not in "iu"):
         raise InvalidArgument(f"records: whole numbers are wanted, one for each of {n} rows, not {a.dtype} of shape {a.shape}")
     a = np.ascontiguousarray(a, dtype=np.int64)

@@ -10,7 +10,7 @@ from ._capi import Failed
 from ._programs import option_list, run
 
 
-class Report(dict):
+class Report(dict[str, Any]):
     """report.json of an audit (docs/audit.md), as a dictionary. path: of the file; page: of report.html beside it."""
 
     def __init__(self, path: Path, values: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import json
 import numbers
 import operator
 import os
@@ -12,7 +13,7 @@ import threading
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NoReturn, Optional, TypeVar
 
 MAX_RANK = 5
 
@@ -38,7 +39,7 @@ class Interrupted(AdvFaceError):
 
 
 class OutOfMemory(AdvFaceError, MemoryError):
-    """There is too little memory."""
+    """There is too little memory, or the system gives the process no more threads."""
 
 
 class Forked(AdvFaceError, RuntimeError):
@@ -68,7 +69,6 @@ _ERRORS = {
     8: NotInThisBuild,
     9: InvalidArgument,
 }
-_INTERRUPTED = 4
 
 
 class Array(ctypes.Structure):
@@ -80,6 +80,7 @@ class Array(ctypes.Structure):
         ("rank", c_int32),
         ("shape", c_int64 * MAX_RANK),
         ("strides", c_int64 * MAX_RANK),
+        ("read_only", c_int32),
     ]
 
 
@@ -188,17 +189,18 @@ _CALLS: dict[str, list[Any]] = {
     "protection_describe": [_P, *_TEXT],
     "protection_out_shape": [_P, POINTER(c_int64), POINTER(c_int32)],
     "protect": [_P, _A, _A, _CONTROL, _A, _P],
-    "turn_probe": [_P, _A, _A, _A],
-    "score": [_P, _A, _A, _A, _A],
+    "turn_probe": [_P, _A, _A, _CONTROL, _A],
+    "score": [_P, _A, _A, _A, _CONTROL, _A],
     "nearest": [_P, _A, _A, _A, _CONTROL, _A, _A],
-    "store_create": [c_char_p, c_char_p, POINTER(Space), *_SETTINGS, POINTER(_P)],
+    "store_create": [c_char_p, c_char_p, POINTER(Space), *_SETTINGS, _CONTROL, POINTER(_P)],
     "store_open": [c_char_p, c_char_p, *_SETTINGS, _P, POINTER(_P)],
     "store_describe": [_P, *_TEXT],
     "store_add": [_P, _A, POINTER(c_char_p), c_uint64, _CONTROL, _A],
-    "store_verify": [_P, c_char_p, _A, _A, POINTER(c_double)],
+    "store_calibrate": [_P, _A, POINTER(c_char_p), c_uint64, c_double, c_char_p, _CONTROL, POINTER(c_double)],
+    "store_verify": [_P, c_char_p, _A, _CONTROL, _A, POINTER(c_double)],
     "store_identify": [_P, _A, _CONTROL, _A, _A, POINTER(c_double)],
     "store_subject": [_P, c_int64, *_TEXT],
-    "store_remove": [_P, POINTER(c_char_p), c_uint64],
+    "store_remove": [_P, POINTER(c_char_p), c_uint64, _CONTROL],
 }
 _functions: dict[str, Any] = {}
 for _name, _arguments in _CALLS.items():
@@ -219,7 +221,7 @@ for _kind in ("recogniser_free", "detector_free", "decoder_free", "key_free", "p
     _f.restype = c_int32
 
 
-def _raise(status: int, error: c_void_p) -> None:
+def _raise(status: int, error: c_void_p) -> NoReturn:
     text = (lib.advface_error_text(error) or b"").decode("utf-8", "replace")
     lib.advface_error_free(error)
     raise _ERRORS.get(status, _Internal)(text)
@@ -246,32 +248,79 @@ def text_of(name: str, *arguments: Any) -> str:
             break
         lib.advface_error_free(error)
     _raise(status, error)
-    return ""
+
+
+def json_of(name: str, *arguments: Any) -> dict[str, Any]:
+    """The same of a call that describes something."""
+    values: dict[str, Any] = json.loads(text_of(name, *arguments))
+    return values
+
+
+Stop = Optional[Callable[[], Any]]  # asked by a long call, which ends where it says so
 
 
 class _Control:
-    """One long call: asks `stop` and looks for Ctrl-C while the library works."""
+    """One long call: asks `stop`, and lets the handlers of signals do their work, while the library does its own.
 
-    def __init__(self, stop: Optional[Callable[[], Any]]) -> None:
+    A handler can run, and raise, wherever Python code does, also before the first line of _go_on, from where no exception
+    finds its way out of the library. Its errors are therefore kept, and raised when the library has returned."""
+
+    def __init__(self, stop: Stop) -> None:
         self.stop = stop
-        self.signal: Optional[tuple[int, Any]] = None
-        self.stopped = False
         self.error: Optional[BaseException] = None
+        self.over = False
+        self.kept: list[tuple[int, Any, Any]] = []  # number of a signal, its handler, and what stands in for it
+
+    def keep_errors_of_handlers(self) -> None:
+        for number in _SIGNALS:
+            handler = _handler_of(number)
+            if not callable(handler):
+                continue
+            instead = self._instead_of(handler)
+            self.kept.append((number, handler, instead))
+            try:
+                signal.signal(number, instead)
+            except ValueError:  # an interpreter that is not the main one has no signals
+                self.kept.clear()
+                return
+
+    def give_back_handlers(self) -> None:
+        """Whatever is raised on the way: who stands in for a handler is the handler itself from now on."""
+        self.over = True
+        try:
+            while self.kept:
+                number, handler, instead = self.kept[-1]
+                if _handler_of(number) is instead:  # the handler may have put another one in its place
+                    signal.signal(number, handler)
+                self.kept.pop()
+        finally:
+            if self.kept:
+                self.give_back_handlers()
+
+    def _instead_of(self, handler: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
+        def instead(number: int, frame: Any) -> None:
+            try:
+                handler(number, frame)
+            except BaseException as e:
+                if self.over:
+                    raise
+                self.error = e
+
+        return instead
 
 
+# Those that a handler can be for, and a look at one that makes no enumeration of what it finds.
+_SIGNALS = sorted(int(s) for s in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+_handler_of: Callable[[int], Any] = getattr(getattr(signal, "_signal", signal), "getsignal")
 _controls: dict[int, _Control] = {}
 _next_control = iter(range(1, 1 << 62)).__next__
 
 
-@_GoOn
-def _go_on(user: Optional[int], answer: Any) -> None:
-    # What does not come to its last line stops the call: an exception can be raised anywhere here.
+def _asked(user: Optional[int], answer: Any) -> None:
+    # What does not come to its last line stops the call.
     control = _controls.get(user or 0)
     try:
-        if control is None or control.signal or control.error:
-            return
-        if control.stop is not None and control.stop():
-            control.stopped = True
+        if control is None or control.error or (control.stop is not None and control.stop()) or control.error:
             return
         answer[0] = 1
     except BaseException as e:  # of the caller's stop()
@@ -279,49 +328,37 @@ def _go_on(user: Optional[int], answer: Any) -> None:
             control.error = e
 
 
-def long_call(name: str, before: tuple, after: tuple, stop: Optional[Callable[[], Any]] = None) -> None:
-    """A call with an advface_control between these arguments. Ctrl-C ends it, where this is the main thread."""
-    handler = None
-    main = threading.current_thread() is threading.main_thread()
-    if main:
-        handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler):
-        handler = None
-        if stop is None:
-            call(name, *before, None, *after)
-            return
+_go_on = _GoOn(_asked)
+
+
+def long_call(name: str, before: tuple[Any, ...], after: tuple[Any, ...], stop: Stop = None) -> None:
+    """A call with an advface_control between these arguments. A handler of a signal that raises, as that of Ctrl-C does,
+    ends it with what it raises, where this is the main thread; one that returns lets it go on."""
     control = _Control(stop)
     token = _next_control()
-    _controls[token] = control
     error = c_void_p()
     status = 0
     try:
-        struct = _ControlStruct(ctypes.sizeof(_ControlStruct), _go_on, token)
-        if handler:
-            # The usual handler raises where it likes, in the middle of a callback too; this one notes it.
-            try:
-                signal.signal(signal.SIGINT, lambda number, frame: setattr(control, "signal", (number, frame)))
-            except ValueError:  # an interpreter that is not the main one has no signals
-                handler = None
-        try:
+        if threading.current_thread() is threading.main_thread():
+            control.keep_errors_of_handlers()
+        if stop is None and not control.kept:
+            status = _functions[name](*before, None, *after, byref(error))
+        else:
+            _controls[token] = control
+            struct = _ControlStruct(ctypes.sizeof(_ControlStruct), _go_on, token)
             status = _functions[name](*before, byref(struct), *after, byref(error))
-        finally:
-            if handler:
-                signal.signal(signal.SIGINT, handler)
     finally:
-        del _controls[token]
-    if control.error is not None or control.signal:
+        _controls.pop(token, None)
+        control.give_back_handlers()
+    if control.error is not None:
         if status:
             lib.advface_error_free(error)
-        if control.error is not None:
-            raise control.error
-        assert handler is not None and control.signal is not None
-        handler(*control.signal)
-        if status == _INTERRUPTED:
-            raise Interrupted("interrupted by a signal")
-        return
+        raise control.error
     if status:
         _raise(status, error)
+
+
+_Itself = TypeVar("_Itself", bound="Handle")
 
 
 class Handle:
@@ -344,14 +381,14 @@ class Handle:
         self._finalizer()
         self._handle = None
 
-    def __enter__(self):
+    def __enter__(self: _Itself) -> _Itself:
         self.handle
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} cannot be pickled: make it again in the other process")
 
 

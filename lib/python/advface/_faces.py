@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from ctypes import byref, c_int32, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import as_array, read, rows, written
-from ._capi import MAX_RANK, Array, Cut, FoundFace, Handle, InvalidArgument, call, encoded, handle_or_none, long_call, text_of
+from ._capi import (
+    MAX_RANK,
+    Array,
+    Cut,
+    FoundFace,
+    Handle,
+    InvalidArgument,
+    Stop,
+    call,
+    encoded,
+    handle_or_none,
+    json_of,
+    long_call,
+)
 from ._key import Path
 
 _COLOURS = {"RGB": 1, "BGR": 2, "RGBA": 3, "BGRA": 4, "GREY": 5}
@@ -106,7 +118,7 @@ class Recogniser(Handle):
     @property
     def info(self) -> dict[str, Any]:
         """card, fingerprint, default_cut, embedding, input, cuts (name, op, shape, domain, macs)."""
-        return json.loads(text_of("recogniser_describe", self.handle))
+        return json_of("recogniser_describe", self.handle)
 
     def feature_shape(self, cut: Optional[str] = None) -> tuple[int, ...]:
         """Of one feature at the cut (None: the card's default)."""
@@ -116,7 +128,7 @@ class Recogniser(Handle):
 
     def extract(
         self, faces: Any, colours: str = "RGB", cut: Optional[str] = None,
-        out: Optional[NDArray[np.float32]] = None, stop: Optional[Callable[[], Any]] = None,
+        out: Optional[NDArray[np.float32]] = None, stop: Stop = None,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Features (N, shape of the cut) of faces that are cut out already, as the card wants them.
 
@@ -137,13 +149,14 @@ class Recogniser(Handle):
         self, pictures: Sequence[Any], detector: Optional[Detector] = None,
         eyes: Optional[Sequence[float]] = None, colours: str = "RGB", cut: Optional[str] = None,
         choice: str = "largest", least_side: float = 20, most_angle: float = 90, longer_side: int = 640,
-        stop: Optional[Callable[[], Any]] = None,
+        stop: Stop = None,
     ) -> tuple[NDArray[np.float32], list[Face]]:  # fmt: skip
         """Features of whole pictures, such as a camera's frames, and the face of each.
 
         pictures: each (H, W, C) uint8, of its own size. detector finds the faces; or eyes says where they are in all:
         x1, y1, x2, y2. choice: of several faces "largest", "central" or "only" (several are refused). A picture
-        without a usable face has a reason, and a row of NaN, which nothing takes for a feature.
+        without a usable face, or in which the eyes' place does not fit, has a reason, and a row of NaN, which nothing
+        takes for a feature.
         """
         if (detector is None) == (eyes is None):
             raise InvalidArgument("give either a detector or the places of the eyes")
@@ -191,9 +204,9 @@ class Decoder(Handle):
     @property
     def info(self) -> dict[str, Any]:
         """feature (a shape), image_size, cut, recogniser, domain, protection that it was trained on, loss."""
-        return json.loads(text_of("decoder_describe", self.handle))
+        return json_of("decoder_describe", self.handle)
 
-    def reconstruct(self, features: Any, stop: Optional[Callable[[], Any]] = None) -> NDArray[np.float32]:
+    def reconstruct(self, features: Any, stop: Stop = None) -> NDArray[np.float32]:
         """Images (N, 3, S, S), RGB from 0 to 1, of features (N, shape)."""
         info = self.info
         side = info["image_size"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from ctypes import byref, c_void_p
 from typing import Any, Union
 
-from ._capi import Handle, call, encoded, integer, text_of
+from ._capi import Handle, call, encoded, integer, json_of
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -47,4 +46,4 @@ class Key(Handle):
     @property
     def info(self) -> dict[str, str]:
         """What is public of it: id, date, check."""
-        return json.loads(text_of("key_describe", self.handle))
+        return json_of("key_describe", self.handle)

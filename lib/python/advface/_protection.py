@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from ctypes import byref, c_int32, c_int64, c_void_p
-from typing import Any, Callable, Optional, Sequence, Union
+from typing import Any, Optional, Sequence, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import read, records_of, rows, written
-from ._capi import MAX_RANK, Handle, InvalidArgument, Space, call, encoded, handle_or_none, integer, long_call, setting_array, text_of
+from ._arrays import Records, read, records_of, rows, written
+from ._capi import (
+    MAX_RANK,
+    Handle,
+    InvalidArgument,
+    Space,
+    Stop,
+    call,
+    encoded,
+    handle_or_none,
+    integer,
+    json_of,
+    long_call,
+    setting_array,
+    text_of,
+)
 from ._faces import Recogniser
 from ._key import Key
 
@@ -87,9 +100,9 @@ class Protection(Handle):
 
     @property
     def info(self) -> dict[str, Any]:
-        """The description as a dictionary: protection, recogniser, cut, proved, changes_probe, separates_records,
-        needs_key, in, out."""
-        return json.loads(self.description)
+        """The description as a dictionary: protection, recogniser, cut, proved, changes_probe, draws_by_record,
+        separates_records, needs_key, in, out."""
+        return json_of("protection_describe", self.handle)
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -97,15 +110,17 @@ class Protection(Handle):
         return self._out_shape
 
     def protect(
-        self, features: Any, records: Optional[Any] = None, out: Optional[NDArray[np.float32]] = None,
-        reports: bool = False, stop: Optional[Callable[[], Any]] = None,
+        self, features: Any, records: Records = None, out: Optional[NDArray[np.float32]] = None,
+        reports: bool = False, stop: Stop = None,
     ) -> Any:  # fmt: skip
         """Protected features (N, *out_shape), the same bits as advface-protect makes of them.
 
         features: (N, shape), float32 (float64 and float16 are copied). records: (N) whole numbers, that of each record
-        in its set, never twice in a set; None: 0, 1, .... out: where they go; `features` itself is possible.
-        reports: a structured array beside it, a row for each record (record, noise_l2, noise_linf, cosine, ...).
-        Raises Failed, naming the row, for what is no feature; Interrupted where stop() returned true.
+        in its set, never twice in a set; or one, that of the first, from which they are counted on. A protection that
+        draws something for each record (info["draws_by_record"]: a rotation each, noise) needs them; None is for others.
+        out: where they go; `features` itself is possible. reports: a structured array beside it, a row for each record
+        (record, noise_l2, noise_linf, cosine, ...). Raises Failed, naming the row, for what is no feature; Interrupted
+        where stop() returned true.
         """
         a, struct = read(features, "features")
         numbers, pointer = records_of(records, len(a))
@@ -117,40 +132,45 @@ class Protection(Handle):
         )  # fmt: skip
         return made if told is None else (made, told)
 
-    def probe(self, features: Any, records: Optional[Any] = None) -> NDArray[np.float32]:
-        """Raw features (N, shape) as they are compared with the records of these numbers (None: 0, 1, ...)."""
+    def probe(self, features: Any, records: Records = None, stop: Stop = None) -> NDArray[np.float32]:
+        """Raw features (N, shape) as they are compared with the records of these numbers.
+
+        records: as protect() has them; None where a probe looks the same to all (info["separates_records"] is false)."""
         a, struct = read(features, "features")
         numbers, pointer = records_of(records, len(a))
         info = self.info
         made, to = written(None, (len(a), *(info["out" if info["changes_probe"] else "in"]["shape"])))
-        call("turn_probe", self.handle, byref(struct), pointer, byref(to))
+        long_call("turn_probe", (self.handle, byref(struct), pointer), (byref(to),), stop)
         return made
 
-    def score(self, stored: Any, probes: Any, records: Optional[Any] = None) -> NDArray[np.float64]:
-        """1:1: cosines (N) of raw probes (N, D) to stored rows (N, D'), which are records of these numbers."""
-        return _score(self, stored, probes, records)
+    def score(self, stored: Any, probes: Any, records: Records = None, stop: Stop = None) -> NDArray[np.float64]:
+        """1:1: cosines (N) of raw probes (N, D) to stored rows (N, D'), which are records of these numbers, as probe()
+        has them."""
+        return _score(self, stored, probes, records, stop)
 
     def nearest(
-        self, stored: Any, probes: Any, k: int = 1, records: Optional[Any] = None,
-        stop: Optional[Callable[[], Any]] = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
-        """1:N: of each raw probe (M, D) the k stored rows with the largest cosine: rows (M, k) and scores (M, k)."""
+        self, stored: Any, probes: Any, k: int = 1, records: Records = None, stop: Stop = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """1:N: of each raw probe (M, D) the k stored rows with the largest cosine: rows (M, k) and scores (M, k).
+
+        records: the numbers of the stored rows, as probe() has them."""
         return _nearest(self, stored, probes, k, records, stop)
 
 
-def _score(p: Optional[Protection], stored: Any, probes: Any, records: Optional[Any]) -> NDArray[np.float64]:
+def _score(
+    p: Optional[Protection], stored: Any, probes: Any, records: Records, stop: Stop
+) -> NDArray[np.float64]:
     a, left = rows(stored, "stored")
     b, right = rows(probes, "probes")
     numbers, pointer = records_of(records, len(a))
     made, to = written(None, (len(a),), np.float64)
-    call("score", p.handle if p else None, byref(left), pointer, byref(right), byref(to))
+    long_call("score", (p.handle if p else None, byref(left), pointer, byref(right)), (byref(to),), stop)
     return made
 
 
 def _nearest(
-    p: Optional[Protection], stored: Any, probes: Any, k: int, records: Optional[Any],
-    stop: Optional[Callable[[], Any]],
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+    p: Optional[Protection], stored: Any, probes: Any, k: int, records: Records, stop: Stop
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     a, left = rows(stored, "stored")
     b, right = rows(probes, "probes")
     numbers, pointer = records_of(records, len(a))
@@ -162,13 +182,13 @@ def _nearest(
     return found, scores
 
 
-def score(stored: Any, probes: Any) -> NDArray[np.float64]:
+def score(stored: Any, probes: Any, stop: Stop = None) -> NDArray[np.float64]:
     """Cosines (N) of rows (N, D) as they are, one by one."""
-    return _score(None, stored, probes, None)
+    return _score(None, stored, probes, None, stop)
 
 
 def nearest(
-    stored: Any, probes: Any, k: int = 1, stop: Optional[Callable[[], Any]] = None
+    stored: Any, probes: Any, k: int = 1, stop: Stop = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Of each probe (M, D) the k stored rows (N, D) with the largest cosine: rows (M, k), -1 where there are fewer,
     and scores (M, k)."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 from ctypes import byref, c_char_p, c_double, c_void_p
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Sequence, Union
+from typing import Any, Optional, Sequence, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import rows, written
-from ._capi import InvalidArgument, NotFound, Handle, call, encoded, handle_or_none, integer, long_call, setting_array, text_of
+from ._capi import (
+    Handle,
+    InvalidArgument,
+    NotFound,
+    Stop,
+    call,
+    encoded,
+    handle_or_none,
+    integer,
+    json_of,
+    long_call,
+    setting_array,
+    text_of,
+)
 from ._faces import Recogniser
 from ._key import Key, Path
 from ._protection import space_of
@@ -53,7 +65,8 @@ class Store(Handle):
     def create(
         cls, path: Path, protect: Union[None, str, Sequence[str]] = None, *,
         shape: Optional[int] = None, domain: str = "sphere", recogniser: Optional[Recogniser] = None,
-        cut: Optional[str] = None, key: Optional[Key] = None, set: str = "default", **settings: Any,
+        cut: Optional[str] = None, key: Optional[Key] = None, set: str = "default", stop: Stop = None,
+        **settings: Any,
     ) -> "Store":  # fmt: skip
         """A new set, in a new file or one that is there. protect "none" stores raw features, of which faces can be
         made again; else as Protection has it."""
@@ -61,10 +74,12 @@ class Store(Handle):
         names = [] if protect is None else [protect] if isinstance(protect, str) else list(protect)
         array, count = setting_array({"protect": names, **settings})
         handle = c_void_p()
-        call(
-            "store_create", encoded(path, "path"), encoded(set, "set"), byref(space), array, count,
-            handle_or_none(key, Key), byref(handle),
-        )  # fmt: skip
+        long_call(
+            "store_create",
+            (encoded(path, "path"), encoded(set, "set"), byref(space), array, count, handle_or_none(key, Key)),
+            (byref(handle),),
+            stop,
+        )
         store = cls.__new__(cls)
         Handle.__init__(store, handle)
         return store
@@ -72,13 +87,13 @@ class Store(Handle):
     @property
     def info(self) -> dict[str, Any]:
         """set, records, dimension, raw_dimension, protection, recogniser, cut, created, calibration."""
-        return json.loads(text_of("store_describe", self.handle))
+        return json_of("store_describe", self.handle)
 
     def __len__(self) -> int:
         return int(self.info["records"])
 
     def add(
-        self, features: Any, subjects: Union[str, Sequence[str]], stop: Optional[Callable[[], Any]] = None
+        self, features: Any, subjects: Union[str, Sequence[str]], stop: Stop = None
     ) -> NDArray[np.int64]:
         """Protects raw features (N, D) of N people and stores them, all or none; the numbers of their records (N).
 
@@ -90,21 +105,21 @@ class Store(Handle):
         long_call("store_add", (self.handle, byref(struct), array, len(names)), (byref(to),), stop)
         return made
 
-    def scores(self, subject: str, probes: Any) -> NDArray[np.float64]:
+    def scores(self, subject: str, probes: Any, stop: Stop = None) -> NDArray[np.float64]:
         """1:1: cosines (N) of raw probes (N, D) to that person's record. Raises NotFound where there is none."""
-        return self._verify(subject, probes)[0]
+        return self._verify(subject, probes, stop)[0]
 
-    def verify(self, subject: str, probe: Any, threshold: Optional[float] = None) -> bool:
+    def verify(self, subject: str, probe: Any, threshold: Optional[float] = None, stop: Stop = None) -> bool:
         """Whether a raw probe (D) is that person: by the threshold, or else the set's calibration.
 
         Raises ValueError where neither says where to decide, InvalidArgument for any number of probes but one."""
-        scores, calibrated = self._verify(subject, probe)
+        scores, calibrated = self._verify(subject, probe, stop)
         if len(scores) != 1:
             raise InvalidArgument(f"one probe is verified, not {len(scores)}; scores() takes several")
         return bool(scores[0] >= self._threshold(threshold, calibrated))
 
     def identify(
-        self, probes: Any, k: int = 1, threshold: Optional[float] = None, stop: Optional[Callable[[], Any]] = None
+        self, probes: Any, k: int = 1, threshold: Optional[float] = None, stop: Stop = None
     ) -> list[list[Match]]:
         """1:N: of each raw probe (M, D) up to k records with the largest cosine, the largest first.
 
@@ -127,7 +142,7 @@ class Store(Handle):
             return None
 
     def nearest(
-        self, probes: Any, k: int = 1, stop: Optional[Callable[[], Any]] = None
+        self, probes: Any, k: int = 1, stop: Stop = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The same as arrays: numbers of records (M, k), -1 where there are fewer, and scores (M, k)."""
         a, struct = rows(probes, "probes")
@@ -142,19 +157,38 @@ class Store(Handle):
         calibration = self.info["calibration"]
         return None if calibration is None else float(calibration["threshold"])
 
+    def calibrate(
+        self, features: Any, people: Sequence[str], rate: float = 1e-3, source: Optional[str] = None, stop: Stop = None
+    ) -> float:
+        """Where the set decides from now on, so that no more than this share of pairs of different people pass.
+
+        features: raw (N, D), of people who are not in the set, N up to 50000, of some of them several; people: (N) names,
+        whose each is. They go the way that the set's own go; scores of all pairs are kept, and nothing else. source: where
+        they come from, for `info`. Raises Failed where there are too few people to tell such a rate."""
+        names = list(people)
+        a, struct = rows(features, "features")
+        threshold = c_double()
+        where = None if source is None else encoded(source, "source")
+        before = (self.handle, byref(struct), _names(names), len(names), float(rate), where)
+        long_call("store_calibrate", before, (byref(threshold),), stop)
+        return threshold.value
+
     def subject(self, record: int) -> str:
         """Who the record of this number is. Raises NotFound."""
         return text_of("store_subject", self.handle, integer(record, "the record", -1, 2**63 - 1))
 
-    def remove(self, *subjects: str) -> None:
-        """All of them, or none; the bytes are overwritten. Raises NotFound."""
-        call("store_remove", self.handle, _names(list(subjects)), len(subjects))
+    def remove(self, *subjects: str, stop: Stop = None) -> None:
+        """All of them, or none; the bytes are overwritten. Raises NotFound; Failed where they are removed, but another
+        program reads, so that bytes may still lie in the file."""
+        long_call("store_remove", (self.handle, _names(list(subjects)), len(subjects)), (), stop)
 
-    def _verify(self, subject: str, probes: Any) -> tuple[NDArray[np.float64], Optional[float]]:
+    def _verify(self, subject: str, probes: Any, stop: Stop) -> tuple[NDArray[np.float64], Optional[float]]:
         a, struct = rows(probes, "probes")
         made, to = written(None, (len(a),), np.float64)
         threshold = c_double()
-        call("store_verify", self.handle, encoded(subject, "subject"), byref(struct), byref(to), byref(threshold))
+        long_call(
+            "store_verify", (self.handle, encoded(subject, "subject"), byref(struct)), (byref(to), byref(threshold)), stop
+        )
         return made, None if math.isnan(threshold.value) else threshold.value
 
     def _threshold(self, given: Optional[float], calibrated: Optional[float]) -> float:
@@ -166,4 +200,4 @@ class Store(Handle):
 
 
 def _names(names: Sequence[str]) -> Any:
-    return (c_char_p * max(len(names), 1))(*[encoded(n, "a subject") for n in names])
+    return (c_char_p * max(len(names), 1))(*[encoded(n, "a name") for n in names])

@@ -36,10 +36,12 @@ first, second = photographs(who), photographs(who)
 names = [f"person {i}" for i in range(PEOPLE)]
 
 # %% A key, and what is stored
+# Every record has a rotation of its own, drawn from its number: here 0, 1, ... of a new set; who comes later goes on from
+# there (records=PEOPLE), so that no two people ever share one.
 (folder / "face.key").unlink(missing_ok=True)
 key = advface.Key.new(folder / "face.key")
 lock = advface.Protection("rotation", shape=DIMENSION, key=key)
-stored = lock.protect(first[:PEOPLE])
+stored = lock.protect(first[:PEOPLE], records=0)
 print(f"stored rows say nothing: cosine to the raw ones at most {np.abs(np.sum(stored * first[:PEOPLE], 1)).max():.2f}")
 
 # Keep the description beside the rows; the key lies elsewhere.
@@ -50,7 +52,7 @@ np.save(folder / "stored.npy", stored)
 again = advface.Protection(
     shape=DIMENSION, key=advface.Key(folder / "face.key"), description=(folder / "stored.json").read_text()
 )
-genuine = again.score(np.load(folder / "stored.npy"), second[:PEOPLE])
+genuine = again.score(np.load(folder / "stored.npy"), second[:PEOPLE], records=0)
 raw = advface.score(first[:PEOPLE], second[:PEOPLE])
 print(f"scores behind the lock are those of the raw ones to {np.abs(genuine - raw).max():.1e}")
 assert np.abs(genuine - raw).max() < 1e-5

@@ -50,7 +50,8 @@ table = ["epsilon,error,cosine"]
 for epsilon in (0, 0.1, 0.2, 0.4):
     stored = features
     if epsilon > 0:
-        stored = advface.Protection(shadow=shadow.path, epsilon=epsilon, recogniser=recogniser).protect(features)
+        lock = advface.Protection(shadow=shadow.path, epsilon=epsilon, recogniser=recogniser)
+        stored = lock.protect(features, records=0)  # the noise of a record begins where its number says
     drawn = attacker.reconstruct(stored)
     error = float(np.abs(drawn - truth).mean())
     table.append(f"{epsilon},{error},{advface.score(stored, features).mean()}")

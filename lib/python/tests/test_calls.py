@@ -16,7 +16,7 @@ import advface
 def test_layouts(key):
     lock = advface.Protection("rotation", shape=32, key=key)
     x = unit(7, 32)
-    expected = lock.protect(x)
+    expected = lock.protect(x, records=0)
     assert expected.dtype == np.float32 and expected.shape == (7, 32)
     for same in (
         np.asfortranarray(x),
@@ -26,16 +26,16 @@ def test_layouts(key):
         x.astype(">f4"),
         [list(map(float, row)) for row in x],
     ):
-        assert np.array_equal(lock.protect(same), expected)
+        assert np.array_equal(lock.protect(same, range(7)), expected)
     out = np.zeros((7, 32), np.float32)
-    assert lock.protect(x, out=out) is out and np.array_equal(out, expected)
+    assert lock.protect(x, 0, out=out) is out and np.array_equal(out, expected)
     here = x.copy()
-    lock.protect(here, out=here)
+    lock.protect(here, 0, out=here)
     assert np.array_equal(here, expected)
     assert np.array_equal(lock.protect(x[2:], records=np.arange(2, 7)), expected[2:])
-    one = lock.protect(np.broadcast_to(x[0], (3, 32)))
+    one = lock.protect(np.broadcast_to(x[0], (3, 32)), 0)
     assert np.array_equal(one[0], expected[0]) and not np.array_equal(one[0], one[1])
-    half = lock.protect((x / np.linalg.norm(x.astype(np.float16), axis=1, keepdims=True)).astype(np.float16))
+    half = lock.protect((x / np.linalg.norm(x.astype(np.float16), axis=1, keepdims=True)).astype(np.float16), 0)
     assert np.abs(half - expected).max() < 1e-2
 
     class Tensor:  # what has DLPack alone
@@ -45,7 +45,27 @@ def test_layouts(key):
         def __dlpack_device__(self):
             return x.__dlpack_device__()
 
-    assert np.array_equal(lock.protect(Tensor()), expected)
+    assert np.array_equal(lock.protect(Tensor(), 0), expected)
+
+
+def test_numbers_of_records(key):
+    """Every protection says whether it draws by them, and does so; who counts on never has one twice."""
+    x = unit(8, 32)
+    lock = advface.Protection("rotation", shape=32, key=key)
+    assert lock.info["draws_by_record"] and lock.info["separates_records"]
+    whole = lock.protect(x, records=100)
+    assert np.array_equal(np.concatenate([lock.protect(x[:3], records=100), lock.protect(x[3:], 103)]), whole)
+    assert np.allclose(lock.score(whole, x, records=100), 1, atol=1e-5)
+    assert not np.allclose(lock.score(whole, x, records=0), 1, atol=1e-2)
+    for easy in (
+        advface.Protection("quantise", shape=32),
+        advface.Protection("rotation", shape=32, key=key, key_mode="per-set"),
+    ):
+        assert not easy.info["draws_by_record"]
+        stored = easy.protect(x)
+        assert np.array_equal(stored, easy.protect(x, records=100))
+        assert (easy.score(stored, x) > 0.9).all() and (easy.nearest(stored, x)[0][:, 0] == np.arange(8)).all()
+        assert np.array_equal(easy.probe(x), easy.probe(x, records=5))
 
 
 def test_nothing_is_copied(recogniser, monkeypatch):
@@ -56,14 +76,14 @@ def test_nothing_is_copied(recogniser, monkeypatch):
     describe = _protection.read.__globals__["describe"]
     monkeypatch.setitem(_protection.read.__globals__, "describe", lambda a, w: seen.append(describe(a, w)) or seen[-1])
     x, out = unit(5, 12), np.empty((5, 12), np.float32)
-    advface.Protection("noise", recogniser=recogniser).protect(x, out=out)
+    advface.Protection("noise", recogniser=recogniser).protect(x, 0, out=out)
     assert seen[0].data == x.ctypes.data and seen[0].bytes == x.nbytes and seen[-1].data == out.ctypes.data
 
 
 def test_reports(recogniser):
     noise = advface.Protection("noise", recogniser=recogniser, noise_length=0.25)
     x = unit(4, 12)
-    stored, told = noise.protect(x, reports=True)
+    stored, told = noise.protect(x, 0, reports=True)
     assert list(told["record"]) == [0, 1, 2, 3]
     assert np.allclose(told["cosine"], np.sum(stored * x, 1), atol=1e-5)
     assert np.allclose(told["noise_l2"], 0.25, atol=1e-5)
@@ -87,7 +107,7 @@ def test_reports(recogniser):
 def test_no_features(spoil, kind, words):
     noise = advface.Protection("noise", shape=12)
     with pytest.raises(kind) as told:
-        noise.protect(spoil(unit(5, 12)))
+        noise.protect(spoil(unit(5, 12)), range(5))
     assert words in str(told.value)
 
 
@@ -106,12 +126,18 @@ def test_wrong_arguments(key, recogniser, tmp_path):
         (lambda: advface.Protection("noise", shape=12, domain="ball"), advface.InvalidArgument, "ball"),
         (lambda: advface.Protection("noise\0", shape=12), advface.InvalidArgument, "zero"),
         (lambda: lock.protect(x, records=[0, 1, 2, 3, 3]), advface.InvalidArgument, "twice"),
+        (lambda: lock.protect(x), advface.InvalidArgument, "a number of its own"),
+        (lambda: lock.protect(x, records=-1), advface.InvalidArgument, "records"),
+        (lambda: lock.protect(x, records=True), TypeError, "records"),
+        (lambda: lock.probe(x), advface.InvalidArgument, "compared with"),
+        (lambda: lock.score(x, x), advface.InvalidArgument, "protected with"),
+        (lambda: lock.nearest(x, x), advface.InvalidArgument, "protected with"),
         (lambda: lock.protect(x, records=[0, 1]), advface.InvalidArgument, "records"),
         (lambda: lock.protect(x, records=[0.5] * 5), advface.InvalidArgument, "records"),
-        (lambda: lock.protect(x, out=np.zeros((5, 11), np.float32)), advface.InvalidArgument, "protected_rows"),
-        (lambda: lock.protect(x, out=np.zeros((5, 12))), advface.InvalidArgument, "f64"),
-        (lambda: lock.protect(x, out=np.broadcast_to(np.float32(0), (5, 12))), advface.InvalidArgument, "read-only"),
-        (lambda: lock.protect(x, out=[0]), advface.InvalidArgument, "out"),
+        (lambda: lock.protect(x, 0, out=np.zeros((5, 11), np.float32)), advface.InvalidArgument, "protected_rows"),
+        (lambda: lock.protect(x, 0, out=np.zeros((5, 12))), advface.InvalidArgument, "f64"),
+        (lambda: lock.protect(x, 0, out=np.broadcast_to(np.float32(0), (5, 12))), advface.InvalidArgument, "read-only"),
+        (lambda: lock.protect(x, 0, out=[0]), advface.InvalidArgument, "out"),
         (lambda: advface.nearest(x, x, k=0), advface.InvalidArgument, "K"),
         (lambda: advface.Recogniser(tmp_path / "none.json"), advface.Failed, "none.json"),
         (lambda: advface.Key(tmp_path / "none"), advface.Failed, "none"),
@@ -134,9 +160,9 @@ def test_closed(key):
     lock = advface.Protection("rotation", shape=12, key=key)
     key.close()  # what was made of it goes on
     with lock:
-        lock.protect(unit(2, 12))
+        lock.protect(unit(2, 12), 0)
     with pytest.raises(advface.InvalidHandle, match="closed"):
-        lock.protect(unit(2, 12))
+        lock.protect(unit(2, 12), 0)
     lock.close()
     with pytest.raises(advface.InvalidHandle):
         key.info
@@ -160,9 +186,9 @@ def test_matching(key):
     assert np.array_equal(rows[:, 0], np.arange(40)) and np.allclose(scores[:, 0], expected, atol=1e-6)
     for mode in ("per-record", "per-set"):
         lock = advface.Protection("rotation", shape=16, key=key, key_mode=mode)
-        stored = lock.protect(x)
-        assert np.allclose(lock.score(stored, y), expected, atol=1e-5)
-        found, at = lock.nearest(stored, y, k=3)
+        stored = lock.protect(x, 0)
+        assert np.allclose(lock.score(stored, y, 0), expected, atol=1e-5)
+        found, at = lock.nearest(stored, y, k=3, records=0)
         assert np.array_equal(found, rows) and np.allclose(at, scores, atol=1e-5)
     rows, scores = advface.nearest(x[:2], y, k=3)
     assert (rows[:, 2] == -1).all() and (scores[:, 2] == -2).all()
@@ -194,6 +220,38 @@ def test_store(key, tmp_path):
         advface.Store(tmp_path / "s.db", key=other)
 
 
+def test_calibration(key, tmp_path):
+    """By people who are not in the set; behind a lock the scores are those of the raw features."""
+    people, each = 40, 3
+    x = np.repeat(unit(people, 64, 8), each, 0) + 0.4 * unit(people * each, 64, 9)
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    names = [f"other {i // each}" for i in range(len(x))]
+    thresholds = []
+    for protect, kept in (("none", None), ("rotation", key)):
+        with advface.Store.create(tmp_path / f"{protect}.db", protect, shape=64, key=kept) as store:
+            store.add(unit(3, 64), list("abc"))
+            thresholds.append(store.calibrate(x, names, rate=0.01, source="volunteers"))
+            told = store.info["calibration"]
+            assert store.calibrated == told["threshold"] == thresholds[-1] and told["source"] == "volunteers"
+            assert told["people"] == people and told["genuine_scores"] == people * 3
+            scores = x @ x.T
+            others = scores[np.triu(np.ones((len(x), len(x)), bool), 1) & (np.array(names)[:, None] != names)]
+            assert told["impostor_scores"] == len(others) and told["false_match_rate"] <= 0.01
+            assert abs((others >= thresholds[-1]).mean() - told["false_match_rate"]) < 1e-3
+            assert store.verify("a", unit(3, 64)[0]) and not store.verify("a", -unit(3, 64)[0])
+            with pytest.raises(advface.Failed, match="more people"):
+                store.calibrate(x, names, rate=1e-6)
+            with pytest.raises(advface.Failed, match="no two people"):
+                store.calibrate(x, ["one"] * len(x))
+            with pytest.raises(advface.Interrupted):
+                store.calibrate(x, names, rate=0.1, stop=lambda: True)
+            for wrong in (lambda: store.calibrate(x, names[1:]), lambda: store.calibrate(x, names, rate=0)):
+                with pytest.raises(advface.InvalidArgument):
+                    wrong()
+            assert store.calibrated == thresholds[-1]
+    assert abs(thresholds[0] - thresholds[1]) < 1e-5
+
+
 def test_detector_and_decoder(world, recogniser):
     lit = np.full((96, 120, 3), 9, np.uint8)
     lit[40:48, 48:56, 0] = 255
@@ -204,7 +262,13 @@ def test_detector_and_decoder(world, recogniser):
     assert faces[0].reason == "" and faces[1].reason == "no face"
     assert np.isfinite(features[0]).all() and np.isnan(features[1]).all()
     with pytest.raises(advface.Failed, match="row 1"):
-        advface.Protection("noise", recogniser=recogniser).protect(features)
+        advface.Protection("noise", recogniser=recogniser).protect(features, 0)
+    # Where eyes are in all pictures: one that is too small is told, and the others are what they are.
+    eyes = (40, 40, 56, 40)
+    features, faces = recogniser.extract_pictures([lit, lit[:20, :20], lit], eyes=eyes)
+    assert [f.reason for f in faces] == ["", "outside", ""] and np.isnan(features[1]).all()
+    assert np.array_equal(features[0], features[2]) and np.isfinite(features[0]).all()
+    assert np.array_equal(recogniser.extract_pictures([lit], eyes=eyes)[0][0], features[0])
     decoder = advface.Decoder(world / "e.safetensors")
     images = decoder.reconstruct(features[:1])
     assert images.shape == (1, 3, 32, 32) and 0 <= images.min() and images.max() <= 1
@@ -213,12 +277,12 @@ def test_detector_and_decoder(world, recogniser):
 def test_threads(key):
     lock = advface.Protection("rotation", shape=64, key=key)
     x = [unit(20, 64, s) for s in range(8)]
-    expected = [lock.protect(v) for v in x]
+    expected = [lock.protect(v, 0) for v in x]
     wrong = []
 
     def work(i):
         for _ in range(5):
-            if not np.array_equal(lock.protect(x[i]), expected[i]):
+            if not np.array_equal(lock.protect(x[i], 0), expected[i]):
                 wrong.append(i)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
@@ -243,7 +307,7 @@ def test_what_is_no_text_or_number(key, tmp_path):
     x = unit(3, 64)
     store = advface.Store.create(tmp_path / "people.db", "rotation", shape=64, key=key)
     for names in ([None], [7], [["bob"]]):
-        with pytest.raises(TypeError, match="a subject is a text"):
+        with pytest.raises(TypeError, match="a name is a text"):
             store.add(x[:1], names)
     with pytest.raises(TypeError, match="path is a text"):
         advface.Key(5)
@@ -258,7 +322,7 @@ def test_what_is_no_text_or_number(key, tmp_path):
         with pytest.raises(TypeError):
             advface.Protection("rotation", shape=shape, key=key)
     with pytest.raises(advface.InvalidArgument, match="another order"):
-        advface.Protection("noise", shape=64, noise_length=0.1).protect(x, out=np.zeros((3, 64), ">f4"))
+        advface.Protection("noise", shape=64, noise_length=0.1).protect(x, 0, out=np.zeros((3, 64), ">f4"))
     store.add(x, ["a", "b", "c"])
     for probes in (x[:0], x[:2]):
         with pytest.raises(advface.InvalidArgument, match="one probe"):
@@ -307,5 +371,16 @@ def test_a_search_is_stopped(key, tmp_path):
     x = unit(40, 64)
     with advface.Store.create(tmp_path / "people.db", "rotation", shape=64, key=key) as store:
         store.add(x, [str(i) for i in range(len(x))])
+        many = np.tile(x, (4000, 1))
+        lock = advface.Protection("rotation", shape=64, key=key)
+        for call in (
+            lambda: store.identify(many, stop=lambda: True),
+            lambda: store.scores("7", many, stop=lambda: True),
+            lambda: lock.score(many, many, records=0, stop=lambda: True),
+            lambda: lock.probe(many, records=0, stop=lambda: True),
+        ):
+            with pytest.raises(advface.Interrupted):
+                call()
         with pytest.raises(advface.Interrupted):
-            store.identify(np.tile(x, (400, 1)), stop=lambda: True)
+            store.remove("7", stop=lambda: True)
+        assert store.scores("7", x[7])[0] > 0.99

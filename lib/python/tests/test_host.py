@@ -1,6 +1,7 @@
 """What the host process does meanwhile: callbacks that fail, Ctrl-C, fork, the interpreter's end."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ def long(recogniser, world):
 def test_stop(long):
     asked = []
     with pytest.raises(advface.Interrupted):
-        long.protect(unit(200, 12), stop=lambda: asked.append(threading.current_thread()) or len(asked) > 2)
+        long.protect(unit(200, 12), 0, stop=lambda: asked.append(threading.current_thread()) or len(asked) > 2)
     assert len(asked) == 3 and set(asked) == {threading.main_thread()}
 
 
@@ -32,12 +33,12 @@ def test_a_callback_that_raises(long):
         raise ZeroDivisionError("mine")
 
     with pytest.raises(ZeroDivisionError, match="mine"):
-        long.protect(unit(200, 12), stop=stop)
+        long.protect(unit(200, 12), 0, stop=stop)
 
 
 def test_a_callback_that_calls_the_library(long):
     with pytest.raises(advface.InvalidArgument, match="within"):
-        long.protect(unit(200, 12), stop=lambda: long.protect(unit(2, 12)))
+        long.protect(unit(200, 12), 0, stop=lambda: long.protect(unit(2, 12), 0))
 
 
 @pytest.mark.parametrize("with_stop", [False, True])
@@ -46,9 +47,135 @@ def test_ctrl_c(long, with_stop):
     timer.start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        long.protect(unit(200, 12), stop=(lambda: False) if with_stop else None)
+        long.protect(unit(200, 12), 0, stop=(lambda: False) if with_stop else None)
     assert time.monotonic() - start < 10
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Asked(Exception):
+    pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGRTMIN + 1])
+@pytest.mark.parametrize("with_stop", [False, True])
+def test_what_a_handler_raises_comes_out(long, number, with_stop):
+    """Wherever the signal finds Python: most often before the first line of the callback."""
+
+    def handler(number, frame):
+        raise Asked(number)
+
+    before = signal.signal(number, handler)
+    try:
+        for i in range(6):
+            timer = threading.Timer(0.03 + 0.003 * i, lambda: os.kill(os.getpid(), number))
+            timer.start()
+            start = time.monotonic()
+            with pytest.raises(Asked) as told:
+                long.protect(unit(200, 12), 0, stop=(lambda: False) if with_stop else None)
+            assert told.value.args == (number,) and time.monotonic() - start < 10
+            assert signal.getsignal(number) is handler
+            timer.join()
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_handler_that_returns_lets_it_go_on(long):
+    seen = []
+
+    def second(number, frame):
+        seen.append("second")
+
+    def first(number, frame):
+        seen.append("first")
+        signal.signal(number, second)  # which stays
+
+    before = signal.signal(signal.SIGUSR1, first)
+    try:
+        start = time.monotonic()
+        timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+        timer.start()
+        with pytest.raises(advface.Interrupted):
+            long.protect(unit(200, 12), 0, stop=lambda: time.monotonic() - start > 0.3)
+        assert seen == ["first"] and signal.getsignal(signal.SIGUSR1) is second
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_wait_for_another_program(tmp_path):
+    """Ctrl-C ends a wait for somebody who writes, and what waited has changed nothing."""
+    key = advface.Key.new(tmp_path / "key")
+    path = tmp_path / "people.db"
+    x = unit(4, 16)
+    store = advface.Store.create(path, "rotation", shape=16, key=key)
+    store.add(x[:3], list("abc"))
+    other = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(
+            """
+            import sqlite3, sys
+            other = sqlite3.connect(sys.argv[1], isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            print("writes", flush=True)
+            sys.stdin.read()
+            """
+        ), path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert other.stdout.readline() == "writes\n"
+        for call in (
+            lambda: store.add(x[3], "d"),
+            lambda: store.remove("a"),
+            lambda: advface.Store.create(path, "rotation", shape=16, key=key, set="other"),
+        ):
+            timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
+            timer.start()
+            start = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                call()
+            assert time.monotonic() - start < 5
+            timer.join()
+            with pytest.raises(advface.Interrupted):
+                store.remove("a", stop=lambda: True)
+        assert store.identify(x[0])[0][0].subject == "a"  # who reads does not wait
+    finally:
+        other.communicate()
+    assert len(store) == 3
+    with pytest.raises(advface.Failed, match="no set other"):
+        advface.Store(path, key=key, set="other")
+    store.remove("a")
+    assert len(store) == 2
+
+
+def test_no_more_threads(tmp_path):
+    """A thread's stack is larger than the memory that the process may have: none can be made."""
+    if resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
+        pytest.skip("stacks are limited here")
+    done = python(
+        f"""
+        import advface, numpy as np
+        x = np.eye(64, dtype=np.float32)
+        lock = advface.Protection("rotation", shape=64, key=advface.Key.new({str(tmp_path / "key")!r}))
+        advface.set_threads(4)
+        try:
+            lock.protect(x, 0)
+        except advface.OutOfMemory as e:
+            assert "1 of the 4 threads" in str(e) and "fewer threads" in str(e), e
+        else:
+            raise SystemExit("there were threads")
+        advface.set_threads(1)
+        lock.protect(x, 0)
+        """,
+        preexec_fn=few_threads,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def few_threads() -> None:
+    gibibyte = 2**30
+    resource.setrlimit(resource.RLIMIT_STACK, (16 * gibibyte, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (8 * gibibyte, 8 * gibibyte))
 
 
 def test_others_run_meanwhile(long):
@@ -66,7 +193,7 @@ def test_others_run_meanwhile(long):
     thread.start()
     start = time.monotonic()
     with pytest.raises(advface.Interrupted):
-        long.protect(unit(200, 12), stop=lambda: time.monotonic() - start > 0.3)
+        long.protect(unit(200, 12), 0, stop=lambda: time.monotonic() - start > 0.3)
     done.set()
     thread.join()
     assert count > 30
@@ -84,16 +211,16 @@ def test_fork():
         import os, advface, numpy as np
         noise = advface.Protection("noise", shape=4)
         x = np.eye(4, dtype=np.float32)
-        noise.protect(x)
+        noise.protect(x, 0)
         child = os.fork()
         if child == 0:
             try:
-                noise.protect(x)
+                noise.protect(x, 0)
             except advface.Forked as e:
                 os._exit(0 if "spawn" in str(e) else 2)
             os._exit(1)
         assert os.waitpid(child, 0)[1] == 0
-        noise.protect(x)
+        noise.protect(x, 0)
         """
     )
     assert done.returncode == 0, done.stderr
@@ -104,7 +231,7 @@ def test_fork_before_the_first_call():
         """
         import os, sys, advface, numpy as np
         child = os.fork()
-        advface.Protection("noise", shape=4).protect(np.eye(4, dtype=np.float32))
+        advface.Protection("noise", shape=4).protect(np.eye(4, dtype=np.float32), 0)
         if child: sys.exit(os.waitpid(child, 0)[1])
         """
     )
@@ -120,7 +247,7 @@ def test_the_interpreter_ends():
         sys.modules["kept"] = noise
         x = np.random.default_rng(0).standard_normal((20000, 512)).astype(np.float32)
         x /= np.linalg.norm(x, axis=1, keepdims=True)
-        threading.Thread(target=lambda: noise.protect(x), daemon=True).start()
+        threading.Thread(target=lambda: noise.protect(x, 0), daemon=True).start()
         time.sleep(0.05)
         """
     )
@@ -140,7 +267,7 @@ def test_the_interpreter_ends_while_a_thread_is_asked(kind, tmp_path):
             "noise", shape=256, noise_length=0.1)
         def work():
             while True:
-                lock.protect(x, stop=lambda: False)
+                lock.protect(x, 0, stop=lambda: False)
         for _ in range(3):
             threading.Thread(target=work, daemon=True).start()
         time.sleep(0.4)
@@ -160,7 +287,7 @@ def test_a_signal_before_the_end_is_not_lost():
             timer.start()
             end = time.monotonic() + 0.2
             while time.monotonic() < end:
-                noise.protect(x)
+                noise.protect(x, 0)
         except KeyboardInterrupt:
             raised += 1
         timer.join()

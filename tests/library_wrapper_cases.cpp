@@ -1,0 +1,91 @@
+// advface.hpp: what it adds to the C interface.
+#include <boost/test/unit_test.hpp>
+#include <stdexcept>
+
+#include "library_test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+// call(): throws an advface::Error of this code, whose text has this word.
+template <class Call>
+void throws(const Call& call, advface_status code, const std::string& word) {
+  BOOST_CHECK_EXCEPTION(call(), advface::Error, [&](const advface::Error& e) {
+    BOOST_TEST(e.code() == code);
+    BOOST_TEST(std::string(e.what()).find(word) != std::string::npos, e.what());
+    return true;
+  });
+}
+
+advface::Rows some_rows(int64_t n) { return {kToyDim, LibraryWorld::features(n)}; }
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(rows_that_are_no_whole_rows) {
+  const advface::Protection noise(toy_space(), {{"protect", "noise"}});
+  advface::Rows rows = some_rows(3);
+  BOOST_TEST(rows.array().read_only == 0);
+  BOOST_TEST(std::as_const(rows).array().read_only == 1);
+  rows.values.pop_back();
+  throws([&] { noise.protect(rows, 0); }, ADVFACE_INVALID_ARGUMENT, "35 values");
+  rows.row = 0;
+  throws([&] { noise.protect(rows, 0); }, ADVFACE_INVALID_ARGUMENT, "rows of 0");
+  rows.values.clear();
+  BOOST_TEST(rows.count() == 0);
+  const std::vector<float> few(5);
+  const advface_array beyond = view(few, {2, 3});
+  BOOST_TEST(beyond.bytes == 20u);  // told where it is used
+}
+
+BOOST_AUTO_TEST_CASE(records_of_the_wrapper) {
+  const TempDir dir;
+  const advface::Key key = advface::Key::create(dir / "key");
+  const advface::Rows rows = some_rows(6);
+  const advface::Protection lock(toy_space(), {{"protect", "rotation"}}, &key),
+      set(toy_space(), {{"protect", "rotation"}, {"key-mode", "per-set"}}, &key);
+  throws([&] { lock.protect(rows); }, ADVFACE_INVALID_ARGUMENT, "records");
+  BOOST_TEST((set.protect(rows).values == set.protect(rows, 100).values));
+  const advface::Rows stored = lock.protect(rows, 7);
+  throws([&] { advface::score(lock, stored, rows); }, ADVFACE_INVALID_ARGUMENT, "records");
+  for (const double score : advface::score(lock, stored, rows, 7)) BOOST_TEST(std::abs(score - 1) < 1e-5);
+  BOOST_TEST(std::abs(advface::score(lock, stored, rows, 8)[0] - 1) > 1e-3);
+}
+
+BOOST_AUTO_TEST_CASE(long_calls_of_the_wrapper_are_stopped) {
+  const std::string shadow = library_world().at("e.safetensors");
+  const advface::Recogniser recogniser = toy_handle();
+  const advface::Protection slow(space_of(recogniser),
+                                 {{"shadow", shadow}, {"epsilon", "0.2"}, {"steps", "100000"}});
+  const advface::Rows rows = some_rows(300);
+  int asked = 0;
+  throws([&] { slow.protect(rows, 0, [&] { return ++asked < 3; }); }, ADVFACE_INTERRUPTED, "interrupted");
+  BOOST_TEST(asked == 3);
+  const advface::GoOn fails = []() -> bool { throw std::out_of_range("mine"); };
+  BOOST_CHECK_EXCEPTION(slow.protect(rows, 0, fails), std::out_of_range,
+                        [](const auto& e) { return std::string(e.what()) == "mine"; });
+}
+
+BOOST_AUTO_TEST_CASE(a_store_of_the_wrapper) {
+  const TempDir dir;
+  const advface::Key key = advface::Key::create(dir / "key");
+  const advface::Rows rows = some_rows(2);
+  const auto store = advface::Store::create(dir / "people.db", toy_space(), {{"protect", "rotation"}}, &key);
+  const auto never = [] { return false; };
+  throws([&] { store.add(rows, {"anna", "ben"}, never); }, ADVFACE_INTERRUPTED, "interrupted");
+  store.add(rows, {"anna", "ben"});
+  throws([&] { store.remove("ben", never); }, ADVFACE_INTERRUPTED, "interrupted");
+  const advface::Rows ben{kToyDim, {rows.values.begin() + kToyDim, rows.values.end()}};
+  BOOST_TEST(store.identify(ben, 1)[0].subject == "ben");
+  BOOST_TEST(std::abs(store.verify("ben", ben) - 1) < 1e-5);
+  const advface::Rows others{kToyDim, LibraryWorld::features(20, 77)};
+  std::vector<std::string> people;
+  for (int i = 0; i < 20; ++i) people.push_back("other " + std::to_string(i));
+  throws([&] { store.calibrate(others, people); }, ADVFACE_FAILED, "more people");
+  const double threshold = store.calibrate(others, people, 0.1);
+  BOOST_TEST(threshold > -1);
+  BOOST_TEST(threshold < 1);
+  store.remove("ben");
+  throws([&] { store.verify("ben", ben); }, ADVFACE_NOT_FOUND, "ben");
+}
