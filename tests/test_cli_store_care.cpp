@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(means_are_calibrated_as_means) {
   succeed("store",
           Args{"init", o.db(), "--set", "means", "--protect", "rotation"} + world().recogniser() + o.key());
   succeed("store", Args{"add", o.db(), "--set", "means", "--in", o.at("first.npy"), "--subjects",
-                        o.at("pairs.txt"), "--average", "3"} +
+                        o.at("pairs.txt"), "--average", "2"} +
                        o.key());
   const auto calibrate = [&](const Args& more) {
     return succeed("store", Args{"calibrate", o.db(), "--set", "means", "--in", o.at("others.npy"),
@@ -124,12 +124,29 @@ BOOST_AUTO_TEST_CASE(means_are_calibrated_as_means) {
   for (const Args& verb : {verify, identify}) {
     const json one = rate(verb);
     BOOST_TEST(one["false_match_rate"].is_null());
-    BOOST_TEST(one["calibration"].get<std::string>().find("calibrate --average 3") != std::string::npos,
+    BOOST_TEST(one["calibration"].get<std::string>().find("calibrate --average 2") != std::string::npos,
                one.dump());
     BOOST_TEST(!one.contains("false_identification_rate"));
   }
-  calibrate({"--average", "3"});
+  calibrate({"--average", "2"});
   for (const Args& verb : {verify, identify}) BOOST_TEST(rate(verb)["false_match_rate"].is_number());
+  // Two photographs of a probe are a mean as well.
+  save_npy(o.at("one.npy"), load_npy(o.at("second.npy")).slice_batch(0, 2));
+  const json both = rate(verify + Args{"--average", "0"});
+  BOOST_TEST(both["false_match_rate"].is_null());
+  BOOST_TEST(both["calibration"].get<std::string>().find("the probe is the mean") != std::string::npos,
+             both.dump());
+  // Rates are told of what was really averaged, and of records of which somebody noted it.
+  const Outcome few = calibrate({"--average", "50", "--json", o.at("j")});
+  BOOST_TEST((read_json(o.at("j"))["mean_of"] == 2 && few.err.find("no more than 2") != std::string::npos),
+             few.err);
+  save_npy(o.at("one.npy"), load_npy(o.at("second.npy")).slice_batch(0, 1));
+  Store(o.db(), Database::Access::write).database().execute("UPDATE records SET mean_of = 0");
+  const json unknown = rate(verify);
+  BOOST_TEST((unknown["false_match_rate"].is_null() &&
+              unknown["calibration"].get<std::string>().find("nobody noted") != std::string::npos),
+             unknown.dump());
+  Store(o.db(), Database::Access::write).database().execute("UPDATE records SET mean_of = 2");
   // It goes with exports, in each of their forms.
   for (const char* name : {"m.npy", "m.jsonl", "m.safetensors"}) {
     succeed("store", {"export", o.db(), "--set", "means", "--out", o.at(name)});
@@ -140,7 +157,7 @@ BOOST_AUTO_TEST_CASE(means_are_calibrated_as_means) {
                Store(o.db(), Database::Access::read)
                    .record(Store(o.db(), Database::Access::read).set("means"), who)
                    .mean_of);
-    BOOST_TEST(back.largest_mean(set) == 3);
+    BOOST_TEST(back.largest_mean(set) == 2);
   }
   refuse(o.dir.path().string(), "store",
          {"calibrate", o.db(), "--in", o.at("others.npy"), "--people", o.at("others.txt"), "--average", "0"},
@@ -215,6 +232,43 @@ BOOST_AUTO_TEST_CASE(changed_exports_are_refused) {
          {"is damaged", "40 records, but 41"}, Late::yes);
   Store(o.db(), Database::Access::write).database().execute("DELETE FROM events");
   refuse(folder, "store", {"log", o.db(), "--verify"}, 1, {"the log was emptied"}, Late::yes);
+}
+
+// Noise whose seed stood beside it would be taken off by whoever has both.
+BOOST_AUTO_TEST_CASE(noise_in_a_store_has_no_seed) {
+  const Operator o({"--protect", "noise", "--noise-length", "0.2", "--protect", "rotation"});
+  succeed("store", {"show", o.db(), "--json", o.at("j")});
+  const json noise = read_json(o.at("j"))["protection"][0];
+  BOOST_TEST((noise["settings"]["noise_from"] == "secret" && !noise["settings"].contains("seed")),
+             noise.dump());
+  // Two calls of one seed store other noise, and say nothing of it.
+  const auto stored = [&](const char* source) {
+    succeed("protect", {"--in", o.at("first.npy"), "--out", o.at("p.npy"), "--protect", "noise",
+                        "--noise-length", "0.2", "--noise-from", source});
+    return read_bytes(o.at("p.npy"));
+  };
+  BOOST_TEST((stored("seed") == stored("seed")));
+  const std::string once = stored("secret");
+  BOOST_TEST((once != stored("secret")));
+  BOOST_TEST(read_bytes(o.at("p.npy.json")).find("\"seed\"") == std::string::npos);
+  refuse(o.dir.path().string(), "store",
+         Args{"init", o.at("new.db"), "--protect", "shuffle"} + world().recogniser(), 2,
+         {"shuffle", "take rotation"}, Late::yes);
+}
+
+// Where a renewal was stopped behind the switch, the same command ends it.
+BOOST_AUTO_TEST_CASE(a_renewal_that_was_stopped_behind_the_switch) {
+  const Operator o;
+  const Args renew{"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.at("wrong")};
+  succeed("store", renew + Args{"--keep-both"});
+  {
+    Store store(o.db(), Database::Access::write);
+    store.set_actor("anna");
+    store.switch_to_next("default", false);
+    BOOST_TEST(!store.problems().empty());
+  }
+  BOOST_TEST(succeed("store", renew).out.find("already") != std::string::npos);
+  succeed("store", {"check", o.db(), "--key", o.at("wrong")});
 }
 
 BOOST_AUTO_TEST_CASE(calls_that_cannot_be_meant) {
