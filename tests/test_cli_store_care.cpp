@@ -256,6 +256,23 @@ BOOST_AUTO_TEST_CASE(noise_in_a_store_has_no_seed) {
          {"shuffle", "take rotation"}, Late::yes);
 }
 
+// Nobody is turned away because the disk is full: to read takes no room.
+BOOST_AUTO_TEST_CASE(a_full_disk_turns_nobody_away) {
+  const Operator o;
+  Store(o.db(), Database::Access::write).forget();  // what is in the log would have no room either
+  save_npy(o.at("probe.npy"), load_npy(o.at("second.npy")).slice_batch(0, 1));
+  Surroundings full;
+  full.max_file_bytes = 4096;  // what is said has room
+  const Args verify =
+      Args{"verify", o.db(), "--in", o.at("probe.npy"), "--subject", o.name(0), "--threshold", "-1"} +
+      o.key();
+  const Outcome accepted = run_program("store", verify, full);
+  BOOST_TEST(accepted.code == 0, accepted.err);
+  BOOST_TEST(run_program("store", {"check", o.db()}, full).code == 0);
+  const Outcome written = run_program("store", {"remove", o.db(), "--subject", o.name(0)}, full);
+  BOOST_TEST((written.code == 1 && written.err.find("people.db") != std::string::npos), written.err);
+}
+
 // Where a renewal was stopped behind the switch, the same command ends it.
 BOOST_AUTO_TEST_CASE(a_renewal_that_was_stopped_behind_the_switch) {
   const Operator o;

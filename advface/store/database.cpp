@@ -112,16 +112,22 @@ Database::Database(const std::string& path, Access access, const Patience& patie
     }
   }
   if (!(flags & SQLITE_OPEN_URI) && !name.empty() && name[0] != '/') name = "./" + name;  // no ":memory:"
-  const int code = sqlite3_open_v2(name.c_str(), &handle_, flags, tidy_vfs());
-  if (code != SQLITE_OK) {
-    try {
-      raise(code);
-    } catch (...) {
-      sqlite3_close(handle_);
-      throw;
-    }
-  }
   try {
+    open(name, flags, access, false);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error&) {
+    // What programs share of the log lies in a file beside it, for which a full disk has no room. Who reads
+    // alone needs none.
+    if (access != Access::read || !no_room_) throw;
+    open(name, flags, access, true);
+  }
+}
+
+void Database::open(const std::string& name, int flags, Access access, bool alone) {
+  const int code = sqlite3_open_v2(name.c_str(), &handle_, flags, tidy_vfs());
+  try {
+    if (code != SQLITE_OK) raise(code);
     sqlite3_busy_handler(handle_, wait_on, waiting_.get());
     // What a damaged or foreign file says is data, and runs nothing.
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -129,13 +135,16 @@ Database::Database(const std::string& path, Access access, const Patience& patie
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_VIEW, 0, nullptr);
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
+    if (alone) execute("PRAGMA locking_mode = EXCLUSIVE");  // first: what follows looks into the file
     execute(
         "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; "
         "PRAGMA temp_store = MEMORY;");
     if (access == Access::read) execute("PRAGMA query_only = ON");
     number("SELECT count(*) FROM sqlite_master");  // reads the header
   } catch (...) {
-    sqlite3_close(handle_);
+    const int failed = sqlite3_errcode(handle_) & 0xff;
+    no_room_ = failed == SQLITE_IOERR || failed == SQLITE_FULL;
+    sqlite3_close(std::exchange(handle_, nullptr));
     throw;
   }
 }

@@ -61,6 +61,8 @@ class Database {
   friend class Transaction;
   struct Waiting;
   static int wait_on(void* waiting, int times) noexcept;  // for SQLite, which knows no exceptions
+  // alone: other programs cannot open it meanwhile.
+  void open(const std::string& name, int flags, Access access, bool alone);
   [[noreturn]] void raise(int code) const;
   int64_t for_pages_with_remains(bool overwrite, const std::function<bool()>& stop);
   void check_stop() const;
@@ -68,6 +70,7 @@ class Database {
   std::string path_;
   std::unique_ptr<Waiting> waiting_;
   sqlite3* handle_ = nullptr;
+  bool no_room_ = false;  // why the last open() failed
 };
 
 // A database that appears when it is whole, or not at all. Throws Error where there is one of that name.
