@@ -78,6 +78,30 @@ done
 code=0
 "$experiments/two_locks.sh" --shared shared --out locks --rounds many >log 2>&1 || code=$?
 [[ $code == 2 ]] && grep -q 'not many' log || fail "two_locks.sh takes a wrong number of rounds ($code)"
+
+# Tables and pictures of audits in pages, whatever the audits say.
+mkdir -p audits/celeba_map audits/search told pages/images
+echo '{}' | tee audits/celeba_map/report.json >audits/search/report.json
+cat >told/advface-audit <<'TEXT'
+#!/bin/bash
+echo "| table of ${2%/report.json} |"
+[[ $# == 2 || $2 == *search* ]] || echo picture >"$4"
+[[ $# == 2 || $2 != *search* ]]
+TEXT
+chmod +x told/advface-audit
+printf '%s\n' before '<!-- audit celeba_map -->' old '<!-- end -->' after '<!-- audit search -->' '<!-- end -->' >pages/page.md
+pages=("$experiments/audits.sh" --shared shared --out audits --bin told --only none --pages pages)
+for _ in once again; do
+  quietly "${pages[@]}"
+  [[ $(grep -v '^$' pages/page.md | tr '\n' '~') == "before~<!-- audit celeba_map -->~| table of audits/celeba_map |~<!-- end -->~after~<!-- audit search -->~| table of audits/search |~<!-- end -->~" ]] ||
+    fail "audits.sh filled a page wrongly: $(cat pages/page.md)"
+done
+[[ -f pages/images/audit_celeba_map.svg && ! -f pages/images/audit_search.svg ]] || fail "audits.sh left the pictures wrong"
+printf '%s\n' '<!-- audit search -->' after >pages/broken.md
+code=0
+"${pages[@]}" >log 2>&1 || code=$?
+[[ $code != 0 && $(wc -l <pages/broken.md) == 2 ]] && grep -q 'has no end' log || fail "audits.sh takes a page without an end ($code)"
+
 before=$(wc -l <calls)
 quietly "${choose[@]}" embedding
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12

@@ -70,31 +70,41 @@ BOOST_AUTO_TEST_CASE(steps_compute_on_the_device) {
                     "noise/linkage/the recogniser alone/protected"});
 }
 
-// A generator is trained where none is named, against a shadow that is as well.
-BOOST_AUTO_TEST_CASE(a_generator_is_trained) {
+// A generator is trained where none is named, against a shadow that is as well; and who climbs has a shadow
+// that is fitted.
+BOOST_AUTO_TEST_CASE(what_is_not_named_is_made) {
   const TempDir dir;
   json s = quick_audit();
   s["attackers"] = {"linkage"};
-  s["protections"] = {{{"name", "G"}, {"protect", {"generator"}}, {"fit", {{"epsilon", 0.1}}}}};
+  s["protections"] = {
+      {{"name", "G"}, {"protect", {"generator"}}, {"fit", {{"epsilon", 0.1}}}},
+      {{"name", "I"}, {"protect", {"advface"}}, {"objective", "inversion"}, {"steps", 2}, {"epsilon", 0.2}}};
   s["budget"]["generator_epochs"] = 1;
   succeed("audit", {write_json(dir, "audit.json", s), "--out", dir / "report", "--cache", dir / "cache",
                     "--threads", "2"});
   const json report = read_json(dir / "report/report.json");
   BOOST_TEST(report["failed"].empty());
   std::string shadow;
+  bool fitted = false;
   for (const json& step : report["steps"]) {
     if (step["id"] == "shadow") shadow = step["hash"];
+    fitted = fitted || step["id"] == "fit advface";
     if (step["id"] != "generator, 0.1") continue;
     BOOST_TEST((step["needs"] == json::array({shadow})));
     BOOST_TEST(step["command"].get<std::string>().find("--epsilon 0.1") != std::string::npos);
   }
+  BOOST_TEST(fitted);
   bool measured = false;
-  for (const json& row : report["rows"])
+  for (const json& row : report["rows"]) {
+    if (row["id"] == "I/stored/protected")
+      BOOST_TEST((row["protection_id"][0]["settings"]["objective"] == "inversion" &&
+                  row["measures"]["cosine_to_raw"]["mean"] < 1));
     if (row["id"] == "G/stored/protected") {
       measured = true;
       BOOST_TEST(row["protection_id"][0]["name"] == "generator");
       BOOST_TEST(row["measures"]["cosine_to_raw"]["mean"].get<double>() < 1);
     }
+  }
   BOOST_TEST(measured);
 }
 
