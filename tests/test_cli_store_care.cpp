@@ -1,6 +1,9 @@
 // advface-store against mistakes: outputs over inputs, broken imports, rows and lists that were changed,
 // names that lie.
 #define BOOST_TEST_MODULE cli_store_care
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "advface/store/store.h"
@@ -166,18 +169,24 @@ BOOST_AUTO_TEST_CASE(means_are_calibrated_as_means) {
 
 BOOST_AUTO_TEST_CASE(an_import_that_broke_off_is_told_and_erased) {
   const Operator o;
-  {
-    Store store(o.db(), Database::Access::write);
-    const StoredSet whole = store.set("default");
-    store.set_actor("anna");
-    const StoredSet half = store.begin_set("half", Generation::next, whole);
-    std::vector<StoredRecord> records = store.records(whole, 0, 3);
-    const std::vector<int64_t> numbers{0, 1, 2};
-    const Tensor rows = store.features(whole, numbers);
-    store.reserve_numbers(half, 3);
-    store.add(half, rows, records);
-    BOOST_TEST(store.events(1, 100)[2].what == "begin import");
-  }
+  // By a process that is no more.
+  const auto begin = [&](const std::string& name) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      Store store(o.db(), Database::Access::write);
+      const StoredSet whole = store.set("default");
+      store.set_actor("anna");
+      const StoredSet half = store.begin_set(name, Generation::next, whole);
+      const std::vector<StoredRecord> records = store.records(whole, 0, 3);
+      const std::vector<int64_t> numbers{0, 1, 2};
+      store.reserve_numbers(half, 3);
+      store.add(half, store.features(whole, numbers), records);
+      ::_exit(store.events(1, 100)[2].what == "begin import" ? 0 : 1);
+    }
+    int status = -1;
+    BOOST_TEST((::waitpid(child, &status, 0) == child && status == 0));
+  };
+  begin("half");
   const std::string folder = o.dir.path().string();
   const Outcome told = run_program("store", {"check", o.db()});
   BOOST_TEST((told.code == 1 && told.err.find("whose import broke off") != std::string::npos), told.err);
@@ -188,11 +197,20 @@ BOOST_AUTO_TEST_CASE(an_import_that_broke_off_is_told_and_erased) {
   BOOST_TEST(succeed("store", {"list", o.db(), "--sets"}).out.find("half") == std::string::npos);
   // Or the same import begins anew, and leaves nothing to repair.
   succeed("store", {"export", o.db(), "--out", o.at("out.jsonl")});
+  // One that runs is left alone, by a repair and by another import of that name.
+  Store(o.db(), Database::Access::write)
+      .begin_set("again", Generation::next, Store(o.db(), Database::Access::read).set("default"));
+  const Args import{"import", o.db(), "--in", o.at("out.jsonl"), "--set", "again"};
+  refuse(folder, "store", import, 1, {"is being imported by process " + std::to_string(::getpid())},
+         Late::yes);
+  BOOST_TEST(run_program("store", {"check", o.db(), "--repair"}).code == 1);
   {
     Store store(o.db(), Database::Access::write);
-    store.begin_set("again", Generation::next, store.set("default"));
+    BOOST_TEST(store.find_set("again", Generation::next).has_value());
+    store.give_up_imports();  // its own
+    store.finish_erasures();
   }
-  succeed("store", {"import", o.db(), "--in", o.at("out.jsonl"), "--set", "again"});
+  succeed("store", import);
   succeed("store", {"check", o.db()});
 }
 

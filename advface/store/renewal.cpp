@@ -106,7 +106,8 @@ void Store::finish_import(const std::string& name) {
 
 void Store::give_up_imports() {
   for (const StoredSet& set : sets())
-    if (set.generation == Generation::next && !find_set(set.name, Generation::current))
+    if (set.generation == Generation::next && !find_set(set.name, Generation::current) &&
+        who_imports(set.name).empty())
       give_up_next(set.name);
 }
 

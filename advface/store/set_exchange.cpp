@@ -425,6 +425,9 @@ StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& 
   check(!store.find_set(name, Generation::current), store.path(), ": the set ", name, " is there already");
   // What an import that broke off has left.
   if (store.find_set(name, Generation::next)) {
+    const std::string who = store.who_imports(name);
+    check(who.empty(), store.path(), ": the set ", name, " is being imported by ", who,
+          "; wait for it, or stop it");
     store.give_up_next(name);
     store.erase_retired();
     store.forget();

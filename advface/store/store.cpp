@@ -1,7 +1,11 @@
 #include "advface/store/store.h"
 
 #include <sys/random.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 
@@ -44,6 +48,13 @@ StoredSet read_set(const Statement& row, const std::string& path) {
             set.next_number >= 0 && set.next_number <= kMostNumbers,
         what, " is damaged: its numbers cannot be");
   return set;
+}
+
+constexpr const char *kBeginImport = "begin import", *kByProcess = ", by process ";
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
 void check_name(const std::string& name, const std::string& what) {
@@ -148,12 +159,28 @@ StoredSet Store::begin_set(const std::string& name, Generation generation, const
   insert.bind(6, std::string_view(name_of(of.raw.domain))).bind(7, of.dimension).bind(8, next_number);
   insert.bind(9, now).bind(10, of.info.card).bind(11, std::string_view(name_of(of.row_type)));
   insert.run();
-  tell(generation == Generation::current ? "set"
-       : current                         ? "renewal"
-                                         : "begin import",
-       name, of.info.protection.describe());
+  if (generation == Generation::next && !current)
+    tell(kBeginImport, name,
+         of.info.protection.describe() + kByProcess + std::to_string(::getpid()) + " on " + host_name());
+  else
+    tell(generation == Generation::current ? "set" : "renewal", name, of.info.protection.describe());
   all.commit();
   return *find_set(name, generation);
+}
+
+std::string Store::who_imports(const std::string& name) {
+  Statement last(database_,
+                 "SELECT detail FROM events WHERE what = ? AND set_name = ? ORDER BY number DESC LIMIT 1");
+  last.bind(0, std::string_view(kBeginImport)).bind(1, name);
+  if (!last.step()) return "";
+  const std::string detail = last.text(0);
+  const size_t by = detail.rfind(kByProcess), on = detail.rfind(" on ");
+  if (by == std::string::npos || on == std::string::npos || on < by || detail.substr(on + 4) != host_name())
+    return "";
+  const size_t digits = by + std::strlen(kByProcess);
+  const long process = std::strtol(detail.substr(digits, on - digits).c_str(), nullptr, 10);
+  if (process <= 0 || process == ::getpid() || (::kill(pid_t(process), 0) != 0 && errno == ESRCH)) return "";
+  return "process " + std::to_string(process) + " on " + host_name();
 }
 
 int64_t Store::reserve_numbers(const StoredSet& set, int64_t n) {

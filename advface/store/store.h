@@ -130,6 +130,8 @@ class Store {
   // current one. give_up_imports() erases those that broke off.
   void finish_import(const std::string& set);
   void give_up_imports();
+  // Which process imports this set, where it still runs on this machine: "process 7 on host"; else empty.
+  std::string who_imports(const std::string& set);
   // Erases what a switch has left, some thousand records at a time; for another call where it broke off.
   void erase_retired(const std::function<bool()>& stop = {});
 
