@@ -46,7 +46,7 @@ std::string good_store() {
 }
 
 void ask_everything(Database::Access access) {
-  Store store(path(), access, 0.1);
+  Store store(path(), access, Patience{.seconds = 0.1});
   for (const StoredSet& set : store.sets()) {
     const std::vector<StoredRecord> records = store.records(set, 0, 100);
     for (const StoredRecord& r : records) store.find(set, r.subject);
