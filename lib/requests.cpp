@@ -1,4 +1,5 @@
 #include "lib/requests.h"
+#include "advface/core/json_text.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -113,7 +114,7 @@ ProtectionSpecs Asked::specs_again(const ProtectionId& id, const std::string& so
 
 ProtectionId described_protection(const char* text) {
   const std::string given = text_argument(text, "described");
-  const nlohmann::json root = nlohmann::json::parse(given, nullptr, false);
+  const nlohmann::json root = json_or_discarded(given);
   check_argument(!root.is_discarded(), "described is no JSON");
   const bool inside = root.is_object() && root.contains("protection");
   ProtectionId id = ProtectionId::from_json(inside ? root["protection"].dump() : given, "described");

@@ -23,6 +23,42 @@ advface::Rows some_rows(int64_t n) { return {kToyDim, LibraryWorld::features(n)}
 
 }  // namespace
 
+// C would read another name, which may be somebody's.
+BOOST_AUTO_TEST_CASE(texts_with_a_zero_are_refused) {
+  const TempDir dir;
+  const advface::Store store = advface::Store::create(dir / "people.db", toy_space(), {{"protect", "none"}});
+  store.add(some_rows(2), {"anna", "bob"});
+  const std::string zero("anna\0evil", 9);
+  throws([&] { store.remove(zero); }, ADVFACE_INVALID_ARGUMENT, "behind a zero");
+  throws([&] { store.verify(zero, some_rows(1)); }, ADVFACE_INVALID_ARGUMENT, "behind a zero");
+  throws([&] { store.add(some_rows(1), {zero}); }, ADVFACE_INVALID_ARGUMENT, "behind a zero");
+  throws(
+      [&] {
+        advface::Protection(toy_space(), {{"protect", std::string("noise\0x", 7)}});
+      },
+      ADVFACE_INVALID_ARGUMENT, "behind a zero");
+  store.verify("anna", some_rows(1));  // she is there
+  // A number that nobody was given is nobody's, and no damage.
+  for (const int64_t number :
+       {int64_t(7), (int64_t(1) << 40) - 1, int64_t(1) << 40, std::numeric_limits<int64_t>::max()}) {
+    char text[8];
+    uint64_t needed = 0;
+    advface_error* error = nullptr;
+    BOOST_TEST(advface_store_subject(store.get(), number, text, sizeof text, &needed, &error) ==
+               ADVFACE_NOT_FOUND);
+    advface_error_free(error);
+  }
+}
+
+// A text of any depth is an error, and no end of the stack.
+BOOST_AUTO_TEST_CASE(descriptions_that_are_nested_deep) {
+  for (const int levels : {65, 100, 200000}) {
+    const std::string deep(size_t(levels), '['), back(size_t(levels), ']');
+    BOOST_CHECK_THROW(advface::Protection(toy_space(), {}, nullptr, "{\"protection\":" + deep + back + "}"),
+                      advface::Error);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(rows_that_are_no_whole_rows) {
   const advface::Protection noise(toy_space(), {{"protect", "noise"}});
   advface::Rows rows = some_rows(3);

@@ -105,6 +105,9 @@ BOOST_AUTO_TEST_CASE(texts_that_are_no_protection) {
       {R"({"unknown": 3})", "unknown"},
       {R"({"unknown": ""})", "unknown"},
       {good.substr(0, good.size() / 2), "not valid JSON"},
+      // As deep as a stack is not.
+      {changed(R"("epsilon":0.02)", R"("epsilon":)" + std::string(200000, '[') + std::string(200000, ']')),
+       ""},
       {changed("advface", "magic"), "magic"},
       {changed(R"("pgd")", R"("sgd")"), "sgd"},
       {changed(R"("epsilon":0.02)", R"("epsilon":"0.02")"), "epsilon"},

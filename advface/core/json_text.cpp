@@ -1,5 +1,6 @@
 #include "advface/core/json_text.h"
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <vector>
@@ -17,7 +18,8 @@ class DoubledKeys {
  public:
   explicit DoubledKeys(const std::string& source) : source_(source) {}
 
-  bool operator()(int, json::parse_event_t event, const json& parsed) {
+  bool operator()(int depth, json::parse_event_t event, const json& parsed) {
+    check(depth <= kDeepestJson, source_, ": is nested more than ", kDeepestJson, " levels deep");
     switch (event) {
       case json::parse_event_t::object_start:
         open_.emplace_back();
@@ -52,7 +54,35 @@ class DoubledKeys {
   std::vector<Object> open_;
 };
 
+// How deep brackets are nested outside of texts; of what is no JSON whatever comes of it. Comments may hold
+// brackets, which count: nobody writes so many.
+int depth_of(std::string_view text) {
+  int depth = 0, deepest = 0;
+  bool in_text = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_text) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_text = false;
+    } else if (c == '"') {
+      in_text = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
 }  // namespace
+
+json json_or_discarded(std::string_view text) {
+  if (depth_of(text) > kDeepestJson) return json(json::value_t::discarded);
+  return json::parse(text, nullptr, false);
+}
 
 json parse_json(std::string_view text, const std::string& source, bool comments) {
   check_utf8(text, source);

@@ -1,4 +1,5 @@
 #include "advface/core/setting.h"
+#include "advface/core/json_text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -167,7 +168,7 @@ void read_values(const Settings& settings, const Metadata& values, const std::st
       return candidate.name == n && candidate.source != Setting::Source::file;
     });
     check(s != settings.end(), source, ": the setting ", name, " is not known here");
-    const json value = json::parse(text, nullptr, false);
+    const json value = json_or_discarded(text);
     // A number is no word, and the other way round.
     const bool word = s->word;
     check(word ? value.is_string() : value.is_number(), source, ": no proper \"", name, "\"");

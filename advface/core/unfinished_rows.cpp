@@ -1,4 +1,5 @@
 #include "advface/core/unfinished_rows.h"
+#include "advface/core/json_text.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -26,7 +27,7 @@ std::string head_line(const RowsToMake& what) {
 }
 
 RowsToMake parse_head(std::string_view text, const std::string& path) {
-  const json head = json::parse(text, nullptr, false);
+  const json head = json_or_discarded(text);
   check(head.is_object() && head.value("format", json()) == kFormat &&
             head.value("source", json()).is_string() && head.contains("protection"),
         path, ": holds no unfinished rows (no \"format\": \"", kFormat,

@@ -13,7 +13,7 @@ using nlohmann::json;
 
 constexpr const char* kSeed = "seed";
 
-json parsed(const std::string& text) { return json::parse(text, nullptr, false); }
+json parsed(const std::string& text) { return json_or_discarded(text); }
 
 Metadata texts_of(const json& object) {
   Metadata texts;

@@ -1,4 +1,5 @@
 #include "advface/store/enrolled_set.h"
+#include "advface/core/json_text.h"
 
 #include <algorithm>
 #include <array>
@@ -29,7 +30,7 @@ struct Head {
 
 Head parse_head(const std::string& text, const std::string& path) {
   const size_t end = text.find('\n');
-  const json head = json::parse(text.substr(0, end), nullptr, false);
+  const json head = json_or_discarded(text.substr(0, end));
   check(end != std::string::npos && head.is_object() && head.value("format", json()) == kFormat &&
             head.value("row", json()).is_string() && head.value("made_by", json()).is_object(),
         path, ": not the index of an enrolled set (no \"format\": \"", kFormat, "\" in its first line)");
@@ -47,7 +48,7 @@ struct Line {
   EnrolledRows::Record what;
 };
 std::optional<Line> parse_line(std::string_view text) {
-  const json line = json::parse(text, nullptr, false);
+  const json line = json_or_discarded(text);
   if (!line.is_object() || !line.value("record", json()).is_number_integer() ||
       !line.value("name", json()).is_string() || !line.value("checksum", json()).is_string())
     return std::nullopt;
@@ -76,7 +77,7 @@ FeatureInfo info_from(const Metadata& made_by, const std::string& index) {
     else if (std::find(kNetworks.begin(), kNetworks.end(), key) != kNetworks.end())
       protection.networks[key] = text;
     else
-      protection.settings[key] = json::accept(text) ? text : json(text).dump();
+      protection.settings[key] = !json_or_discarded(text).is_discarded() ? text : json(text).dump();
   }
   if (info.protection.applied.empty()) info.protection.applied.push_back(canonical(protection, index));
   return info;

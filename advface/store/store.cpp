@@ -293,6 +293,7 @@ int64_t Store::largest_mean(const StoredSet& set) {
 Tensor Store::feature(const StoredSet& set, int64_t number) { return features(set, std::span(&number, 1)); }
 
 std::vector<StoredRecord> Store::records(const StoredSet& set, int64_t from, int64_t most) {
+  if (from >= kMostNumbers) return {};  // beyond any that is given
   Statement some(database_, std::string(kRecordColumns) + "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
   some.bind(0, row_id(set.id, from)).bind(1, row_id(set.id + 1, 0)).bind(2, most);
   std::vector<StoredRecord> list;

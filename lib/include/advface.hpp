@@ -157,6 +157,17 @@ inline advface_array frame(const void* pixels, int64_t width, int64_t height, in
   return a;
 }
 
+namespace detail {
+// For C, which reads a text up to its first zero: throws Error for one that holds a zero, as it would be
+// another.
+inline const char* text(const std::string& text) {
+  if (text.find('\0') != std::string::npos)
+    throw Error(ADVFACE_INVALID_ARGUMENT,
+                "the text \"" + std::string(text.c_str()) + "\" goes on behind a zero");
+  return text.c_str();
+}
+}  // namespace detail
+
 // Rows of `row` values each.
 struct Rows {
   int64_t row = 0;
@@ -185,12 +196,13 @@ class Key {
  public:
   static Key read(const std::string& path) {
     Key key;
-    detail::run([&](advface_error** e) { return advface_key_read(path.c_str(), key.handle_.out(), e); });
+    detail::run(
+        [&](advface_error** e) { return advface_key_read(detail::text(path), key.handle_.out(), e); });
     return key;
   }
   static Key create(const std::string& path) {
     Key key;
-    detail::run([&](advface_error** e) { return advface_key_new(path.c_str(), key.handle_.out(), e); });
+    detail::run([&](advface_error** e) { return advface_key_new(detail::text(path), key.handle_.out(), e); });
     return key;
   }
   advface_key* get() const { return handle_.get(); }
@@ -203,7 +215,7 @@ class Detector {
  public:
   explicit Detector(const std::string& card, double least_score = 0) {
     detail::run([&](advface_error** e) {
-      return advface_detector_load(card.c_str(), least_score, handle_.out(), e);
+      return advface_detector_load(detail::text(card), least_score, handle_.out(), e);
     });
   }
   advface_detector* get() const { return handle_.get(); }
@@ -215,7 +227,8 @@ class Detector {
 class Recogniser {
  public:
   explicit Recogniser(const std::string& card) {
-    detail::run([&](advface_error** e) { return advface_recogniser_load(card.c_str(), handle_.out(), e); });
+    detail::run(
+        [&](advface_error** e) { return advface_recogniser_load(detail::text(card), handle_.out(), e); });
   }
   advface_recogniser* get() const { return handle_.get(); }
   std::string describe() const {
@@ -287,7 +300,7 @@ inline advface_space unit_vectors(int64_t dimension) {
 namespace detail {
 inline std::vector<advface_setting> list_of(const Settings& settings) {
   std::vector<advface_setting> list;
-  for (const auto& [name, value] : settings) list.push_back({name.c_str(), value.c_str()});
+  for (const auto& [name, value] : settings) list.push_back({text(name), text(value)});
   return list;
 }
 }  // namespace detail
@@ -300,7 +313,7 @@ class Protection {
     const auto list = detail::list_of(settings);
     detail::run([&](advface_error** e) {
       return advface_protection_make(&space, list.data(), list.size(), key ? key->get() : nullptr,
-                                     described.empty() ? nullptr : described.c_str(), handle_.out(), e);
+                                     described.empty() ? nullptr : detail::text(described), handle_.out(), e);
     });
   }
   advface_protection* get() const { return handle_.get(); }
@@ -363,10 +376,7 @@ inline std::vector<double> score(const Protection& protection, const Rows& store
 namespace detail {
 inline std::vector<const char*> names_of(const std::vector<std::string>& people) {
   std::vector<const char*> names;
-  for (const std::string& name : people) {
-    if (name.find('\0') != std::string::npos) throw Error(ADVFACE_INVALID_ARGUMENT, "a name holds a zero");
-    names.push_back(name.c_str());
-  }
+  for (const std::string& name : people) names.push_back(text(name));
   return names;
 }
 }  // namespace detail
@@ -384,7 +394,7 @@ class Store {
     Store store;
     const auto list = detail::list_of(settings);
     detail::run(go_on, [&](const advface_control* control, advface_error** e) {
-      return advface_store_create(path.c_str(), set.c_str(), &space, list.data(), list.size(),
+      return advface_store_create(detail::text(path), detail::text(set), &space, list.data(), list.size(),
                                   key ? key->get() : nullptr, control, store.handle_.out(), e);
     });
     return store;
@@ -394,7 +404,7 @@ class Store {
     Store store;
     const auto list = detail::list_of(files);
     detail::run([&](advface_error** e) {
-      return advface_store_open(path.c_str(), set.c_str(), list.data(), list.size(),
+      return advface_store_open(detail::text(path), detail::text(set), list.data(), list.size(),
                                 key ? key->get() : nullptr, recogniser ? recogniser->get() : nullptr,
                                 store.handle_.out(), e);
     });
@@ -427,7 +437,7 @@ class Store {
     const advface_array rows = probe.array();
     advface_array out = view(&value, {1});
     detail::run(go_on, [&](const advface_control* control, advface_error** e) {
-      return advface_store_verify(get(), subject.c_str(), &rows, control, &out, nullptr, e);
+      return advface_store_verify(get(), detail::text(subject), &rows, control, &out, nullptr, e);
     });
     return value;
   }
@@ -450,7 +460,7 @@ class Store {
     return found;
   }
   void remove(const std::string& subject, const GoOn& go_on = {}) const {
-    const char* name = subject.c_str();
+    const char* name = detail::text(subject);
     detail::run(go_on, [&](const advface_control* control, advface_error** e) {
       return advface_store_remove(get(), &name, 1, control, e);
     });

@@ -1,4 +1,5 @@
 #include "tools/store/store_options.h"
+#include "advface/core/json_text.h"
 
 #include <pwd.h>
 #include <unistd.h>
@@ -233,7 +234,7 @@ nlohmann::json to_json(const StoredRecord& record) {
   nlohmann::json json = {{"record", record.number}, {"subject", record.subject}, {"created", record.created}};
   if (record.mean_of > 0) json["mean_of"] = record.mean_of;
   if (!record.photograph.empty()) json["photograph"] = record.photograph;
-  if (!record.quality.empty()) json["quality"] = nlohmann::json::parse(record.quality, nullptr, false);
+  if (!record.quality.empty()) json["quality"] = json_or_discarded(record.quality);
   return json;
 }
 

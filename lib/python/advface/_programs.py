@@ -59,7 +59,7 @@ def run(name: str, *arguments: Any, accept: Sequence[int] = (0,)) -> str:
 def write_faces(folder: Any, faces: Any, people: Sequence[Any]) -> list[str]:
     """Writes faces (N, H, W, 3) uint8, RGB, as pictures that the programs read, a folder for each person.
 
-    people: who is on each. Returns their names below the folder, in order."""
+    people: who is on each: numbers, or names without a slash. Returns their names below the folder, in order."""
     a = as_array(faces, "faces")
     if a.ndim != 4 or a.shape[-1] != 3 or a.dtype != np.uint8:
         raise InvalidArgument(f"faces: (N, H, W, 3) of uint8 is wanted, not {a.dtype} of shape {a.shape}")
@@ -69,6 +69,8 @@ def write_faces(folder: Any, faces: Any, people: Sequence[Any]) -> list[str]:
     counts: dict[str, int] = {}
     for face, person in zip(a, people):
         who = f"person_{person:06d}" if isinstance(person, (int, np.integer)) else str(person)
+        if not who or who in (".", "..") or "/" in who or "\0" in who:
+            raise InvalidArgument(f"the person {who!r} cannot have a folder of that name")
         counts[who] = counts.get(who, 0) + 1
         name = f"{who}/{counts[who]:04d}.ppm"
         path = Path(folder) / name

@@ -50,6 +50,10 @@ def test_training_on_features_of_somebody_else(tmp_path, world, recogniser):
         with pytest.raises(advface.InvalidArgument) as told:
             advface.write_faces(tmp_path / "f", spoilt, who)
         assert words in str(told.value)
+    for name in ("../outside", str(tmp_path / "outside"), "..", "", "a\0b"):  # a name is data, and no way out of the folder
+        with pytest.raises(advface.InvalidArgument, match="cannot have a folder"):
+            advface.write_faces(tmp_path / "f", faces[:1], [name])
+    assert not (tmp_path / "outside").exists()
 
 
 def test_programs_that_fail(tmp_path, monkeypatch):
