@@ -243,10 +243,17 @@ int64_t Database::for_pages_with_remains(bool overwrite, const std::function<boo
   for (sqlite3_int64 at = 0; at + sqlite3_int64(page.size()) <= size; at += sqlite3_int64(page.size())) {
     if (stop && stop()) throw Interrupted();
     const int bytes = int(page.size());
-    if (const int code = file->pMethods->xRead(file, page.data(), bytes, at); code != SQLITE_OK) raise(code);
-    const PageGap gap = gap_of_page(page, at == 0);
-    const auto remains = std::span(page).subspan(gap.begin, gap.end - gap.begin);
-    if (std::ranges::all_of(remains, [](std::byte b) { return b == std::byte(0); })) continue;
+    // While another program moves a page from the log to the file, half of it may be read; remains stay.
+    bool remains = true;
+    for (int look = 0; remains && look < (overwrite ? 1 : 5); ++look) {
+      if (look > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      if (const int code = file->pMethods->xRead(file, page.data(), bytes, at); code != SQLITE_OK)
+        raise(code);
+      const PageGap gap = gap_of_page(page, at == 0);
+      remains = std::ranges::any_of(std::span(page).subspan(gap.begin, gap.end - gap.begin),
+                                    [](std::byte b) { return b != std::byte(0); });
+    }
+    if (!remains) continue;
     ++count;
     // Every page that is written loses them.
     if (!overwrite) continue;
