@@ -1,9 +1,9 @@
 #include "lib/requests.h"
-#include "advface/core/json_text.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "advface/core/json_text.h"
 #include "advface/protections/rotation_protection.h"
 #include "lib/call.h"
 

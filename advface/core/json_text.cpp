@@ -54,8 +54,7 @@ class DoubledKeys {
   std::vector<Object> open_;
 };
 
-// How deep brackets are nested outside of texts; of what is no JSON whatever comes of it. Comments may hold
-// brackets, which count: nobody writes so many.
+// How deep brackets are nested outside of texts; of what is no JSON, whatever comes of it.
 int depth_of(std::string_view text) {
   int depth = 0, deepest = 0;
   bool in_text = false;

@@ -1,5 +1,4 @@
 #include "advface/core/setting.h"
-#include "advface/core/json_text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -7,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
+
+#include "advface/core/json_text.h"
 
 namespace advf {
 namespace {

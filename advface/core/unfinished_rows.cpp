@@ -1,5 +1,4 @@
 #include "advface/core/unfinished_rows.h"
-#include "advface/core/json_text.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -7,6 +6,7 @@
 #include <string_view>
 
 #include "advface/core/features.h"
+#include "advface/core/json_text.h"
 #include "tensor/backend.h"
 
 namespace advf {

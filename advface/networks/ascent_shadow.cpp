@@ -2,14 +2,14 @@
 
 #include <cmath>
 
-#include "tensor/linear_algebra.h"
+#include "nn/nets/net_metadata.h"
 #include "tensor/ops.h"
 
 namespace advf {
 namespace {
 
 constexpr const char *kFormat = "advface-first-step-1", *kWhat = "a shadow made by advface-train fit advface";
-constexpr int64_t kMostValues = 8192;
+constexpr int kMostValues = 8192, kMostSide = 4096;
 constexpr double kRidge = 1e-6;  // of the mean diagonal
 
 }  // namespace
@@ -22,18 +22,16 @@ FirstStep::FirstStep(FirstStepInfo info, Tensor factor)
   register_buffer("factor", factor_);
 }
 
-std::unique_ptr<FirstStep> FirstStep::of_gram(FirstStepInfo info, const std::vector<double>& gram) {
+std::unique_ptr<FirstStep> FirstStep::of_gram(FirstStepInfo info, Matrix gram) {
   const size_t d = size_t(info.feature.numel());
-  check(gram.size() == d * d, "a matrix of ", gram.size(), " numbers for ", d, " values");
+  check(gram.rows() == d && gram.columns() == d, "a matrix of ", gram.rows(), " x ", gram.columns(),
+        " numbers for ", d, " values");
   double trace = 0;
-  for (size_t i = 0; i < d; ++i) trace += gram[i * d + i];
+  for (size_t i = 0; i < d; ++i) trace += gram(i, i);
   check(std::isfinite(trace) && trace > 0,
         "the recogniser has no gradient at the mean face; nobody climbs from there");
-  Matrix b(d, d);
-  for (size_t i = 0; i < d; ++i)
-    for (size_t j = 0; j < d; ++j)
-      b(i, j) = (gram[i * d + j] + gram[j * d + i]) / 2 + (i == j ? kRidge * trace / double(d) : 0);
-  const Matrix l = cholesky(b);
+  for (size_t i = 0; i < d; ++i) gram(i, i) += kRidge * trace / double(d);
+  const Matrix l = cholesky(gram);
   // Of length 1 on average, whatever the pictures' units are.
   const double scale = std::sqrt(double(d) / trace);
   std::vector<float> values(d * d, 0.0f);
@@ -45,18 +43,9 @@ std::unique_ptr<FirstStep> FirstStep::of_gram(FirstStepInfo info, const std::vec
 std::unique_ptr<FirstStep> FirstStep::load(const std::string& path) {
   NetworkFile file = load_network(path, kFormat, kWhat);
   FirstStepInfo info{std::move(file.provenance), {}, 0};
-  const auto number = [&](const char* key, int64_t most) {
-    const auto found = file.metadata.find(key);
-    check(found != file.metadata.end(), path, ": its metadata have no \"", key, "\"");
-    char* end = nullptr;
-    const long long value = std::strtoll(found->second.c_str(), &end, 10);
-    check(end != found->second.c_str() && *end == 0 && value >= 1 && value <= most, path, ": ", key, " is \"",
-          found->second.substr(0, 40), "\", no number from 1 to ", most);
-    return int64_t(value);
-  };
-  const int64_t d = number("values", kMostValues);
+  const int64_t d = metadata_int(file.metadata, "values", 1, kMostValues, path);
   info.feature = {d};
-  info.image_size = number("image_size", 4096);
+  info.image_size = metadata_int(file.metadata, "image_size", 1, kMostSide, path);
   auto step = std::make_unique<FirstStep>(std::move(info), Tensor::zeros({d, d}));
   load_state_dict(*step, file.tensors, path);
   step->set_source(path);

@@ -8,6 +8,7 @@
 
 #include "advface/networks/feature_shadow.h"
 #include "advface/networks/trained_network.h"
+#include "tensor/linear_algebra.h"
 
 namespace advf {
 
@@ -22,8 +23,8 @@ class FirstStep : public TrainedNetwork {
  public:
   // factor: L, (D,D) f32.
   FirstStep(FirstStepInfo info, Tensor factor);
-  // From J J^T, (D,D) f64 as its rows. Throws Error where it is no such matrix.
-  static std::unique_ptr<FirstStep> of_gram(FirstStepInfo info, const std::vector<double>& gram);
+  // From J J^T, (D,D). Throws Error where it is no such matrix.
+  static std::unique_ptr<FirstStep> of_gram(FirstStepInfo info, Matrix gram);
   static std::unique_ptr<FirstStep> load(const std::string& path);
 
   Tensor forward(const Tensor& features) const override;

@@ -1,5 +1,4 @@
 #include "advface/store/enrolled_set.h"
-#include "advface/core/json_text.h"
 
 #include <algorithm>
 #include <array>
@@ -7,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "advface/core/json_text.h"
 #include "nn/nets/net_metadata.h"
 #include "tensor/backend.h"
 #include "tensor/hash.h"

@@ -123,8 +123,7 @@ void Store::erase_retired(const std::function<bool()>& stop) {
 
 void Store::finish_erasures(const std::function<bool()>& stop) {
   if (database_.number("SELECT count(*) FROM sets WHERE state = 'retired'") > 0) erase_retired(stop);
-  if (database_.number("SELECT count(*) FROM to_forget") > 0 && database_.empty_log())
-    database_.execute("DELETE FROM to_forget");
+  if (database_.number("SELECT count(*) FROM to_forget") > 0) forgot();
 }
 
 void Store::erase_generation(int64_t id, const std::function<bool()>& stop) {

@@ -40,6 +40,13 @@ std::shared_ptr<ProtectionChain> lock_under(const Store& store, const StoredSet&
 
 }  // namespace
 
+bool is_locked_with(const StoredSet& set, const Key& key) {
+  const AppliedProtection* lock = lock_of(set);
+  if (!lock) return false;
+  const auto id = lock->networks.find("key");
+  return id != lock->networks.end() && id->second == key.info().id;
+}
+
 SetRenewal SetRenewal::to_key(const Store& store, const StoredSet& current,
                               std::shared_ptr<const Key> old_key, std::shared_ptr<const Key> new_key,
                               const StoredSet* next) {

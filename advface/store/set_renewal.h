@@ -13,6 +13,9 @@
 
 namespace advf {
 
+// Whether the lock that is the last protection of the set is of this key.
+bool is_locked_with(const StoredSet& set, const Key& key);
+
 class SetRenewal {
  public:
   // Another key for the lock that is the last protection of the set, under a new name of the set (key_set),

@@ -1,10 +1,7 @@
 #include "advface/store/store.h"
 
-#include <sys/random.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <set>
@@ -12,10 +9,12 @@
 #include "advface/core/text_file.h"
 #include "advface/core/utc_time.h"
 #include "advface/keys/signature.h"
+#include "advface/protections/random_noise.h"
 #include "advface/store/record_columns.h"
 #include "advface/store/schema.h"
 #include "tensor/backend.h"
 #include "tensor/hash.h"
+#include "tensor/io/process.h"
 
 namespace advf {
 namespace {
@@ -52,11 +51,6 @@ StoredSet read_set(const Statement& row, const std::string& path) {
 
 constexpr const char *kBeginImport = "begin import", *kByProcess = ", by process ";
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
 void check_name(const std::string& name, const std::string& what) {
   check(!name.empty(), what, " is empty");
   check(name.size() <= Store::kLongestName, what, " has ", name.size(), " bytes, more than ",
@@ -84,12 +78,7 @@ std::string numbers_text(std::span<const StoredRecord> records) {
 
 }  // namespace
 
-int64_t fresh_salt() {
-  int64_t salt = 0;
-  if (::getrandom(&salt, sizeof(salt), 0) != ssize_t(sizeof(salt)))
-    fail("the system gave no random number: ", std::strerror(errno));
-  return salt & kMostSalt;
-}
+int64_t fresh_salt() { return int64_t(drawn_seed() & uint64_t(kMostSalt)); }
 
 int64_t row_checksum(std::span<const std::byte> row) { return int64_t(fnv1a(row)); }
 
@@ -179,7 +168,7 @@ std::string Store::who_imports(const std::string& name) {
     return "";
   const size_t digits = by + std::strlen(kByProcess);
   const long process = std::strtol(detail.substr(digits, on - digits).c_str(), nullptr, 10);
-  if (process <= 0 || process == ::getpid() || (::kill(pid_t(process), 0) != 0 && errno == ESRCH)) return "";
+  if (process <= 0 || process == ::getpid() || !is_running(pid_t(process))) return "";
   return "process " + std::to_string(process) + " on " + host_name();
 }
 
@@ -369,12 +358,17 @@ void Store::note_removal() {
   note.bind(0, now).run();
 }
 
+bool Store::forgot() {
+  if (!database_.empty_log()) return false;
+  database_.execute("DELETE FROM to_forget");
+  return true;
+}
+
 void Store::forget() {
-  check(database_.empty_log(), path(),
+  check(forgot(), path(),
         ": what was removed is in no set any more, but its bytes may still lie in the file, as another "
         "program reads; call "
         "advface-store check --repair when none does");
-  database_.execute("DELETE FROM to_forget");
 }
 
 }  // namespace advf

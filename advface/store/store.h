@@ -152,6 +152,7 @@ class Store {
  private:
   void check_is_current(const StoredSet& set);
   void note_removal();  // in the transaction that removes
+  bool forgot();        // forget(); false where a reader is in the way
   void erase_generation(int64_t id, const std::function<bool()>& stop);
   std::vector<int64_t> insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records,
                               Known known);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/io/process.h"
 
 namespace advf {
 namespace {
@@ -35,7 +36,7 @@ void remove_stale_temporaries(const std::string& path) {
     const char* end = name.data() + name.size();
     const auto [at, error] = std::from_chars(name.data() + prefix.size(), end, process);
     if (error != std::errc() || (at != end && *at != '-') || process <= 0) continue;
-    if (::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry.path(), none);
+    if (!is_running(process)) fs::remove(entry.path(), none);
   }
 }
 

@@ -76,11 +76,15 @@ class Collector {
                      present.empty() ? 0 : size_t(scores.number(i, present) != 0), scores.number(i, column));
   }
   // Of the pair of raw features with this attacker and seed.
-  const json* raw_result(const AuditPair& pair, const std::string& attacker) {
+  const AuditPair* raw_pair(const AuditPair& pair, const std::string& attacker) const {
     for (const AuditPair& other : plan_.pairs)
       if (other.protection == c_.protections[0].name && other.attacker == attacker && other.seed == pair.seed)
-        return result_of(other.step);
+        return &other;
     return nullptr;
+  }
+  const json* raw_result(const AuditPair& pair, const std::string& attacker) {
+    const AuditPair* raw = raw_pair(pair, attacker);
+    return raw ? result_of(raw->step) : nullptr;
   }
 
   // Whether the training of who attacks came to rest.
@@ -145,38 +149,41 @@ class Collector {
   // What each pair of photographs comes to, as one of the person in the gallery, and what the protection
   // costs beside raw features: paired, as both were asked about the same pairs.
   void note_decisions(json& r, const AuditPair& pair) {
-    const Decisions mine = decisions(pair.step);
+    const Decisions& mine = decisions(pair.step);
     for (size_t i = 0; people_ && i < mine.right.size(); ++i)
       people_->add(r["id"], kAccuracy, mine.person[i], 0, mine.right[i]);
     if (r["features"] == "raw") return;
-    for (const AuditPair& other : plan_.pairs) {
-      if (other.protection != c_.protections[0].name || other.attacker != kAccuracy ||
-          other.seed != pair.seed || !result_of(other.step))
-        continue;
-      const Decisions raw = decisions(other.step);
-      if (raw.person != mine.person) return;  // of other pairs, as photographs could not be read
-      std::vector<double> lost;
-      for (size_t i = 0; i < mine.right.size(); ++i) lost.push_back(double(raw.right[i]) - mine.right[i]);
-      const Interval loss = bootstrap_mean(lost, mine.person, c_.seed);
-      r["measures"]["accuracy_loss"] = {{"mean", loss.mean}, {"low", loss.low}, {"high", loss.high}};
-      return;
-    }
+    const AuditPair* other = raw_pair(pair, kAccuracy);
+    if (!other || !result_of(other->step)) return;
+    const Decisions& raw = decisions(other->step);
+    if (raw.files != mine.files) return;  // of other pairs, as photographs could not be read
+    std::vector<double> lost;
+    for (size_t i = 0; i < mine.right.size(); ++i) lost.push_back(double(raw.right[i]) - mine.right[i]);
+    const Interval loss = bootstrap_mean(lost, mine.person, c_.seed);
+    r["measures"]["accuracy_loss"] = {{"mean", loss.mean}, {"low", loss.low}, {"high", loss.high}};
   }
+  // Of each pair: its files, whether it is decided rightly, and who is in the gallery.
   struct Decisions {
+    std::vector<std::pair<std::string, std::string>> files;
     std::vector<bool> right;
     std::vector<int64_t> person;
   };
-  Decisions decisions(int64_t step) {
+  const Decisions& decisions(int64_t step) {
+    const auto [at, fresh] = decisions_.try_emplace(step);
+    Decisions& all = at->second;
+    if (!fresh) return all;
     const ScoreTable& scores = scores_of(step);
     std::vector<ScoredPair> pairs;
-    std::vector<std::string> files;
+    std::vector<std::string> gallery;
     for (size_t i = 0; i < scores.size(); ++i) {
       pairs.push_back(
           {scores.number(i, "score"), scores.text(i, "genuine") == "1", int(scores.number(i, "fold"))});
-      files.push_back(scores.text(i, "a"));
+      gallery.push_back(scores.text(i, "a"));
+      all.files.emplace_back(scores.text(i, "a"), scores.text(i, "b"));
     }
-    Decisions all{decided_rightly(pairs, fold_accuracy(pairs)), {}};
-    for (const std::string& who : c_.faces.labels_of(files).identities) all.person.push_back(person_key(who));
+    all.right = decided_rightly(pairs, fold_accuracy(pairs));
+    for (const std::string& who : c_.faces.labels_of(gallery).identities)
+      all.person.push_back(person_key(who));
     return all;
   }
 
@@ -381,6 +388,7 @@ class Collector {
   PeopleValues* people_;
   std::map<int64_t, json> results_;
   std::map<int64_t, ScoreTable> scores_;
+  std::map<int64_t, Decisions> decisions_;
   json rows_ = json::array();
 };
 

@@ -26,12 +26,8 @@ int64_t parts_beside(const std::string& out) {
   std::set<int64_t> counts;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(folder, none)) {
-    const std::string name = entry.path().filename().string();
-    const size_t of = name.find("-of-");
-    if (of == std::string::npos || !name.starts_with(path.stem().string() + ".")) continue;
-    const int64_t count = std::atoll(name.c_str() + of + 4);
-    for (int64_t i = 1; i <= std::min<int64_t>(count, 1'000'000); ++i)
-      if (name == fs::path(Part{i, count}.path(out)).filename()) counts.insert(count);
+    const auto name = part_name(entry.path().string());
+    if (name && fs::path(name->out).filename() == path.filename()) counts.insert(name->part.of);
   }
   check(!counts.empty(), out, ": there is no part of it (",
         fs::path(Part{1, 4}.path(out)).filename().string(), " and so on); --part i/n makes them");

@@ -6,7 +6,6 @@
 #include <ctime>
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <set>
 
 #include "advface/core/feature_file.h"
@@ -22,26 +21,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr int64_t kSilent = 60;  // seconds without a word
-
-// The run's output, and the part, of a file's name: features.2-of-4.npy is part 2 of 4 of features.npy.
-struct PartName {
-  std::string out;
-  Part part;
-};
-std::optional<PartName> part_name(const fs::path& file) {
-  const std::string stem = file.stem().string();
-  const size_t dot = stem.rfind('.'), of = stem.rfind("-of-");
-  if (dot == std::string::npos || of == std::string::npos || of < dot) return {};
-  std::string text = stem.substr(dot + 1);
-  text.replace(of - dot - 1, 4, "/");
-  try {
-    PartName name{(file.parent_path() / (stem.substr(0, dot) + file.extension().string())).string(),
-                  parse_part("--part", text)};
-    if (fs::path(name.part.path(name.out)) == file) return name;
-  } catch (const WrongCall&) {
-  }
-  return {};
-}
 
 json finished(const std::string& path, const Part& part) {
   const auto described = open_feature_file(path, OtherSalts::taken).info.part;
@@ -123,7 +102,7 @@ json progress_of_parts(const std::string& folder) {
     fs::path file = entry.path();
     const bool going = file.extension() == kProgressEnding;
     if (going) file.replace_extension();
-    const auto name = file.extension() == ".npy" ? part_name(file) : std::nullopt;
+    const auto name = file.extension() == ".npy" ? part_name(file.string()) : std::nullopt;
     if (!name) continue;
     Run& run = runs[name->out];
     run.counts.insert(name->part.of);

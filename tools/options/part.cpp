@@ -107,6 +107,20 @@ Part parse_part(const std::string& option, const std::string& text) {
   return {*number, *of};
 }
 
+std::optional<PartName> part_name(const std::string& file) {
+  const std::filesystem::path path(file);
+  const std::string stem = path.stem().string();
+  const size_t dot = stem.rfind('.'), of = stem.rfind("-of-");
+  if (dot == std::string::npos || of == std::string::npos || of < dot) return {};
+  const auto number = whole_number(std::string_view(stem).substr(dot + 1, of - dot - 1)),
+             count = whole_number(std::string_view(stem).substr(of + 4));
+  if (!number || !count || *number < 1 || *number > *count) return {};
+  PartName name{(path.parent_path() / (stem.substr(0, dot) + path.extension().string())).string(),
+                {*number, *count}};
+  if (name.part.path(name.out) != file) return {};
+  return name;
+}
+
 Part part_of_launcher() {
   const Rank process = among_processes(), task = among_array_tasks();
   return {task.rank * process.size + process.rank + 1, task.size * process.size};

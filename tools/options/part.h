@@ -3,6 +3,7 @@
 // once: mpirun, srun, an array job of Slurm.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -27,6 +28,14 @@ struct Part {
   std::optional<FeaturePart> described(int64_t n, int64_t batch, uint64_t seed,
                                        const std::string& input) const;
 };
+
+// The run's output, and the part, by the name of a file with an ending, as Part::path() has it; nothing for
+// another name.
+struct PartName {
+  std::string out;
+  Part part;
+};
+std::optional<PartName> part_name(const std::string& file);
 
 // "2/4", given to `option`. Throws WrongCall for another text and a part that there is not.
 Part parse_part(const std::string& option, const std::string& text);

@@ -2,21 +2,16 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <ctime>
 #include <filesystem>
 
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/process.h"
 
 namespace advf::tools {
 namespace {
 
 constexpr double kInterval = 2;  // seconds between two writings
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
 
 }  // namespace
 

@@ -1,5 +1,4 @@
 #include "tools/store/store_options.h"
-#include "advface/core/json_text.h"
 
 #include <pwd.h>
 #include <unistd.h>
@@ -7,6 +6,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "tools/options/progress.h"
 #include "tools/options/protection_options.h"

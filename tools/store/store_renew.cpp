@@ -125,13 +125,6 @@ void check_options(const RenewOptions& o) {
   });
 }
 
-bool is_locked_with(const StoredSet& set, const Key& key) {
-  const auto& applied = set.info.protection.applied;
-  if (applied.empty() || applied.back().name != "rotation") return false;
-  const auto id = applied.back().networks.find("key");
-  return id != applied.back().networks.end() && id->second == key.info().id;
-}
-
 int renew(const RenewOptions& o) {
   o.common.activate();
   check_options(o);

@@ -5,6 +5,7 @@
 #include "advface/core/input_gradient.h"
 #include "advface/core/recogniser.h"
 #include "advface/networks/ascent_shadow.h"
+#include "advface/networks/mean_face.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
 #include "tensor/linear_algebra.h"
@@ -14,32 +15,18 @@ namespace advf {
 namespace {
 
 constexpr int64_t kMostValues = 2048;  // of a feature: the gradients of all are in memory at once
-constexpr int64_t kFaces = 512, kAtOnce = 64, kBatch = 16;
+constexpr size_t kFaces = 512;         // of training people, whose mean is climbed from
+constexpr int64_t kBatch = 16;
 
-// Of some training people, (1,3,size,size).
-Tensor mean_face_of(const FitData& data, int size, const Context& context) {
-  const size_t n = std::min(data.train.size(), size_t(kFaces));
-  Tensor sum;
-  for (size_t begin = 0; begin < n; begin += size_t(kAtOnce)) {
-    context.check_stop();
-    const size_t end = std::min(n, begin + size_t(kAtOnce));
-    const Tensor some =
-        reduce_sum(data.faces({data.train.begin() + int64_t(begin), data.train.begin() + int64_t(end)}, size),
-                   {0}, true);
-    sum = sum.defined() ? add(sum, some) : some;
-  }
-  return affine(sum, 1 / double(n), 0);
-}
-
-// Row k: the gradient of value k of the feature to the picture, (D, 3 size size).
+// At the picture `face` (3,size,size). Row k: the gradient of value k of the feature, (D, 3 size size).
 std::vector<float> jacobian_at(const Recogniser& recogniser, const std::string& cut, const Tensor& face,
                                int64_t d, const Context& context) {
   const int64_t batch = recogniser.one_at_a_time().empty() ? std::min(kBatch, d) : 1;
-  const Shape pictures{batch, face.dim(1), face.dim(2), face.dim(3)};
+  const Shape pictures = with_rows(batch, face.shape());
   InputGradient gradient(
       [&](const Tensor& images) { return recogniser.features(recogniser.preprocess(images), cut); },
       pictures);
-  gradient.set_images(broadcast_to(face, pictures));
+  gradient.set_images(broadcast_to(reshape(face, with_rows(1, face.shape())), pictures));
   const int64_t values = face.numel();
   std::vector<float> rows(size_t(d * values));
   const auto progress = context.begin("differentiate", d, "values");
@@ -75,7 +62,14 @@ Metadata FirstStepFit::fit(const FitData& data, const std::string& path, const C
   check(data.recogniser != nullptr, "the first step of an inversion is the recogniser's; name its card");
   const NoTapeScope off;
   const int64_t d = row[0];
-  const Tensor face = mean_face_of(data, int(image_size_), context);
+  std::vector<int64_t> some = data.train;
+  some.resize(std::min(some.size(), kFaces));
+  const Tensor face = mean_face_of(
+      [&](const std::vector<int64_t>& faces) {
+        context.check_stop();
+        return data.faces(faces, int(image_size_));
+      },
+      some);
   const std::vector<float> rows = jacobian_at(*data.recogniser, from.cut, face, d, context);
   const size_t values = rows.size() / size_t(d);
   Scatter scatter{size_t(d)};
@@ -86,15 +80,12 @@ Metadata FirstStepFit::fit(const FitData& data, const std::string& path, const C
     scatter.add(column);
   }
   const Matrix gram = scatter.mean(1);
-  std::vector<double> all;
   double trace = 0, squares = 0;
-  for (size_t i = 0; i < size_t(d); ++i)
-    for (size_t j = 0; j < size_t(d); ++j) {
-      all.push_back(gram(i, j));
-      squares += gram(i, j) * gram(i, j);
-      if (i == j) trace += gram(i, j);
-    }
-  FirstStep::of_gram({from, row, image_size_}, all)->save(path);
+  for (size_t i = 0; i < size_t(d); ++i) {
+    trace += gram(i, i);
+    for (size_t j = 0; j < size_t(d); ++j) squares += gram(i, j) * gram(i, j);
+  }
+  FirstStep::of_gram({from, row, image_size_}, gram)->save(path);
   // How many directions of the feature move the picture, were they alike: 1 to D.
   return {{"directions", std::to_string(trace * trace / squares)}};
 }
