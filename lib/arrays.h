@@ -42,5 +42,11 @@ int64_t* written_i64(const advface_array* array, const std::string& what, const 
 Shape shape_of(const advface_array* array, const std::string& what);
 // Throws where what is written would overwrite what is read, but for one and the same array.
 void check_apart(const advface_array* read, const advface_array* written, bool same_is_fine);
+// Structs that are written, as an array for check_apart(); of none where they are null.
+template <class T>
+advface_array bytes_of(const T* structs, int64_t n) {
+  const int64_t bytes = structs ? n * int64_t(sizeof(T)) : 0;
+  return advface_array_of(const_cast<T*>(structs), uint64_t(bytes), ADVFACE_U8, 1, &bytes);
+}
 
 }  // namespace advf::lib

@@ -16,12 +16,23 @@ namespace {
 constexpr auto kBetween = std::chrono::milliseconds(20);
 
 thread_local bool in_callback = false;
+thread_local OwnArithmetic* arithmetic_of_call = nullptr;
 
 // Whether callers may still be asked, and how many are being asked: advface_end_callbacks().
 std::mutex asking;
 std::condition_variable asked_all;
 bool ended = false;
 int64_t being_asked = 0;
+
+// A process that a callback has forked, and that comes back from it, stands in the middle of work whose
+// threads are not there: it can neither go on nor leave.
+[[noreturn]] void end_child_of_callback() {
+  constexpr std::string_view kWhy =
+      "advface: a process that advface_control's go_on has forked must end, or start a program, before it "
+      "returns from go_on; it is ended here\n";
+  [[maybe_unused]] const ssize_t told = ::write(STDERR_FILENO, kWhy.data(), kWhy.size());
+  ::_exit(70);
+}
 
 // One question to a caller.
 class Question {
@@ -31,10 +42,13 @@ class Question {
     may_ = !ended;
     being_asked += may_;
     in_callback = may_;
+    if (may_) OwnArithmetic::current().give_back();
   }
   ~Question() {
     if (!may_) return;
+    if (is_forked()) end_child_of_callback();
     in_callback = false;
+    OwnArithmetic::current().take();
     const std::lock_guard lock(asking);
     if (--being_asked == 0) asked_all.notify_all();
   }
@@ -80,6 +94,21 @@ advface_status give_error(advface_status code, const std::string& text, advface_
 }
 
 }  // namespace
+
+OwnArithmetic::OwnArithmetic() noexcept {
+  take();
+  arithmetic_of_call = this;
+}
+OwnArithmetic::~OwnArithmetic() {
+  give_back();
+  arithmetic_of_call = nullptr;
+}
+OwnArithmetic& OwnArithmetic::current() noexcept { return *arithmetic_of_call; }
+void OwnArithmetic::give_back() noexcept { std::fesetenv(&hosts_); }
+void OwnArithmetic::take() noexcept {
+  std::fegetenv(&hosts_);
+  std::fesetenv(FE_DFL_ENV);
+}
 
 bool is_forked() {
   static std::atomic<pid_t> owner{0};

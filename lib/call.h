@@ -2,6 +2,7 @@
 // and what the caller hands in is looked at before it is used.
 #pragma once
 #include <atomic>
+#include <cfenv>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -46,11 +47,29 @@ advface_status report_exception(advface_error** error) noexcept;
 // For a call that cannot be made here at all: forked, or within a callback. ADVFACE_OK: it can.
 advface_status why_not_here(advface_error** error) noexcept;
 
+// Numbers are computed as the programs compute them, however the host has set the processor: how it rounds,
+// whether it flushes small numbers to zero, what it traps. Its settings are back at the end, and while it is
+// asked whether to go on.
+class OwnArithmetic {
+ public:
+  OwnArithmetic() noexcept;
+  ~OwnArithmetic();
+  OwnArithmetic(const OwnArithmetic&) = delete;
+  // Of the call that this thread is in.
+  static OwnArithmetic& current() noexcept;
+  void give_back() noexcept;
+  void take() noexcept;
+
+ private:
+  std::fenv_t hosts_;
+};
+
 // Every function of the header that can fail.
 template <class Body>
 advface_status guarded(advface_error** error, const Body& body) noexcept {
   if (error) *error = nullptr;
   if (const advface_status why = why_not_here(error); why != ADVFACE_OK) return why;
+  OwnArithmetic arithmetic;
   try {
     body();
     return ADVFACE_OK;

@@ -33,10 +33,12 @@ advface_status advface_key_read(const char* path, advface_key** key, advface_err
   return give_key(key, error, [&] { return Key::read(text_argument(path, "path")); });
 }
 
-advface_status advface_key_read_fd(int32_t descriptor, advface_key** key, advface_error** error) {
+advface_status advface_key_read_fd(int32_t descriptor, const advface_control* control, advface_key** key,
+                                   advface_error** error) {
   return give_key(key, error, [&] {
+    Control asked(control);
     check_argument(descriptor >= 0, descriptor, " is no descriptor");
-    return Key::read_from(descriptor);
+    return Key::read_from(descriptor, [&] { return asked.stopped(); });
   });
 }
 

@@ -164,6 +164,9 @@ advface_status advface_protect(const advface_protection* protection, const advfa
         written_f32(protected_rows, "protected_rows", with_rows(rows.dim(0), object->chain->out().row));
     check_apart(features, protected_rows, true);
     check_apart(records, protected_rows, false);
+    const advface_array told = bytes_of(reports, rows.dim(0));
+    for (const advface_array* array : {features, records, static_cast<const advface_array*>(protected_rows)})
+      check_apart(array, &told, false);
     check_rows(rows, object->chain->in().domain, "features");  // told before anything is written
     protect(*object, rows, numbers, asked, out, reports);
   });

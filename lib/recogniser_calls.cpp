@@ -61,9 +61,8 @@ int reason_number(Reason reason) {
 // Features of pictures, a batch at a time.
 class Extraction {
  public:
-  Extraction(const RecogniserObject& object, const char* cut, advface_array* features, int64_t count,
-             advface_face* found)
-      : recogniser_(object.recogniser), cut_(object.cut(cut)), found_(found) {
+  Extraction(const RecogniserObject& object, const char* cut, advface_array* features, int64_t count)
+      : recogniser_(object.recogniser), cut_(object.cut(cut)), count_(count) {
     const auto& input = recogniser_.card().input;
     check(input.width == input.height, recogniser_.card().path, ": the input is ", input.width, "x",
           input.height, "; only square inputs can be cropped to");
@@ -71,7 +70,11 @@ class Extraction {
     const Shape& row = recogniser_.feature_shape(cut_);
     out_ = written_f32(features, "features", with_rows(count, row));
     values_ = size_t(row.numel());
-    for (int64_t i = 0; found_ && i < count; ++i) found_[i] = {};
+  }
+  // Of each picture, where there is a place for it: null ends the work with the first that gives no feature.
+  void tell_in(advface_face* found) {
+    found_ = found;
+    for (int64_t i = 0; found_ && i < count_; ++i) found_[i] = {};
   }
 
   int size() const { return size_; }
@@ -102,8 +105,9 @@ class Extraction {
  private:
   const Recogniser& recogniser_;
   std::string cut_;
-  advface_face* found_;
-  float* out_;
+  int64_t count_;
+  advface_face* found_ = nullptr;
+  float* out_ = nullptr;
   size_t values_ = 0;
   int size_ = 0;
 };
@@ -269,7 +273,7 @@ advface_status advface_extract_faces(const advface_recogniser* recogniser, const
     const auto object = held(recogniser);
     Control asked(control);
     const int64_t count = count_pictures(pixels, "pixels", colours);
-    Extraction extraction(*object, cut, features, count, nullptr);
+    Extraction extraction(*object, cut, features, count);
     check_apart(pixels, features, false);
     if (is_float_picture(pixels)) return extract_floats(extraction, pixels, colours, asked);
     extract_cut(extraction, count, FaceCut(), asked,
@@ -288,11 +292,15 @@ advface_status advface_extract_pictures(const advface_recogniser* recogniser, co
     check_argument(pictures || count == 0, "pictures are NULL");
     check_argument(count <= uint64_t(1) << 40, count, " pictures are too many");
     const FaceCut face_cut = cut_of(object->recogniser, options);
-    Extraction extraction(*object, cut, features, int64_t(count), found);
+    Extraction extraction(*object, cut, features, int64_t(count));
+    const advface_array told = bytes_of(found, int64_t(count));
+    check_apart(features, &told, false);
     for (uint64_t i = 0; i < count; ++i) {  // told before the work
       check_picture(&pictures[i], "picture " + std::to_string(i), colours);
-      check_apart(&pictures[i], features, false);
+      for (const advface_array* written : {static_cast<const advface_array*>(features), &told})
+        check_apart(&pictures[i], written, false);
     }
+    extraction.tell_in(found);
     extract_cut(extraction, int64_t(count), face_cut, asked, [&](int64_t i) {
       return read_picture(&pictures[i], "picture " + std::to_string(i), colours);
     });

@@ -62,10 +62,10 @@ std::function<bool()> stop_of(Control& control) {
   return [&control] { return control.stopped_now(); };
 }
 
-// A connection that reads, of those that are idle or a new one. control: of the call, or null.
+// A connection that reads, of those that are idle or a new one.
 class Reader {
  public:
-  explicit Reader(StoreObject& object, Control* control = nullptr) : object_(object) {
+  Reader(StoreObject& object, Control& control) : object_(object) {
     check_same_file(object);
     {
       const std::lock_guard lock(object.idle_mutex);
@@ -74,7 +74,7 @@ class Reader {
         object.idle.pop_back();
       }
     }
-    const auto stop = control ? stop_of(*control) : nullptr;
+    const auto stop = stop_of(control);
     if (!store_)
       store_ = std::make_unique<Store>(object.path, Database::Access::read, Patience{.stop = stop});
     store_->database().set_stop(stop);
@@ -187,11 +187,12 @@ std::shared_ptr<StoreObject> create(const char* path, const char* set, const adv
 }
 
 std::shared_ptr<StoreObject> open(const char* path, const char* set, const Asked& asked,
-                                  const advface_recogniser* recogniser) {
+                                  const advface_recogniser* recogniser, Control& control) {
   auto object = std::make_shared<StoreObject>();
   object->path = absolute_path(path);
   object->recogniser = held_or_none(recogniser);
-  auto store = std::make_unique<Store>(object->path, Database::Access::read);
+  auto store =
+      std::make_unique<Store>(object->path, Database::Access::read, Patience{.stop = stop_of(control)});
   object->file = FileIdentity::of(object->path);
   object->set = store->set(set_name(set));
   const std::string what = object->path + ": set " + object->set.name;
@@ -215,12 +216,13 @@ std::shared_ptr<StoreObject> open(const char* path, const char* set, const Asked
   check(object->protection->dimension() == object->set.dimension, object->path, " is damaged: the set ",
         object->set.name, " has records of ", object->set.dimension, " values, but its protection makes ",
         object->protection->dimension());
+  store->database().set_stop({});
   object->idle.push_back(std::move(store));
   return object;
 }
 
-nlohmann::json description(StoreObject& object) {
-  Reader reader(object);
+nlohmann::json description(StoreObject& object, Control& control) {
+  Reader reader(object, control);
   const StoredSet set = reader.set();
   nlohmann::json json = {{"path", object.path},
                          {"set", set.name},
@@ -349,19 +351,23 @@ advface_status advface_store_create(const char* path, const char* set, const adv
 
 advface_status advface_store_open(const char* path, const char* set, const advface_setting* settings,
                                   uint64_t count, const advface_key* key,
-                                  const advface_recogniser* recogniser, advface_store** store,
-                                  advface_error** error) {
+                                  const advface_recogniser* recogniser, const advface_control* control,
+                                  advface_store** store, advface_error** error) {
   return guarded(error, [&] {
+    Control asked(control);
     check_argument(store, "store is NULL: the handle has nowhere to go");
-    *store = new_handle<advface_store>(open(path, set, asked_for(settings, count, key), recogniser));
+    *store = new_handle<advface_store>(open(path, set, asked_for(settings, count, key), recogniser, asked));
   });
 }
 
 advface_status advface_store_close(advface_store* store) { return free_handle(store); }
 
-advface_status advface_store_describe(const advface_store* store, char* text, uint64_t bytes,
-                                      uint64_t* needed, advface_error** error) {
-  return guarded(error, [&] { give_text(description(*held(store)).dump(), text, bytes, needed); });
+advface_status advface_store_describe(const advface_store* store, const advface_control* control, char* text,
+                                      uint64_t bytes, uint64_t* needed, advface_error** error) {
+  return guarded(error, [&] {
+    Control asked(control);
+    give_text(description(*held(store), asked).dump(), text, bytes, needed);
+  });
 }
 
 advface_status advface_store_add(const advface_store* store, const advface_array* features,
@@ -389,7 +395,7 @@ advface_status advface_store_verify(const advface_store* store, const char* subj
     const Tensor rows = raw_rows(*object, probes, "probes");
     double* out = written_f64(scores, "scores", {rows.dim(0)});
     check_apart(probes, scores, false);
-    Reader reader(*object, &asked);
+    Reader reader(*object, asked);
     const StoredSet set = reader.set();
     const auto record = reader.store().find(set, who);
     if (!record)
@@ -414,7 +420,7 @@ advface_status advface_store_identify(const advface_store* store, const advface_
     float* values = written_f32(scores, "scores", {m, most});
     for (const advface_array* array : {numbers, scores}) check_apart(probes, array, false);
     check_apart(numbers, scores, false);
-    Reader reader(*object, &asked);
+    Reader reader(*object, asked);
     const StoredSet set = reader.set();
     if (threshold) *threshold = threshold_of(reader.store(), set);
     if (m > 0) give_neighbours(nearest(*object, reader, set, rows, most, asked), most, out, values);
@@ -438,12 +444,14 @@ advface_status advface_store_calibrate(const advface_store* store, const advface
   });
 }
 
-advface_status advface_store_subject(const advface_store* store, int64_t number, char* text, uint64_t bytes,
+advface_status advface_store_subject(const advface_store* store, int64_t number,
+                                     const advface_control* control, char* text, uint64_t bytes,
                                      uint64_t* needed, advface_error** error) {
   return guarded(error, [&] {
     const auto object = held(store);
+    Control asked(control);
     check_argument(number >= 0, "the number ", number, " is below 0");
-    Reader reader(*object);
+    Reader reader(*object, asked);
     const StoredSet set = reader.set();
     const auto found = reader.store().records(set, number, 1);
     if (found.empty() || found[0].number != number)

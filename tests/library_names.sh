@@ -30,7 +30,7 @@ c_names() {
   grep -oE '^typedef struct advface_[a-z]+|^typedef int32_t advface_[a-z]+' "$header" | awk '{ print $3 }'
 }
 cpp_names() {
-  sed -n '/^namespace advface {/,$p' "$root/lib/include/advface.hpp" | sed '/^namespace detail/,/^}  \/\/ namespace detail/d' |
+  cat "$root"/lib/include/advface{_base,}.hpp | sed '/^namespace detail/,/^}  \/\/ namespace detail/d' |
     grep -oE '^(class|struct) [A-Z][A-Za-z]+|^using [A-Z][A-Za-z]+|^inline [A-Za-z_:<> ]+ [a-z_]+\(' |
     sed -E 's/\($//; s/.* //'
 }

@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_store_from_its_beginning_to_its_end) {
     store.reset();
     store = made<advface_store>(advface_store_close, [&](auto** h, auto** e) {
       return advface_store_open(people.path().c_str(), nullptr, nullptr, 0,
-                                keyed ? people.key.get() : nullptr, nullptr, h, e);
+                                keyed ? people.key.get() : nullptr, nullptr, nullptr, h, e);
     });
     const advface_array probes = view(people.probes, {kPeople, kToyDim});
     std::vector<double> scores(kPeople);
@@ -152,8 +152,9 @@ BOOST_AUTO_TEST_CASE(a_store_from_its_beginning_to_its_end) {
     };
     works(identify);
     for (int64_t i = 0; i < kPeople; ++i) BOOST_TEST(found[size_t(3 * i)] == i);
-    BOOST_TEST(text_from([&](auto... rest) { return advface_store_subject(store.get(), 7, rest...); }) ==
-               "person 7");
+    BOOST_TEST(text_from([&](auto... rest) {
+                 return advface_store_subject(store.get(), 7, nullptr, rest...);
+               }) == "person 7");
     const char* gone[] = {"person 7", "person 2"};
     works([&](advface_error** e) { return advface_store_remove(store.get(), gone, 2, nullptr, e); });
     is_refused([&](advface_error** e) { return advface_store_remove(store.get(), gone, 1, nullptr, e); },
@@ -164,12 +165,14 @@ BOOST_AUTO_TEST_CASE(a_store_from_its_beginning_to_its_end) {
         },
         ADVFACE_NOT_FOUND, {"person 2"});
     is_refused(
-        [&](advface_error** e) { return advface_store_subject(store.get(), 7, nullptr, 0, nullptr, e); },
+        [&](advface_error** e) {
+          return advface_store_subject(store.get(), 7, nullptr, nullptr, 0, nullptr, e);
+        },
         ADVFACE_NOT_FOUND, {"record 7"});
     works(identify);
     BOOST_TEST(found[3 * 7] != 7);
     const auto told = nlohmann::json::parse(
-        text_from([&](auto... rest) { return advface_store_describe(store.get(), rest...); }));
+        text_from([&](auto... rest) { return advface_store_describe(store.get(), nullptr, rest...); }));
     BOOST_TEST(told["records"] == kPeople - 2);
     BOOST_TEST(told["calibration"].is_null());
     // Calibrated by another program, the set decides.
@@ -232,7 +235,7 @@ BOOST_AUTO_TEST_CASE(a_wait_is_stopped) {
     }
   BOOST_TEST((std::chrono::steady_clock::now() - start < std::chrono::seconds(20)));
   const auto told = nlohmann::json::parse(
-      text_from([&](auto... rest) { return advface_store_describe(store.get(), rest...); }));
+      text_from([&](auto... rest) { return advface_store_describe(store.get(), nullptr, rest...); }));
   BOOST_TEST(told["records"] == 3);
   elsewhere([&] {
     Store below(people.path(), Database::Access::read);
@@ -310,7 +313,8 @@ BOOST_AUTO_TEST_CASE(stores_that_cannot_be) {
   const auto open = [&](const char* path, const char* set, const SettingList& settings,
                         const advface_key* key) {
     return [&, path, set, settings, key](advface_error** e) {
-      return advface_store_open(path, set, settings.data(), settings.size(), key, nullptr, &unused, e);
+      return advface_store_open(path, set, settings.data(), settings.size(), key, nullptr, nullptr, &unused,
+                                e);
     };
   };
   const std::string path = people.path();
@@ -329,8 +333,8 @@ BOOST_AUTO_TEST_CASE(stores_that_cannot_be) {
   std::filesystem::permissions(people.dir / "wrong", std::filesystem::perms(0644));
   is_refused([&](advface_error** e) { return advface_key_read((people.dir / "wrong").c_str(), &none, e); },
              ADVFACE_FAILED, {"wrong"});
-  is_refused([&](advface_error** e) { return advface_key_read_fd(-1, &none, e); }, ADVFACE_INVALID_ARGUMENT,
-             {"-1"});
+  is_refused([&](advface_error** e) { return advface_key_read_fd(-1, nullptr, &none, e); },
+             ADVFACE_INVALID_ARGUMENT, {"-1"});
   is_refused([&](advface_error** e) { return advface_key_new((people.dir / "key").c_str(), &none, e); },
              ADVFACE_FAILED, {"key"});
   int ends[2];
@@ -339,7 +343,7 @@ BOOST_AUTO_TEST_CASE(stores_that_cannot_be) {
   BOOST_REQUIRE(::write(ends[1], text.data(), text.size()) == ssize_t(text.size()));
   ::close(ends[1]);
   const auto piped = made<advface_key>(
-      advface_key_free, [&](auto** h, auto** e) { return advface_key_read_fd(ends[0], h, e); });
+      advface_key_free, [&](auto** h, auto** e) { return advface_key_read_fd(ends[0], nullptr, h, e); });
   ::close(ends[0]);
   BOOST_TEST(text_from([&](auto... rest) { return advface_key_describe(piped.get(), rest...); }) ==
              text_from([&](auto... rest) { return advface_key_describe(people.key.get(), rest...); }));

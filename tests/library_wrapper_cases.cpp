@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <stdexcept>
 
+#include "advface/networks/decoder.h"
 #include "library_test_util.h"
 
 using namespace advf;
@@ -44,7 +45,7 @@ BOOST_AUTO_TEST_CASE(texts_with_a_zero_are_refused) {
     char text[8];
     uint64_t needed = 0;
     advface_error* error = nullptr;
-    BOOST_TEST(advface_store_subject(store.get(), number, text, sizeof text, &needed, &error) ==
+    BOOST_TEST(advface_store_subject(store.get(), number, nullptr, text, sizeof text, &needed, &error) ==
                ADVFACE_NOT_FOUND);
     advface_error_free(error);
   }
@@ -124,4 +125,53 @@ BOOST_AUTO_TEST_CASE(a_store_of_the_wrapper) {
   BOOST_TEST(threshold < 1);
   store.remove("ben");
   throws([&] { store.verify("ben", ben); }, ADVFACE_NOT_FOUND, "ben");
+}
+
+BOOST_AUTO_TEST_CASE(numbers_that_run_over) {
+  const advface::Protection noise(toy_space(), {{"protect", "noise"}});
+  for (const int64_t first : {int64_t(-1), std::numeric_limits<int64_t>::max()})
+    throws([&] { noise.protect(some_rows(2), first); }, ADVFACE_INVALID_ARGUMENT, "no 2 numbers from");
+  noise.protect(some_rows(1), std::numeric_limits<int64_t>::max() - 1);
+}
+
+BOOST_AUTO_TEST_CASE(probes_neighbours_and_reports_of_the_wrapper) {
+  const TempDir dir;
+  const advface::Key key = advface::Key::create(dir / "key");
+  BOOST_TEST(key.describe().find("\"check\"") != std::string::npos);
+  const advface::Rows rows = some_rows(6);
+  const advface::Protection lock(toy_space(), {{"protect", "rotation"}}, &key),
+      signs(toy_space(), {{"protect", "quantise"}});
+  std::vector<advface_report> reports;
+  const advface::Rows stored = lock.protect(rows, 7, {}, &reports);
+  BOOST_REQUIRE(reports.size() == 6u);
+  BOOST_TEST(reports[5].record == 12);
+  const std::vector<int64_t> numbers{7, 8, 9, 10, 11, 12};
+  BOOST_TEST((lock.probe(rows, numbers).values == stored.values));
+  throws([&] { lock.probe(rows); }, ADVFACE_INVALID_ARGUMENT, "records");
+  BOOST_TEST(signs.probe(rows).row == kToyDim);
+  const auto found = advface::nearest(&lock, stored, rows, 2, numbers);
+  BOOST_REQUIRE(found.size() == 6u);
+  for (size_t i = 0; i < 6; ++i) {
+    BOOST_REQUIRE(found[i].size() == 2u);
+    BOOST_TEST(found[i][0].row == int64_t(i));
+    BOOST_TEST(std::abs(found[i][0].score - 1) < 1e-5);
+  }
+  BOOST_TEST(advface::nearest(nullptr, rows, rows, 9)[0].size() == 6u);
+  throws([&] { advface::nearest(nullptr, rows, rows, 0); }, ADVFACE_INVALID_ARGUMENT, "K from 1");
+}
+
+BOOST_AUTO_TEST_CASE(a_decoder_and_a_detector_of_the_wrapper) {
+  const advface::Decoder decoder(library_world().at("e.safetensors"));
+  BOOST_TEST(decoder.describe().find("image_size") != std::string::npos);
+  const int64_t side = advf::Decoder::load(library_world().at("e.safetensors"))->info().spec.image_size;
+  const advface::Rows images = decoder.reconstruct(some_rows(3), side);
+  BOOST_TEST(images.count() == 3);
+  BOOST_TEST(images.row == 3 * side * side);
+  throws([&] { decoder.reconstruct(some_rows(3), side + 1); }, ADVFACE_INVALID_ARGUMENT, "images");
+  const advface::Detector detector(library_world().at("detector.json"));
+  const Image picture = LibraryWorld::photograph(0);
+  const advface_array pixels =
+      advface::frame(picture.pixels.data(), picture.width, picture.height, picture.width * 3, 3);
+  const auto faces = detector.find(pixels, ADVFACE_RGB);
+  for (size_t i = 0; i < faces.size(); ++i) BOOST_TEST(faces[i].of == int32_t(faces.size()));
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -65,7 +66,8 @@ class Key {
   // Throws Error, naming the file, for one that cannot be read, that others than its owner may read, of
   // another version or length, and for one whose key and check value do not go together.
   static Key read(const std::string& path);
-  static Key read_from(int descriptor);  // to its end; it is not closed
+  // To its end; it is not closed. stop: asked every 20 ms or so while nothing comes; true throws Interrupted.
+  static Key read_from(int descriptor, const std::function<bool()>& stop = {});
 
   const KeyInfo& info() const { return info_; }
   // Writes a new file that its owner alone may read. Throws Error where there is one of that name.

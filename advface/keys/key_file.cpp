@@ -5,6 +5,7 @@
 //   key <64 hexadecimal digits>
 //   check <32 hexadecimal digits>
 #include <fcntl.h>
+#include <poll.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,9 +52,19 @@ class Descriptor {
   int number_;
 };
 
-size_t read_all(int descriptor, std::span<std::byte> out, const std::string& source) {
+// Returns when there is something to read, or the end; throws Interrupted where stop() says so before.
+void wait_for(int descriptor, const std::function<bool()>& stop) {
+  constexpr int kBetween = 20;  // ms
+  pollfd file{descriptor, POLLIN, 0};
+  while (stop && poll(&file, 1, kBetween) <= 0)
+    if (stop()) throw Interrupted();
+}
+
+size_t read_all(int descriptor, std::span<std::byte> out, const std::string& source,
+                const std::function<bool()>& stop = {}) {
   size_t got = 0;
   while (got < out.size()) {
+    wait_for(descriptor, stop);
     const ssize_t n = read(descriptor, out.data() + got, out.size() - got);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_errno(source);
@@ -138,10 +149,10 @@ Key parse_key(std::span<const std::byte> bytes, const std::string& source) {
 
 namespace {
 
-Key read_key(int descriptor, const std::string& source) {
+Key read_key(int descriptor, const std::string& source, const std::function<bool()>& stop = {}) {
   check_private(descriptor, source);
   SecretBytes text(kMostRead);
-  const size_t size = read_all(descriptor, text.bytes(), source);
+  const size_t size = read_all(descriptor, text.bytes(), source, stop);
   return parse_key(std::as_const(text).bytes().first(size), source);
 }
 
@@ -152,8 +163,8 @@ Key Key::read(const std::string& path) {
   return read_key(file.number(), path);
 }
 
-Key Key::read_from(int descriptor) {
-  return read_key(descriptor, "descriptor " + std::to_string(descriptor));
+Key Key::read_from(int descriptor, const std::function<bool()>& stop) {
+  return read_key(descriptor, "descriptor " + std::to_string(descriptor), stop);
 }
 
 void Key::write_new(const std::string& path) const {

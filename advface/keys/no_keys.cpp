@@ -28,7 +28,7 @@ Salt record_salt(const Salt&, uint64_t) { refuse(); }
 Key Key::fresh() { refuse(); }
 Key Key::for_measurements(uint64_t) { refuse(); }
 Key Key::read(const std::string&) { refuse(); }
-Key Key::read_from(int) { refuse(); }
+Key Key::read_from(int, const std::function<bool()>&) { refuse(); }
 void Key::write_new(const std::string&) const { refuse(); }
 void Key::derive(std::string_view, const Salt&, std::span<std::byte>) const { refuse(); }
 Salt Key::derive_public(std::string_view, std::span<const std::byte>) const { refuse(); }

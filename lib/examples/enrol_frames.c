@@ -114,7 +114,7 @@ int main(int argc, char** argv) {
   numbers = advface_array_of(&number, sizeof number, ADVFACE_I64, 2, one);
   scores = advface_array_of(&score, sizeof score, ADVFACE_F32, 2, one);
   must(advface_store_identify(store, &row, NULL, &numbers, &scores, NULL, &error), &error);
-  must(advface_store_subject(store, number, subject, sizeof subject, NULL, &error), &error);
+  must(advface_store_subject(store, number, NULL, subject, sizeof subject, NULL, &error), &error);
   printf("most like %s, score %.4f\n", subject, (double)score);
 
   free(feature);

@@ -102,8 +102,10 @@ ADVFACE_API advface_status advface_array_from_dlpack(const void* managed, int32_
 /* Asked now and then by long calls, on the thread that made the call and on no other, some milliseconds
  * apart, also while they wait for another thread or another program; and once more before a store is written:
  * what is stopped then has changed nothing. *answer is 0 before; what does not set it to 1 ends the call with
- * ADVFACE_INTERRUPTED, so that a callback that fails ends the work. From within it nothing can be called but
- * what frees. NULL instead: the call goes on to its end. */
+ * ADVFACE_INTERRUPTED, so that a callback that fails ends the work. It must return: an exception or a longjmp
+ * out of it ends the process, or worse. From within it nothing can be called but what frees. A process that
+ * it forks must end, or start a program, before it returns from it. NULL instead: the call goes on to its
+ * end. */
 typedef struct advface_control {
   uint64_t size; /* sizeof(advface_control) */
   void (*go_on)(void* user, int32_t* answer);
@@ -247,7 +249,8 @@ ADVFACE_API advface_status advface_key_new(const char* path, advface_key** key, 
 /* Refuses a file that others than its owner may read. */
 ADVFACE_API advface_status advface_key_read(const char* path, advface_key** key, advface_error** error);
 /* From an open descriptor, such as a pipe, to its end; it is not closed. */
-ADVFACE_API advface_status advface_key_read_fd(int32_t descriptor, advface_key** key, advface_error** error);
+ADVFACE_API advface_status advface_key_read_fd(int32_t descriptor, const advface_control* control,
+                                               advface_key** key, advface_error** error);
 /* The bytes are wiped when the last protection and store that uses the key is gone, too. */
 ADVFACE_API advface_status advface_key_free(advface_key* key);
 /* JSON of what is public: id, date, check. */
@@ -289,7 +292,9 @@ ADVFACE_API advface_status advface_protection_make(const advface_space* space,
                                                    advface_protection** protection, advface_error** error);
 ADVFACE_API advface_status advface_protection_free(advface_protection* protection);
 /* JSON: protection (as docs/formats.md has it), recogniser, cut, proved, changes_probe, draws_by_record,
- * separates_records, needs_key, in and out (shape, domain). Nothing secret. */
+ * separates_records, needs_key, in and out (shape, domain). No key, and nothing of one but its check value;
+ * but what noise is drawn from (its seed) stands there, since whoever makes the protection again needs it:
+ * whoever reads it can take such noise off. */
 ADVFACE_API advface_status advface_protection_describe(const advface_protection* protection, char* text,
                                                        uint64_t bytes, uint64_t* needed,
                                                        advface_error** error);
@@ -308,9 +313,9 @@ typedef struct advface_report {
 /* features (N, shape) -> protected (N, out shape), the same bits as advface-protect makes of them. records:
  * (N) ADVFACE_I64, the number of each record in its set, from 0 on, never twice in a set. NULL is for a
  * protection that draws nothing for each record (the description's draws_by_record), and refused by others:
- * two calls that count from 0 would give two people one draw. reports: N of them, or NULL. `protected_rows`
- * may be the very array that `features` is, and overlaps it in no other way. With --bn batch or recalibrated
- * the features of a call are the set that is looked at. */
+ * two calls that count from 0 would give two people one draw. reports: N of them, in memory of their own, or
+ * NULL. `protected_rows` may be the very array that `features` is, and overlaps it in no other way. With --bn
+ * batch or recalibrated the features of a call are the set that is looked at. */
 ADVFACE_API advface_status advface_protect(const advface_protection* protection,
                                            const advface_array* features, const advface_array* records,
                                            const advface_control* control, advface_array* protected_rows,
@@ -351,11 +356,13 @@ ADVFACE_API advface_status advface_store_create(const char* path, const char* se
 ADVFACE_API advface_status advface_store_open(const char* path, const char* set,
                                               const advface_setting* settings, uint64_t count,
                                               const advface_key* key, const advface_recogniser* recogniser,
-                                              advface_store** store, advface_error** error);
+                                              const advface_control* control, advface_store** store,
+                                              advface_error** error);
 ADVFACE_API advface_status advface_store_close(advface_store* store);
 /* JSON as advface-store has it, with the calibration: set, records, dimension, protection, .... */
-ADVFACE_API advface_status advface_store_describe(const advface_store* store, char* text, uint64_t bytes,
-                                                  uint64_t* needed, advface_error** error);
+ADVFACE_API advface_status advface_store_describe(const advface_store* store, const advface_control* control,
+                                                  char* text, uint64_t bytes, uint64_t* needed,
+                                                  advface_error** error);
 /* Raw features (N, D) of N people who are not in the set, all or none. numbers: (N) ADVFACE_I64, written, or
  * NULL. */
 ADVFACE_API advface_status advface_store_add(const advface_store* store, const advface_array* features,
@@ -385,8 +392,9 @@ ADVFACE_API advface_status advface_store_calibrate(const advface_store* store, c
                                                    const char* source, const advface_control* control,
                                                    double* threshold, advface_error** error);
 /* Who the record of this number is. */
-ADVFACE_API advface_status advface_store_subject(const advface_store* store, int64_t number, char* text,
-                                                 uint64_t bytes, uint64_t* needed, advface_error** error);
+ADVFACE_API advface_status advface_store_subject(const advface_store* store, int64_t number,
+                                                 const advface_control* control, char* text, uint64_t bytes,
+                                                 uint64_t* needed, advface_error** error);
 /* All or none; their bytes are overwritten. Where another program reads for long, or the caller does not wait
  * for that, they are removed, but ADVFACE_FAILED tells that bytes may still lie in the file. */
 ADVFACE_API advface_status advface_store_remove(const advface_store* store, const char* const* subjects,

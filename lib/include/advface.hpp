@@ -1,196 +1,9 @@
 // AdvFace in C++17: handles that free themselves and errors that are thrown, over advface.h, which says what
 // each call does. Header only, so that no C++ type crosses into the library.
 #pragma once
-#include <cstdint>
-#include <exception>
-#include <functional>
-#include <initializer_list>
-#include <stdexcept>
-#include <string>
-#include <type_traits>
-#include <utility>
-#include <vector>
-
-#include "advface.h"
+#include "advface_base.hpp"
 
 namespace advface {
-
-// A call that failed. code: ADVFACE_INVALID_ARGUMENT, ....
-class Error : public std::runtime_error {
- public:
-  Error(advface_status code, const std::string& text) : std::runtime_error(text), code_(code) {}
-  advface_status code() const { return code_; }
-
- private:
-  advface_status code_;
-};
-
-// Asked now and then by long calls, as advface_control has it: false ends the call with an Error of the code
-// ADVFACE_INTERRUPTED, and what it throws comes out of the call. Empty: the call goes on to its end.
-using GoOn = std::function<bool()>;
-
-namespace detail {
-
-// Where a call's error goes; throws it.
-class Outcome {
- public:
-  Outcome() = default;
-  Outcome(const Outcome&) = delete;
-  ~Outcome() { advface_error_free(error_); }
-  advface_error** out() { return &error_; }
-  void check(advface_status status) const {
-    if (status != ADVFACE_OK) throw Error(status, advface_error_text(error_));
-  }
-
- private:
-  advface_error* error_ = nullptr;
-};
-
-// f(error) is one call.
-template <class Call>
-void run(const Call& call) {
-  Outcome outcome;
-  outcome.check(call(outcome.out()));
-}
-
-// f(control, error) is one long call.
-template <class Call>
-void run(const GoOn& go_on, const Call& call) {
-  struct Asked {
-    const GoOn& go_on;
-    std::exception_ptr thrown;
-  } asked{go_on, nullptr};
-  advface_control control = {};
-  control.size = sizeof control;
-  control.user = &asked;
-  control.go_on = [](void* user, int32_t* answer) {
-    Asked& a = *static_cast<Asked*>(user);
-    try {
-      *answer = a.go_on() ? 1 : 0;
-    } catch (...) {
-      a.thrown = std::current_exception();
-    }
-  };
-  Outcome outcome;
-  const advface_status status = call(go_on ? &control : nullptr, outcome.out());
-  if (asked.thrown) std::rethrow_exception(asked.thrown);
-  outcome.check(status);
-}
-
-// f(text, bytes, needed, error) gives a text.
-template <class Call>
-std::string text_of(const Call& call) {
-  uint64_t needed = 0;
-  (void)call(nullptr, uint64_t(0), &needed, static_cast<advface_error**>(nullptr));
-  std::string text(needed > 0 ? needed : 1, '\0');
-  run([&](advface_error** error) { return call(text.data(), uint64_t(text.size()), &needed, error); });
-  text.resize(needed - 1);
-  return text;
-}
-
-template <class T, advface_status (*Free)(T*)>
-class Handle {
- public:
-  Handle() = default;
-  Handle(Handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  Handle& operator=(Handle&& other) noexcept {
-    std::swap(handle_, other.handle_);
-    return *this;
-  }
-  ~Handle() { Free(handle_); }
-  T* get() const { return handle_; }
-  T** out() { return &handle_; }
-
- private:
-  T* handle_ = nullptr;
-};
-
-}  // namespace detail
-
-using Settings = std::vector<std::pair<std::string, std::string>>;
-
-namespace detail {
-template <class T>
-constexpr int32_t type_of() {
-  using Value = std::remove_const_t<T>;
-  static_assert(std::is_same_v<Value, float> || std::is_same_v<Value, double> ||
-                    std::is_same_v<Value, int64_t> || std::is_same_v<Value, uint8_t>,
-                "f32, f64, i64 and u8 can be described");
-  return std::is_same_v<Value, float>     ? ADVFACE_F32
-         : std::is_same_v<Value, double>  ? ADVFACE_F64
-         : std::is_same_v<Value, int64_t> ? ADVFACE_I64
-                                          : ADVFACE_U8;
-}
-template <class T>
-advface_array view_of(T* data, uint64_t values, const int64_t* shape, size_t rank) {
-  advface_array a = advface_array_of(const_cast<std::remove_const_t<T>*>(data), values * sizeof(T),
-                                     type_of<T>(), int32_t(rank), shape);
-  a.read_only = std::is_const_v<T>;
-  return a;
-}
-}  // namespace detail
-
-// Numbers of the caller, in C order, without a copy; those that are const may only be read.
-template <class T>
-advface_array view(T* data, std::initializer_list<int64_t> shape) {
-  uint64_t values = 1;
-  for (const int64_t d : shape) values *= uint64_t(d);
-  return detail::view_of(data, values, shape.begin(), shape.size());
-}
-// The same of a vector, which may be longer than the shape, and is refused where it is shorter.
-template <class T>
-advface_array view(std::vector<T>& values, std::initializer_list<int64_t> shape) {
-  return detail::view_of(values.data(), values.size(), shape.begin(), shape.size());
-}
-template <class T>
-advface_array view(const std::vector<T>& values, std::initializer_list<int64_t> shape) {
-  return detail::view_of(values.data(), values.size(), shape.begin(), shape.size());
-}
-
-// A frame of a camera: rows of `row_bytes` bytes, pixels of `channels` bytes each behind each other.
-inline advface_array frame(const void* pixels, int64_t width, int64_t height, int64_t row_bytes,
-                           int32_t channels) {
-  const int64_t shape[] = {height, width, channels};
-  advface_array a =
-      detail::view_of(static_cast<const uint8_t*>(pixels), uint64_t(height * row_bytes), shape, 3);
-  a.strides[0] = row_bytes;
-  return a;
-}
-
-namespace detail {
-// For C, which reads a text up to its first zero: throws Error for one that holds a zero, as it would be
-// another.
-inline const char* text(const std::string& text) {
-  if (text.find('\0') != std::string::npos)
-    throw Error(ADVFACE_INVALID_ARGUMENT,
-                "the text \"" + std::string(text.c_str()) + "\" goes on behind a zero");
-  return text.c_str();
-}
-}  // namespace detail
-
-// Rows of `row` values each.
-struct Rows {
-  int64_t row = 0;
-  std::vector<float> values;
-  // Throws Error where the values are no whole rows.
-  int64_t count() const {
-    if (row > 0 ? values.size() % size_t(row) == 0 : values.empty())
-      return row > 0 ? int64_t(values.size()) / row : 0;
-    throw Error(ADVFACE_INVALID_ARGUMENT, std::to_string(values.size()) + " values are no whole rows of " +
-                                              std::to_string(row) + " values");
-  }
-  advface_array array() { return view(values, {count(), row}); }
-  advface_array array() const { return view(values, {count(), row}); }
-};
-
-namespace detail {
-// Numbers first, first + 1, ... of so many records.
-inline std::vector<int64_t> counted(int64_t first, int64_t n) {
-  std::vector<int64_t> numbers;
-  for (int64_t i = 0; i < n; ++i) numbers.push_back(first + i);
-  return numbers;
-}
-}  // namespace detail
 
 class Key {
  public:
@@ -204,6 +17,20 @@ class Key {
     Key key;
     detail::run([&](advface_error** e) { return advface_key_new(detail::text(path), key.handle_.out(), e); });
     return key;
+  }
+  // From an open descriptor, such as a pipe, to its end; it is not closed.
+  static Key read_fd(int32_t descriptor, const GoOn& go_on = {}) {
+    Key key;
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_key_read_fd(descriptor, control, key.handle_.out(), e);
+    });
+    return key;
+  }
+  // JSON of what is public: id, date, check.
+  std::string describe() const {
+    return detail::text_of([&](char* text, uint64_t bytes, uint64_t* needed, advface_error** e) {
+      return advface_key_describe(get(), text, bytes, needed, e);
+    });
   }
   advface_key* get() const { return handle_.get(); }
 
@@ -219,6 +46,22 @@ class Detector {
     });
   }
   advface_detector* get() const { return handle_.get(); }
+  // The faces of a picture (H, W, C), by falling score. longer_side: of the picture as it is looked at, in
+  // pixels; 0: 640.
+  std::vector<advface_face> find(const advface_array& picture, int32_t colours,
+                                 int32_t longer_side = 0) const {
+    std::vector<advface_face> faces(16);
+    for (;;) {
+      uint64_t count = 0;
+      detail::run([&](advface_error** e) {
+        return advface_detector_find(get(), &picture, colours, longer_side, faces.data(), faces.size(),
+                                     &count, e);
+      });
+      const bool all = count <= faces.size();
+      faces.resize(size_t(count));
+      if (all) return faces;
+    }
+  }
 
  private:
   detail::Handle<advface_detector, advface_detector_free> handle_;
@@ -280,6 +123,38 @@ class Recogniser {
   detail::Handle<advface_recogniser, advface_recogniser_free> handle_;
 };
 
+// A shadow, or an attacker that was trained.
+class Decoder {
+ public:
+  explicit Decoder(const std::string& path) {
+    detail::run(
+        [&](advface_error** e) { return advface_decoder_load(detail::text(path), handle_.out(), e); });
+  }
+  advface_decoder* get() const { return handle_.get(); }
+  std::string describe() const {
+    return detail::text_of([&](char* text, uint64_t bytes, uint64_t* needed, advface_error** e) {
+      return advface_decoder_describe(get(), text, bytes, needed, e);
+    });
+  }
+  // Features that are vectors -> images of `side` x `side` pixels, which describe() tells as image_size: each
+  // a row of 3 x side x side values, red, green, blue, from 0 to 1.
+  Rows reconstruct(const Rows& features, int64_t side, const GoOn& go_on = {}) const {
+    if (side < 1 || side > 65535)
+      throw Error(ADVFACE_INVALID_ARGUMENT, "side: images have 1 to 65535 pixels");
+    const int64_t n = features.count();
+    Rows images{3 * side * side, std::vector<float>(size_t(n * 3 * side * side))};
+    const advface_array in = features.array();
+    advface_array out = view(images.values, {n, 3, side, side});
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_decoder_reconstruct(get(), &in, control, &out, e);
+    });
+    return images;
+  }
+
+ private:
+  detail::Handle<advface_decoder, advface_decoder_free> handle_;
+};
+
 // Whose features: a recogniser's at a cut (null: its default), or unit vectors of so many values.
 inline advface_space space_of(const Recogniser& recogniser, const char* cut = nullptr) {
   advface_space space = {};
@@ -322,25 +197,56 @@ class Protection {
       return advface_protection_describe(get(), text, bytes, needed, e);
     });
   }
-  // Vectors that are records first, first + 1, ... of their set: no number ever comes twice in one.
-  Rows protect(const Rows& features, int64_t first, const GoOn& go_on = {}) const {
-    const std::vector<int64_t> numbers = detail::counted(first, features.count());
-    const advface_array records = view(numbers, {features.count()});
-    return made(features, &records, go_on);
-  }
-  // By a protection that draws nothing for each record; refused by others.
-  Rows protect(const Rows& features, const GoOn& go_on = {}) const { return made(features, nullptr, go_on); }
-
- private:
-  Rows made(const Rows& features, const advface_array* records, const GoOn& go_on) const {
+  // How many values a protected vector has.
+  int64_t dimension() const {
     int64_t shape[ADVFACE_MAX_RANK];
     int32_t rank = 0;
     detail::run([&](advface_error** e) { return advface_protection_out_shape(get(), shape, &rank, e); });
-    Rows rows{shape[0], std::vector<float>(size_t(features.count() * shape[0]))};
+    return shape[0];
+  }
+  // Vectors that are records first, first + 1, ... of their set: no number ever comes twice in one. reports:
+  // becomes one for each.
+  Rows protect(const Rows& features, int64_t first, const GoOn& go_on = {},
+               std::vector<advface_report>* reports = nullptr) const {
+    const std::vector<int64_t> numbers = detail::counted(first, features.count());
+    const advface_array records = view(numbers, {features.count()});
+    return made(features, &records, go_on, reports);
+  }
+  // By a protection that draws nothing for each record; refused by others.
+  Rows protect(const Rows& features, const GoOn& go_on = {}) const {
+    return made(features, nullptr, go_on, nullptr);
+  }
+  // Raw vectors as they are compared with the records of these numbers; without numbers where a probe looks
+  // the same to all, and refused elsewhere.
+  Rows probe(const Rows& features, const std::vector<int64_t>& records, const GoOn& go_on = {}) const {
+    const advface_array numbers = view(records, {int64_t(records.size())});
+    return turned(features, &numbers, go_on);
+  }
+  Rows probe(const Rows& features, const GoOn& go_on = {}) const { return turned(features, nullptr, go_on); }
+
+ private:
+  Rows made(const Rows& features, const advface_array* records, const GoOn& go_on,
+            std::vector<advface_report>* reports) const {
+    const int64_t n = features.count(), values = dimension();
+    Rows rows{values, std::vector<float>(size_t(n * values))};
+    if (reports) reports->resize(size_t(n));
     const advface_array in = features.array();
     advface_array out = rows.array();
     detail::run(go_on, [&](const advface_control* control, advface_error** e) {
-      return advface_protect(get(), &in, records, control, &out, nullptr, e);
+      return advface_protect(get(), &in, records, control, &out, reports ? reports->data() : nullptr, e);
+    });
+    return rows;
+  }
+  Rows turned(const Rows& features, const advface_array* records, const GoOn& go_on) const {
+    // As long as it was where the probe stays as it is, which the description tells, else as long as a
+    // record.
+    const bool changes = describe().find("\"changes_probe\":true") != std::string::npos;
+    const int64_t n = features.count(), values = changes ? dimension() : features.row;
+    Rows rows{values, std::vector<float>(size_t(n * values))};
+    const advface_array in = features.array();
+    advface_array out = rows.array();
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_turn_probe(get(), &in, records, control, &out, e);
     });
     return rows;
   }
@@ -373,6 +279,36 @@ inline std::vector<double> score(const Protection& protection, const Rows& store
   return detail::score(protection, stored, probes, nullptr, go_on);
 }
 
+// A row that was found for a probe, and its cosine.
+struct Neighbour {
+  int64_t row = -1;
+  float score = -2;
+};
+
+// 1:N: of each raw probe the rows with the largest cosine, up to `most`, the largest first. records: the
+// numbers of the stored rows, or empty where a probe looks the same to all. protection: null for rows as they
+// are.
+inline std::vector<std::vector<Neighbour>> nearest(const Protection* protection, const Rows& stored,
+                                                   const Rows& probes, int64_t most,
+                                                   const std::vector<int64_t>& records = {},
+                                                   const GoOn& go_on = {}) {
+  if (most < 0) throw Error(ADVFACE_INVALID_ARGUMENT, "most is below 0");
+  const int64_t m = probes.count();
+  std::vector<int64_t> rows(size_t(m * most));
+  std::vector<float> scores(size_t(m * most));
+  const advface_array left = stored.array(), right = probes.array(),
+                      numbers = view(records, {int64_t(records.size())});
+  advface_array to = view(rows, {m, most}), at = view(scores, {m, most});
+  detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+    return advface_nearest(protection ? protection->get() : nullptr, &left,
+                           records.empty() ? nullptr : &numbers, &right, control, &to, &at, e);
+  });
+  std::vector<std::vector<Neighbour>> found(static_cast<size_t>(m));
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (rows[i] >= 0) found[i / size_t(most)].push_back({rows[i], scores[i]});
+  return found;
+}
+
 namespace detail {
 inline std::vector<const char*> names_of(const std::vector<std::string>& people) {
   std::vector<const char*> names;
@@ -400,23 +336,35 @@ class Store {
     return store;
   }
   static Store open(const std::string& path, const Key* key = nullptr, const Settings& files = {},
-                    const std::string& set = "default", const Recogniser* recogniser = nullptr) {
+                    const std::string& set = "default", const Recogniser* recogniser = nullptr,
+                    const GoOn& go_on = {}) {
     Store store;
     const auto list = detail::list_of(files);
-    detail::run([&](advface_error** e) {
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
       return advface_store_open(detail::text(path), detail::text(set), list.data(), list.size(),
-                                key ? key->get() : nullptr, recogniser ? recogniser->get() : nullptr,
+                                key ? key->get() : nullptr, recogniser ? recogniser->get() : nullptr, control,
                                 store.handle_.out(), e);
     });
     return store;
   }
 
-  void add(const Rows& features, const std::vector<std::string>& subjects, const GoOn& go_on = {}) const {
-    const std::vector<const char*> names = detail::names_of(subjects);
-    const advface_array rows = features.array();
-    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
-      return advface_store_add(get(), &rows, names.data(), names.size(), control, nullptr, e);
+  // JSON as advface-store has it, with the calibration: set, records, dimension, protection, ....
+  std::string describe() const {
+    return detail::text_of([&](char* text, uint64_t bytes, uint64_t* needed, advface_error** e) {
+      return advface_store_describe(get(), nullptr, text, bytes, needed, e);
     });
+  }
+  // The numbers of their records.
+  std::vector<int64_t> add(const Rows& features, const std::vector<std::string>& subjects,
+                           const GoOn& go_on = {}) const {
+    const std::vector<const char*> names = detail::names_of(subjects);
+    std::vector<int64_t> numbers(size_t(features.count()));
+    const advface_array rows = features.array();
+    advface_array out = view(numbers, {features.count()});
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_store_add(get(), &rows, names.data(), names.size(), control, &out, e);
+    });
+    return numbers;
   }
   // By features of people who are not in the set, people[i] naming whose row i is: where it decides from now
   // on, so that no more than this share of pairs of different people pass.
@@ -431,15 +379,23 @@ class Store {
     });
     return threshold;
   }
-  // The probe's cosine to that person's record.
-  double verify(const std::string& subject, const Rows& probe, const GoOn& go_on = {}) const {
+  // The probe's cosine to that person's record. threshold: becomes the set's by its calibration, NaN without
+  // one.
+  double verify(const std::string& subject, const Rows& probe, const GoOn& go_on = {},
+                double* threshold = nullptr) const {
     double value = 0;
     const advface_array rows = probe.array();
     advface_array out = view(&value, {1});
     detail::run(go_on, [&](const advface_control* control, advface_error** e) {
-      return advface_store_verify(get(), detail::text(subject), &rows, control, &out, nullptr, e);
+      return advface_store_verify(get(), detail::text(subject), &rows, control, &out, threshold, e);
     });
     return value;
+  }
+  // Who the record of this number is.
+  std::string subject(int64_t number) const {
+    return detail::text_of([&](char* text, uint64_t bytes, uint64_t* needed, advface_error** e) {
+      return advface_store_subject(get(), number, nullptr, text, bytes, needed, e);
+    });
   }
   // The records most like one probe, the most like first.
   std::vector<Found> identify(const Rows& probe, int64_t most, const GoOn& go_on = {}) const {
@@ -453,10 +409,7 @@ class Store {
     });
     std::vector<Found> found;
     for (size_t i = 0; i < numbers.size() && numbers[i] >= 0; ++i)
-      found.push_back({numbers[i], scores[i],
-                       detail::text_of([&](char* text, uint64_t bytes, uint64_t* needed, advface_error** e) {
-                         return advface_store_subject(get(), numbers[i], text, bytes, needed, e);
-                       })});
+      found.push_back({numbers[i], scores[i], subject(numbers[i])});
     return found;
   }
   void remove(const std::string& subject, const GoOn& go_on = {}) const {

@@ -16,6 +16,7 @@ from ._capi import (
     NotFound,
     NotInThisBuild,
     OutOfMemory,
+    WrongType,
     has,
     set_threads,
     threads,
@@ -23,15 +24,15 @@ from ._capi import (
 )
 from ._faces import Decoder, Detector, Face, Recogniser
 from ._key import Key
-from ._programs import ProgramFailed, program, run, train_shadow, write_faces
+from ._programs import ProgramFailed, ProgramNotFound, program, run, train_shadow, write_faces
 from ._protection import Protection, nearest, score
 from ._store import Match, Store
 
 __all__ = [
     "AdvFaceError", "Decoder", "Detector", "Face", "Failed", "Forked", "Interrupted", "InvalidArgument",
-    "InvalidHandle", "Key", "Match", "NotFound", "NotInThisBuild", "OutOfMemory", "ProgramFailed", "Protection",
-    "Recogniser", "Report", "Store", "audit", "has", "nearest", "program", "read_report", "run", "score",
-    "set_threads", "threads", "train_shadow", "version", "write_faces",
+    "InvalidHandle", "Key", "Match", "NotFound", "NotInThisBuild", "OutOfMemory", "ProgramFailed", "ProgramNotFound",
+    "Protection", "Recogniser", "Report", "Store", "WrongType", "audit", "has", "nearest", "program", "read_report",
+    "run", "score", "set_threads", "threads", "train_shadow", "version", "write_faces",
 ]  # fmt: skip
 
 __version__ = version()

@@ -15,6 +15,10 @@ _TYPES = {"f4": 1, "f8": 2, "f2": 3, "u1": 4, "i8": 5}
 
 def as_array(value: Any, what: str) -> NDArray[Any]:
     """numpy's view of an array of any library that has one: by __array__ or, in memory of the CPU, DLPack."""
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.getmaskarray(value).any():
+            raise InvalidArgument(f"{what}: some values are masked, and there is nothing to take for them")
+        return np.asarray(value.data)
     if isinstance(value, np.ndarray):
         return value
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
@@ -75,7 +79,7 @@ def records_of(records: Records, n: int) -> tuple[Optional[NDArray[np.int64]], A
         first = integer(records, "records", 0, 2**62)
         a = np.arange(first, first + n, dtype=np.int64)
     else:
-        a = np.asarray(records)
+        a = as_array(records, "records")
     if a.ndim != 1 or (a.size and a.dtype.kind not in "iu"):
         raise InvalidArgument(f"records: whole numbers are wanted, one for each of {n} rows, not {a.dtype} of shape {a.shape}")
     a = np.ascontiguousarray(a, dtype=np.int64)

@@ -19,6 +19,7 @@ class Report(dict[str, Any]):
 
     @property
     def page(self) -> Path:
+        """report.html beside it, the one for people."""
         return self.path.with_name("report.html")
 
 

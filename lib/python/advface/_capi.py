@@ -8,8 +8,6 @@ import json
 import numbers
 import operator
 import os
-import signal
-import threading
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
@@ -54,8 +52,16 @@ class NotInThisBuild(AdvFaceError, NotImplementedError):
     """The library was built without keys."""
 
 
+class WrongType(InvalidArgument, TypeError):
+    """Something of another type than the one that is wanted."""
+
+
 class _Internal(AdvFaceError, RuntimeError):
     """A mistake of the library's."""
+
+
+class _TooSmall(InvalidArgument):
+    """A text does not fit."""
 
 
 _ERRORS = {
@@ -67,7 +73,7 @@ _ERRORS = {
     6: Forked,
     7: NotFound,
     8: NotInThisBuild,
-    9: InvalidArgument,
+    9: _TooSmall,
 }
 
 
@@ -129,11 +135,11 @@ class FoundFace(ctypes.Structure):
     ]
 
 
-_GoOn = ctypes.CFUNCTYPE(None, c_void_p, POINTER(c_int32))
+GoOn = ctypes.CFUNCTYPE(None, c_void_p, POINTER(c_int32))
 
 
-class _ControlStruct(ctypes.Structure):
-    _fields_ = [("size", c_uint64), ("go_on", _GoOn), ("user", c_void_p)]
+class ControlStruct(ctypes.Structure):
+    _fields_ = [("size", c_uint64), ("go_on", GoOn), ("user", c_void_p)]
 
 
 def _library_path() -> str:
@@ -167,7 +173,7 @@ _P = c_void_p
 _A = POINTER(Array)
 _TEXT = [c_char_p, c_uint64, POINTER(c_uint64)]
 _SETTINGS = [POINTER(Setting), c_uint64, _P]
-_CONTROL = POINTER(_ControlStruct)
+_CONTROL = POINTER(ControlStruct)
 # Arguments without the last, the error object.
 _CALLS: dict[str, list[Any]] = {
     "set_threads": [c_int32],
@@ -183,7 +189,7 @@ _CALLS: dict[str, list[Any]] = {
     "decoder_reconstruct": [_P, _A, _CONTROL, _A],
     "key_new": [c_char_p, POINTER(_P)],
     "key_read": [c_char_p, POINTER(_P)],
-    "key_read_fd": [c_int32, POINTER(_P)],
+    "key_read_fd": [c_int32, _CONTROL, POINTER(_P)],
     "key_describe": [_P, *_TEXT],
     "protection_make": [POINTER(Space), *_SETTINGS, c_char_p, POINTER(_P)],
     "protection_describe": [_P, *_TEXT],
@@ -193,21 +199,21 @@ _CALLS: dict[str, list[Any]] = {
     "score": [_P, _A, _A, _A, _CONTROL, _A],
     "nearest": [_P, _A, _A, _A, _CONTROL, _A, _A],
     "store_create": [c_char_p, c_char_p, POINTER(Space), *_SETTINGS, _CONTROL, POINTER(_P)],
-    "store_open": [c_char_p, c_char_p, *_SETTINGS, _P, POINTER(_P)],
-    "store_describe": [_P, *_TEXT],
+    "store_open": [c_char_p, c_char_p, *_SETTINGS, _P, _CONTROL, POINTER(_P)],
+    "store_describe": [_P, _CONTROL, *_TEXT],
     "store_add": [_P, _A, POINTER(c_char_p), c_uint64, _CONTROL, _A],
     "store_calibrate": [_P, _A, POINTER(c_char_p), c_uint64, c_double, c_char_p, _CONTROL, POINTER(c_double)],
     "store_verify": [_P, c_char_p, _A, _CONTROL, _A, POINTER(c_double)],
     "store_identify": [_P, _A, _CONTROL, _A, _A, POINTER(c_double)],
-    "store_subject": [_P, c_int64, *_TEXT],
+    "store_subject": [_P, c_int64, _CONTROL, *_TEXT],
     "store_remove": [_P, POINTER(c_char_p), c_uint64, _CONTROL],
 }
-_functions: dict[str, Any] = {}
+functions: dict[str, Any] = {}
 for _name, _arguments in _CALLS.items():
     _f = getattr(lib, "advface_" + _name)
     _f.argtypes = [*_arguments, POINTER(_P)]
     _f.restype = c_int32
-    _functions[_name] = _f
+    functions[_name] = _f
 lib.advface_error_text.argtypes = [_P]
 lib.advface_error_text.restype = c_char_p
 lib.advface_error_free.argtypes = [_P]
@@ -221,7 +227,7 @@ for _kind in ("recogniser_free", "detector_free", "decoder_free", "key_free", "p
     _f.restype = c_int32
 
 
-def _raise(status: int, error: c_void_p) -> NoReturn:
+def raise_for(status: int, error: c_void_p) -> NoReturn:
     text = (lib.advface_error_text(error) or b"").decode("utf-8", "replace")
     lib.advface_error_free(error)
     raise _ERRORS.get(status, _Internal)(text)
@@ -230,132 +236,34 @@ def _raise(status: int, error: c_void_p) -> NoReturn:
 def call(name: str, *arguments: Any) -> None:
     """Calls advface_NAME with these arguments; raises what its status means."""
     error = c_void_p()
-    status = _functions[name](*arguments, byref(error))
+    status = functions[name](*arguments, byref(error))
     if status:
-        _raise(status, error)
+        raise_for(status, error)
+
+
+def text_made_by(make: Callable[[tuple[Any, ...]], None]) -> str:
+    """What a call gives that writes a text: make() calls it with where the text goes."""
+    needed = c_uint64(1024)
+    while True:
+        buffer = ctypes.create_string_buffer(needed.value)
+        try:
+            make((buffer, len(buffer), byref(needed)))
+        except _TooSmall:
+            if needed.value <= len(buffer):
+                raise
+        else:
+            return buffer.value.decode("utf-8")
 
 
 def text_of(name: str, *arguments: Any) -> str:
     """What a call that gives a text gives."""
-    needed = c_uint64(1024)
-    for _ in range(2):
-        buffer = ctypes.create_string_buffer(needed.value)
-        error = c_void_p()
-        status = _functions[name](*arguments, buffer, len(buffer), byref(needed), byref(error))
-        if status == 0:
-            return buffer.value.decode("utf-8")
-        if status != 9 or needed.value <= len(buffer):
-            break
-        lib.advface_error_free(error)
-    _raise(status, error)
+    return text_made_by(lambda to: call(name, *arguments, *to))
 
 
 def json_of(name: str, *arguments: Any) -> dict[str, Any]:
     """The same of a call that describes something."""
     values: dict[str, Any] = json.loads(text_of(name, *arguments))
     return values
-
-
-Stop = Optional[Callable[[], Any]]  # asked by a long call, which ends where it says so
-
-
-class _Control:
-    """One long call: asks `stop`, and lets the handlers of signals do their work, while the library does its own.
-
-    A handler can run, and raise, wherever Python code does, also before the first line of _go_on, from where no exception
-    finds its way out of the library. Its errors are therefore kept, and raised when the library has returned."""
-
-    def __init__(self, stop: Stop) -> None:
-        self.stop = stop
-        self.error: Optional[BaseException] = None
-        self.over = False
-        self.kept: list[tuple[int, Any, Any]] = []  # number of a signal, its handler, and what stands in for it
-
-    def keep_errors_of_handlers(self) -> None:
-        for number in _SIGNALS:
-            handler = _handler_of(number)
-            if not callable(handler):
-                continue
-            instead = self._instead_of(handler)
-            self.kept.append((number, handler, instead))
-            try:
-                signal.signal(number, instead)
-            except ValueError:  # an interpreter that is not the main one has no signals
-                self.kept.clear()
-                return
-
-    def give_back_handlers(self) -> None:
-        """Whatever is raised on the way: who stands in for a handler is the handler itself from now on."""
-        self.over = True
-        try:
-            while self.kept:
-                number, handler, instead = self.kept[-1]
-                if _handler_of(number) is instead:  # the handler may have put another one in its place
-                    signal.signal(number, handler)
-                self.kept.pop()
-        finally:
-            if self.kept:
-                self.give_back_handlers()
-
-    def _instead_of(self, handler: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
-        def instead(number: int, frame: Any) -> None:
-            try:
-                handler(number, frame)
-            except BaseException as e:
-                if self.over:
-                    raise
-                self.error = e
-
-        return instead
-
-
-# Those that a handler can be for, and a look at one that makes no enumeration of what it finds.
-_SIGNALS = sorted(int(s) for s in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
-_handler_of: Callable[[int], Any] = getattr(getattr(signal, "_signal", signal), "getsignal")
-_controls: dict[int, _Control] = {}
-_next_control = iter(range(1, 1 << 62)).__next__
-
-
-def _asked(user: Optional[int], answer: Any) -> None:
-    # What does not come to its last line stops the call.
-    control = _controls.get(user or 0)
-    try:
-        if control is None or control.error or (control.stop is not None and control.stop()) or control.error:
-            return
-        answer[0] = 1
-    except BaseException as e:  # of the caller's stop()
-        if control is not None:
-            control.error = e
-
-
-_go_on = _GoOn(_asked)
-
-
-def long_call(name: str, before: tuple[Any, ...], after: tuple[Any, ...], stop: Stop = None) -> None:
-    """A call with an advface_control between these arguments. A handler of a signal that raises, as that of Ctrl-C does,
-    ends it with what it raises, where this is the main thread; one that returns lets it go on."""
-    control = _Control(stop)
-    token = _next_control()
-    error = c_void_p()
-    status = 0
-    try:
-        if threading.current_thread() is threading.main_thread():
-            control.keep_errors_of_handlers()
-        if stop is None and not control.kept:
-            status = _functions[name](*before, None, *after, byref(error))
-        else:
-            _controls[token] = control
-            struct = _ControlStruct(ctypes.sizeof(_ControlStruct), _go_on, token)
-            status = _functions[name](*before, byref(struct), *after, byref(error))
-    finally:
-        _controls.pop(token, None)
-        control.give_back_handlers()
-    if control.error is not None:
-        if status:
-            lib.advface_error_free(error)
-        raise control.error
-    if status:
-        _raise(status, error)
 
 
 _Itself = TypeVar("_Itself", bound="Handle")
@@ -396,14 +304,14 @@ def handle_or_none(what: Optional[Handle], kind: type) -> Optional[int]:
     if what is None:
         return None
     if not isinstance(what, kind):
-        raise TypeError(f"{kind.__name__} expected, not {type(what).__name__}")
+        raise WrongType(f"{kind.__name__} expected, not {type(what).__name__}")
     return what.handle
 
 
 def encoded(text: Any, what: str) -> bytes:
-    """A text or a path as C has it. Raises TypeError for anything else, which would become the name of a file or a person."""
+    """A text or a path as C has it. Raises WrongType for anything else, which would become the name of a file or a person."""
     if not isinstance(text, (str, bytes, os.PathLike)):
-        raise TypeError(f"{what} is a text, not {type(text).__name__}")
+        raise WrongType(f"{what} is a text, not {type(text).__name__}")
     try:
         raw = text.encode("utf-8") if isinstance(text, str) else os.fsencode(text)
     except UnicodeEncodeError:
@@ -414,9 +322,9 @@ def encoded(text: Any, what: str) -> bytes:
 
 
 def integer(value: Any, what: str, low: int = 0, high: int = 2**31 - 1) -> int:
-    """A whole number that C takes as it is. Raises TypeError for what is none, InvalidArgument for one out of range."""
-    if isinstance(value, bool):
-        raise TypeError(f"{what} is a whole number, not {value}")
+    """A whole number that C takes as it is. Raises WrongType for what is none, InvalidArgument for one out of range."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise WrongType(f"{what} is a whole number, not {value!r}")
     number = operator.index(value)
     if not low <= number <= high:
         raise InvalidArgument(f"{what} is {number}; {low} to {high} are possible")
@@ -431,7 +339,7 @@ def settings_of(settings: dict[str, Any]) -> list[tuple[bytes, bytes]]:
             if one is None:
                 continue
             if isinstance(one, bool):
-                raise TypeError(f"{name}: there is no setting that is true or false")
+                raise WrongType(f"{name}: there is no setting that is true or false")
             text = repr(float(one)) if isinstance(one, float) else str(one) if isinstance(one, numbers.Number) else one
             pairs.append((encoded(name, "a name"), encoded(text, name)))
     return pairs

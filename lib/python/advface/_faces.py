@@ -18,14 +18,14 @@ from ._capi import (
     FoundFace,
     Handle,
     InvalidArgument,
-    Stop,
     call,
     encoded,
     handle_or_none,
+    integer,
     json_of,
-    long_call,
 )
 from ._key import Path
+from ._long_calls import Stop, long_call
 
 _COLOURS = {"RGB": 1, "BGR": 2, "RGBA": 3, "BGRA": 4, "GREY": 5}
 _CHOICES = {"largest": 0, "central": 1, "only": 2}
@@ -92,11 +92,12 @@ class Detector(Handle):
         longer_side: of the picture as the detector sees it, in pixels.
         """
         a, struct = read(_picture(picture, colours, "picture"), "picture")
+        side = integer(longer_side, "longer_side")
         room = 64
         while True:
             faces = (FoundFace * room)()
             count = c_uint64()
-            call("detector_find", self.handle, byref(struct), _colours(colours), longer_side, faces, room, byref(count))
+            call("detector_find", self.handle, byref(struct), _colours(colours), side, faces, room, byref(count))
             if count.value <= room:
                 return [_face(f) for f in faces[: count.value]]
             room = count.value
@@ -166,7 +167,7 @@ class Recogniser(Handle):
         structs = (Array * max(len(kept), 1))(*[s for _, s in kept])
         how = Cut(
             size=ctypes.sizeof(Cut), detector=handle_or_none(detector, Detector), choice=_CHOICES[choice],
-            longer_side=longer_side, least_side=least_side, most_angle=most_angle,
+            longer_side=integer(longer_side, "longer_side"), least_side=least_side, most_angle=most_angle,
         )  # fmt: skip
         if eyes is not None:
             if len(eyes) != 4:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from ctypes import byref, c_void_p
-from typing import Any, Union
+from typing import Optional, Union
 
-from ._capi import Handle, call, encoded, integer, json_of
+from ._capi import Handle, WrongType, call, encoded, integer, json_of
+from ._long_calls import Stop, long_call
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -26,9 +27,7 @@ class Key(Handle):
         super().__init__(handle)
 
     @classmethod
-    def _made(cls, name: str, argument: Any) -> "Key":
-        handle = c_void_p()
-        call(name, argument, byref(handle))
+    def _made(cls, handle: c_void_p) -> "Key":
         key = cls.__new__(cls)
         Handle.__init__(key, handle)
         return key
@@ -36,14 +35,32 @@ class Key(Handle):
     @classmethod
     def new(cls, path: Path) -> "Key":
         """A new key in a new file. Raises Failed where there is a file of that name."""
-        return cls._made("key_new", encoded(path, "path"))
+        handle = c_void_p()
+        call("key_new", encoded(path, "path"), byref(handle))
+        return cls._made(handle)
 
     @classmethod
-    def from_fd(cls, descriptor: int) -> "Key":
-        """From an open descriptor, such as a pipe of a secret store, to its end; it is not closed."""
-        return cls._made("key_read_fd", integer(descriptor, "the descriptor"))
+    def from_fd(cls, descriptor: int, stop: Stop = None) -> "Key":
+        """From an open descriptor, such as a pipe of a secret store, to its end; it is not closed.
+
+        A wait for more ends by Ctrl-C, or where stop() returns true: what was read by then is gone."""
+        handle = c_void_p()
+        long_call("key_read_fd", (integer(descriptor, "the descriptor"),), (byref(handle),), stop)
+        return cls._made(handle)
 
     @property
     def info(self) -> dict[str, str]:
         """What is public of it: id, date, check."""
         return json_of("key_describe", self.handle)
+
+
+KeyOrPath = Union[None, Key, str, "os.PathLike[str]"]
+
+
+def key_of(key: KeyOrPath) -> Optional[Key]:
+    """A key, also from its file."""
+    if key is None or isinstance(key, Key):
+        return key
+    if not isinstance(key, (str, os.PathLike)):
+        raise WrongType(f"a Key, or the path of its file, is expected, not {type(key).__name__}")
+    return Key(key)

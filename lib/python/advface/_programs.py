@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,26 +13,34 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from ._arrays import as_array
-from ._capi import InvalidArgument
+from ._capi import AdvFaceError, InvalidArgument
 from ._faces import Decoder
 
 
-class ProgramFailed(RuntimeError):
-    """A program ended with an error. code: its exit code; the text is what it said last."""
+class ProgramFailed(AdvFaceError, RuntimeError):
+    """A program ended with an error. code: its exit code, below 0 where a signal ended it; the text is what it said
+    last."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
         self.code = code
 
+    def __reduce__(self) -> Any:
+        return type(self), (str(self), self.code)
+
+
+class ProgramNotFound(AdvFaceError, FileNotFoundError):
+    """There is no such program where programs are looked for."""
+
 
 def program(name: str) -> str:
     """The path of advface-NAME: in the folder that the environment variable ADVFACE_BIN names, or on PATH.
 
-    Raises FileNotFoundError."""
+    Raises ProgramNotFound."""
     folder = os.environ.get("ADVFACE_BIN")
     found = shutil.which("advface-" + name, path=folder) if folder else shutil.which("advface-" + name)
     if not found:
-        raise FileNotFoundError(
+        raise ProgramNotFound(
             f"advface-{name} was not found {'in ' + folder if folder else 'on PATH'}; build AdvFace, and name the "
             "folder of its programs in the environment variable ADVFACE_BIN"
         )
@@ -41,14 +50,21 @@ def program(name: str) -> str:
 def run(name: str, *arguments: Any, accept: Sequence[int] = (0,)) -> str:
     """Runs advface-NAME with these arguments; what it printed. Its progress is not shown.
 
-    Raises ProgramFailed for an exit code that is not in `accept`. Ctrl-C ends the program first, which saves what it
-    has, and is raised then."""
+    Raises ProgramFailed for an exit code that is not in `accept`. What is raised here meanwhile, as Ctrl-C is, ends the
+    program first, which saves what it has, and comes out then; where that takes too long, another Ctrl-C kills it."""
     command = [program(name), *[os.fspath(a) if isinstance(a, os.PathLike) else str(a) for a in arguments]]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
         try:
             out, err = process.communicate()
-        except KeyboardInterrupt:
-            process.wait()  # the terminal has told it, too
+        except BaseException:
+            process.send_signal(signal.SIGINT)  # the terminal may have told it already, which makes no difference
+            try:
+                process.communicate()  # empties its pipes, so that it can end
+            except BaseException:
+                process.kill()
+                raise
             raise
     if process.returncode not in accept:
         lines = err.strip().splitlines()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref, c_int32, c_int64, c_void_p
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Literal, Optional, Sequence, Union, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +15,18 @@ from ._capi import (
     Handle,
     InvalidArgument,
     Space,
-    Stop,
+    WrongType,
     call,
     encoded,
     handle_or_none,
     integer,
     json_of,
-    long_call,
     setting_array,
     text_of,
 )
 from ._faces import Recogniser
-from ._key import Key
+from ._key import Key, KeyOrPath, key_of
+from ._long_calls import Stop, long_call
 
 _DOMAINS = {"real": 0, "sphere": 1, "non-negative": 2}
 
@@ -53,7 +53,7 @@ def space_of(
     if domain not in _DOMAINS:
         raise InvalidArgument(f"domain: {domain!r} is none of {', '.join(_DOMAINS)}")
     if isinstance(shape, (str, bytes)):
-        raise TypeError(f"shape is a whole number, or several, not the text {shape!r}")
+        raise WrongType(f"shape is a whole number, or several, not the text {shape!r}")
     whole = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape or ())
     if not 1 <= len(whole) <= MAX_RANK:
         raise InvalidArgument(f"shape: {shape!r} is none of one feature")
@@ -67,7 +67,8 @@ class Protection(Handle):
 
     protect: a name, or several in order, as --protect of the programs takes them ("rotation", "noise", "default");
     None with shadow=FILE means AdvFace. Features are those of `recogniser` at `cut`, or of this `shape` (512) and
-    `domain`: "sphere" (unit vectors: embeddings), "real", "non-negative". key: for a protection that needs one.
+    `domain`: "sphere" (unit vectors: embeddings), "real", "non-negative". key: for a protection that needs one; a
+    Key, or the path of its file.
     settings: the programs' options without their dashes, epsilon=0.02, noise_length=0.4, seed=1.
     description: what another one said of itself (`description`, or the text of a FILE.npy.json), to make it again;
     then settings name files alone.
@@ -78,11 +79,12 @@ class Protection(Handle):
     def __init__(
         self, protect: Union[None, str, Sequence[str]] = None, *, shape: Union[None, int, Sequence[int]] = None,
         domain: str = "sphere", recogniser: Optional[Recogniser] = None, cut: Optional[str] = None,
-        key: Optional[Key] = None, description: Optional[str] = None, **settings: Any,
+        key: KeyOrPath = None, description: Optional[str] = None, **settings: Any,
     ) -> None:  # fmt: skip
         space = space_of(recogniser, cut, shape, domain)
         names = [] if protect is None else [protect] if isinstance(protect, str) else list(protect)
         array, count = setting_array({"protect": names, **settings})
+        key = key_of(key)
         handle = c_void_p()
         call(
             "protection_make", byref(space), array, count, handle_or_none(key, Key),
@@ -95,7 +97,8 @@ class Protection(Handle):
 
     @property
     def description(self) -> str:
-        """JSON with which it is made again; holds nothing secret. Belongs beside what is stored."""
+        """JSON with which it is made again. Holds no key; but the seed that noise is drawn from, so that who reads it can
+        take the noise off. Belongs beside what is stored."""
         return text_of("protection_describe", self.handle)
 
     @property
@@ -109,6 +112,16 @@ class Protection(Handle):
         """Of one protected feature."""
         return self._out_shape
 
+    @overload
+    def protect(
+        self, features: Any, records: Records = None, out: Optional[NDArray[np.float32]] = None,
+        reports: Literal[False] = False, stop: Stop = None,
+    ) -> NDArray[np.float32]: ...  # fmt: skip
+    @overload
+    def protect(
+        self, features: Any, records: Records = None, out: Optional[NDArray[np.float32]] = None, *,
+        reports: Literal[True], stop: Stop = None,
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]: ...  # fmt: skip
     def protect(
         self, features: Any, records: Records = None, out: Optional[NDArray[np.float32]] = None,
         reports: bool = False, stop: Stop = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from ctypes import byref, c_char_p, c_double, c_void_p
 from dataclasses import dataclass
@@ -15,18 +16,14 @@ from ._capi import (
     Handle,
     InvalidArgument,
     NotFound,
-    Stop,
-    call,
     encoded,
     handle_or_none,
     integer,
-    json_of,
-    long_call,
     setting_array,
-    text_of,
 )
 from ._faces import Recogniser
-from ._key import Key, Path
+from ._key import Key, KeyOrPath, Path, key_of
+from ._long_calls import Stop, long_call, long_text_of
 from ._protection import space_of
 
 
@@ -42,22 +39,28 @@ class Match:
 class Store(Handle):
     """A set of records in a store's file, which advface-store knows as well.
 
-    path: the file; set: its name in it. key and files (shadow=..., projection=...): what the set was protected with.
-    Raises Failed for the wrong key. For several threads; other processes may use the file meanwhile, but no other
+    path: the file; set: its name in it. key (or its file) and files (shadow=..., projection=...): what the set was
+    protected with. Raises Failed for the wrong key. For several threads; other processes may use the file meanwhile, but no other
     SQLite of this process.
     """
 
     _free = "store_close"
 
     def __init__(
-        self, path: Path, *, key: Optional[Key] = None, set: str = "default",
-        recogniser: Optional[Recogniser] = None, **files: Any,
+        self, path: Path, *, key: KeyOrPath = None, set: str = "default",
+        recogniser: Optional[Recogniser] = None, stop: Stop = None, **files: Any,
     ) -> None:  # fmt: skip
         array, count = setting_array(files)
+        key = key_of(key)
         handle = c_void_p()
-        call(
-            "store_open", encoded(path, "path"), encoded(set, "set"), array, count, handle_or_none(key, Key),
-            handle_or_none(recogniser, Recogniser), byref(handle),
+        long_call(
+            "store_open",
+            (
+                encoded(path, "path"), encoded(set, "set"), array, count, handle_or_none(key, Key),
+                handle_or_none(recogniser, Recogniser),
+            ),
+            (byref(handle),),
+            stop,
         )  # fmt: skip
         super().__init__(handle)
 
@@ -65,7 +68,7 @@ class Store(Handle):
     def create(
         cls, path: Path, protect: Union[None, str, Sequence[str]] = None, *,
         shape: Optional[int] = None, domain: str = "sphere", recogniser: Optional[Recogniser] = None,
-        cut: Optional[str] = None, key: Optional[Key] = None, set: str = "default", stop: Stop = None,
+        cut: Optional[str] = None, key: KeyOrPath = None, set: str = "default", stop: Stop = None,
         **settings: Any,
     ) -> "Store":  # fmt: skip
         """A new set, in a new file or one that is there. protect "none" stores raw features, of which faces can be
@@ -73,6 +76,7 @@ class Store(Handle):
         space = space_of(recogniser, cut, shape, domain)
         names = [] if protect is None else [protect] if isinstance(protect, str) else list(protect)
         array, count = setting_array({"protect": names, **settings})
+        key = key_of(key)
         handle = c_void_p()
         long_call(
             "store_create",
@@ -87,7 +91,8 @@ class Store(Handle):
     @property
     def info(self) -> dict[str, Any]:
         """set, records, dimension, raw_dimension, protection, recogniser, cut, created, calibration."""
-        return json_of("store_describe", self.handle)
+        values: dict[str, Any] = json.loads(long_text_of("store_describe", self.handle))
+        return values
 
     def __len__(self) -> int:
         return int(self.info["records"])
@@ -97,7 +102,8 @@ class Store(Handle):
     ) -> NDArray[np.int64]:
         """Protects raw features (N, D) of N people and stores them, all or none; the numbers of their records (N).
 
-        Raises Failed for somebody who is there already."""
+        Raises Failed for somebody who is there already. A Ctrl-C that comes when they are all but stored is raised when
+        they are: whoever goes on after it looks who is there."""
         names = [subjects] if isinstance(subjects, str) else list(subjects)
         a, struct = rows(features, "features")
         array = _names(names)
@@ -112,7 +118,7 @@ class Store(Handle):
     def verify(self, subject: str, probe: Any, threshold: Optional[float] = None, stop: Stop = None) -> bool:
         """Whether a raw probe (D) is that person: by the threshold, or else the set's calibration.
 
-        Raises ValueError where neither says where to decide, InvalidArgument for any number of probes but one."""
+        Raises InvalidArgument where neither says where to decide, and for any number of probes but one."""
         scores, calibrated = self._verify(subject, probe, stop)
         if len(scores) != 1:
             raise InvalidArgument(f"one probe is verified, not {len(scores)}; scores() takes several")
@@ -175,7 +181,7 @@ class Store(Handle):
 
     def subject(self, record: int) -> str:
         """Who the record of this number is. Raises NotFound."""
-        return text_of("store_subject", self.handle, integer(record, "the record", -1, 2**63 - 1))
+        return long_text_of("store_subject", self.handle, integer(record, "the record", -1, 2**63 - 1))
 
     def remove(self, *subjects: str, stop: Stop = None) -> None:
         """All of them, or none; the bytes are overwritten. Raises NotFound; Failed where they are removed, but another
@@ -195,7 +201,7 @@ class Store(Handle):
         if given is None:
             given = calibrated
         if given is None:
-            raise ValueError("the set has no calibration, so that threshold must say where to decide")
+            raise InvalidArgument("the set has no calibration, so that threshold must say where to decide")
         return given
 
 

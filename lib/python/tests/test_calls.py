@@ -384,3 +384,65 @@ def test_a_search_is_stopped(key, tmp_path):
         with pytest.raises(advface.Interrupted):
             store.remove("7", stop=lambda: True)
         assert store.scores("7", x[7])[0] > 0.99
+
+
+def test_what_numpy_hands_over(key, recogniser):
+    """Masks, records as another library's array, numbers that C would cut."""
+    lock = advface.Protection("rotation", shape=12, key=key)
+    x = unit(4, 12)
+    masked = np.ma.masked_array(x, mask=False)
+    assert np.array_equal(lock.protect(masked, 0), lock.protect(x, 0))
+    masked[1, 2] = np.ma.masked
+    with pytest.raises(advface.InvalidArgument, match="masked"):
+        lock.protect(masked, 0)
+
+    class Numbers:
+        def __init__(self, a):
+            self.a = a
+
+        def __dlpack__(self, **more):
+            return self.a.__dlpack__(**more)
+
+        def __dlpack_device__(self):
+            return self.a.__dlpack_device__()
+
+    assert np.array_equal(lock.protect(x, Numbers(np.arange(3, 7))), lock.protect(x, 3))
+    picture = np.zeros((40, 40, 3), np.uint8)
+    with pytest.raises(advface.InvalidArgument, match="longer_side"):
+        recogniser.extract_pictures([picture], eyes=(10, 20, 30, 20), longer_side=2**32 + 640)
+    with pytest.raises(advface.InvalidArgument, match="4294967296"):
+        advface.set_threads(2**32)
+
+
+def test_all_errors_are_the_packages(key, tmp_path, monkeypatch):
+    """Whatever a call is refused for is an AdvFaceError, and what Python calls it, too."""
+    store = advface.Store.create(tmp_path / "a.db", "none", shape=12)
+    store.add(unit(1, 12), "a")
+    monkeypatch.setenv("ADVFACE_BIN", os.fspath(tmp_path))
+    for call, kind in (
+        (lambda: store.verify("a", unit(1, 12)), ValueError),
+        (lambda: store.subject("0"), TypeError),
+        (lambda: advface.Protection("noise", shape="12"), TypeError),
+        (lambda: advface.Protection("noise", shape=12, seed=True), TypeError),
+        (lambda: advface.Key(7), TypeError),
+        (lambda: advface.Protection("noise", shape=12, recogniser=key), ValueError),
+        (lambda: advface.run("nothing"), FileNotFoundError),
+        (lambda: advface.Store(tmp_path / "a.db", key=tmp_path / "no key"), RuntimeError),
+    ):
+        with pytest.raises(advface.AdvFaceError) as told:
+            call()
+        assert isinstance(told.value, kind), told.value
+    failed = advface.ProgramFailed("why", 3)
+    again = pickle.loads(pickle.dumps(failed))
+    assert again.code == 3 and str(again) == "why"
+
+
+def test_a_key_by_its_file(tmp_path):
+    file = tmp_path / "key"
+    key = advface.Key.new(file)
+    x = unit(3, 12)
+    by_key = advface.Protection("rotation", shape=12, key=key)
+    again = advface.Protection(shape=12, key=file, description=by_key.description)
+    assert np.array_equal(by_key.protect(x, 0), again.protect(x, 0))
+    advface.Store.create(tmp_path / "a.db", "rotation", shape=12, key=file).add(x, list("abc"))
+    assert advface.Store(tmp_path / "a.db", key=str(file)).identify(x[1])[0][0].subject == "b"

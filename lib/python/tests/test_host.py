@@ -1,5 +1,6 @@
 """What the host process does meanwhile: callbacks that fail, Ctrl-C, fork, the interpreter's end."""
 
+import ctypes
 import os
 import resource
 import signal
@@ -297,3 +298,156 @@ def test_a_signal_before_the_end_is_not_lost():
 def test_no_library():
     done = python("import advface", env={**os.environ, "ADVFACE_LIBRARY": "/nowhere/libadvface.so"})
     assert done.returncode != 0 and "ADVFACE_LIBRARY" in done.stderr
+
+
+def test_a_handler_that_is_set_during_a_call(long):
+    """By stop(), or by another handler: what it raises comes out."""
+
+    def late(number, frame):
+        raise Asked(number)
+
+    for by_handler in (False, True):
+        asked = []
+
+        def set_it(*_):
+            signal.signal(signal.SIGUSR2, late)
+            timer.start()
+
+        def stop():
+            asked.append(1)
+            if len(asked) == 2:
+                os.kill(os.getpid(), signal.SIGUSR1) if by_handler else set_it()
+            return len(asked) > 200
+
+        timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGUSR2))
+        before = signal.signal(signal.SIGUSR1, set_it), signal.getsignal(signal.SIGUSR2)
+        try:
+            with pytest.raises(Asked):
+                long.protect(unit(200, 12), 0, stop=stop)
+            assert signal.getsignal(signal.SIGUSR2) is late
+            timer.join()
+        finally:
+            signal.signal(signal.SIGUSR1, before[0])
+            signal.signal(signal.SIGUSR2, before[1])
+
+
+def test_system_calls_go_on_as_before():
+    """SA_RESTART, which signal.siginterrupt() sets, is there during a call and after it."""
+    from advface._long_calls import _sigaction
+
+    def flags():
+        struct = ctypes.create_string_buffer(256)
+        _sigaction(signal.SIGUSR1, None, struct)
+        return struct.raw[:16] + struct.raw[136:140]  # the handler, the mask that Linux has, the flags
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        signal.siginterrupt(signal.SIGUSR1, False)
+        set_before, during = flags(), []
+        noise = advface.Protection("noise", shape=512)
+        noise.protect(unit(3000, 512), 0, stop=lambda: during.append(flags()))
+        assert during and set(during) == {set_before} and flags() == set_before
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_fork_beside_a_call(world):
+    """The new process has the handlers that its parent had before the call."""
+    done = python(
+        f"""
+        import os, signal, threading, time, advface, numpy as np
+        recogniser = advface.Recogniser({os.fspath(world / "toy.json")!r})
+        long = advface.Protection(shadow={os.fspath(world / "e.safetensors")!r}, epsilon=0.2, steps=100000,
+                                  recogniser=recogniser)
+        x = np.eye(12, dtype=np.float32)
+        told = []
+        def fork():
+            time.sleep(0.2)
+            child = os.fork()
+            if child == 0:
+                try:
+                    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(5)
+                except KeyboardInterrupt:
+                    os._exit(0)
+                except BaseException:
+                    os._exit(2)
+                os._exit(1)
+            told.append(os.waitpid(child, 0)[1])
+        thread = threading.Thread(target=fork)
+        thread.start()
+        try:
+            long.protect(np.tile(x, (20, 1)), 0, stop=lambda: bool(told))
+        except advface.Interrupted:
+            pass
+        assert told == [0], told
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        """
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_fork_that_comes_back_from_a_callback(long):
+    children = []
+
+    def stop():
+        children.append(os.fork())
+        return children[-1] != 0
+
+    with pytest.raises(advface.Interrupted):
+        long.protect(unit(200, 12), 0, stop=stop)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 70
+
+
+def test_a_key_that_does_not_come():
+    """Ctrl-C ends the wait for whoever writes into a pipe."""
+    ends = os.pipe()
+    try:
+        timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            advface.Key.from_fd(ends[0])
+        assert time.monotonic() - start < 5
+        timer.join()
+        with pytest.raises(advface.Interrupted):
+            advface.Key.from_fd(ends[0], stop=lambda: True)
+    finally:
+        os.close(ends[0])
+        os.close(ends[1])
+
+
+@pytest.mark.parametrize("kind", ["interrupt", "other", "stubborn"])
+def test_a_program_is_told_to_end(kind, tmp_path, monkeypatch):
+    """By whatever is raised meanwhile; it saves what it has. One that does not is killed by a second Ctrl-C."""
+    fake = tmp_path / "advface-slow"
+    on_signal = "" if kind == "stubborn" else "echo saved > saved; exit 130"
+    fake.write_text(f"#!/bin/bash\ncd {tmp_path}\ntrap '{on_signal}' INT\ntouch begun\nwhile :; do sleep 0.02; done\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("ADVFACE_BIN", os.fspath(tmp_path))
+
+    def handler(number, frame):
+        raise Asked(number)
+
+    before = signal.signal(signal.SIGALRM, handler)
+
+    def tell():
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGALRM if kind == "other" else signal.SIGINT)
+        if kind == "stubborn":
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    try:
+        start = time.monotonic()
+        with pytest.raises(Asked if kind == "other" else KeyboardInterrupt):
+            advface.run("slow")
+        assert time.monotonic() - start < 10
+        assert (tmp_path / "saved").exists() == (kind != "stubborn")
+    finally:
+        teller.join()
+        signal.signal(signal.SIGALRM, before)

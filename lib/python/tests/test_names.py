@@ -24,8 +24,7 @@ def test_docstrings_and_hints():
             what = getattr(what, "fget", None) or getattr(what, "__func__", what)
             if not inspect.isfunction(what):
                 continue
-            if not (name == "Report" and member):
-                assert inspect.getdoc(what), f"{name}.{member}"
+            assert inspect.getdoc(what), f"{name}.{member}"
             hints = {p: q.annotation for p, q in inspect.signature(what).parameters.items()}
             untyped = [p for p, q in hints.items() if q is inspect.Parameter.empty and p not in ("self", "cls")]
             assert not untyped, f"{name}.{member}: {untyped}"
@@ -51,8 +50,11 @@ def test_types(tmp_path):
         "    store.nothing()\n"
         "    key.info['id'] + 1\n"
         "def stop() -> bool: return True\n"
-        "advface.Protection('noise', shape=4).score([[1.0]], [[1.0]], stop=stop).mean()\n"
+        "noise = advface.Protection('noise', shape=4, key='k')\n"
+        "noise.score([[1.0]], [[1.0]], stop=stop).mean()\n"
+        "noise.protect([[1.0]], 0).nothing()\n"
+        "noise.protect([[1.0]], 0, reports=True)[1].nothing()\n"
     )
     done = mypy(tmp_path, "caller.py")
     told = [line.split(":")[1] for line in done.stdout.splitlines() if ": error: " in line]
-    assert told == ["4", "5"], done.stdout + done.stderr
+    assert told == ["4", "5", "9", "10"], done.stdout + done.stderr

@@ -1,0 +1,202 @@
+// What the host has set and what it does meanwhile: arithmetic, waits, memory that overlaps.
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include <boost/test/unit_test.hpp>
+#include <cfenv>
+
+#include "library_test_util.h"
+
+using namespace advf;
+using namespace advf::test;
+
+namespace {
+
+// A control that asks `ask`, which lives as long as it.
+using Ask = std::function<bool()>;
+advface_control asking(const Ask& ask) {
+  advface_control control = {};
+  control.size = sizeof control;
+  control.user = const_cast<Ask*>(&ask);
+  control.go_on = [](void* user, int32_t* answer) { *answer = (*static_cast<const Ask*>(user))() ? 1 : 0; };
+  return control;
+}
+
+Owned<advface_protection> slow_protection(const advface::Recogniser& recogniser, const char* steps) {
+  const std::string shadow = library_world().at("e.safetensors");
+  return protection_handle(space_of(recogniser),
+                           {{"shadow", shadow.c_str()}, {"epsilon", "0.2"}, {"steps", steps}});
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_hosts_arithmetic_changes_no_bit) {
+  const auto recogniser = toy_handle();
+  const auto protection = slow_protection(recogniser, "3");
+  std::vector<float> features = LibraryWorld::features(20);
+  const std::vector<float> expected = protect_all(protection.get(), features);
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+    BOOST_REQUIRE(std::fesetround(mode) == 0);
+    ::feenableexcept(FE_INEXACT | FE_UNDERFLOW | FE_DIVBYZERO);
+    advface_status status = ADVFACE_OK;
+    std::vector<float> out(features.size());
+    {
+      const std::vector<int64_t> numbers = counted(20);
+      const advface_array in = view(features, {20, kToyDim}), records = view(numbers, {20});
+      advface_array to = view(out, {20, kToyDim});
+      status = advface_protect(protection.get(), &in, &records, nullptr, &to, nullptr, nullptr);
+    }
+    const int traps = ::fegetexcept(), round = std::fegetround();
+    ::fedisableexcept(FE_ALL_EXCEPT);
+    std::fesetround(FE_TONEAREST);
+    BOOST_TEST(status == ADVFACE_OK);
+    BOOST_TEST(traps == (FE_INEXACT | FE_UNDERFLOW | FE_DIVBYZERO));
+    BOOST_TEST(round == mode);
+    BOOST_TEST((out == expected));
+  }
+#if defined(__SSE2__)
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | _MM_FLUSH_ZERO_ON | 0x40);  // small numbers are zero, also those that are read
+  const std::vector<float> flushed = protect_all(protection.get(), features);
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  BOOST_TEST((after & (_MM_FLUSH_ZERO_ON | 0x40)) == (_MM_FLUSH_ZERO_ON | 0x40));
+  BOOST_TEST((flushed == expected));
+#endif
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_has_the_hosts_arithmetic) {
+  const auto recogniser = toy_handle();
+  const auto protection = slow_protection(recogniser, "100000");
+  std::vector<float> features = LibraryWorld::features(300);
+  const std::vector<int64_t> numbers = counted(300);
+  const advface_array in = view(std::as_const(features), {300, kToyDim}), records = view(numbers, {300});
+  std::vector<float> out(features.size());
+  advface_array to = view(out, {300, kToyDim});
+  std::vector<int> rounds;
+  const Ask ask = [&] {
+    rounds.push_back(std::fegetround());
+    std::fesetround(FE_DOWNWARD);  // stays the host's
+    return rounds.size() < 3;
+  };
+  const advface_control control = asking(ask);
+  std::fesetround(FE_UPWARD);
+  const advface_status status =
+      advface_protect(protection.get(), &in, &records, &control, &to, nullptr, nullptr);
+  const int after = std::fegetround();
+  std::fesetround(FE_TONEAREST);
+  BOOST_TEST(status == ADVFACE_INTERRUPTED);
+  BOOST_TEST(after == FE_DOWNWARD);
+  BOOST_TEST((rounds == std::vector<int>{FE_UPWARD, FE_DOWNWARD, FE_DOWNWARD}));
+}
+
+BOOST_AUTO_TEST_CASE(a_key_that_does_not_come_is_not_waited_for) {
+  int ends[2];
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  BOOST_REQUIRE(::write(ends[1], "advface-key-1\n", 14) == 14);
+  int asked = 0;
+  const Ask twice = [&] { return ++asked < 2; };
+  const advface_control control = asking(twice);
+  advface_key* key = nullptr;
+  is_refused([&](advface_error** e) { return advface_key_read_fd(ends[0], &control, &key, e); },
+             ADVFACE_INTERRUPTED, {"interrupted"});
+  BOOST_TEST(asked == 2);
+  ::close(ends[1]);
+  const Ask always = [] { return true; };
+  const advface_control goes_on = asking(always);
+  is_refused([&](advface_error** e) { return advface_key_read_fd(ends[0], &goes_on, &key, e); },
+             ADVFACE_FAILED, {"no key file"});
+  ::close(ends[0]);
+}
+
+// Another program that lets nobody read.
+BOOST_AUTO_TEST_CASE(a_store_that_another_program_holds_is_not_waited_for) {
+  const TempDir dir;
+  const std::string path = dir / "people.db";
+  advface::Store::create(path, toy_space(), {{"protect", "none"}});
+  int held[2], over[2];
+  BOOST_REQUIRE(::pipe(held) == 0);
+  BOOST_REQUIRE(::pipe(over) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    sqlite3* db = nullptr;
+    bool well = sqlite3_open(path.c_str(), &db) == SQLITE_OK;
+    for (const char* sql : {"PRAGMA locking_mode=EXCLUSIVE", "BEGIN EXCLUSIVE"})
+      well = sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK && well;
+    char c = well ? 'y' : 'n';
+    if (::write(held[1], &c, 1) != 1 || ::read(over[0], &c, 1) < 0) ::_exit(1);
+    ::_exit(0);
+  }
+  char c = 0;
+  BOOST_REQUIRE(::read(held[0], &c, 1) == 1);
+  int asked = 0;
+  const advface::GoOn twice = [&] { return ++asked % 2 != 0; };
+  if (c == 'y')
+    BOOST_CHECK_EXCEPTION(advface::Store::open(path, nullptr, {}, "default", nullptr, twice), advface::Error,
+                          [](const advface::Error& e) { return e.code() == ADVFACE_INTERRUPTED; });
+  BOOST_TEST(c == 'y');
+  BOOST_TEST(asked == 2);
+  BOOST_REQUIRE(::write(over[1], &c, 1) == 1);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  for (const int end : {held[0], held[1], over[0], over[1]}) ::close(end);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_told_has_memory_of_its_own) {
+  const auto protection = protection_handle(toy_space(), {{"protect", "noise"}, {"noise-length", "0.3"}});
+  std::vector<float> memory(4096), out(4 * kToyDim);
+  const std::vector<float> features = LibraryWorld::features(4);
+  std::ranges::copy(features, memory.begin());
+  std::vector<int64_t> numbers(256);
+  std::iota(numbers.begin(), numbers.end(), int64_t(0));
+  const advface_array in = view(memory.data(), {4, kToyDim}), records = view(numbers.data(), {4});
+  advface_array to = view(out, {4, kToyDim});
+  for (void* place : {static_cast<void*>(memory.data()), static_cast<void*>(numbers.data()),
+                      static_cast<void*>(out.data())})
+    is_refused(
+        [&](advface_error** e) {
+          return advface_protect(protection.get(), &in, &records, nullptr, &to,
+                                 static_cast<advface_report*>(place), e);
+        },
+        ADVFACE_INVALID_ARGUMENT, {"overlaps"});
+  std::vector<advface_report> reports(4);
+  works([&](advface_error** e) {
+    return advface_protect(protection.get(), &in, &records, nullptr, &to, reports.data(), e);
+  });
+}
+
+// A process that a callback forks cannot come back from it; the one that it came from goes on.
+BOOST_AUTO_TEST_CASE(a_callback_that_forks) {
+  const auto recogniser = toy_handle();
+  const auto protection = slow_protection(recogniser, "100000");
+  std::vector<float> features = LibraryWorld::features(300);
+  const std::vector<int64_t> numbers = counted(300);
+  const advface_array in = view(std::as_const(features), {300, kToyDim}), records = view(numbers, {300});
+  std::vector<float> out(features.size());
+  advface_array to = view(out, {300, kToyDim});
+  int text[2];
+  BOOST_REQUIRE(::pipe(text) == 0);
+  pid_t child = -1;
+  const Ask ask = [&] {
+    child = ::fork();
+    if (child == 0) ::dup2(text[1], STDERR_FILENO);
+    return child == 0;  // comes back
+  };
+  const advface_control control = asking(ask);
+  BOOST_TEST(advface_protect(protection.get(), &in, &records, &control, &to, nullptr, nullptr) ==
+             ADVFACE_INTERRUPTED);
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(WIFEXITED(status));
+  BOOST_TEST(WEXITSTATUS(status) == 70);
+  ::close(text[1]);
+  std::string told(300, '\0');
+  told.resize(size_t(std::max<ssize_t>(::read(text[0], told.data(), told.size()), 0)));
+  BOOST_TEST(told.find("returns from go_on") != std::string::npos, told);
+  ::close(text[0]);
+}
