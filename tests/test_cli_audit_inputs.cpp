@@ -21,6 +21,23 @@ BOOST_AUTO_TEST_CASE(a_plan_says_what_would_be_run_and_runs_nothing) {
   BOOST_TEST(!fs::exists(dir / "cache"));
 }
 
+// A decoder of raw features is not asked about those that live in a space of their own, but about locked
+// ones, which it takes for such.
+BOOST_AUTO_TEST_CASE(pairs_that_cannot_be_are_left_out) {
+  const TempDir dir;
+  json s = quick_audit();
+  s["attackers"] = {"transfer", "oracle", "linkage"};
+  s["protections"].push_back({{"name", "shuffled"}, {"protect", {"shuffle"}}});
+  s["protections"].push_back({{"name", "shuffled bits"}, {"protect", {"quantise", "shuffle"}}, {"bits", 3}});
+  const Outcome o = succeed("audit", {"plan", write_json(dir, "audit.json", s)});
+  for (const char* protection : {"shuffled", "shuffled bits"})
+    for (const char* attacker : {"transfer", "oracle"})
+      BOOST_TEST(o.out.find("left out: " + std::string(protection) + ", " + attacker) != std::string::npos,
+                 o.out);
+  for (const char* asked : {"shuffled, linkage", "locked, transfer", "AdvFace, transfer"})
+    BOOST_TEST(o.out.find("left out: " + std::string(asked)) == std::string::npos, o.out);
+}
+
 // Of each part some people are compared, whatever the budget: one that they exceed is refused with the least
 // that can be, and where more are looked at than it says the plan says so.
 BOOST_AUTO_TEST_CASE(a_budget_of_photographs_has_a_least) {

@@ -1,5 +1,7 @@
 #include "advface/networks/train_reader.h"
 
+#include <algorithm>
+
 #include "autograd/tape.h"
 #include "tensor/hash.h"
 #include "tensor/ops.h"
@@ -7,7 +9,7 @@
 namespace advf {
 namespace {
 
-constexpr int64_t kBatch = 64;  // of validation
+constexpr int64_t kBatch = 64;  // of validation, and of the embeddings that are wanted
 
 std::string describe(const ReaderData& data) {
   return data.raw.shape().str() + " " + data.raw.sample_hash() + " " + data.guarded.sample_hash() + " " +
@@ -22,7 +24,9 @@ ReaderTrainer::ReaderTrainer(Reader& reader, const Recogniser& recogniser, const
               settings, {}, describe(data)),
       reader_(reader),
       recogniser_(recogniser),
-      data_(data) {
+      data_(data),
+      wanted_(size_t(data.raw.count() * recogniser.card().embedding.dimension)),
+      wanted_known_(size_t((data.raw.count() + kBatch - 1) / kBatch)) {
   const ReaderInfo& info = reader.info();
   check(data.raw.count() == data.guarded.count(), "raw features of shape ", data.raw.shape(),
         " and protected ones of shape ", data.guarded.shape());
@@ -44,13 +48,25 @@ ReaderTrainer::ReaderTrainer(Reader& reader, const Recogniser& recogniser, const
   reader.net().set_input(moments.mean, moments.deviation);
 }
 
-Tensor ReaderTrainer::cosines(const Tensor& embeddings, const std::vector<int64_t>& rows) const {
-  Tensor wanted;
-  {
-    const NoTapeScope fixed;
-    wanted = recogniser_.embed_from(data_.raw.batch(rows), reader_.info().cut);
+Tensor ReaderTrainer::wanted(const std::vector<int64_t>& rows) {
+  const NoTapeScope fixed;
+  const int64_t values = recogniser_.card().embedding.dimension;
+  std::vector<float> found;
+  for (const int64_t row : rows) {
+    const int64_t begin = row / kBatch * kBatch;
+    if (!wanted_known_[size_t(row / kBatch)]) {
+      const int64_t end = std::min(begin + kBatch, data_.raw.count());
+      const Tensor made = recogniser_.embed_from(data_.raw.batch(begin, end), reader_.info().cut).on_host();
+      std::copy_n(made.data<float>(), made.numel(), wanted_.begin() + begin * values);
+      wanted_known_[size_t(row / kBatch)] = true;
+    }
+    found.insert(found.end(), wanted_.begin() + row * values, wanted_.begin() + (row + 1) * values);
   }
-  return reduce_sum(mul(embeddings, wanted), {1}, false);
+  return Tensor::from(found, {int64_t(rows.size()), values});
+}
+
+Tensor ReaderTrainer::cosines(const Tensor& embeddings, const std::vector<int64_t>& rows) {
+  return reduce_sum(mul(embeddings, wanted(rows)), {1}, false);
 }
 
 Tensor ReaderTrainer::loss(const std::vector<int64_t>& rows) {
@@ -58,7 +74,7 @@ Tensor ReaderTrainer::loss(const std::vector<int64_t>& rows) {
   return affine(mean_all(cosines(reader_.embed(read, recogniser_), rows)), -1, 1);
 }
 
-double ReaderTrainer::mean_cosine(const std::function<Tensor(const Tensor& guarded)>& embed) const {
+double ReaderTrainer::mean_cosine(const std::function<Tensor(const Tensor& guarded)>& embed) {
   double sum = 0;
   for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
     const auto rows = part_of(data_.validation, begin, begin + kBatch);
@@ -67,7 +83,7 @@ double ReaderTrainer::mean_cosine(const std::function<Tensor(const Tensor& guard
   return sum / double(data_.validation.size());
 }
 
-std::optional<double> ReaderTrainer::unaided() const {
+std::optional<double> ReaderTrainer::unaided() {
   if (reader_.emits_embeddings()) return {};
   return mean_cosine([this](const Tensor& z) { return recogniser_.embed_from(z, reader_.info().cut); });
 }

@@ -25,18 +25,23 @@ class ReaderTrainer : public Trainer {
   ReaderTrainer(Reader& reader, const Recogniser& recogniser, const ReaderData& data,
                 const TrainSettings& settings);
   // The score without a reader; nothing where the recogniser cannot take the protected features.
-  std::optional<double> unaided() const;
+  std::optional<double> unaided();
 
  private:
   Tensor loss(const std::vector<int64_t>& rows) override;
   std::pair<double, double> validate() override;
   // (n): cosines of embeddings to those of the raw rows.
-  Tensor cosines(const Tensor& embeddings, const std::vector<int64_t>& rows) const;
-  double mean_cosine(const std::function<Tensor(const Tensor& guarded)>& embed) const;
+  Tensor cosines(const Tensor& embeddings, const std::vector<int64_t>& rows);
+  double mean_cosine(const std::function<Tensor(const Tensor& guarded)>& embed);
+  // Embeddings of raw rows. Each is made once, with the same rows beside it whoever asks, so that a resumed
+  // training meets the same bits.
+  Tensor wanted(const std::vector<int64_t>& rows);
 
   Reader& reader_;
   const Recogniser& recogniser_;
   const ReaderData& data_;
+  std::vector<float> wanted_;       // (images, values of an embedding)
+  std::vector<bool> wanted_known_;  // by blocks of rows
 };
 
 }  // namespace advf

@@ -179,9 +179,15 @@ class Planner : private PlanSteps {
     return add(std::move(step));
   }
 
-  static bool moved(const AuditProtection& p) { return p.has("projection"); }
-  static constexpr const char* kOfAnotherShape =
-      "takes features of the recogniser's shape, and this protection gives them another";
+  // To a space of its own, also for who has undone the lock, which is undone for decoders of raw features.
+  static bool moved(const AuditProtection& p) {
+    return std::ranges::any_of(p.links, [](const AuditProtection::Link& l) {
+      const auto spec = protection_kind(l.protection, "audit").spec();
+      return !spec->needs_key() && spec->out({}).moved;
+    });
+  }
+  static constexpr const char* kOfAnotherSpace =
+      "takes features as the recogniser makes them, and this protection moves them to a space of their own";
 
   void attack(const AuditProtection& p, const std::string& attacker) {
     if (attacker == "transfer") return transfer(p);
@@ -193,11 +199,9 @@ class Planner : private PlanSteps {
   }
 
   void transfer(const AuditProtection& p) {
-    if (moved(p)) return leave_out(p, "transfer", kOfAnotherShape);
+    if (moved(p)) return leave_out(p, "transfer", kOfAnotherSpace);
     const int64_t net = decoder(c_.protections[0]);
-    const std::string sets = p.raw()                          ? "raw,identity"
-                             : p.locked() || p.has("shuffle") ? "protected"
-                                                              : "protected,noise";
+    const std::string sets = p.raw() ? "raw,identity" : p.locked() ? "protected" : "protected,noise";
     measure(p, "transfer",
             reconstruction(p, "transfer", made(net, "out.safetensors", "transfer="), sets,
                            c_.budget.test_images, kDecoderStep / 3 / f_.rate.multiply_adds),
@@ -231,7 +235,7 @@ class Planner : private PlanSteps {
     if (moved(p))
       return leave_out(
           p, attacker,
-          "begins as what a decoder of raw features makes, which " + std::string(kOfAnotherShape));
+          "begins as what a decoder of raw features makes, which " + std::string(kOfAnotherSpace));
     const int64_t net = decoder(c_.protections[0]);
     if (attacker == "corrected") {
       measure(p, attacker,
@@ -256,12 +260,18 @@ class Planner : private PlanSteps {
     return {text("--part"), text(c_.part), text("--split-seed"), text(std::to_string(c_.split_seed))};
   }
 
+  // Of an image: where features are no embeddings and stay in the recogniser's space, it leads through the
+  // rest of the recogniser and back.
+  double linkage_step(const AuditProtection& p) const {
+    return kLinkageStep + (f_.unit || moved(p) ? 0 : 3.2 * f_.rate.recogniser * f_.rate.multiply_adds);
+  }
+
   void linkage(const AuditProtection& p) {
     Words options = part();
     int64_t net = -1;
     if (!p.raw()) {
       net = train("linkage of " + p.name, {text("linkage")}, protect(p, kAttackersKey),
-                  c_.budget.linkage_epochs, kLinkageStep, &p);
+                  c_.budget.linkage_epochs, linkage_step(p), &p);
       join(options, {text("--attacker"), made(net, "out.safetensors", "linkage=")});
     }
     join(options, {text("--scores"), out("scores.tsv")});
