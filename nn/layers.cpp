@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/tape.h"
+#include "nn/team_batch_norm.h"
 #include "tensor/backend.h"
 #include "tensor/ops.h"
 
@@ -106,9 +107,22 @@ Tensor BatchNorm::forward(const Tensor& x) const {
     return batch_norm_eval(x, weight_, bias_, running_mean_, running_var_, eps_);
   check(x.shape().rank() >= 2, "BatchNorm: the input must be (N,C) or (N,C,H,W), not ", x.shape());
   const int64_t count = x.dim(1) > 0 ? x.numel() / x.dim(1) : 0;
+  const bool tracks = training() && track_ && !MetaScope::active();
+  Team* team = training() ? current_team() : nullptr;
+  if (team && team->shares_batch_norm()) {
+    const TeamBatchNormOut out = team_batch_norm(*team, x, weight_, bias_, eps_);
+    if (tracks) update(out.statistics.mean, out.statistics.var, out.statistics.count);
+    return out.y;
+  }
   check(count > 1, "BatchNorm: training needs more than one value per channel; the input is ", x.shape());
   const BatchNormOut out = batch_norm_train(x, weight_, bias_, eps_);
-  if (training() && track_ && !MetaScope::active()) update(out.mean, out.var, count);
+  if (!tracks) return out.y;
+  if (!team) {
+    update(out.mean, out.var, count);
+  } else {  // every rank remembers the same
+    const TeamStatistics all = of_team(*team, out.mean, out.var, count);
+    update(all.mean, all.var, all.count);
+  }
   return out.y;
 }
 

@@ -10,8 +10,10 @@
 #include "nn/nets/net_metadata.h"
 #include "nn/schedule.h"
 #include "nn/state_dict.h"
+#include "nn/team.h"
 #include "tensor/hash.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/ops.h"
 #include "tensor/rng.h"
 
 namespace advf {
@@ -72,6 +74,38 @@ std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_
   return items;
 }
 
+namespace {
+
+// The share of a batch that is this rank's; all of it without a team.
+std::vector<int64_t> own_share(std::vector<int64_t> batch) {
+  const Team* team = current_team();
+  if (!team) return batch;
+  const auto [begin, end] = team->share(int64_t(batch.size()));
+  return part_of(batch, begin, end);
+}
+
+// Gradients of each rank's share, each weighed by how much of the batch it is: their sum is that of the
+// batch.
+// `all` is room for them, which the next step uses again.
+void add_up(Team& team, std::vector<Tensor>& gradients, std::vector<float>& all) {
+  all.clear();
+  for (const Tensor& g : gradients) {
+    const Tensor host = g.on_host();
+    all.insert(all.end(), host.data<float>(), host.data<float>() + host.numel());
+  }
+  const auto ranks = size_t(team.size());
+  all.resize((all.size() + ranks - 1) / ranks * ranks);
+  team.sum(all);
+  size_t begin = 0;
+  for (Tensor& g : gradients) {
+    const auto n = size_t(g.numel());
+    g = Tensor::from(std::span<const float>(all).subspan(begin, n), g.shape());
+    begin += n;
+  }
+}
+
+}  // namespace
+
 std::vector<int64_t> part_of(const std::vector<int64_t>& items, int64_t begin, int64_t end) {
   return {items.begin() + begin, items.begin() + std::min<int64_t>(end, int64_t(items.size()))};
 }
@@ -88,6 +122,14 @@ Trainer::Trainer(std::vector<std::pair<std::string, Module*>> modules, std::vect
         " training images, fewer than one batch of ", settings.batch);
   batches_ = int64_t(rows_.size()) / settings.batch;
   order_ = shuffled(rows_, settings_.seed, 0);
+  if (Team* team = current_team()) {
+    team->set_shares_batch_norm(!settings.batch_norm_per_rank);
+    check(settings.batch >= 2 * team->size(), "a batch of ", settings.batch, " is too small for ",
+          team->size(), " ranks: each takes at least 2 images of it (--batch)");
+    check(team->agree(run_name()),
+          "the ranks do not train the same: they disagree about the data or the settings (this one has ",
+          told_run(run_name()), "); start all of them with the same call on the same files");
+  }
 }
 
 void Trainer::train_mode(bool on) {
@@ -100,15 +142,21 @@ double Trainer::step() {
   train_mode(true);
   Tape tape;
   Tensor value;
+  Team* team = current_team();
   {
     TapeScope scope(tape);
-    value = loss(part_of(order_, next_batch_ * settings_.batch, (next_batch_ + 1) * settings_.batch));
+    const std::vector<int64_t> rows =
+        own_share(part_of(order_, next_batch_ * settings_.batch, (next_batch_ + 1) * settings_.batch));
+    value = loss(rows);
+    if (team) value = affine(value, double(rows.size()) / double(settings_.batch), 0);
   }
-  const double number = value.item();
+  const double number = team ? team->sum(double(value.item())) : double(value.item());
   check(std::isfinite(number), "training diverged: the loss is ", number, " in epoch ", epoch_ + 1,
         ", after ", steps_done(), " steps; use a smaller learning rate (--lr of advface-train)");
   const OneCycle schedule{.peak = settings_.learning_rate, .steps = batches_ * settings_.epochs};
-  optimizer_.step(backward(tape, value, values(optimizer_.parameters())), schedule.at(steps_done()));
+  std::vector<Tensor> gradients = backward(tape, value, values(optimizer_.parameters()));
+  if (team) add_up(*team, gradients, gradients_);
+  optimizer_.step(gradients, schedule.at(steps_done()));
   loss_sum_ += number;
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (++next_batch_ == batches_) {
@@ -150,7 +198,7 @@ EpochResult Trainer::finish() {
   std::vector<Module*> all;
   for (auto& [name, module] : modules_) all.push_back(module);
   recalibrate_batch_norm(all, batches_, [this](int64_t i) {
-    pass(part_of(order_, i * settings_.batch, (i + 1) * settings_.batch));
+    pass(own_share(part_of(order_, i * settings_.batch, (i + 1) * settings_.batch)));
   });
   check_weights();
   std::tie(result.validation_loss, result.validation_score) = validate();
@@ -180,6 +228,7 @@ std::string Trainer::run_but_epochs() const {
   std::ostringstream text;
   text << "batch " << settings_.batch << ", lr " << settings_.learning_rate << ", seed " << settings_.seed
        << ", data " << data_ << ", rows " << hex(fnv1a(std::as_bytes(std::span(rows_))));
+  if (settings_.batch_norm_per_rank) text << ", batch norm per rank";
   return text.str();
 }
 

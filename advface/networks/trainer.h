@@ -1,6 +1,7 @@
 // The training loop that all networks share: epochs over shuffled rows, Adam on a one-cycle schedule,
 // validation after each epoch, checkpoints that go on to the very weights of an uninterrupted run, and the
-// average of the last epochs' weights.
+// average of the last epochs' weights. In a team (nn/team.h) every rank makes the same trainer and calls the
+// same functions of it; each takes its share of every batch, and all have the same weights throughout.
 #pragma once
 #include <string>
 #include <utility>
@@ -14,8 +15,9 @@ namespace advf {
 struct TrainSettings {
   int epochs = 12;
   int64_t batch = 64;
-  double learning_rate = 2e-3;  // peak of a one-cycle schedule
-  uint64_t seed = 1;            // of the first weights and the order of the images
+  double learning_rate = 2e-3;       // peak of a one-cycle schedule
+  uint64_t seed = 1;                 // of the first weights and the order of the images
+  bool batch_norm_per_rank = false;  // in a team each normalises by its own share of a batch
   int average = 1;  // the weights in the end are the mean of those behind so many of the last epochs
 
   void check_valid() const;  // throws Error naming the setting
@@ -67,8 +69,10 @@ class Trainer {
   // last, smaller batch of an epoch is dropped: every epoch drops others.
   Trainer(std::vector<std::pair<std::string, Module*>> modules, std::vector<int64_t> rows,
           const TrainSettings& settings, const AdamOptions& adam, std::string data);
-  virtual Tensor loss(const std::vector<int64_t>& rows) = 0;  // in training mode, on the tape; a scalar
-  virtual std::pair<double, double> validate() = 0;           // loss and score
+  // In training mode, on the tape: a scalar, the mean over these rows of what each of them gives, so that
+  // those of shares add up to that of the batch.
+  virtual Tensor loss(const std::vector<int64_t>& rows) = 0;
+  virtual std::pair<double, double> validate() = 0;  // loss and score
   // The networks' forward pass of training mode, from which batch norm learns its statistics; off the tape.
   virtual void pass(const std::vector<int64_t>& rows) { loss(rows); }
   // What else a checkpoint must hold for a run to go on to the same bits, and its return. load_more throws
@@ -97,6 +101,7 @@ class Trainer {
   double loss_sum_ = 0, seconds_ = 0;
   std::vector<std::vector<double>> sums_;  // of the weights to be averaged, per parameter
   std::vector<EpochResult> history_;
+  std::vector<float> gradients_;  // of a step, as a team adds them up
 };
 
 // A permutation of `items` that depends on (seed, stream) alone.

@@ -4,10 +4,26 @@
 
 #include "tools/train/train.h"
 
-using advf::ReaderRole;
-using namespace advf::tools;
+namespace advf::tools {
+namespace {
 
-int main(int argc, char** argv) {
+// What several ranks cannot train together: losses that are no mean over the images of a batch.
+void check_for_team(const Team* team, const CLI::App& app, const RecogniserOptions& recogniser) {
+  if (!team) return;
+  const CLI::App* verb = app.get_subcommands().at(0);
+  as_usage([&] {
+    const std::string name = verb->get_name();
+    check(name != "detector" && name != "fit" && name != "recalibrate", name,
+          " is the work of one process; start it without mpirun");
+    check(recogniser.recogniser.against.decoder.empty(),
+          "--against trains a second network beside the first, in one process; start it without mpirun");
+  });
+}
+
+}  // namespace
+
+int train_main(int argc, char** argv, Team* team) {
+  const TeamScope scope(team);
   CLI::App app(
       "Trains shadow models, attackers, generators of noise, adapters, linkage networks, probes, small "
       "recognisers and a detector for drawn scenes; fits projections.",
@@ -49,16 +65,23 @@ int main(int argc, char** argv) {
   RecalibrateOptions recalibration;
   auto* recalibrate_app = add_recalibrate_verb(app, recalibration);
   return run(app, argc, argv, [&] {
-    if (*shadow_app) return train_decoder(shadow);
-    if (*attacker_app) return train_decoder(attacker);
-    if (*generator_app) return train_generator(generator);
-    if (*adapter_app) return train_reader(ReaderRole::adapter, adapter);
-    if (*linkage_app) return train_reader(ReaderRole::linkage, linkage);
-    if (*probe_app) return train_probe(probe);
-    if (*projection_app) return train_projection(projection);
-    if (*fit_app) return fit(fitted);
-    if (*detector_app) return train_detector(detector);
-    if (*recalibrate_app) return recalibrate_decoder(recalibration);
-    return train_recogniser(recogniser);
+    check_for_team(team, app, recogniser);
+    try {
+      if (*shadow_app) return train_decoder(shadow);
+      if (*attacker_app) return train_decoder(attacker);
+      if (*generator_app) return train_generator(generator);
+      if (*adapter_app) return train_reader(ReaderRole::adapter, adapter);
+      if (*linkage_app) return train_reader(ReaderRole::linkage, linkage);
+      if (*probe_app) return train_probe(probe);
+      if (*projection_app) return train_projection(projection);
+      if (*fit_app) return fit(fitted);
+      if (*detector_app) return train_detector(detector);
+      if (*recalibrate_app) return recalibrate_decoder(recalibration);
+      return train_recogniser(recogniser);
+    } catch (const NotTheWriter&) {
+      return 0;
+    }
   });
 }
+
+}  // namespace advf::tools

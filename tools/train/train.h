@@ -11,6 +11,7 @@
 #include "advface/networks/training_set.h"
 #include "advface/protections/ascent/advface_protection.h"
 #include "advface/synthetic/scene_set.h"
+#include "nn/team.h"
 #include "tensor/io/plot.h"
 #include "tools/options/cli.h"
 #include "tools/options/face_options.h"
@@ -114,6 +115,13 @@ void print_split(const TrainingSet& source);
 
 // Options of TrainSettings.
 void add_training_options(CLI::App& app, TrainSettings& settings);
+// Thrown by run_training() where another rank of the team writes what was trained: there is nothing left to
+// do.
+struct NotTheWriter {};
+
+// The program, on a team where there is one.
+int train_main(int argc, char** argv, Team* team);
+
 // Trains to the end, with a progress line per epoch, a checkpoint after each and one when the user interrupts
 // (then throws Interrupted); returns what Trainer::finish() does. `score` names the validation score, e.g.
 // "SSIM".

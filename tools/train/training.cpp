@@ -9,11 +9,27 @@
 #include <tuple>
 
 #include "advface/core/feature_file.h"
+#include "nn/team.h"
 #include "tensor/io/atomic_file.h"
 #include "tools/options/progress.h"
 #include "tools/train/train.h"
 
 namespace advf::tools {
+
+namespace {
+
+bool writes() { return !current_team() || current_team()->rank() == 0; }
+
+// All ranks stop behind the same step.
+bool told_to_stop() { return current_team() ? current_team()->any(interrupted()) : interrupted(); }
+
+// All ranks wait for the one who writes, so that none is ahead of a checkpoint that then fails.
+void save_checkpoint(Trainer& trainer, const std::string& path) {
+  if (writes()) trainer.save_checkpoint(path);
+  if (current_team()) current_team()->any(false);
+}
+
+}  // namespace
 
 void check_resumable(bool resume, const std::string& checkpoint) {
   check(!resume || std::filesystem::exists(checkpoint), checkpoint,
@@ -44,6 +60,8 @@ void add_training_options(CLI::App& app, TrainSettings& settings) {
   app.add_option("--batch", settings.batch, "images per step")->capture_default_str();
   app.add_option("--lr", settings.learning_rate, "peak learning rate (Adam, one cycle)")
       ->capture_default_str();
+  app.add_flag("--bn-per-rank", settings.batch_norm_per_rank,
+               "of several ranks (advface-train-mpi) each normalises by its own share of a batch");
 }
 
 EpochResult run_training(Trainer& trainer, const TrainSettings& settings, const std::string& checkpoint,
@@ -56,9 +74,9 @@ EpochResult run_training(Trainer& trainer, const TrainSettings& settings, const 
     Progress progress("epoch " + std::to_string(epochs_before + 1) + "/" + std::to_string(settings.epochs),
                       (per_epoch - begin) * settings.batch, "images");
     while (trainer.history().size() == epochs_before) {
-      if (interrupted()) {
+      if (told_to_stop()) {
         progress.finish();
-        trainer.save_checkpoint(checkpoint);
+        save_checkpoint(trainer, checkpoint);
         std::cerr << "stopped after step " << trainer.steps_done()
                   << "; the same command with --resume goes on from " << checkpoint << "\n";
         throw Interrupted();
@@ -70,14 +88,22 @@ EpochResult run_training(Trainer& trainer, const TrainSettings& settings, const 
     std::cerr << "  training loss " << short_number(e.train_loss) << ", validation loss "
               << short_number(e.validation_loss) << ", validation " << score << " "
               << short_number(e.validation_score) << "\n";
-    trainer.save_checkpoint(checkpoint);
-    after_epoch(e);
+    save_checkpoint(trainer, checkpoint);
+    if (writes()) after_epoch(e);
   }
   const EpochResult result = trainer.finish();
   if (settings.average > 1)
     std::cerr << "the average of the last " << settings.average << " epochs: validation loss "
               << short_number(result.validation_loss) << ", validation " << score << " "
               << short_number(result.validation_score) << "\n";
+  if (const Team* team = current_team()) {
+    const double steps = double(trainer.steps_done());
+    std::cerr << team->size() << " ranks: each sent "
+              << short_number(double(team->bytes_sent()) / steps / 1e6)
+              << " MB a step, and sent or waited for " << short_number(1e3 * team->seconds() / steps)
+              << " ms of it\n";
+  }
+  if (!writes()) throw NotTheWriter();
   return result;
 }
 

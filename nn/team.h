@@ -1,0 +1,63 @@
+// Several who train one network: each takes its share of every batch, and what they sum is the same bits for
+// all of them. How they reach each other (processes by MPI, threads in a test) is behind the interface.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace advf {
+
+class Team {
+ public:
+  virtual ~Team() = default;
+  virtual int rank() const = 0;  // from 0
+  virtual int size() const = 0;
+
+  // Element by element, over all ranks in their order, so that every run of so many has the same bits. All
+  // ranks call it with as many values: best a multiple of size(), which are not copied. Each rank sends and
+  // receives less than twice the values' bytes.
+  void sum(std::span<float> values);
+  double sum(double value);
+  bool any(bool mine) { return sum(mine ? 1.0 : 0.0) > 0; }
+  // Whether all ranks have the same text.
+  bool agree(const std::string& text);
+  // This rank's part of [0, n): contiguous, in the order of ranks, as even as can be.
+  std::pair<int64_t, int64_t> share(int64_t n) const;
+  // Normalised by the whole batch, or by each rank's own share of it (which sends less, and is another
+  // training).
+  bool shares_batch_norm() const { return shares_batch_norm_; }
+  void set_shares_batch_norm(bool on) { shares_batch_norm_ = on; }
+
+  // Bytes that this rank has sent, and seconds that it has waited for others and the network.
+  int64_t bytes_sent() const { return bytes_; }
+  double seconds() const { return seconds_; }
+
+ private:
+  // `all` becomes what each rank has given, one behind the other, in the order of ranks.
+  virtual void gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
+  // `out` has a block for each rank, all of one size; block r of `in` becomes what rank r has for this one.
+  virtual void exchange(std::span<const std::byte> out, std::span<std::byte> in) = 0;
+
+  void timed_gather(std::span<const std::byte> mine, std::span<std::byte> all);
+  std::vector<float> padded_, in_;  // of sum(), which a training calls again and again with as many values
+  int64_t bytes_ = 0;
+  double seconds_ = 0;
+  bool shares_batch_norm_ = true;
+};
+
+// While it lives, this thread trains with others: Trainer and batch norm ask for current_team(). null: alone.
+class TeamScope {
+ public:
+  explicit TeamScope(Team* team);
+  ~TeamScope();
+  TeamScope(const TeamScope&) = delete;
+
+ private:
+  Team* before_;
+};
+Team* current_team();  // null: none
+
+}  // namespace advf
