@@ -4,8 +4,11 @@
 
 #include <condition_variable>
 #include <cstring>
+#include <ctime>
+#include <map>
 #include <mutex>
 #include <new>
+#include <set>
 
 #include "advface/core/text_file.h"
 
@@ -18,11 +21,18 @@ constexpr auto kBetween = std::chrono::milliseconds(20);
 thread_local bool in_callback = false;
 thread_local OwnArithmetic* arithmetic_of_call = nullptr;
 
-// Whether callers may still be asked, and how many are being asked: advface_end_callbacks().
+// Which callers may not be asked any more, and how many are being asked: advface_end_callbacks().
 std::mutex asking;
 std::condition_variable asked_all;
-bool ended = false;
-int64_t being_asked = 0;
+std::set<GoOnFunction> ended;  // null: all
+std::map<GoOnFunction, int64_t> being_asked;
+
+int64_t count_asked(GoOnFunction go_on) {
+  int64_t n = 0;
+  for (const auto& [function, count] : being_asked)
+    if (!go_on || function == go_on) n += count;
+  return n;
+}
 
 // A process that a callback has forked, and that comes back from it, stands in the middle of work whose
 // threads are not there: it can neither go on nor leave.
@@ -37,10 +47,10 @@ int64_t being_asked = 0;
 // One question to a caller.
 class Question {
  public:
-  Question() {
+  explicit Question(GoOnFunction go_on) : go_on_(go_on) {
     const std::lock_guard lock(asking);
-    may_ = !ended;
-    being_asked += may_;
+    may_ = !ended.contains(go_on) && !ended.contains(nullptr);
+    if (may_) ++being_asked[go_on];
     in_callback = may_;
     if (may_) OwnArithmetic::current().give_back();
   }
@@ -50,12 +60,16 @@ class Question {
     in_callback = false;
     OwnArithmetic::current().take();
     const std::lock_guard lock(asking);
-    if (--being_asked == 0) asked_all.notify_all();
+    if (--being_asked[go_on_] == 0) {
+      being_asked.erase(go_on_);
+      asked_all.notify_all();
+    }
   }
   Question(const Question&) = delete;
   bool may() const { return may_; }
 
  private:
+  GoOnFunction go_on_;
   bool may_ = false;
 };
 
@@ -108,6 +122,23 @@ void OwnArithmetic::give_back() noexcept { std::fesetenv(&hosts_); }
 void OwnArithmetic::take() noexcept {
   std::fegetenv(&hosts_);
   std::fesetenv(FE_DFL_ENV);
+}
+
+NoSizeSignal::NoSizeSignal() noexcept {
+  sigset_t pending, size;
+  ::sigemptyset(&size);
+  ::sigaddset(&size, SIGXFSZ);
+  ::sigpending(&pending);
+  was_pending_ = ::sigismember(&pending, SIGXFSZ) == 1;
+  ::pthread_sigmask(SIG_BLOCK, &size, &before_);
+}
+NoSizeSignal::~NoSizeSignal() {
+  sigset_t size;
+  ::sigemptyset(&size);
+  ::sigaddset(&size, SIGXFSZ);
+  const timespec now{};
+  if (!was_pending_) ::sigtimedwait(&size, nullptr, &now);
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
 bool is_forked() {
@@ -187,8 +218,12 @@ bool Control::stopped_now() {
   if (!asked_.go_on || std::this_thread::get_id() != caller_) return false;
   int32_t answer = 0;
   try {
-    const Question question;
-    if (question.may()) asked_.go_on(asked_.user, &answer);
+    const Question question(asked_.go_on);
+    if (question.may())
+      asked_.go_on(asked_.user, &answer);
+    else
+      refuse(ADVFACE_INTERRUPTED,
+             "interrupted: advface_end_callbacks() was called, so that nobody can be asked");
   } catch (...) {
     stopped_ = true;
     throw;
@@ -221,10 +256,10 @@ Turn::~Turn() {
   turns_.ended_.notify_one();
 }
 
-void end_callbacks() {
+void end_callbacks(GoOnFunction go_on) {
   std::unique_lock lock(asking);
-  ended = true;
-  asked_all.wait(lock, [] { return being_asked == 0 || in_callback; });
+  ended.insert(go_on);
+  asked_all.wait(lock, [go_on] { return count_asked(go_on) == 0 || in_callback; });
 }
 
 Context Control::context() {
@@ -237,9 +272,10 @@ Context Control::context() {
 
 using namespace advf::lib;
 
-void advface_end_callbacks(void) {
+void advface_end_callbacks(void (*go_on)(void* user, int32_t* answer)) {
   if (is_forked()) return;
-  advf::lib::end_callbacks();
+  const NoCancelling whole;
+  advf::lib::end_callbacks(go_on);
 }
 
 advface_status advface_error_code(const advface_error* error) {

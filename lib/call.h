@@ -1,6 +1,9 @@
 // The border: what every call into the library goes through. Exceptions become statuses and error objects,
 // and what the caller hands in is looked at before it is used.
 #pragma once
+#include <pthread.h>
+#include <signal.h>
+
 #include <atomic>
 #include <cfenv>
 #include <chrono>
@@ -64,11 +67,36 @@ class OwnArithmetic {
   std::fenv_t hosts_;
 };
 
+// A thread that is cancelled would be unwound through frames that another unwinder knows: it is when the call
+// has ended.
+class NoCancelling {
+ public:
+  NoCancelling() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~NoCancelling() { ::pthread_setcancelstate(before_, nullptr); }
+  NoCancelling(const NoCancelling&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
+// What writes beyond the process's limit on the size of files fails, and does not end the host by SIGXFSZ.
+class NoSizeSignal {
+ public:
+  NoSizeSignal() noexcept;
+  ~NoSizeSignal();
+  NoSizeSignal(const NoSizeSignal&) = delete;
+
+ private:
+  sigset_t before_;
+  bool was_pending_ = false;
+};
+
 // Every function of the header that can fail.
 template <class Body>
 advface_status guarded(advface_error** error, const Body& body) noexcept {
   if (error) *error = nullptr;
   if (const advface_status why = why_not_here(error); why != ADVFACE_OK) return why;
+  const NoCancelling whole;
   OwnArithmetic arithmetic;
   try {
     body();
@@ -98,8 +126,9 @@ Options options_of(const Options* given, const char* what) {
 // The text with its zero, as the header has it.
 void give_text(const std::string& text, char* out, uint64_t bytes, uint64_t* needed);
 
-// No caller is asked any more; returns when none is being asked.
-void end_callbacks();
+// This go_on is not called any more (null: none is); returns when it is not being called.
+using GoOnFunction = void (*)(void* user, int32_t* answer);
+void end_callbacks(GoOnFunction go_on);
 
 // The caller's wish to stop, asked on the calling thread alone.
 class Control {

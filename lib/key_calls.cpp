@@ -23,14 +23,19 @@ advface_status give_key(advface_key** key, advface_error** error, const Make& ma
 advface_status advface_key_new(const char* path, advface_key** key, advface_error** error) {
   return give_key(key, error, [&] {
     const std::string file = text_argument(path, "path");
+    const NoSizeSignal quiet;
     Key fresh = Key::fresh();
     fresh.write_new(file);
     return fresh;
   });
 }
 
-advface_status advface_key_read(const char* path, advface_key** key, advface_error** error) {
-  return give_key(key, error, [&] { return Key::read(text_argument(path, "path")); });
+advface_status advface_key_read(const char* path, const advface_control* control, advface_key** key,
+                                advface_error** error) {
+  return give_key(key, error, [&] {
+    Control asked(control);
+    return Key::read(text_argument(path, "path"), [&] { return asked.stopped(); });
+  });
 }
 
 advface_status advface_key_read_fd(int32_t descriptor, const advface_control* control, advface_key** key,

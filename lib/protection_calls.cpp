@@ -120,10 +120,13 @@ using namespace advf::lib;
 
 advface_status advface_protection_make(const advface_space* space, const advface_setting* settings,
                                        uint64_t count, const advface_key* key, const char* described,
-                                       advface_protection** protection, advface_error** error) {
+                                       const advface_control* control, advface_protection** protection,
+                                       advface_error** error) {
   return guarded(error, [&] {
+    Control asked(control);
     check_argument(protection, "protection is NULL: the handle has nowhere to go");
-    *protection = new_handle<advface_protection>(make(space, asked_for(settings, count, key), described));
+    *protection =
+        new_handle<advface_protection>(make(space, asked_for(settings, count, key, asked), described));
   });
 }
 

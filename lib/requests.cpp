@@ -1,6 +1,7 @@
 #include "lib/requests.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "advface/core/json_text.h"
@@ -16,6 +17,16 @@ void take_key(const ProtectionSpecs& specs, const std::shared_ptr<const Key>& ke
   if (!key) return;
   for (const auto& spec : specs)
     if (const auto* rotation = dynamic_cast<const RotationSpec*>(spec.get())) rotation->source->take(key);
+}
+
+int descriptor_of(const std::string& text) {
+  int64_t descriptor = -1;
+  try {
+    whole_setting("key_fd", descriptor, {0, std::numeric_limits<int>::max()}, "").read(text);
+  } catch (const Error& e) {
+    refuse(ADVFACE_INVALID_ARGUMENT, e.what());
+  }
+  return int(descriptor);
 }
 
 uint64_t seed_of(const std::string& text) {
@@ -62,7 +73,7 @@ SpaceOf space_of(const advface_space* given) {
   return result;
 }
 
-Asked asked_for(const advface_setting* settings, uint64_t count, const advface_key* key) {
+Asked asked_for(const advface_setting* settings, uint64_t count, const advface_key* key, Control& control) {
   check_argument(settings || count == 0, "settings are NULL, but there are said to be ", count);
   check_argument(count <= 1024, count, " settings are more than anybody needs");
   Asked asked;
@@ -87,6 +98,12 @@ Asked asked_for(const advface_setting* settings, uint64_t count, const advface_k
   if (asked.key) {
     check_argument(!texts.contains("key") && !texts.contains("key_fd"),
                    "the key is given as a handle and as a setting; give it once");
+    texts["key"] = {kKeyHandle};
+  } else if (const auto fd = texts.find("key_fd"); fd != texts.end() && has_keys()) {
+    check_argument(fd->second.size() == 1 && !texts.contains("key"), "key and key-fd: give one key, once");
+    asked.key = std::make_shared<const Key>(
+        Key::read_from(descriptor_of(fd->second[0]), [&] { return control.stopped(); }));
+    texts.erase(fd);
     texts["key"] = {kKeyHandle};
   }
   return asked;

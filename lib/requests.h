@@ -27,7 +27,8 @@ struct Asked {
   // Of one that is there; only files may be named.
   ProtectionSpecs specs_again(const ProtectionId& id, const std::string& source) const;
 };
-Asked asked_for(const advface_setting* settings, uint64_t count, const advface_key* key);
+// Reads the key of a descriptor, so that a wait for it can be ended.
+Asked asked_for(const advface_setting* settings, uint64_t count, const advface_key* key, Control& control);
 
 // Of the text of a description: the list itself, or an object that has it as "protection".
 ProtectionId described_protection(const char* text);

@@ -159,6 +159,11 @@ ProtectionFiles files_of(const Asked& asked) {
   return files;
 }
 
+void check_threshold(const double* threshold, std::initializer_list<const advface_array*> arrays) {
+  const advface_array place = bytes_of(threshold, 1);
+  for (const advface_array* array : arrays) check_apart(array, &place, false);
+}
+
 std::string set_name(const char* set) { return set ? text_argument(set, "set") : "default"; }
 
 std::shared_ptr<StoreObject> create(const char* path, const char* set, const advface_space* space,
@@ -344,8 +349,10 @@ advface_status advface_store_create(const char* path, const char* set, const adv
                                     advface_error** error) {
   return guarded(error, [&] {
     Control asked(control);
+    const NoSizeSignal quiet;
     check_argument(store, "store is NULL: the handle has nowhere to go");
-    *store = new_handle<advface_store>(create(path, set, space, asked_for(settings, count, key), asked));
+    *store =
+        new_handle<advface_store>(create(path, set, space, asked_for(settings, count, key, asked), asked));
   });
 }
 
@@ -355,8 +362,10 @@ advface_status advface_store_open(const char* path, const char* set, const advfa
                                   advface_store** store, advface_error** error) {
   return guarded(error, [&] {
     Control asked(control);
+    const NoSizeSignal quiet;
     check_argument(store, "store is NULL: the handle has nowhere to go");
-    *store = new_handle<advface_store>(open(path, set, asked_for(settings, count, key), recogniser, asked));
+    *store =
+        new_handle<advface_store>(open(path, set, asked_for(settings, count, key, asked), recogniser, asked));
   });
 }
 
@@ -366,6 +375,7 @@ advface_status advface_store_describe(const advface_store* store, const advface_
                                       uint64_t bytes, uint64_t* needed, advface_error** error) {
   return guarded(error, [&] {
     Control asked(control);
+    const NoSizeSignal quiet;
     give_text(description(*held(store), asked).dump(), text, bytes, needed);
   });
 }
@@ -376,6 +386,7 @@ advface_status advface_store_add(const advface_store* store, const advface_array
   return guarded(error, [&] {
     const auto object = held(store);
     Control asked(control);
+    const NoSizeSignal quiet;
     const Tensor rows = raw_rows(*object, features, "features");
     check_argument(uint64_t(rows.dim(0)) == count, "there are ", count, " subjects for ", rows.dim(0),
                    " features");
@@ -391,10 +402,12 @@ advface_status advface_store_verify(const advface_store* store, const char* subj
   return guarded(error, [&] {
     const auto object = held(store);
     Control asked(control);
+    const NoSizeSignal quiet;
     const std::string who = text_argument(subject, "subject");
     const Tensor rows = raw_rows(*object, probes, "probes");
     double* out = written_f64(scores, "scores", {rows.dim(0)});
     check_apart(probes, scores, false);
+    check_threshold(threshold, {probes, scores});
     Reader reader(*object, asked);
     const StoredSet set = reader.set();
     const auto record = reader.store().find(set, who);
@@ -414,12 +427,14 @@ advface_status advface_store_identify(const advface_store* store, const advface_
   return guarded(error, [&] {
     const auto object = held(store);
     Control asked(control);
+    const NoSizeSignal quiet;
     const Tensor rows = raw_rows(*object, probes, "probes");
     const int64_t m = rows.dim(0), most = places_of(numbers, "numbers", m);
     int64_t* out = written_i64(numbers, "numbers", {m, most});
     float* values = written_f32(scores, "scores", {m, most});
     for (const advface_array* array : {numbers, scores}) check_apart(probes, array, false);
     check_apart(numbers, scores, false);
+    check_threshold(threshold, {probes, numbers, scores});
     Reader reader(*object, asked);
     const StoredSet set = reader.set();
     if (threshold) *threshold = threshold_of(reader.store(), set);
@@ -434,10 +449,12 @@ advface_status advface_store_calibrate(const advface_store* store, const advface
   return guarded(error, [&] {
     const auto object = held(store);
     Control asked(control);
+    const NoSizeSignal quiet;
     const Tensor rows = raw_rows(*object, features, "features");
     check_argument(uint64_t(rows.dim(0)) == count, "there are ", count, " people for ", rows.dim(0),
                    " features");
     check_argument(rate > 0 && rate < 1, "rate is ", rate, "; a false match rate is between 0 and 1");
+    check_threshold(threshold, {features});
     const std::string from = source ? text_argument(source, "source") : "a caller of the library";
     const double found = calibrate(*object, rows, names_of(people, count, "person"), rate, from, asked);
     if (threshold) *threshold = found;
@@ -450,6 +467,7 @@ advface_status advface_store_subject(const advface_store* store, int64_t number,
   return guarded(error, [&] {
     const auto object = held(store);
     Control asked(control);
+    const NoSizeSignal quiet;
     check_argument(number >= 0, "the number ", number, " is below 0");
     Reader reader(*object, asked);
     const StoredSet set = reader.set();
@@ -465,6 +483,7 @@ advface_status advface_store_remove(const advface_store* store, const char* cons
   return guarded(error, [&] {
     const auto object = held(store);
     Control asked(control);
+    const NoSizeSignal quiet;
     const std::vector<std::string> names = names_of(subjects, count, "subject");
     if (names.empty()) return;
     const Turn turn(object->writing, asked);

@@ -1,14 +1,18 @@
 // What the host has set and what it does meanwhile: arithmetic, waits, memory that overlaps.
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cfenv>
+#include <thread>
 
 #include "library_test_util.h"
 
@@ -199,4 +203,153 @@ BOOST_AUTO_TEST_CASE(a_callback_that_forks) {
   told.resize(size_t(std::max<ssize_t>(::read(text[0], told.data(), told.size()), 0)));
   BOOST_TEST(told.find("returns from go_on") != std::string::npos, told);
   ::close(text[0]);
+}
+
+namespace {
+
+// body() in a process of its own, which ends with what it returns; the process's status.
+template <class Body>
+int status_of(const Body& body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+}  // namespace
+
+// What SQLite has left of a file that is gone would come to life again in a new one of its name.
+BOOST_AUTO_TEST_CASE(a_log_of_a_file_that_is_gone_is_refused) {
+  const TempDir dir;
+  const std::string path = dir / "people.db";
+  for (const char* end : {"-wal", "-journal"}) {
+    write_bytes(path + end, "left");
+    BOOST_CHECK_EXCEPTION(advface::Store::create(path, toy_space(), {{"protect", "none"}}), advface::Error,
+                          [&](const advface::Error& e) {
+                            return e.code() == ADVFACE_FAILED &&
+                                   std::string(e.what()).find(path + end) != std::string::npos;
+                          });
+    BOOST_TEST(!std::filesystem::exists(path));
+    BOOST_TEST(read_bytes(path + end) == "left");
+    std::filesystem::remove(path + end);
+  }
+  advface::Store::create(path, toy_space(), {{"protect", "none"}});
+}
+
+// A thread that is cancelled in a call ends behind it.
+BOOST_AUTO_TEST_CASE(a_thread_that_is_cancelled) {
+  const auto recogniser = toy_handle();
+  const auto protection = slow_protection(recogniser, "3000");
+  struct Work {
+    const advface_protection* protection;
+    std::atomic<bool> begun = false, ended = false;
+  } work{protection.get()};
+  pthread_t thread;
+  const auto run = [](void* user) -> void* {
+    Work& w = *static_cast<Work*>(user);
+    std::vector<float> features = LibraryWorld::features(100);
+    const std::vector<int64_t> numbers = counted(100);
+    std::vector<float> out(features.size());
+    const advface_array in = view(features, {100, kToyDim}), records = view(numbers, {100});
+    advface_array to = view(out, {100, kToyDim});
+    w.begun = true;
+    w.ended = advface_protect(w.protection, &in, &records, nullptr, &to, nullptr, nullptr) == ADVFACE_OK;
+    return nullptr;
+  };
+  BOOST_REQUIRE(::pthread_create(&thread, nullptr, run, &work) == 0);
+  while (!work.begun) ::usleep(1000);
+  ::pthread_cancel(thread);
+  ::pthread_join(thread, nullptr);
+  BOOST_TEST(work.ended);
+}
+
+// A limit on the size of files is an error, and no signal that ends the host.
+BOOST_AUTO_TEST_CASE(a_limit_on_the_size_of_files) {
+  const TempDir dir;
+  const std::string path = dir / "people.db";
+  const auto fails = [&] {
+    // In a new program, as a process that was forked may not use the library.
+    const rlimit limit{600000, 600000};
+    return ::setrlimit(RLIMIT_FSIZE, &limit);
+  };
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const int status = status_of([&] {
+    if (fails() != 0) return 1;
+    ::setenv("ADVF_SMALL_FILES", path.c_str(), 1);
+    ::execl(self.c_str(), self.c_str(), "-t", "in_a_limit", static_cast<char*>(nullptr));
+    return 2;
+  });
+  BOOST_TEST(WIFEXITED(status));
+  BOOST_TEST(WEXITSTATUS(status) == 0);
+}
+BOOST_AUTO_TEST_CASE(in_a_limit) {
+  const char* path = std::getenv("ADVF_SMALL_FILES");
+  if (!path) return;  // run by the test above
+  const auto store = advface::Store::create(path, toy_space(), {{"protect", "none"}});
+  bool told = false;
+  for (int i = 0; i < 100 && !told; ++i) try {
+      std::vector<std::string> names;
+      for (int k = 0; k < 100; ++k) names.push_back("person " + std::to_string(100 * i + k));
+      store.add({kToyDim, LibraryWorld::features(100)}, names);
+    } catch (const advface::Error& e) {
+      told = e.code() == ADVFACE_FAILED;
+      BOOST_TEST(told, e.what());
+    }
+  BOOST_TEST(told);
+}
+
+// Only calls with this callback end; others are asked as before.
+BOOST_AUTO_TEST_CASE(callbacks_of_one_function_are_ended) {
+  const auto recogniser = toy_handle();
+  const auto protection = slow_protection(recogniser, "100000");
+  std::vector<float> features = LibraryWorld::features(300);
+  const std::vector<int64_t> numbers = counted(300);
+  const advface_array in = view(std::as_const(features), {300, kToyDim}), records = view(numbers, {300});
+  std::vector<float> out(features.size());
+  advface_array to = view(out, {300, kToyDim});
+  advface_control gone = {};
+  gone.size = sizeof gone;
+  gone.go_on = [](void*, int32_t* answer) { *answer = 1; };
+  advface_end_callbacks(gone.go_on);
+  is_refused(
+      [&](advface_error** e) {
+        return advface_protect(protection.get(), &in, &records, &gone, &to, nullptr, e);
+      },
+      ADVFACE_INTERRUPTED, {"advface_end_callbacks"});
+  int asked = 0;
+  const Ask three = [&] { return ++asked < 3; };
+  const advface_control control = asking(three);
+  is_refused(
+      [&](advface_error** e) {
+        return advface_protect(protection.get(), &in, &records, &control, &to, nullptr, e);
+      },
+      ADVFACE_INTERRUPTED, {"as the caller asked"});
+  BOOST_TEST(asked == 3);
+}
+
+// Who is removed, or comes, between two calls of one function of the wrapper.
+BOOST_AUTO_TEST_CASE(a_store_that_changes_meanwhile) {
+  const TempDir dir;
+  const auto store = advface::Store::create(dir / "people.db", toy_space(), {{"protect", "none"}});
+  const advface::Rows rows{kToyDim, LibraryWorld::features(4)};
+  std::atomic<bool> over = false;
+  std::atomic<int> wrong = 0;
+  std::thread writer([&] {
+    for (int i = 0; i < 15; ++i) try {
+        store.add(rows, {"a", "b", "c", "d"});
+        for (const char* name : {"a", "b", "c", "d"}) store.remove(name);
+      } catch (const advface::Error&) {
+        ++wrong;
+      }
+    over = true;
+  });
+  while (!over) try {
+      store.identify({kToyDim, {rows.values.begin(), rows.values.begin() + kToyDim}}, 4);
+      store.describe();
+    } catch (const advface::Error&) {
+      ++wrong;
+    }
+  writer.join();
+  BOOST_TEST(wrong == 0);
 }

@@ -331,8 +331,9 @@ BOOST_AUTO_TEST_CASE(stores_that_cannot_be) {
   // Keys: one that others may read, and one over a pipe.
   advface_key* none = nullptr;
   std::filesystem::permissions(people.dir / "wrong", std::filesystem::perms(0644));
-  is_refused([&](advface_error** e) { return advface_key_read((people.dir / "wrong").c_str(), &none, e); },
-             ADVFACE_FAILED, {"wrong"});
+  is_refused(
+      [&](advface_error** e) { return advface_key_read((people.dir / "wrong").c_str(), nullptr, &none, e); },
+      ADVFACE_FAILED, {"wrong"});
   is_refused([&](advface_error** e) { return advface_key_read_fd(-1, nullptr, &none, e); },
              ADVFACE_INVALID_ARGUMENT, {"-1"});
   is_refused([&](advface_error** e) { return advface_key_new((people.dir / "key").c_str(), &none, e); },

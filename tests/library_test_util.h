@@ -125,7 +125,7 @@ inline Owned<advface_protection> protection_handle(const advface_space& space, c
                                                    const advface_key* key = nullptr,
                                                    const char* described = nullptr) {
   return made<advface_protection>(advface_protection_free, [&](auto** h, auto** e) {
-    return advface_protection_make(&space, settings.data(), settings.size(), key, described, h, e);
+    return advface_protection_make(&space, settings.data(), settings.size(), key, described, nullptr, h, e);
   });
 }
 

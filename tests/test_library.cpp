@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(what_is_described_is_made_again) {
                         const char* text) {
     return [=](advface_error** e) {
       advface_protection* unused = nullptr;
-      return advface_protection_make(&space, settings.data(), settings.size(), k, text, &unused, e);
+      return advface_protection_make(&space, settings.data(), settings.size(), k, text, nullptr, &unused, e);
     };
   };
   const char* text = description.c_str();

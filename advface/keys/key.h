@@ -65,7 +65,8 @@ class Key {
   static Key for_measurements(uint64_t number);
   // Throws Error, naming the file, for one that cannot be read, that others than its owner may read, of
   // another version or length, and for one whose key and check value do not go together.
-  static Key read(const std::string& path);
+  // stop: as read_from() has it, for a pipe with a name.
+  static Key read(const std::string& path, const std::function<bool()>& stop = {});
   // To its end; it is not closed. stop: asked every 20 ms or so while nothing comes; true throws Interrupted.
   static Key read_from(int descriptor, const std::function<bool()>& stop = {});
 

@@ -56,8 +56,8 @@ class Descriptor {
 void wait_for(int descriptor, const std::function<bool()>& stop) {
   constexpr int kBetween = 20;  // ms
   pollfd file{descriptor, POLLIN, 0};
-  while (stop && poll(&file, 1, kBetween) <= 0)
-    if (stop()) throw Interrupted();
+  while (poll(&file, 1, stop ? kBetween : -1) <= 0)
+    if (stop && stop()) throw Interrupted();
 }
 
 size_t read_all(int descriptor, std::span<std::byte> out, const std::string& source,
@@ -66,7 +66,7 @@ size_t read_all(int descriptor, std::span<std::byte> out, const std::string& sou
   while (got < out.size()) {
     wait_for(descriptor, stop);
     const ssize_t n = read(descriptor, out.data() + got, out.size() - got);
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < 0) fail_errno(source);
     if (n == 0) break;
     got += size_t(n);
@@ -158,9 +158,10 @@ Key read_key(int descriptor, const std::string& source, const std::function<bool
 
 }  // namespace
 
-Key Key::read(const std::string& path) {
-  const Descriptor file(path, O_RDONLY);
-  return read_key(file.number(), path);
+Key Key::read(const std::string& path, const std::function<bool()>& stop) {
+  // Of a pipe with a name: not until somebody opens its other end, which read_all() waits for.
+  const Descriptor file(path, O_RDONLY | O_NONBLOCK);
+  return read_key(file.number(), path, stop);
 }
 
 Key Key::read_from(int descriptor, const std::function<bool()>& stop) {

@@ -187,6 +187,7 @@ void Database::raise(int code) const {
     case SQLITE_READONLY:
       fail(path_, " cannot be written: it, or its folder, is read-only");
     case SQLITE_IOERR:
+      if (code == SQLITE_IOERR_NOMEM) throw std::bad_alloc();
       fail(path_, ": reading or writing failed: ", system,
            "; this step was undone, and what was done before it stays");
     case SQLITE_CANTOPEN:
@@ -301,6 +302,12 @@ NewDatabaseFile::NewDatabaseFile(std::string path)
         " is there already; take a new name");
   remove_stale_temporaries(path_);
   remove();
+  // SQLite would take them for the new file's, and bring back what the old one held.
+  for (const char* end : {"-wal", "-journal"})
+    check(!std::filesystem::exists(std::filesystem::symlink_status(path_ + end, none)), path_ + end,
+          ": is of a file ", path_,
+          " that is not there any more, and may hold what was written last; put that "
+          "file back beside it, or remove it");
 }
 
 NewDatabaseFile::~NewDatabaseFile() { remove(); }

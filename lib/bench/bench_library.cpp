@@ -84,8 +84,8 @@ void measure(const Case& c, int64_t dimension = 512) {
   space.shape[0] = dimension;
   advface_protection* protection = nullptr;
   advface_error* error = nullptr;
-  must(advface_protection_make(&space, settings.data(), settings.size(), nullptr, nullptr, &protection,
-                               &error),
+  must(advface_protection_make(&space, settings.data(), settings.size(), nullptr, nullptr, nullptr,
+                               &protection, &error),
        &error);
 
   const int64_t shape[] = {kBatch, dimension};

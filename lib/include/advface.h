@@ -91,7 +91,7 @@ typedef struct advface_array {
 ADVFACE_API advface_array advface_array_of(void* data, uint64_t bytes, int32_t type, int32_t rank,
                                            const int64_t* shape);
 /* The array that a DLPack tensor describes: `managed` is a DLManagedTensor, or with `versioned` not 0 a
- * DLManagedTensorVersioned of major version 1. It must lie in memory of the CPU; one that is marked
+ * DLManagedTensorVersioned of major version 0 or 1. It must lie in memory of the CPU; one that is marked
  * as read-only is read_only. The caller keeps the tensor, and calls its deleter when the array is no longer
  * used. */
 ADVFACE_API advface_status advface_array_from_dlpack(const void* managed, int32_t versioned,
@@ -103,19 +103,20 @@ ADVFACE_API advface_status advface_array_from_dlpack(const void* managed, int32_
  * apart, also while they wait for another thread or another program; and once more before a store is written:
  * what is stopped then has changed nothing. *answer is 0 before; what does not set it to 1 ends the call with
  * ADVFACE_INTERRUPTED, so that a callback that fails ends the work. It must return: an exception or a longjmp
- * out of it ends the process, or worse. From within it nothing can be called but what frees. A process that
- * it forks must end, or start a program, before it returns from it. NULL instead: the call goes on to its
- * end. */
+ * out of it ends the process, or worse. From within it, and from handlers of
+ * signals that run meanwhile, nothing can be called but what frees, reads an error or answers a plain
+ * question. A process that it forks must end, or start a program, before it returns from it. NULL instead:
+ * the call goes on to its end. */
 typedef struct advface_control {
   uint64_t size; /* sizeof(advface_control) */
   void (*go_on)(void* user, int32_t* answer);
   void* user;
 } advface_control;
 
-/* For a host that is about to end, or to unload what its callbacks need: no go_on is called any more, calls
- * that have one end as if it had said nothing, and this returns when none is being called. Never from within
- * a go_on. */
-ADVFACE_API void advface_end_callbacks(void);
+/* For a host that is about to end, or to unload what a callback needs: this go_on (NULL: any) is not called
+ * any more, calls that have it end as if it had said nothing, and this returns when it is not being called.
+ * Never from within a go_on. */
+ADVFACE_API void advface_end_callbacks(void (*go_on)(void* user, int32_t* answer));
 
 /* ---- errors, version, threads ---- */
 
@@ -247,7 +248,8 @@ ADVFACE_API advface_status advface_decoder_reconstruct(const advface_decoder* de
 /* A new key in a new file, which its owner alone may read; and the key. */
 ADVFACE_API advface_status advface_key_new(const char* path, advface_key** key, advface_error** error);
 /* Refuses a file that others than its owner may read. */
-ADVFACE_API advface_status advface_key_read(const char* path, advface_key** key, advface_error** error);
+ADVFACE_API advface_status advface_key_read(const char* path, const advface_control* control,
+                                            advface_key** key, advface_error** error);
 /* From an open descriptor, such as a pipe, to its end; it is not closed. */
 ADVFACE_API advface_status advface_key_read_fd(int32_t descriptor, const advface_control* control,
                                                advface_key** key, advface_error** error);
@@ -289,6 +291,7 @@ typedef struct advface_space {
 ADVFACE_API advface_status advface_protection_make(const advface_space* space,
                                                    const advface_setting* settings, uint64_t count,
                                                    const advface_key* key, const char* described,
+                                                   const advface_control* control,
                                                    advface_protection** protection, advface_error** error);
 ADVFACE_API advface_status advface_protection_free(advface_protection* protection);
 /* JSON: protection (as docs/formats.md has it), recogniser, cut, proved, changes_probe, draws_by_record,
@@ -336,8 +339,9 @@ ADVFACE_API advface_status advface_score(const advface_protection* protection, c
                                          const advface_array* records, const advface_array* probes,
                                          const advface_control* control, advface_array* scores,
                                          advface_error** error);
-/* 1:N. stored (N, D), probes (M, D) -> rows (M, K) ADVFACE_I64 and scores (M, K): the K stored rows of the
- * largest cosine to each probe, the largest first, of equals the lower row; -1 and -2 where N is below K. */
+/* 1:N. stored (N, D), probes (M, D) -> rows (M, K) ADVFACE_I64, K from 1 to 10000, and scores (M, K): the K
+ * stored rows of the largest cosine to each probe, the largest first, of equals the lower row; -1 and -2
+ * where N is below K. */
 ADVFACE_API advface_status advface_nearest(const advface_protection* protection, const advface_array* stored,
                                            const advface_array* records, const advface_array* probes,
                                            const advface_control* control, advface_array* rows,

@@ -7,10 +7,11 @@ namespace advface {
 
 class Key {
  public:
-  static Key read(const std::string& path) {
+  static Key read(const std::string& path, const GoOn& go_on = {}) {
     Key key;
-    detail::run(
-        [&](advface_error** e) { return advface_key_read(detail::text(path), key.handle_.out(), e); });
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
+      return advface_key_read(detail::text(path), control, key.handle_.out(), e);
+    });
     return key;
   }
   static Key create(const std::string& path) {
@@ -184,11 +185,12 @@ class Protection {
  public:
   // described: "" for a new one, or what describe() gave, to make that one again.
   Protection(const advface_space& space, const Settings& settings, const Key* key = nullptr,
-             const std::string& described = "") {
+             const std::string& described = "", const GoOn& go_on = {}) {
     const auto list = detail::list_of(settings);
-    detail::run([&](advface_error** e) {
+    detail::run(go_on, [&](const advface_control* control, advface_error** e) {
       return advface_protection_make(&space, list.data(), list.size(), key ? key->get() : nullptr,
-                                     described.empty() ? nullptr : detail::text(described), handle_.out(), e);
+                                     described.empty() ? nullptr : detail::text(described), control,
+                                     handle_.out(), e);
     });
   }
   advface_protection* get() const { return handle_.get(); }
@@ -349,9 +351,10 @@ class Store {
   }
 
   // JSON as advface-store has it, with the calibration: set, records, dimension, protection, ....
-  std::string describe() const {
-    return detail::text_of([&](char* text, uint64_t bytes, uint64_t* needed, advface_error** e) {
-      return advface_store_describe(get(), nullptr, text, bytes, needed, e);
+  std::string describe(const GoOn& go_on = {}) const {
+    return detail::long_text_of(go_on, [&](const advface_control* control, char* text, uint64_t bytes,
+                                           uint64_t* needed, advface_error** e) {
+      return advface_store_describe(get(), control, text, bytes, needed, e);
     });
   }
   // The numbers of their records.
@@ -392,9 +395,10 @@ class Store {
     return value;
   }
   // Who the record of this number is.
-  std::string subject(int64_t number) const {
-    return detail::text_of([&](char* text, uint64_t bytes, uint64_t* needed, advface_error** e) {
-      return advface_store_subject(get(), number, nullptr, text, bytes, needed, e);
+  std::string subject(int64_t number, const GoOn& go_on = {}) const {
+    return detail::long_text_of(go_on, [&](const advface_control* control, char* text, uint64_t bytes,
+                                           uint64_t* needed, advface_error** e) {
+      return advface_store_subject(get(), number, control, text, bytes, needed, e);
     });
   }
   // The records most like one probe, the most like first.
@@ -408,8 +412,11 @@ class Store {
       return advface_store_identify(get(), &rows, control, &to, &at, nullptr, e);
     });
     std::vector<Found> found;
-    for (size_t i = 0; i < numbers.size() && numbers[i] >= 0; ++i)
-      found.push_back({numbers[i], scores[i], subject(numbers[i])});
+    for (size_t i = 0; i < numbers.size() && numbers[i] >= 0; ++i) try {
+        found.push_back({numbers[i], scores[i], subject(numbers[i], go_on)});
+      } catch (const Error& e) {  // who was removed meanwhile is left out
+        if (e.code() != ADVFACE_NOT_FOUND) throw;
+      }
     return found;
   }
   void remove(const std::string& subject, const GoOn& go_on = {}) const {

@@ -77,15 +77,30 @@ void run(const GoOn& go_on, const Call& call) {
   outcome.check(status);
 }
 
+// f(control, text, bytes, needed, error) gives a text, which may grow between two calls.
+template <class Call>
+std::string long_text_of(const GoOn& go_on, const Call& call) {
+  uint64_t needed = 1024;
+  for (;;) {
+    std::string text(needed, '\0');
+    try {
+      run(go_on, [&](const advface_control* control, advface_error** error) {
+        return call(control, text.data(), uint64_t(text.size()), &needed, error);
+      });
+    } catch (const Error& e) {
+      if (e.code() == ADVFACE_BUFFER_TOO_SMALL && needed > text.size()) continue;
+      throw;
+    }
+    text.resize(needed - 1);
+    return text;
+  }
+}
+
 // f(text, bytes, needed, error) gives a text.
 template <class Call>
 std::string text_of(const Call& call) {
-  uint64_t needed = 0;
-  (void)call(nullptr, uint64_t(0), &needed, static_cast<advface_error**>(nullptr));
-  std::string text(needed > 0 ? needed : 1, '\0');
-  run([&](advface_error** error) { return call(text.data(), uint64_t(text.size()), &needed, error); });
-  text.resize(needed - 1);
-  return text;
+  return long_text_of({}, [&](const advface_control*, char* text, uint64_t bytes, uint64_t* needed,
+                              advface_error** error) { return call(text, bytes, needed, error); });
 }
 
 template <class T, advface_status (*Free)(T*)>

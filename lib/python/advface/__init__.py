@@ -5,6 +5,9 @@ release the interpreter's lock; objects may be used by several threads at once. 
 docs/library.md explains every name.
 """
 
+import atexit as _atexit
+
+from . import _long_calls
 from ._audit import Report, audit, read_report
 from ._capi import (
     AdvFaceError,
@@ -36,3 +39,4 @@ __all__ = [
 ]  # fmt: skip
 
 __version__ = version()
+_atexit.register(_long_calls.end)  # now that nothing of the import can fail any more

@@ -21,13 +21,16 @@ def as_array(value: Any, what: str) -> NDArray[Any]:
         return np.asarray(value.data)
     if isinstance(value, np.ndarray):
         return value
-    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        return np.from_dlpack(value)
-    if hasattr(value, "detach"):  # a tensor that records its gradient gives no array
-        value = value.detach()
-    made = np.asarray(value)
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        if hasattr(value, "detach"):  # a tensor that records its gradient gives no array
+            value = value.detach()
+        made = np.asarray(value)
+    except (TypeError, ValueError, BufferError, RuntimeError) as e:
+        raise InvalidArgument(f"{what}: no array of numbers in memory of the CPU can be made of it: {e}") from None
     if made.dtype == object:
-        raise InvalidArgument(f"{what} is no array of numbers: its rows are not of one length")
+        raise InvalidArgument(f"{what} is no array of numbers, or one whose rows are not of one length")
     return made
 
 
@@ -82,6 +85,8 @@ def records_of(records: Records, n: int) -> tuple[Optional[NDArray[np.int64]], A
         a = as_array(records, "records")
     if a.ndim != 1 or (a.size and a.dtype.kind not in "iu"):
         raise InvalidArgument(f"records: whole numbers are wanted, one for each of {n} rows, not {a.dtype} of shape {a.shape}")
+    if a.size and a.dtype.kind == "u" and int(a.max()) > 2**63 - 1:
+        raise InvalidArgument(f"records: the number {int(a.max())} is more than {2**63 - 1}")
     a = np.ascontiguousarray(a, dtype=np.int64)
     return a, ctypes.byref(describe(a, "records"))
 

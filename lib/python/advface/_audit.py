@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Optional
 
-from ._capi import Failed
+from ._capi import Failed, encoded
 from ._programs import option_list, run
 
 
@@ -25,7 +26,7 @@ class Report(dict[str, Any]):
 
 def read_report(path: Any) -> Report:
     """A report that advface-audit has written: its report.json, or the folder that holds it. Raises Failed."""
-    file = Path(path)
+    file = Path(os.fsdecode(encoded(path, "path")))
     if file.is_dir():
         file = file / "report.json"
     try:

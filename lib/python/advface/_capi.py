@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import json
 import numbers
@@ -11,7 +10,7 @@ import os
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from pathlib import Path
-from typing import Any, Callable, NoReturn, Optional, TypeVar
+from typing import Any, Callable, Iterable, NoReturn, Optional, TypeVar
 
 MAX_RANK = 5
 
@@ -166,9 +165,6 @@ def _load() -> ctypes.CDLL:
 
 
 lib = _load()
-lib.advface_end_callbacks.restype = None
-# A thread that the interpreter ends while it waits to be asked would be ended inside of the library.
-atexit.register(lib.advface_end_callbacks)
 _P = c_void_p
 _A = POINTER(Array)
 _TEXT = [c_char_p, c_uint64, POINTER(c_uint64)]
@@ -188,10 +184,10 @@ _CALLS: dict[str, list[Any]] = {
     "decoder_describe": [_P, *_TEXT],
     "decoder_reconstruct": [_P, _A, _CONTROL, _A],
     "key_new": [c_char_p, POINTER(_P)],
-    "key_read": [c_char_p, POINTER(_P)],
+    "key_read": [c_char_p, _CONTROL, POINTER(_P)],
     "key_read_fd": [c_int32, _CONTROL, POINTER(_P)],
     "key_describe": [_P, *_TEXT],
-    "protection_make": [POINTER(Space), *_SETTINGS, c_char_p, POINTER(_P)],
+    "protection_make": [POINTER(Space), *_SETTINGS, c_char_p, _CONTROL, POINTER(_P)],
     "protection_describe": [_P, *_TEXT],
     "protection_out_shape": [_P, POINTER(c_int64), POINTER(c_int32)],
     "protect": [_P, _A, _A, _CONTROL, _A, _P],
@@ -269,25 +265,44 @@ def json_of(name: str, *arguments: Any) -> dict[str, Any]:
 _Itself = TypeVar("_Itself", bound="Handle")
 
 
+_alive: "weakref.WeakSet[Handle]" = weakref.WeakSet()
+
+
+def _give_back(free: Any, cell: c_void_p) -> None:
+    if cell.value is not None:
+        free(cell.value)  # a second time, where a handler raises behind it, it is told and harms nobody
+        cell.value = None
+
+
 class Handle:
-    """Something that the library holds. Goes with close(), at the end of a `with`, or when nobody has it any more."""
+    """Something that the library holds. Goes with close(), at the end of a `with`, when nobody has it any more, or with
+    the interpreter.
+
+    The call that makes it writes the handle where its finalizer finds it, so that whatever is raised behind the call
+    (by a signal's handler) leaves nothing open."""
 
     _free = ""  # the function's name
 
-    def __init__(self, handle: c_void_p) -> None:
-        self._handle: Optional[int] = handle.value
-        self._finalizer = weakref.finalize(self, getattr(lib, "advface_" + self._free), handle.value)
+    def __init__(self) -> None:
+        self._cell = c_void_p()
+        finalizer = weakref.finalize(self, _give_back, getattr(lib, "advface_" + self._free), self._cell)
+        finalizer.atexit = False  # close_all() does it, behind what a host does at its end
+        _alive.add(self)
+
+    @property
+    def to(self) -> Any:
+        """Where a call writes the handle that it makes."""
+        return byref(self._cell)
 
     @property
     def handle(self) -> int:
-        if self._handle is None:
+        if self._cell.value is None:
             raise InvalidHandle(f"this {type(self).__name__} was closed already")
-        return self._handle
+        return self._cell.value
 
     def close(self) -> None:
         """Gives it back. Calls that are under way end as if it were still there."""
-        self._finalizer()
-        self._handle = None
+        _give_back(getattr(lib, "advface_" + self._free), self._cell)  # finalizers do nothing any more at the end
 
     def __enter__(self: _Itself) -> _Itself:
         self.handle
@@ -297,7 +312,13 @@ class Handle:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} cannot be pickled: make it again in the other process")
+        raise WrongType(f"a {type(self).__name__} cannot be pickled: make it again in the other process")
+
+
+def close_all() -> None:
+    """Of what is still open when the interpreter ends."""
+    for handle in list(_alive):
+        handle.close()
 
 
 def handle_or_none(what: Optional[Handle], kind: type) -> Optional[int]:
@@ -331,6 +352,31 @@ def integer(value: Any, what: str, low: int = 0, high: int = 2**31 - 1) -> int:
     return number
 
 
+def number(value: Any, what: str) -> float:
+    """A number that C takes as it is. Raises WrongType for what is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise WrongType(f"{what} is a number, not {value!r}") from None
+
+
+def chosen(value: Any, choices: Iterable[str], what: str) -> str:
+    """One of these words. Raises WrongType, or InvalidArgument for another."""
+    if not isinstance(value, str):
+        raise WrongType(f"{what} is a text, not {type(value).__name__}")
+    if value not in choices:
+        raise InvalidArgument(f"{what}: {value!r} is none of {', '.join(choices)}")
+    return value
+
+
+def listed(values: Any, what: str) -> list[Any]:
+    """What can be gone through, as a list. Raises WrongType."""
+    try:
+        return list(values)
+    except TypeError:
+        raise WrongType(f"{what} is a list, not {type(values).__name__}") from None
+
+
 def settings_of(settings: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     """Settings by name, as the programs have them; a list gives one several times, None none."""
     pairs = []
@@ -358,7 +404,7 @@ def version() -> str:
 
 def has(feature: str) -> bool:
     """Whether this build of the library has "keys", or a "store"."""
-    return bool(lib.advface_has(feature.encode()))
+    return bool(lib.advface_has(encoded(feature, "the feature")))
 
 
 def set_threads(n: int) -> None:

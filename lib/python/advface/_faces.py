@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import byref, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import byref, c_int32, c_int64, c_uint64
 from dataclasses import dataclass
 from typing import Any, Optional, Sequence
 
@@ -19,10 +19,13 @@ from ._capi import (
     Handle,
     InvalidArgument,
     call,
+    chosen,
     encoded,
     handle_or_none,
     integer,
     json_of,
+    listed,
+    number,
 )
 from ._key import Path
 from ._long_calls import Stop, long_call
@@ -33,9 +36,7 @@ _REASONS = ("", "no feature", "no face", "several faces", "small", "turned", "ou
 
 
 def _colours(name: str) -> int:
-    if name not in _COLOURS:
-        raise InvalidArgument(f"colours: {name!r} is none of {', '.join(_COLOURS)}")
-    return _COLOURS[name]
+    return _COLOURS[chosen(name, _COLOURS, "colours")]
 
 
 def _picture(value: Any, colours: str, what: str) -> NDArray[Any]:
@@ -82,9 +83,8 @@ class Detector(Handle):
     _free = "detector_free"
 
     def __init__(self, card: Path, least_score: float = 0) -> None:
-        handle = c_void_p()
-        call("detector_load", encoded(card, "card"), least_score, byref(handle))
-        super().__init__(handle)
+        super().__init__()
+        call("detector_load", encoded(card, "card"), number(least_score, "least_score"), self.to)
 
     def find(self, picture: Any, colours: str = "RGB", longer_side: int = 640) -> list[Face]:
         """The faces of a picture (H, W, C) uint8, by falling score.
@@ -112,9 +112,8 @@ class Recogniser(Handle):
     _free = "recogniser_free"
 
     def __init__(self, card: Path) -> None:
-        handle = c_void_p()
-        call("recogniser_load", encoded(card, "card"), byref(handle))
-        super().__init__(handle)
+        super().__init__()
+        call("recogniser_load", encoded(card, "card"), self.to)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -161,18 +160,19 @@ class Recogniser(Handle):
         """
         if (detector is None) == (eyes is None):
             raise InvalidArgument("give either a detector or the places of the eyes")
-        if choice not in _CHOICES:
-            raise InvalidArgument(f"choice: {choice!r} is none of {', '.join(_CHOICES)}")
-        kept = [read(_picture(p, colours, f"picture {i}"), f"picture {i}") for i, p in enumerate(pictures)]
+        chosen(choice, _CHOICES, "choice")
+        kept = [read(_picture(p, colours, f"picture {i}"), f"picture {i}") for i, p in enumerate(listed(pictures, "pictures"))]
         structs = (Array * max(len(kept), 1))(*[s for _, s in kept])
         how = Cut(
             size=ctypes.sizeof(Cut), detector=handle_or_none(detector, Detector), choice=_CHOICES[choice],
-            longer_side=integer(longer_side, "longer_side"), least_side=least_side, most_angle=most_angle,
+            longer_side=integer(longer_side, "longer_side"), least_side=number(least_side, "least_side"),
+            most_angle=number(most_angle, "most_angle"),
         )  # fmt: skip
         if eyes is not None:
-            if len(eyes) != 4:
+            places = [number(v, "a place of eyes") for v in listed(eyes, "eyes")]
+            if len(places) != 4:
                 raise InvalidArgument("eyes: x1, y1, x2, y2")
-            how.eyes[:] = [float(v) for v in eyes]
+            how.eyes[:] = places
         found = (FoundFace * max(len(kept), 1))()
         made, to = written(None, (len(kept), *self.feature_shape(cut)))
         long_call(
@@ -197,9 +197,8 @@ class Decoder(Handle):
     _free = "decoder_free"
 
     def __init__(self, path: Path) -> None:
-        handle = c_void_p()
-        call("decoder_load", encoded(path, "path"), byref(handle))
-        super().__init__(handle)
+        super().__init__()
+        call("decoder_load", encoded(path, "path"), self.to)
         self.path = str(path)
 
     @property

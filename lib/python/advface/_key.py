@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from ctypes import byref, c_void_p
 from typing import Optional, Union
 
 from ._capi import Handle, WrongType, call, encoded, integer, json_of
@@ -21,32 +20,31 @@ class Key(Handle):
 
     _free = "key_free"
 
-    def __init__(self, path: Path) -> None:
-        handle = c_void_p()
-        call("key_read", encoded(path, "path"), byref(handle))
-        super().__init__(handle)
+    def __init__(self, path: Path, stop: Stop = None) -> None:
+        super().__init__()
+        long_call("key_read", (encoded(path, "path"),), (self.to,), stop)
 
     @classmethod
-    def _made(cls, handle: c_void_p) -> "Key":
+    def _empty(cls) -> "Key":
         key = cls.__new__(cls)
-        Handle.__init__(key, handle)
+        Handle.__init__(key)
         return key
 
     @classmethod
     def new(cls, path: Path) -> "Key":
         """A new key in a new file. Raises Failed where there is a file of that name."""
-        handle = c_void_p()
-        call("key_new", encoded(path, "path"), byref(handle))
-        return cls._made(handle)
+        key = cls._empty()
+        call("key_new", encoded(path, "path"), key.to)
+        return key
 
     @classmethod
     def from_fd(cls, descriptor: int, stop: Stop = None) -> "Key":
         """From an open descriptor, such as a pipe of a secret store, to its end; it is not closed.
 
         A wait for more ends by Ctrl-C, or where stop() returns true: what was read by then is gone."""
-        handle = c_void_p()
-        long_call("key_read_fd", (integer(descriptor, "the descriptor"),), (byref(handle),), stop)
-        return cls._made(handle)
+        key = cls._empty()
+        long_call("key_read_fd", (integer(descriptor, "the descriptor"),), (key.to,), stop)
+        return key
 
     @property
     def info(self) -> dict[str, str]:

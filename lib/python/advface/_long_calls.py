@@ -9,7 +9,7 @@ import threading
 from ctypes import byref, c_void_p
 from typing import Any, Callable, Optional
 
-from ._capi import ControlStruct, GoOn, functions, lib, raise_for, text_made_by
+from ._capi import ControlStruct, GoOn, Interrupted, WrongType, close_all, functions, lib, raise_for, text_made_by
 
 Stop = Optional[Callable[[], Any]]  # asked by a long call, which ends where it says so
 
@@ -23,7 +23,7 @@ class _Control:
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
         self.error: Optional[BaseException] = None
-        self.over = False
+        self.over = self.stopped = False
         self.kept: list[tuple[int, Any, Any]] = []  # number of a signal, its handler, and what stands in for it
 
     def keep_errors_of_handlers(self) -> None:
@@ -94,6 +94,7 @@ def _asked(user: Optional[int], answer: Any) -> None:
             return
         if control.stop is not None:
             if control.stop():
+                control.stopped = True
                 return
             if threading.current_thread() is threading.main_thread():
                 control.keep_errors_of_handlers()  # stop() may have set one
@@ -105,6 +106,20 @@ def _asked(user: Optional[int], answer: Any) -> None:
 
 
 _go_on = GoOn(_asked)
+# Its machine code stays for as long as the process: no other interpreter of it gets one at the same address.
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_go_on))
+lib.advface_end_callbacks.argtypes = [GoOn]
+lib.advface_end_callbacks.restype = None
+_ended = False
+
+
+def end() -> None:
+    """When the interpreter ends: a thread that is ended while it waits to be asked would be ended inside of the
+    library. Calls from now on go on to their end."""
+    global _ended
+    _ended = True
+    lib.advface_end_callbacks(_go_on)
+    close_all()
 
 
 def _forked() -> None:
@@ -120,6 +135,8 @@ os.register_at_fork(after_in_child=_forked)
 def long_call(name: str, before: tuple[Any, ...], after: tuple[Any, ...], stop: Stop = None) -> None:
     """A call with an advface_control between these arguments. A handler of a signal that raises, as that of Ctrl-C does,
     ends it with what it raises, where this is the main thread; one that returns lets it go on."""
+    if stop is not None and not callable(stop):
+        raise WrongType(f"stop is a function, not {stop!r}")
     control = _Control(stop)
     token = _next_control()
     error = c_void_p()
@@ -128,7 +145,7 @@ def long_call(name: str, before: tuple[Any, ...], after: tuple[Any, ...], stop: 
     try:
         if threading.current_thread() is threading.main_thread():
             control.keep_errors_of_handlers()
-        if stop is None and not control.kept:
+        if _ended or (stop is None and not control.kept):
             status = functions[name](*before, None, *after, byref(error))
         else:
             struct = ControlStruct(ctypes.sizeof(ControlStruct), _go_on, token)
@@ -141,7 +158,13 @@ def long_call(name: str, before: tuple[Any, ...], after: tuple[Any, ...], stop: 
             lib.advface_error_free(error)
         raise control.error
     if status:
-        raise_for(status, error)
+        try:
+            raise_for(status, error)
+        except Interrupted:
+            if control.stopped:
+                raise
+            # Something raised where no exception can be caught: PyThreadState_SetAsyncExc() does.
+            raise Interrupted("interrupted: something was raised in this thread during the call") from None
 
 
 def long_text_of(name: str, *arguments: Any) -> str:

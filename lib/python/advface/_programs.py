@@ -13,7 +13,7 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from ._arrays import as_array
-from ._capi import AdvFaceError, InvalidArgument
+from ._capi import AdvFaceError, InvalidArgument, encoded
 from ._faces import Decoder
 
 
@@ -52,7 +52,8 @@ def run(name: str, *arguments: Any, accept: Sequence[int] = (0,)) -> str:
 
     Raises ProgramFailed for an exit code that is not in `accept`. What is raised here meanwhile, as Ctrl-C is, ends the
     program first, which saves what it has, and comes out then; where that takes too long, another Ctrl-C kills it."""
-    command = [program(name), *[os.fspath(a) if isinstance(a, os.PathLike) else str(a) for a in arguments]]
+    words = [os.fspath(a) if isinstance(a, os.PathLike) else str(a) for a in arguments]
+    command = [program(name), *[os.fsdecode(encoded(word, "an argument")) for word in words]]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
     ) as process:

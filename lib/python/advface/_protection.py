@@ -16,11 +16,13 @@ from ._capi import (
     InvalidArgument,
     Space,
     WrongType,
+    chosen,
     call,
     encoded,
     handle_or_none,
     integer,
     json_of,
+    listed,
     setting_array,
     text_of,
 )
@@ -37,6 +39,18 @@ REPORT = np.dtype(
 )  # fmt: skip
 
 
+MOST_NEIGHBOURS = 10000  # as advface_nearest() has it
+
+
+def protections_of(protect: Union[None, str, Sequence[str]]) -> list[str]:
+    """Their names, in order."""
+    if protect is None or isinstance(protect, str):
+        return [] if protect is None else [protect]
+    if isinstance(protect, bytes):
+        raise WrongType("protect is a text, or several, not bytes")
+    return listed(protect, "protect")
+
+
 def space_of(
     recogniser: Optional[Recogniser], cut: Optional[str], shape: Union[None, int, Sequence[int]], domain: str
 ) -> Space:
@@ -50,11 +64,10 @@ def space_of(
         return space
     if cut is not None:
         raise InvalidArgument("a cut is that of a recogniser")
-    if domain not in _DOMAINS:
-        raise InvalidArgument(f"domain: {domain!r} is none of {', '.join(_DOMAINS)}")
+    chosen(domain, _DOMAINS, "domain")
     if isinstance(shape, (str, bytes)):
         raise WrongType(f"shape is a whole number, or several, not the text {shape!r}")
-    whole = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape or ())
+    whole = (shape,) if isinstance(shape, (int, np.integer)) else tuple(listed(shape, "shape"))
     if not 1 <= len(whole) <= MAX_RANK:
         raise InvalidArgument(f"shape: {shape!r} is none of one feature")
     space.domain, space.rank = _DOMAINS[domain], len(whole)
@@ -79,18 +92,23 @@ class Protection(Handle):
     def __init__(
         self, protect: Union[None, str, Sequence[str]] = None, *, shape: Union[None, int, Sequence[int]] = None,
         domain: str = "sphere", recogniser: Optional[Recogniser] = None, cut: Optional[str] = None,
-        key: KeyOrPath = None, description: Optional[str] = None, **settings: Any,
+        key: KeyOrPath = None, description: Optional[str] = None, stop: Stop = None,
+        **settings: Any,
     ) -> None:  # fmt: skip
         space = space_of(recogniser, cut, shape, domain)
-        names = [] if protect is None else [protect] if isinstance(protect, str) else list(protect)
+        names = protections_of(protect)
         array, count = setting_array({"protect": names, **settings})
         key = key_of(key)
-        handle = c_void_p()
-        call(
-            "protection_make", byref(space), array, count, handle_or_none(key, Key),
-            None if description is None else encoded(description, "description"), byref(handle),
+        super().__init__()
+        long_call(
+            "protection_make",
+            (
+                byref(space), array, count, handle_or_none(key, Key),
+                None if description is None else encoded(description, "description"),
+            ),
+            (self.to,),
+            stop,
         )  # fmt: skip
-        super().__init__(handle)
         rank, whole = c_int32(), (c_int64 * MAX_RANK)()
         call("protection_out_shape", self.handle, whole, byref(rank))
         self._out_shape = tuple(whole[: rank.value])
@@ -187,6 +205,7 @@ def _nearest(
     a, left = rows(stored, "stored")
     b, right = rows(probes, "probes")
     numbers, pointer = records_of(records, len(a))
+    k = integer(k, "k", 1, MOST_NEIGHBOURS)
     found, to = written(None, (len(b), k), np.int64)
     scores, at = written(None, (len(b), k))
     long_call(

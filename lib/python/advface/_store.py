@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from ctypes import byref, c_char_p, c_double, c_void_p
+from ctypes import byref, c_char_p, c_double
 from dataclasses import dataclass
 from typing import Any, Optional, Sequence, Union
 
@@ -19,12 +19,14 @@ from ._capi import (
     encoded,
     handle_or_none,
     integer,
+    listed,
+    number,
     setting_array,
 )
 from ._faces import Recogniser
 from ._key import Key, KeyOrPath, Path, key_of
 from ._long_calls import Stop, long_call, long_text_of
-from ._protection import space_of
+from ._protection import MOST_NEIGHBOURS, protections_of, space_of
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,16 @@ class Store(Handle):
     ) -> None:  # fmt: skip
         array, count = setting_array(files)
         key = key_of(key)
-        handle = c_void_p()
+        super().__init__()
         long_call(
             "store_open",
             (
                 encoded(path, "path"), encoded(set, "set"), array, count, handle_or_none(key, Key),
                 handle_or_none(recogniser, Recogniser),
             ),
-            (byref(handle),),
+            (self.to,),
             stop,
         )  # fmt: skip
-        super().__init__(handle)
 
     @classmethod
     def create(
@@ -74,18 +75,17 @@ class Store(Handle):
         """A new set, in a new file or one that is there. protect "none" stores raw features, of which faces can be
         made again; else as Protection has it."""
         space = space_of(recogniser, cut, shape, domain)
-        names = [] if protect is None else [protect] if isinstance(protect, str) else list(protect)
+        names = protections_of(protect)
         array, count = setting_array({"protect": names, **settings})
         key = key_of(key)
-        handle = c_void_p()
+        store = cls.__new__(cls)
+        Handle.__init__(store)
         long_call(
             "store_create",
             (encoded(path, "path"), encoded(set, "set"), byref(space), array, count, handle_or_none(key, Key)),
-            (byref(handle),),
+            (store.to,),
             stop,
         )
-        store = cls.__new__(cls)
-        Handle.__init__(store, handle)
         return store
 
     @property
@@ -104,7 +104,7 @@ class Store(Handle):
 
         Raises Failed for somebody who is there already. A Ctrl-C that comes when they are all but stored is raised when
         they are: whoever goes on after it looks who is there."""
-        names = [subjects] if isinstance(subjects, str) else list(subjects)
+        names = [subjects] if isinstance(subjects, str) else listed(subjects, "subjects")
         a, struct = rows(features, "features")
         array = _names(names)
         made, to = written(None, (len(a),), np.int64)
@@ -127,16 +127,17 @@ class Store(Handle):
     def identify(
         self, probes: Any, k: int = 1, threshold: Optional[float] = None, stop: Stop = None
     ) -> list[list[Match]]:
-        """1:N: of each raw probe (M, D) up to k records with the largest cosine, the largest first.
+        """1:N: of each raw probe (M, D) up to k records, 1 to 10000, with the largest cosine, the largest first.
 
         threshold: leaves out what lies below; None: nothing. `calibrated` is that of the set. Who is removed meanwhile
         is left out."""
+        least = None if threshold is None else number(threshold, "threshold")
         numbers, scores = self.nearest(probes, k, stop)
         return [
             [
                 match
                 for n, s in zip(*row)
-                if n >= 0 and (threshold is None or s >= threshold) and (match := self._match(int(n), float(s)))
+                if n >= 0 and (least is None or s >= least) and (match := self._match(int(n), float(s)))
             ]
             for row in zip(numbers, scores)
         ]
@@ -152,6 +153,7 @@ class Store(Handle):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The same as arrays: numbers of records (M, k), -1 where there are fewer, and scores (M, k)."""
         a, struct = rows(probes, "probes")
+        k = integer(k, "k", 1, MOST_NEIGHBOURS)
         numbers, to = written(None, (len(a), k), np.int64)
         scores, at = written(None, (len(a), k))
         long_call("store_identify", (self.handle, byref(struct)), (byref(to), byref(at), None), stop)
@@ -171,11 +173,11 @@ class Store(Handle):
         features: raw (N, D), of people who are not in the set, N up to 50000, of some of them several; people: (N) names,
         whose each is. They go the way that the set's own go; scores of all pairs are kept, and nothing else. source: where
         they come from, for `info`. Raises Failed where there are too few people to tell such a rate."""
-        names = list(people)
+        names = listed(people, "people")
         a, struct = rows(features, "features")
         threshold = c_double()
         where = None if source is None else encoded(source, "source")
-        before = (self.handle, byref(struct), _names(names), len(names), float(rate), where)
+        before = (self.handle, byref(struct), _names(names), len(names), number(rate, "rate"), where)
         long_call("store_calibrate", before, (byref(threshold),), stop)
         return threshold.value
 
@@ -198,11 +200,11 @@ class Store(Handle):
         return made, None if math.isnan(threshold.value) else threshold.value
 
     def _threshold(self, given: Optional[float], calibrated: Optional[float]) -> float:
-        if given is None:
-            given = calibrated
-        if given is None:
+        if given is not None:
+            return number(given, "threshold")
+        if calibrated is None:
             raise InvalidArgument("the set has no calibration, so that threshold must say where to decide")
-        return given
+        return calibrated
 
 
 def _names(names: Sequence[str]) -> Any:

@@ -12,6 +12,8 @@ import numpy as np
 
 import advface
 
+if len(sys.argv) != 2:
+    sys.exit("usage: python embeddings_to_store.py FOLDER")
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
 random = np.random.default_rng(1)

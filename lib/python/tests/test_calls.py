@@ -138,7 +138,7 @@ def test_wrong_arguments(key, recogniser, tmp_path):
         (lambda: lock.protect(x, 0, out=np.zeros((5, 12))), advface.InvalidArgument, "f64"),
         (lambda: lock.protect(x, 0, out=np.broadcast_to(np.float32(0), (5, 12))), advface.InvalidArgument, "read-only"),
         (lambda: lock.protect(x, 0, out=[0]), advface.InvalidArgument, "out"),
-        (lambda: advface.nearest(x, x, k=0), advface.InvalidArgument, "K"),
+        (lambda: advface.nearest(x, x, k=0), advface.InvalidArgument, "1 to 10000"),
         (lambda: advface.Recogniser(tmp_path / "none.json"), advface.Failed, "none.json"),
         (lambda: advface.Key(tmp_path / "none"), advface.Failed, "none"),
         (lambda: advface.Key.new(tmp_path / "key"), advface.Failed, "key"),
