@@ -8,12 +8,15 @@ Usage: tools/gpu_check.sh STAGE OUT_DIR
 
 On a machine with a GPU and CUDA; no package registry is asked. Each stage ends within eight minutes, writes
 OUT_DIR/STAGE.log and what else it says below, and prints what it skipped. Exit code 77: there is no device, nothing ran.
-  bundle    on the machine that builds: the preset `cuda` and what its programs need, into OUT_DIR. Brought along, it
-            serves the other stages through ADVF_BUNDLE=OUT_DIR
+  all       tests, bench, peers and sanitize, in this order and within eight minutes together, whatever becomes of
+            each; what they have shown is OUT_DIR/table.txt, written anew after each, and printed last
+  bundle    on the machine that builds: the preset `cuda` and what its programs need, into OUT_DIR, stripped, and packed
+            as OUT_DIR/bundle.tar.xz. Brought along, it serves the other stages through ADVF_BUNDLE=OUT_DIR.
+            ADVF_BUNDLE_ARCH=90-real builds it for one kind of device alone, which is a tenth of the size
   tests     the suites of the CUDA backend, on the device
   sanitize  the same suites under compute-sanitizer: memcheck, then racecheck
   bench     W1, W2, W5 and W3 (random weights) at batch 256, f32 and bf16: bench-*.json
-  peers     the same in PyTorch, eager and compiled with CUDA graphs, channels last, f32 and bf16: peers.json
+  peers     the same in PyTorch, eager and compiled with CUDA graphs, channels last, f32 and bf16: peers.json, row by row
 Without ADVF_BUNDLE the programs are those of build/cuda, built there if they are missing. ADVF_BENCH_ARGUMENTS and
 ADVF_BENCH_WORKLOADS take the place of "--batch 256 --repeat 7" and "W1 W2 W5 W3" in the stage bench.
 TEXT
@@ -25,13 +28,13 @@ usage_error() {
 }
 [[ $# == 2 ]] || usage_error "a stage and a folder are needed"
 stage=$1 out=$2
-case $stage in bundle | tests | sanitize | bench | peers) ;; *) usage_error "no stage \"$stage\"" ;; esac
+case $stage in all | bundle | tests | sanitize | bench | peers) ;; *) usage_error "no stage \"$stage\"" ;; esac
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 bundle=${ADVF_BUNDLE:-$root/build/cuda}
 suites=(test_cuda_ops test_cuda test_cuda_programs)
 programs=(advface-bench advface-faces advface-extract advface-train advface-protect advface-evaluate)
-seconds=450  # of one stage
+seconds=${ADVF_STAGE_SECONDS:-450}  # of one stage
 export ADVF_PROGRAMS=$bundle/bin  # for test_cuda_programs
 
 skip() { printf 'SKIPPED: %s\n' "$*"; }
@@ -43,12 +46,39 @@ build_here() {
 }
 
 make_bundle() {
+  local built=$root/build/cuda
   ensure_build_packages release
-  build_preset cuda "${suites[@]}" programs
+  if [[ ${ADVF_BUNDLE_ARCH:-} ]]; then
+    built=$root/build/cuda-$ADVF_BUNDLE_ARCH
+    (cd "$root" && cmake --preset cuda -B "$built" -DCMAKE_CUDA_ARCHITECTURES="$ADVF_BUNDLE_ARCH" &&
+      cmake --build "$built" --parallel "$(nproc)" --target "${suites[@]}" "${programs[@]}") >&2
+  else
+    build_preset cuda "${suites[@]}" programs
+  fi
   mkdir -p "$out/bin" "$out/lib"
-  cp "${suites[@]/#/$root/build/cuda/bin/}" "${programs[@]/#/$root/build/cuda/bin/}" "$out/bin"
+  cp "${suites[@]/#/$built/bin/}" "${programs[@]/#/$built/bin/}" "$out/bin"
   ldd "$out/bin/test_cuda" | awk '/libboost/ { print $3 }' | xargs -r cp -Lt "$out/lib"
-  say "bundle in $out: $(du -sh "$out" | cut -f1)"
+  strip "$out"/bin/*
+  tar -C "$out" -cJf "$out/bundle.tar.xz" bin lib
+  say "bundle in $out: $(du -sh "$out/bin" | cut -f1), packed $(du -h "$out/bundle.tar.xz" | cut -f1)"
+}
+
+# Each stage in a process of its own, so that one that hangs or fails leaves the others their time.
+declare -A limit=([tests]=150 [bench]=110 [peers]=140 [sanitize]=60)
+run_all() {
+  local name rc=0 code start
+  nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >"$out/device.txt" 2>/dev/null || true
+  : >"$out/stages.tsv"
+  for name in tests bench peers sanitize; do
+    start=$SECONDS code=0
+    ADVF_STAGE_SECONDS=${ADVF_STAGE_SECONDS:-${limit[$name]}} "$root/tools/gpu_check.sh" "$name" "$out" || code=$?
+    printf '%s\t%s\t%s\n' "$name" "$code" "$((SECONDS - start))" >>"$out/stages.tsv"
+    [[ $code != 77 ]] || return 77
+    [[ $code == 0 ]] || rc=1
+    python3 "$root/tools/bench/gpu_table.py" "$out" >"$out/table.txt" || rc=1
+  done
+  cat "$out/table.txt"
+  return $rc
 }
 
 # CUDA's libraries may lie in Python's wheels, PyTorch's own for instance.
@@ -109,13 +139,13 @@ peers() {
   else
     skip "W3: $python has no module onnx to read the network with"
   fi
-  "$python" "$root/tools/bench/peers/cuda_peers.py" --batch 256 --workloads "$list" "${network[@]}" >"$out/peers.json"
+  "$python" "$root/tools/bench/peers/cuda_peers.py" --batch 256 --workloads "$list" "${network[@]}" --out "$out/peers.json"
 }
 
-if [[ $stage == bundle ]]; then
-  make_bundle
-  exit 0
-fi
+case $stage in
+  bundle) make_bundle; exit 0 ;;
+  all) run_all; exit ;;
+esac
 command -v nvidia-smi >/dev/null && nvidia-smi -L || skip "nvidia-smi is not on this machine"
 for file in "${suites[@]}" "${programs[@]}"; do
   [[ -x $bundle/bin/$file ]] || { build_here; break; }

@@ -1,8 +1,10 @@
 """The workloads of advface-bench in PyTorch on a GPU: eager, and torch.compile with the whole run captured as a CUDA
-graph; channels last; float32 (no TF32) and bf16. Prints one JSON object; a contender that fails says why in it."""
+graph; channels last; float32 (no TF32) and bf16. Prints one JSON object, or keeps it in --out, whole after every row; a
+contender that fails says why in it."""
 
 import argparse
 import json
+import os
 import statistics
 import sys
 
@@ -108,6 +110,7 @@ def main():
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--onnx", help="the network of W3")
+    parser.add_argument("--out", help="a file for the result")
     args = parser.parse_args()
     import torch
 
@@ -134,7 +137,13 @@ def main():
                 torch.cuda.empty_cache()
                 rows.append(row)
                 print(row, file=sys.stderr, flush=True)
-    print(json.dumps({"device": torch.cuda.get_device_name(0), "torch": torch.__version__, "rows": rows}, indent=1))
+                result = {"device": torch.cuda.get_device_name(0), "torch": torch.__version__, "rows": rows}
+                if args.out:
+                    with open(args.out + ".new", "w") as file:
+                        json.dump(result, file, indent=1)
+                    os.replace(args.out + ".new", args.out)
+    if not args.out:
+        print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":
