@@ -306,6 +306,97 @@ BOOST_AUTO_TEST_CASE(a_renewal_that_was_stopped_behind_the_switch) {
   succeed("store", {"check", o.db(), "--key", o.at("wrong")});
 }
 
+// A file of two names has two logs, and each name sees its own.
+BOOST_AUTO_TEST_CASE(a_store_has_one_name) {
+  const Operator o;
+  std::filesystem::create_hard_link(o.db(), o.at("other.db"));
+  for (const std::string& name : {o.db(), o.at("other.db")})
+    for (const Args& call : {Args{"list", name}, Args{"remove", name, "--subject", o.name(0)}})
+      refuse(o.dir.path().string(), "store", call, 1, {name, "2 names (hard links)"}, Late::yes);
+  std::filesystem::remove(o.at("other.db"));
+  succeed("store", {"check", o.db()});
+}
+
+// What is removed from one set may be in another; what is damaged is mended as far as it can be.
+BOOST_AUTO_TEST_CASE(other_sets_and_damage) {
+  const Operator o;
+  succeed("store",
+          Args{"init", o.db(), "--set", "two", "--protect", "rotation"} + world().recogniser() + o.key());
+  succeed("store",
+          Args{"add", o.db(), "--set", "two", "--in", o.at("first.npy"), "--subjects", o.at("first.txt")} +
+              o.key());
+  const Outcome removed = succeed("store", {"remove", o.db(), "--subject", o.name(0), "--json", o.at("j")});
+  BOOST_TEST(removed.err.find("still in the set two") != std::string::npos, removed.err);
+  BOOST_TEST((read_json(o.at("j"))["also_in"] == json{"two"}));
+  BOOST_TEST(
+      succeed("store", {"remove", o.db(), "--set", "two", "--subject", o.name(0)}).err.find("still in") ==
+      std::string::npos);
+  refuse(o.dir.path().string(), "store", {"remove", o.db(), "--whole-set", "--subject", o.name(1)}, 2,
+         {"leave --subject"}, Late::yes);
+  // Of what another program did: records that nobody removed, salts that were changed, features of nobody.
+  const std::string good = read_bytes(o.db());
+  const auto told = [&](const char* sql) {
+    write_bytes(o.db(), good);
+    {
+      Store store(o.db(), Database::Access::write);
+      store.database().execute(sql);
+      store.forget();
+    }
+    return run_program("store", {"check", o.db()});
+  };
+  succeed("store", {"check", o.db()});
+  BOOST_TEST(told("UPDATE records SET salt = salt + 1 WHERE id & 1023 = 7").err.find("a salt was changed") ==
+             std::string::npos);  // people were removed of this event, so that nobody can tell
+  BOOST_TEST(
+      told("DELETE FROM features WHERE id & 1023 IN (7, 8); DELETE FROM records WHERE id & 1023 IN (7, 8); "
+           "UPDATE sets SET records = records - 2")
+          .err.find("no event removed the others") != std::string::npos);
+  const Outcome orphans = told("DELETE FROM records WHERE id & 1023 = 7");
+  BOOST_TEST(orphans.err.find("2 features without a record") != std::string::npos, orphans.err);
+  const Outcome mended = run_program("store", {"check", o.db(), "--repair"});
+  BOOST_TEST(mended.code == 1);  // two people are gone that no event removed
+  BOOST_TEST(mended.err.find("without a record") == std::string::npos, mended.err);
+  BOOST_TEST(mended.err.find("are counted") == std::string::npos, mended.err);
+  succeed("store", Args{"export", o.db(), "--out", o.at("e.npy")});
+}
+
+// A changed salt turns away whom it is of, without a word: where nobody was removed the event tells.
+BOOST_AUTO_TEST_CASE(records_are_held_against_events) {
+  const Operator o;
+  {
+    Store store(o.db(), Database::Access::write);
+    store.database().execute("UPDATE records SET salt = salt + 1 WHERE id & 1023 = 7");
+    store.forget();
+  }
+  const Outcome check = run_program("store", Args{"check", o.db()} + o.key());
+  BOOST_TEST(check.code == 1);
+  BOOST_TEST(check.err.find("a salt was changed") != std::string::npos, check.err);
+}
+
+// A decision of an earlier call is none of one that failed.
+BOOST_AUTO_TEST_CASE(no_decision_stays_behind) {
+  const Operator o;
+  const Args call =
+      Args{"verify", o.db(), "--in", o.at("probe.npy"), "--threshold", "0", "--json", o.at("j")} + o.key();
+  save_npy(o.at("probe.npy"), load_npy(o.at("second.npy")).slice_batch(0, 1));
+  succeed("store", call + Args{"--subject", o.name(0)});
+  BOOST_TEST(read_json(o.at("j"))["accepted"] == true);
+  BOOST_TEST(run_program("store", call + Args{"--subject", "nobody"}).code == 1);
+  BOOST_TEST(!std::filesystem::exists(o.at("j")));
+}
+
+// A key is made when nothing speaks against the renewal.
+BOOST_AUTO_TEST_CASE(a_renewal_to_another_key_makes_none) {
+  const Operator o;
+  const Args renew{"renew", o.db(), "--old-key", o.at("key"), "--new-key"};
+  succeed("store", renew + Args{o.at("next"), "--keep-both"});
+  const Outcome other = run_program("store", renew + Args{o.at("third")});
+  BOOST_TEST(other.code == 1);
+  BOOST_TEST(other.err.find("being renewed to") != std::string::npos, other.err);
+  BOOST_TEST(!std::filesystem::exists(o.at("third")));
+  succeed("store", {"check", o.db()});  // also with both generations
+}
+
 BOOST_AUTO_TEST_CASE(calls_that_cannot_be_meant) {
   const Operator o;
   const std::string folder = o.dir.path().string();
@@ -318,6 +409,14 @@ BOOST_AUTO_TEST_CASE(calls_that_cannot_be_meant) {
            Args{"add", o.db(), "--in", o.at("one.npy"), "--subjects", o.at("names.txt")} + o.key(), 1,
            {"control character"}, Late::yes);
   }
+  for (const auto& [name, why] : {std::pair("anna ", "begins or ends"),
+                                  {" anna", "begins or ends"},
+                                  {"anna\xC2\xA0", "begins or ends"},
+                                  {"an\xE2\x80\x8Bna", "nobody sees"}})
+    refuse(
+        folder, "store",
+        Args{"add", o.db(), "--image", o.photograph(1), "--subject", name} + world().recogniser() + o.key(),
+        1, {why}, Late::yes);
   write_bytes(o.at("names.txt"), "\n");
   refuse(folder, "store",
          Args{"add", o.db(), "--in", o.at("one.npy"), "--subjects", o.at("names.txt")} + o.key(), 1,

@@ -101,6 +101,9 @@ Database::Database(const std::string& path, Access access, const Patience& patie
     if (::stat(path.c_str(), &found) != 0) fail(path, ": ", std::strerror(errno));
     check(S_ISREG(found.st_mode), path, " is no file, so no store");
     check(found.st_size > 0, path, " is empty, so no store");
+    // A log lies beside each name: who comes by another one would neither see nor respect what is written.
+    check(found.st_nlink == 1, path, " is a file with ", found.st_nlink,
+          " names (hard links), of which a store has one; copy it, and use the copy or the file alone");
     if (access != Access::read && ::access(path.c_str(), W_OK) != 0)
       fail(path, " cannot be written: ", std::strerror(errno));
     // A reader, too, opens it for writing where it may: the last who closes it then tidies the log away.

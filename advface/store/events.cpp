@@ -1,5 +1,7 @@
 // The events of a store, and what can be wrong with one (store.h).
 #include <cmath>
+#include <optional>
+#include <sstream>
 
 #include "advface/core/feature_domain.h"
 #include "advface/core/utc_time.h"
@@ -41,10 +43,32 @@ std::string what_is_wrong(std::span<const float> row, FeatureDomain domain) {
   return "";
 }
 
+// What an event "add" tells: "3 records: 4 to 6, sha256:...", and what was removed of these numbers since.
+struct Addition {
+  int64_t event = 0, count = 0, low = 0, high = 0;
+  std::string digest;
+  int64_t removed = 0;
+};
+std::optional<Addition> addition_of(const StoredEvent& e) {
+  Addition a;
+  a.event = e.number;
+  std::istringstream text(e.detail);
+  std::string word;
+  if (!(text >> a.count >> word) || !word.starts_with("record") || !(text >> a.low)) return {};
+  a.high = a.low;
+  if (text.peek() != ',' && text >> word && word == "to") text >> a.high;
+  if (text.peek() == ',') text.get();
+  text >> a.digest;
+  return a;
+}
+
 // A build without keys has made another digest.
+bool is_digest_of(const std::string& told, const std::string& text) {
+  if (told.starts_with("fnv64:")) return told == "fnv64:" + hex(fnv1a(text));
+  return told == digest(std::as_bytes(std::span(text)));
+}
 bool goes_with(const std::string& before, const StoredEvent& e) {
-  if (e.chain.starts_with("fnv64:")) return e.chain == "fnv64:" + hex(fnv1a(chained(before, e)));
-  return e.chain == chain_of(before, e);
+  return is_digest_of(e.chain, chained(before, e));
 }
 
 }  // namespace
@@ -89,6 +113,35 @@ std::string Store::verify_events(const std::string& known) {
   }
   check(met, path(), ": no event has the digest ", known, "; events were removed or made anew since");
   return before;
+}
+
+void Store::hold_against_events(const StoredSet& set, const std::function<void(const std::string&)>& note) {
+  std::vector<Addition> additions;
+  Statement told(database_, std::string(kEventColumns) + "WHERE set_name = ? ORDER BY number");
+  told.bind(0, set.name);
+  while (told.step()) {
+    const StoredEvent e = read_event(told);
+    const auto numbers = e.what == "add" || e.what == "remove" ? addition_of(e) : std::nullopt;
+    if (e.what == "remove set" || e.what == "switch") additions.clear();  // other records, other salts
+    if (!numbers) continue;
+    if (e.what == "add") additions.push_back(*numbers);
+    for (Addition& a : additions)
+      if (e.what == "remove" && numbers->low <= a.high && a.low <= numbers->high) a.removed += numbers->count;
+  }
+  for (const Addition& a : additions) {
+    Statement there(database_, "SELECT id, salt FROM records WHERE id >= ? AND id < ? ORDER BY id");
+    there.bind(0, row_id(set.id, a.low)).bind(1, row_id(set.id, a.high + 1));
+    std::string which;
+    int64_t found = 0;
+    for (; there.step(); ++found)
+      which += std::to_string(number_of_row(there.number(0))) + " " + std::to_string(there.number(1)) + "\n";
+    const std::string event = "set " + set.name + ": event " + std::to_string(a.event);
+    if (found + a.removed < a.count)
+      note(event + " tells of " + std::to_string(a.count) + " records, of which " + std::to_string(found) +
+           " are there, and no event removed the others");
+    else if (a.removed == 0 && !a.digest.empty() && !is_digest_of(a.digest, which))
+      note(event + " tells of other records than are there: a number or a salt was changed");
+  }
 }
 
 std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
@@ -156,6 +209,8 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
       }
     }
     if (records != set.records) note(what, ": ", records, " records, but ", set.records, " are counted");
+    if (set.generation == Generation::current)
+      hold_against_events(set, [&](const std::string& line) { note(line); });
   }
   try {
     verify_events();

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <set>
@@ -66,6 +67,22 @@ void check_name(const std::string& name, const std::string& what) {
                                          (at(1) == 0x81 && at(2) >= 0xA6 && at(2) <= 0xA9));
     check(!c1 && !turns, what, " holds a control character");
   }
+}
+
+// For a message: control characters become question marks.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if (uint8_t(c) < 32 || c == 127) c = '?';
+  return text;
+}
+
+// Of somebody new. Files of names lose blanks at an end, which would make of him somebody else; of two names
+// that differ in what nobody sees people take one for the other. U+200B, U+2060, U+FEFF.
+void check_new_name(const std::string& name, const std::string& what) {
+  check_name(name, what);
+  check(trimmed(name) == name, what, " begins or ends with a blank, which files of names do not keep");
+  for (const char* unseen : {"\u200b", "\u2060", "\ufeff"})
+    check(name.find(unseen) == std::string::npos, what, " holds a blank that nobody sees");
 }
 
 // "12" or "12 to 40"; names of people stay out of the log, which keeps what it has.
@@ -231,13 +248,15 @@ std::vector<int64_t> Store::add(const StoredSet& set, const Tensor& rows,
                                 std::span<const StoredRecord> records, Known known) {
   Transaction all(database_);
   check_is_current(set);
+  for (const StoredRecord& r : records)
+    check_new_name(r.subject, path() + ": record " + std::to_string(r.number) + ": the subject's name");
   std::vector<int64_t> added = insert(set, rows, records, known);
   std::vector<StoredRecord> told;
   for (const int64_t i : added) told.push_back(records[size_t(i)]);
   // The digest binds the event to these very records, and not to others of the same numbers.
   std::string which;
   for (const StoredRecord& r : told) which += std::to_string(r.number) + " " + std::to_string(r.salt) + "\n";
-  tell("add", set.name,
+  tell(set.generation == Generation::next ? "add next" : "add", set.name,
        std::to_string(told.size()) + " records: " + numbers_text(told) + ", " +
            digest(std::as_bytes(std::span(which))));
   all.commit();
@@ -248,7 +267,7 @@ std::string Store::first_known(const StoredSet& set, std::span<const std::string
   Statement one(database_, "SELECT 1 FROM records WHERE set_id = ? AND subject = ?");
   std::set<std::string_view> seen;
   for (const std::string& subject : subjects) {
-    check_name(subject, "the name \"" + subject.substr(0, 40) + "\"");
+    check_new_name(subject, "the name \"" + printable(subject.substr(0, 40)) + "\"");
     one.bind(0, set.id).bind(1, subject);
     const bool there = one.step();
     one.run();
@@ -350,6 +369,33 @@ void Store::remove_set(const std::string& name) {
     all.commit();
   }
   erase_retired();
+}
+
+void Store::remove_orphans() {
+  Transaction all(database_);
+  const int64_t orphans =
+      database_.number("SELECT count(*) FROM features WHERE id NOT IN (SELECT id FROM records)");
+  database_.execute("DELETE FROM features WHERE id NOT IN (SELECT id FROM records)");
+  const std::string counted =
+      "(SELECT count(*) FROM records WHERE set_id = sets.id AND id IN (SELECT id FROM features))";
+  const int64_t wrong = database_.number("SELECT count(*) FROM sets WHERE records <> " + counted);
+  if (orphans == 0 && wrong == 0) return;
+  database_.execute("UPDATE sets SET records = " + counted + " WHERE records <> " + counted);
+  note_removal();
+  tell("repair", "",
+       std::to_string(orphans) + " features of nobody, " + std::to_string(wrong) + " wrong counts");
+  all.commit();
+}
+
+std::vector<std::string> Store::also_in(const std::string& set, std::span<const std::string> subjects) {
+  std::vector<std::string> list;
+  for (const StoredSet& other : sets()) {
+    if (other.name == set) continue;
+    const bool has = std::ranges::any_of(
+        subjects, [&](const std::string& subject) { return find(other, subject).has_value(); });
+    if (has && std::ranges::find(list, other.name) == list.end()) list.push_back(other.name);
+  }
+  return list;
 }
 
 void Store::note_removal() {

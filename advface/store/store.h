@@ -111,6 +111,10 @@ class Store {
   void remove(const std::string& set, std::span<const std::string> subjects);
   // A set with all its generations.
   void remove_set(const std::string& set);
+  // The other sets in which somebody has one of these names.
+  std::vector<std::string> also_in(const std::string& set, std::span<const std::string> subjects);
+  // Erases features of which no record tells, and counts records anew, after damage.
+  void remove_orphans();
   // No byte of what was removed stays in the file or its log. Throws Error where a reader is in the way: call
   // again; until then problems() tells it.
   void forget();
@@ -153,6 +157,8 @@ class Store {
   void check_is_current(const StoredSet& set);
   void note_removal();  // in the transaction that removes
   bool forgot();        // forget(); false where a reader is in the way
+  // What events say of records that are there, line by line.
+  void hold_against_events(const StoredSet& set, const std::function<void(const std::string&)>& note);
   void erase_generation(int64_t id, const std::function<bool()>& stop);
   std::vector<int64_t> insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records,
                               Known known);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "advface/core/text_file.h"
 #include "tools/options/progress.h"
 #include "tools/options/protection_options.h"
 #include "tools/store/store_options.h"
@@ -80,8 +81,9 @@ int remove_people(const SubjectOptions& o) {
   if (!o.subjects_file.empty())
     for (std::string& name : lines_of_file(o.subjects_file)) subjects.push_back(std::move(name));
   as_usage([&] {
-    check(o.whole_set == subjects.empty(),
+    check(o.whole_set || !subjects.empty(),
           "say who is removed: --subject, --subjects FILE, or --whole-set for all");
+    check(!o.whole_set || subjects.empty(), "--whole-set removes all; leave --subject and --subjects out");
   });
   Store store = o.open(Database::Access::write);
   if (o.whole_set)
@@ -89,13 +91,20 @@ int remove_people(const SubjectOptions& o) {
   else
     store.remove(o.set, subjects);
   store.forget();
-  o.common.write_json({{"removed", subjects.size()}, {"whole_set", o.whole_set}, {"set", o.set}});
+  std::ranges::sort(subjects);
+  subjects.erase(std::unique(subjects.begin(), subjects.end()), subjects.end());
+  const std::vector<std::string> also_in = store.also_in(o.set, subjects);
+  o.common.write_json(
+      {{"removed", subjects.size()}, {"whole_set", o.whole_set}, {"set", o.set}, {"also_in", also_in}});
   if (o.whole_set)
     std::cout << "removed the set " << o.set;
   else
     std::cout << "removed " << subjects.size() << " from the set " << o.set;
   std::cout << "; no byte of it is in " << o.store
             << " or its log any more. Backups and exports have what they had\n";
+  if (!also_in.empty())
+    std::cerr << "of the same name somebody is still in the set " << names_text(also_in)
+              << ": what was enrolled there stays (--set NAME removes it)\n";
   return 0;
 }
 
@@ -149,6 +158,7 @@ int check_store(const CheckOptions& o) {
   if (o.repair) {
     store.give_up_imports();
     store.erase_retired(interrupted);
+    store.remove_orphans();
     store.forget();
     check(store.database().overwrite_remains(), o.store,
           ": another program is in the way, so that remains of moved rows were not overwritten; call again "
@@ -234,7 +244,9 @@ void add_manage_verbs(CLI::App& app, Verbs& verbs) {
   verb = app.add_subcommand(
       "check", "reads everything and says what is wrong; with --key also whether it is the right one");
   checked->add_to(*verb, true);
-  verb->add_flag("--repair", checked->repair, "go on with an erasure that broke off, and empty the log");
+  verb->add_flag(
+      "--repair", checked->repair,
+      "go on with an erasure that broke off, erase features of which no record tells, and empty the log");
   checked->add_files_to(*verb);
   verbs.push_back({verb, [checked] { return check_store(*checked); }});
 

@@ -1,6 +1,7 @@
 // verify, identify: decisions. calibrate, stats: what their scores mean.
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <set>
 
@@ -50,8 +51,15 @@ struct Match {
   }
 };
 
+// A call that fails must not leave the decision of an earlier one.
+void forget_decision(const std::string& json) {
+  std::error_code none;
+  if (std::filesystem::is_regular_file(json, none)) std::filesystem::remove(json, none);
+}
+
 Match open_match(const MatchOptions& o) {
   o.common.activate();
+  forget_decision(o.common.json);
   o.features.check();
   Store store = o.open(o.log ? Database::Access::write : Database::Access::read);
   StoredSet set = store.set(o.set, o.next ? Generation::next : Generation::current);

@@ -44,15 +44,21 @@ int give_up(const RenewOptions& o, Store& store) {
   return 0;
 }
 
-StoredSet begin_or_go_on(Store& store, const std::string& name, const std::optional<StoredSet>& begun,
-                         const SetDescription& next) {
-  if (!begun) return store.begin_set(name, Generation::next, next);
+// Throws where a renewal to something else is under way.
+void check_goes_on(const Store& store, const std::string& name, const std::optional<StoredSet>& begun,
+                   const SetDescription& next) {
+  if (!begun) return;
+  const std::string difference = begun->info.protection.difference(next.info.protection);
   check(begun->info.recogniser == next.info.recogniser && begun->info.cut == next.info.cut &&
             begun->info.card == next.info.card && begun->info.protection == next.info.protection,
         store.path(), ": the set ", name, " is being renewed to what is ", begun->info.protection.describe(),
         ", but this would be ", next.info.protection.describe(),
-        "; go on with that, or give it up with --give-up");
-  return *begun;
+        difference.empty() ? "" : " (" + difference + ")", "; go on with that, or give it up with --give-up");
+}
+StoredSet begin_or_go_on(Store& store, const std::string& name, const std::optional<StoredSet>& begun,
+                         const SetDescription& next) {
+  check_goes_on(store, name, begun, next);
+  return begun ? *begun : store.begin_set(name, Generation::next, next);
 }
 
 // Who is not in the next generation yet: a name on each line.
@@ -158,13 +164,14 @@ int renew(const RenewOptions& o) {
   const SetRenewal renewal =
       key ? SetRenewal::to_key(store, current, old_key, key, begun ? &*begun : nullptr)
           : SetRenewal::to_protection(store, current, old_key, specs, begun ? &*begun : nullptr);
+  SetDescription described = current;
+  described.info = renewal.info();
+  described.dimension = renewal.dimension();
+  check_goes_on(store, o.set, begun, described);
   if (made) {  // only when nothing speaks against the rest
     key->write_new(o.new_key);
     std::cerr << "a new key, " << key->info().id << " -> " << o.new_key << "\n";
   }
-  SetDescription described = current;
-  described.info = renewal.info();
-  described.dimension = renewal.dimension();
   const StoredSet next = begin_or_go_on(store, o.set, begun, described);
   renew_all(o, store, current, next, renewal);
   if (!o.keep_both) return end_renewal(o, store, {});
