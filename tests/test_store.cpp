@@ -384,7 +384,9 @@ BOOST_AUTO_TEST_CASE(two_writers_and_two_readers) {
     in_child([&] {
       size_t seen = 0;
       Store store(f.path, Access::read);
-      while (seen < 91) {                                    // a set, 80 people, 10 of whom went again
+      const auto begun = std::chrono::steady_clock::now();
+      while (seen < 91) {  // a set, 80 people, 10 of whom went again
+        check(std::chrono::steady_clock::now() - begun < std::chrono::minutes(3), "the writers did not end");
         for (const std::string& problem : store.problems())  // but that a removal is not forgotten yet
           check(problem.find("whose bytes may still lie") != std::string::npos, problem);
         const size_t now = store.events(1, -1).size();

@@ -228,9 +228,22 @@ int64_t Database::changes() const { return sqlite3_changes64(handle_); }
 void Database::map_pages() { execute("PRAGMA mmap_size = 2147418112; PRAGMA cell_size_check = OFF"); }
 
 bool Database::empty_log() {
-  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-  if (code == SQLITE_OK) return true;
-  if ((code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_LOCKED) raise(code);
+  // A checkpoint that waits for a reader keeps all writers out meanwhile: it does not wait, but comes again.
+  struct Impatient {
+    explicit Impatient(sqlite3* handle, void* waiting) : handle(handle), waiting(waiting) {
+      sqlite3_busy_handler(handle, nullptr, nullptr);
+    }
+    ~Impatient() { sqlite3_busy_handler(handle, wait_on, waiting); }
+    sqlite3* handle;
+    void* waiting;
+  } const impatient(handle_, waiting_.get());
+  for (int times = 0;; ++times) {
+    const int code =
+        sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (code == SQLITE_OK) return true;
+    if ((code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_LOCKED) raise(code);
+    if (wait_on(waiting_.get(), times) == 0) break;
+  }
   waiting_->stopped = false;  // that the reader was not waited for to the end is the same to who called
   if (waiting_->thrown) std::rethrow_exception(std::exchange(waiting_->thrown, nullptr));
   return false;
