@@ -12,7 +12,7 @@ OUT_DIR/STAGE.log and what else it says below, and prints what it skipped. Exit 
             each; what they have shown is OUT_DIR/table.txt, written anew after each, and printed last
   bundle    on the machine that builds: the preset `cuda` and what its programs need, into OUT_DIR, stripped, and packed
             as OUT_DIR/bundle.tar.xz. Brought along, it serves the other stages through ADVF_BUNDLE=OUT_DIR.
-            ADVF_BUNDLE_ARCH=90-real builds it for one kind of device alone, which is a tenth of the size
+            ADVF_BUNDLE_ARCH=90-real builds it for one kind of device alone: 16 MB packed
   tests     the suites of the CUDA backend, on the device
   sanitize  the same suites under compute-sanitizer: memcheck, then racecheck
   bench     W1, W2, W5 and W3 (random weights) at batch 256, f32 and bf16: bench-*.json
