@@ -61,7 +61,12 @@ class Pool {
       for (int64_t i = 0; i < n; ++i) call(body, i);
       return;
     }
-    std::lock_guard lock(run_mutex_);
+    std::unique_lock lock(run_mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) {  // another thread has the workers: this one works alone, and waits for nobody
+      InsideScope scope;
+      for (int64_t i = 0; i < n; ++i) call(body, i);
+      return;
+    }
     ensure();
     if (size_ == 1) {
       InsideScope scope;
