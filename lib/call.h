@@ -110,6 +110,8 @@ template <class Handle>
 advface_status free_handle(Handle* handle) noexcept {
   if (!handle) return ADVFACE_OK;
   if (is_forked()) return ADVFACE_FORKED;  // locks and files belong to the process it came from
+  const NoCancelling whole;
+  const NoSizeSignal quiet;  // who closes a store last moves its log into the file
   const auto gone = take_handle(reinterpret_cast<uintptr_t>(handle), Held<Handle>::kind);
   return gone ? ADVFACE_OK : ADVFACE_INVALID_HANDLE;
 }

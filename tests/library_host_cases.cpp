@@ -31,57 +31,62 @@ advface_control asking(const Ask& ask) {
   return control;
 }
 
-Owned<advface_protection> slow_protection(const advface::Recogniser& recogniser, const char* steps) {
-  const std::string shadow = library_world().at("e.safetensors");
-  return protection_handle(space_of(recogniser),
-                           {{"shadow", shadow.c_str()}, {"epsilon", "0.2"}, {"steps", steps}});
-}
+// A protection of `rows` features that takes so many steps for each, and all that its call wants.
+struct SlowCall {
+  SlowCall(int64_t rows, const char* steps)
+      : features(LibraryWorld::features(rows)), numbers(counted(rows)), out(features.size()) {
+    const std::string shadow = library_world().at("e.safetensors");
+    protection = protection_handle(space_of(recogniser),
+                                   {{"shadow", shadow.c_str()}, {"epsilon", "0.2"}, {"steps", steps}});
+    in = view(features, {rows, kToyDim}), records = view(numbers, {rows}), to = view(out, {rows, kToyDim});
+  }
+  SlowCall(const SlowCall&) = delete;
+  advface_status run(const advface_control* control = nullptr, advface_error** error = nullptr) {
+    return advface_protect(protection.get(), &in, &records, control, &to, nullptr, error);
+  }
+
+  advface::Recogniser recogniser = toy_handle();
+  Owned<advface_protection> protection{nullptr, advface_protection_free};
+  std::vector<float> features;
+  std::vector<int64_t> numbers;
+  std::vector<float> out;
+  advface_array in{}, records{}, to{};
+};
 
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(the_hosts_arithmetic_changes_no_bit) {
-  const auto recogniser = toy_handle();
-  const auto protection = slow_protection(recogniser, "3");
-  std::vector<float> features = LibraryWorld::features(20);
-  const std::vector<float> expected = protect_all(protection.get(), features);
+  SlowCall call(20, "3");
+  BOOST_REQUIRE(call.run() == ADVFACE_OK);
+  const std::vector<float> expected = call.out;
   for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
     BOOST_REQUIRE(std::fesetround(mode) == 0);
     ::feenableexcept(FE_INEXACT | FE_UNDERFLOW | FE_DIVBYZERO);
-    advface_status status = ADVFACE_OK;
-    std::vector<float> out(features.size());
-    {
-      const std::vector<int64_t> numbers = counted(20);
-      const advface_array in = view(features, {20, kToyDim}), records = view(numbers, {20});
-      advface_array to = view(out, {20, kToyDim});
-      status = advface_protect(protection.get(), &in, &records, nullptr, &to, nullptr, nullptr);
-    }
+    std::ranges::fill(call.out, 0.0f);
+    const advface_status status = call.run();
     const int traps = ::fegetexcept(), round = std::fegetround();
     ::fedisableexcept(FE_ALL_EXCEPT);
     std::fesetround(FE_TONEAREST);
     BOOST_TEST(status == ADVFACE_OK);
     BOOST_TEST(traps == (FE_INEXACT | FE_UNDERFLOW | FE_DIVBYZERO));
     BOOST_TEST(round == mode);
-    BOOST_TEST((out == expected));
+    BOOST_TEST((call.out == expected));
   }
 #if defined(__SSE2__)
   const unsigned before = _mm_getcsr();
   _mm_setcsr(before | _MM_FLUSH_ZERO_ON | 0x40);  // small numbers are zero, also those that are read
-  const std::vector<float> flushed = protect_all(protection.get(), features);
+  std::ranges::fill(call.out, 0.0f);
+  const advface_status status = call.run();
   const unsigned after = _mm_getcsr();
   _mm_setcsr(before);
   BOOST_TEST((after & (_MM_FLUSH_ZERO_ON | 0x40)) == (_MM_FLUSH_ZERO_ON | 0x40));
-  BOOST_TEST((flushed == expected));
+  BOOST_TEST(status == ADVFACE_OK);
+  BOOST_TEST((call.out == expected));
 #endif
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_has_the_hosts_arithmetic) {
-  const auto recogniser = toy_handle();
-  const auto protection = slow_protection(recogniser, "100000");
-  std::vector<float> features = LibraryWorld::features(300);
-  const std::vector<int64_t> numbers = counted(300);
-  const advface_array in = view(std::as_const(features), {300, kToyDim}), records = view(numbers, {300});
-  std::vector<float> out(features.size());
-  advface_array to = view(out, {300, kToyDim});
+  SlowCall call(300, "100000");
   std::vector<int> rounds;
   const Ask ask = [&] {
     rounds.push_back(std::fegetround());
@@ -90,8 +95,7 @@ BOOST_AUTO_TEST_CASE(a_callback_has_the_hosts_arithmetic) {
   };
   const advface_control control = asking(ask);
   std::fesetround(FE_UPWARD);
-  const advface_status status =
-      advface_protect(protection.get(), &in, &records, &control, &to, nullptr, nullptr);
+  const advface_status status = call.run(&control);
   const int after = std::fegetround();
   std::fesetround(FE_TONEAREST);
   BOOST_TEST(status == ADVFACE_INTERRUPTED);
@@ -176,13 +180,7 @@ BOOST_AUTO_TEST_CASE(what_is_told_has_memory_of_its_own) {
 
 // A process that a callback forks cannot come back from it; the one that it came from goes on.
 BOOST_AUTO_TEST_CASE(a_callback_that_forks) {
-  const auto recogniser = toy_handle();
-  const auto protection = slow_protection(recogniser, "100000");
-  std::vector<float> features = LibraryWorld::features(300);
-  const std::vector<int64_t> numbers = counted(300);
-  const advface_array in = view(std::as_const(features), {300, kToyDim}), records = view(numbers, {300});
-  std::vector<float> out(features.size());
-  advface_array to = view(out, {300, kToyDim});
+  SlowCall call(300, "100000");
   int text[2];
   BOOST_REQUIRE(::pipe(text) == 0);
   pid_t child = -1;
@@ -192,8 +190,7 @@ BOOST_AUTO_TEST_CASE(a_callback_that_forks) {
     return child == 0;  // comes back
   };
   const advface_control control = asking(ask);
-  BOOST_TEST(advface_protect(protection.get(), &in, &records, &control, &to, nullptr, nullptr) ==
-             ADVFACE_INTERRUPTED);
+  BOOST_TEST(call.run(&control) == ADVFACE_INTERRUPTED);
   int status = 0;
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
   BOOST_TEST(WIFEXITED(status));
@@ -239,22 +236,15 @@ BOOST_AUTO_TEST_CASE(a_log_of_a_file_that_is_gone_is_refused) {
 
 // A thread that is cancelled in a call ends behind it.
 BOOST_AUTO_TEST_CASE(a_thread_that_is_cancelled) {
-  const auto recogniser = toy_handle();
-  const auto protection = slow_protection(recogniser, "3000");
   struct Work {
-    const advface_protection* protection;
+    SlowCall call{100, "3000"};
     std::atomic<bool> begun = false, ended = false;
-  } work{protection.get()};
+  } work;
   pthread_t thread;
   const auto run = [](void* user) -> void* {
     Work& w = *static_cast<Work*>(user);
-    std::vector<float> features = LibraryWorld::features(100);
-    const std::vector<int64_t> numbers = counted(100);
-    std::vector<float> out(features.size());
-    const advface_array in = view(features, {100, kToyDim}), records = view(numbers, {100});
-    advface_array to = view(out, {100, kToyDim});
     w.begun = true;
-    w.ended = advface_protect(w.protection, &in, &records, nullptr, &to, nullptr, nullptr) == ADVFACE_OK;
+    w.ended = w.call.run() == ADVFACE_OK;
     return nullptr;
   };
   BOOST_REQUIRE(::pthread_create(&thread, nullptr, run, &work) == 0);
@@ -301,30 +291,18 @@ BOOST_AUTO_TEST_CASE(in_a_limit) {
 
 // Only calls with this callback end; others are asked as before.
 BOOST_AUTO_TEST_CASE(callbacks_of_one_function_are_ended) {
-  const auto recogniser = toy_handle();
-  const auto protection = slow_protection(recogniser, "100000");
-  std::vector<float> features = LibraryWorld::features(300);
-  const std::vector<int64_t> numbers = counted(300);
-  const advface_array in = view(std::as_const(features), {300, kToyDim}), records = view(numbers, {300});
-  std::vector<float> out(features.size());
-  advface_array to = view(out, {300, kToyDim});
+  SlowCall call(300, "100000");
   advface_control gone = {};
   gone.size = sizeof gone;
   gone.go_on = [](void*, int32_t* answer) { *answer = 1; };
   advface_end_callbacks(gone.go_on);
-  is_refused(
-      [&](advface_error** e) {
-        return advface_protect(protection.get(), &in, &records, &gone, &to, nullptr, e);
-      },
-      ADVFACE_INTERRUPTED, {"advface_end_callbacks"});
+  is_refused([&](advface_error** e) { return call.run(&gone, e); }, ADVFACE_INTERRUPTED,
+             {"advface_end_callbacks"});
   int asked = 0;
   const Ask three = [&] { return ++asked < 3; };
   const advface_control control = asking(three);
-  is_refused(
-      [&](advface_error** e) {
-        return advface_protect(protection.get(), &in, &records, &control, &to, nullptr, e);
-      },
-      ADVFACE_INTERRUPTED, {"as the caller asked"});
+  is_refused([&](advface_error** e) { return call.run(&control, e); }, ADVFACE_INTERRUPTED,
+             {"as the caller asked"});
   BOOST_TEST(asked == 3);
 }
 

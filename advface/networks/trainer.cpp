@@ -76,17 +76,8 @@ std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_
 
 namespace {
 
-// The share of a batch that is this rank's; all of it without a team.
-std::vector<int64_t> own_share(std::vector<int64_t> batch) {
-  const Team* team = current_team();
-  if (!team) return batch;
-  const auto [begin, end] = team->share(int64_t(batch.size()));
-  return part_of(batch, begin, end);
-}
-
 // Gradients of each rank's share, each weighed by how much of the batch it is: their sum is that of the
-// batch.
-// `all` is room for them, which the next step uses again.
+// batch. `all` is room for them, which the next step uses again.
 void add_up(Team& team, std::vector<Tensor>& gradients, std::vector<float>& all) {
   all.clear();
   for (const Tensor& g : gradients) {
@@ -132,6 +123,14 @@ Trainer::Trainer(std::vector<std::pair<std::string, Module*>> modules, std::vect
   }
 }
 
+std::vector<int64_t> Trainer::rows_of_batch(int64_t i) const {
+  const std::vector<int64_t> batch = part_of(order_, i * settings_.batch, (i + 1) * settings_.batch);
+  const Team* team = current_team();
+  if (!team) return batch;
+  const auto [begin, end] = team->share(settings_.batch);
+  return part_of(batch, begin, end);
+}
+
 void Trainer::train_mode(bool on) {
   for (auto& [name, module] : modules_) module->train(on);
 }
@@ -145,8 +144,7 @@ double Trainer::step() {
   Team* team = current_team();
   {
     TapeScope scope(tape);
-    const std::vector<int64_t> rows =
-        own_share(part_of(order_, next_batch_ * settings_.batch, (next_batch_ + 1) * settings_.batch));
+    const std::vector<int64_t> rows = rows_of_batch(next_batch_);
     value = loss(rows);
     if (team) value = affine(value, double(rows.size()) / double(settings_.batch), 0);
   }
@@ -197,9 +195,7 @@ EpochResult Trainer::finish() {
   }
   std::vector<Module*> all;
   for (auto& [name, module] : modules_) all.push_back(module);
-  recalibrate_batch_norm(all, batches_, [this](int64_t i) {
-    pass(own_share(part_of(order_, i * settings_.batch, (i + 1) * settings_.batch)));
-  });
+  recalibrate_batch_norm(all, batches_, [this](int64_t i) { pass(rows_of_batch(i)); });
   check_weights();
   std::tie(result.validation_loss, result.validation_score) = validate();
   return result;

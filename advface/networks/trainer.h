@@ -81,6 +81,7 @@ class Trainer {
   virtual void load_more(TensorMap, const std::string&) {}
 
  private:
+  std::vector<int64_t> rows_of_batch(int64_t i) const;  // of this epoch's order: all, or this rank's share
   void train_mode(bool on);
   void check_weights() const;  // throws Error naming the epoch and the tensor that is not finite
   std::string run_name() const;

@@ -133,8 +133,7 @@ void Store::hold_against_events(const StoredSet& set, const std::function<void(c
     there.bind(0, row_id(set.id, a.low)).bind(1, row_id(set.id, a.high + 1));
     std::string which;
     int64_t found = 0;
-    for (; there.step(); ++found)
-      which += std::to_string(number_of_row(there.number(0))) + " " + std::to_string(there.number(1)) + "\n";
+    for (; there.step(); ++found) which += bound_by_event(number_of_row(there.number(0)), there.number(1));
     const std::string event = "set " + set.name + ": event " + std::to_string(a.event);
     if (found + a.removed < a.count)
       note(event + " tells of " + std::to_string(a.count) + " records, of which " + std::to_string(found) +

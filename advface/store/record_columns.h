@@ -18,6 +18,11 @@ inline StoredRecord read_record(const Statement& row) {
           row.number(6)};
 }
 
+// What the digest of an event "add" is of, a line for each record.
+inline std::string bound_by_event(int64_t number, int64_t salt) {
+  return std::to_string(number) + " " + std::to_string(salt) + "\n";
+}
+
 // What is asked for piece by piece, from a number on, comes in the order of numbers; in a damaged file it may
 // not, and would come again for ever.
 template <class T>

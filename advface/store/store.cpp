@@ -255,7 +255,7 @@ std::vector<int64_t> Store::add(const StoredSet& set, const Tensor& rows,
   for (const int64_t i : added) told.push_back(records[size_t(i)]);
   // The digest binds the event to these very records, and not to others of the same numbers.
   std::string which;
-  for (const StoredRecord& r : told) which += std::to_string(r.number) + " " + std::to_string(r.salt) + "\n";
+  for (const StoredRecord& r : told) which += bound_by_event(r.number, r.salt);
   tell(set.generation == Generation::next ? "add next" : "add", set.name,
        std::to_string(told.size()) + " records: " + numbers_text(told) + ", " +
            digest(std::as_bytes(std::span(which))));

@@ -103,10 +103,9 @@ ADVFACE_API advface_status advface_array_from_dlpack(const void* managed, int32_
  * apart, also while they wait for another thread or another program; and once more before a store is written:
  * what is stopped then has changed nothing. *answer is 0 before; what does not set it to 1 ends the call with
  * ADVFACE_INTERRUPTED, so that a callback that fails ends the work. It must return: an exception or a longjmp
- * out of it ends the process, or worse. From within it, and from handlers of
- * signals that run meanwhile, nothing can be called but what frees, reads an error or answers a plain
- * question. A process that it forks must end, or start a program, before it returns from it. NULL instead:
- * the call goes on to its end. */
+ * out of it ends the process, or worse. From within it, and from handlers of signals that run meanwhile,
+ * nothing can be called but what frees, reads an error or answers a plain question. A process that it forks
+ * must end, or start a program, before it returns from it. NULL instead: the call goes on to its end. */
 typedef struct advface_control {
   uint64_t size; /* sizeof(advface_control) */
   void (*go_on)(void* user, int32_t* answer);
