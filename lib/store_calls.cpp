@@ -75,8 +75,10 @@ class Reader {
       }
     }
     const auto stop = stop_of(control);
-    if (!store_)
+    if (!store_) {
       store_ = std::make_unique<Store>(object.path, Database::Access::read, Patience{.stop = stop});
+      store_->check_log();
+    }
     store_->database().set_stop(stop);
   }
   ~Reader() {
@@ -118,6 +120,7 @@ Store writer_of(const StoreObject& object, Control& control) {
   check_same_file(object);  // before SQLite looks for a log beside it
   Store store(object.path, Database::Access::write, {.stop = stop_of(control)});
   check_same_file(object);  // what was opened just now: a name that leads elsewhere leads there from now on
+  store.check_log();
   store.set_actor(user_name());
   return store;
 }
@@ -199,6 +202,7 @@ std::shared_ptr<StoreObject> open(const char* path, const char* set, const Asked
   auto store =
       std::make_unique<Store>(object->path, Database::Access::read, Patience{.stop = stop_of(control)});
   object->file = FileIdentity::of(object->path);
+  store->check_log();
   object->set = store->set(set_name(set));
   const std::string what = object->path + ": set " + object->set.name;
   const FeatureInfo& info = object->set.info;

@@ -1,5 +1,8 @@
 // Sets as files, rows of fewer bytes, and stores of older versions.
 #define BOOST_TEST_MODULE store_files
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cmath>
 
 #include "advface/store/set_exchange.h"
@@ -155,4 +158,48 @@ BOOST_AUTO_TEST_CASE(an_older_store_is_brought_up_to_date) {
   BOOST_TEST(f.store->problems().empty());
   f.add(some_rows(1), 20);
   BOOST_TEST(f.store->record(set, subject(20)).salt > 20);
+}
+
+// A backup that is put back under the log of what came later: SQLite takes the log for its own.
+BOOST_AUTO_TEST_CASE(a_log_of_another_moment_is_not_used) {
+  const TempDir dir;
+  const std::string path = dir / "people.db", log = path + "-wal";
+  std::string old, later;
+  {
+    Fresh f;
+    f.add(some_rows(40), 0);
+    BOOST_TEST(f.store->database().empty_log());
+    old = read_bytes(f.path);
+    f.add(some_rows(4000), 40);
+    BOOST_TEST(f.store->database().empty_log());
+    f.add(some_rows(3), 4040);
+    later = read_bytes(f.path);
+    write_bytes(log, read_bytes(f.path + "-wal"));
+  }
+  for (const Access access : {Access::read, Access::write}) {
+    write_bytes(path, old);
+    const std::string left = read_bytes(log);
+    {
+      Store store(path, access);
+      refused([&] { store.check_log(); }, {path, "not of one moment", "remove that log"});
+    }
+    BOOST_TEST((read_bytes(path) == old && read_bytes(log) == left));  // nothing moved to the file
+  }
+  // Its own log of a program that was killed is taken, and ends in the file.
+  write_bytes(path, later);
+  {
+    Store store(path, Access::write);
+    BOOST_TEST(store.database().found_log());
+    store.check_log();
+    BOOST_TEST(store.set("default").records == 4043);
+  }
+  BOOST_TEST(!std::filesystem::exists(log));
+  // Nor is a log of those who use it now one that was left.
+  Store one(path, Access::write);
+  one.tell("test", "", "");
+  BOOST_TEST(std::filesystem::file_size(log) > 0u);
+  const pid_t other = ::fork();
+  if (other == 0) ::_exit(Store(path, Access::read).database().found_log() ? 1 : 0);
+  int status = -1;
+  BOOST_TEST((::waitpid(other, &status, 0) == other && status == 0));
 }

@@ -36,6 +36,15 @@ BOOST_AUTO_TEST_CASE(scores_of_a_calibration) {
   c.source = "others";
   c.threshold = 0.5;
   c.write(*f.store, f.set);
+  BOOST_TEST(Calibration::problem(*f.store, f.set) == "");
+  for (const char* change : {"UPDATE calibrations SET threshold = threshold - 0.25",
+                             "UPDATE calibrations SET threshold = threshold + 0.25, people = people + 1"}) {
+    f.store->database().execute(change);
+    BOOST_TEST(Calibration::problem(*f.store, f.set).find("no event tells of the calibration") !=
+               std::string::npos);
+  }
+  f.store->database().execute("UPDATE calibrations SET people = people - 1");
+  BOOST_TEST(Calibration::problem(*f.store, f.set) == "");
   const auto again = Calibration::read(*f.store, f.set);
   BOOST_TEST(
       (again && again->impostors() == c.impostors() && again->threshold_at(0.001) == c.threshold_at(0.001)));

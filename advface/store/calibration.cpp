@@ -6,9 +6,11 @@
 #include <limits>
 #include <numeric>
 #include <set>
+#include <sstream>
 
 #include "advface/audit/metrics.h"
 #include "advface/core/utc_time.h"
+#include "advface/keys/signature.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
 #include "tensor/ops.h"
@@ -16,7 +18,8 @@
 namespace advf {
 namespace {
 
-constexpr double kSame = 1e-6;    // from 1: of rounding alone
+constexpr double kSame = 1e-6;  // from 1: of rounding alone
+constexpr const char* kDigest = ", digest ";
 constexpr int64_t kBlock = 1024;  // probes and rows that are compared at a time
 
 size_t bin_of(double score) {
@@ -35,6 +38,21 @@ int64_t at_or_above(const std::vector<int64_t>& bins, double threshold, bool wit
 template <class T>
 std::span<const std::byte> as_blob(const std::vector<T>& values) {
   return std::as_bytes(std::span(values));
+}
+
+// Whole numbers and texts line by line, what is measured to its last bit.
+std::string all_of(const Calibration& c, double threshold, std::span<const float> highest,
+                   std::span<const int64_t> impostors, std::span<const int64_t> genuine) {
+  std::ostringstream text;
+  text << c.created << "\n"
+       << c.source << "\n"
+       << c.people << "\n"
+       << c.mean_of << "\n"
+       << std::hexfloat << threshold;
+  for (const float score : highest) text << "\n" << score;
+  for (const std::span<const int64_t> bins : {impostors, genuine})
+    for (const int64_t count : bins) text << "\n" << count;
+  return text.str();
 }
 
 template <class T>
@@ -139,17 +157,49 @@ double Calibration::threshold_at(double rate) const {
   return -1;
 }
 
+std::string Calibration::digest() const {
+  const std::string text = all_of(*this, threshold, highest_, impostor_bins_, genuine_bins_);
+  return advf::digest(std::as_bytes(std::span(text)));
+}
+
 void Calibration::write(Store& store, const StoredSet& set) const {
   Transaction all(store.database());
+  Statement former(store.database(), "DELETE FROM calibrations WHERE set_id = ?");
+  former.bind(0, set.id).run();
   Statement put(store.database(),
-                "INSERT OR REPLACE INTO calibrations VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                "INSERT INTO calibrations(set_id, created, source, people, threshold, impostors, highest, "
+                "impostor_bins, genuine, genuine_bins, mean_of) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   put.bind(0, set.id).bind(1, created).bind(2, source).bind(3, people).bind(4, threshold);
   put.bind(5, impostors_).bind(6, as_blob(highest_)).bind(7, as_blob(impostor_bins_));
   put.bind(8, genuine_).bind(9, as_blob(genuine_bins_)).bind(10, mean_of).run();
   store.tell("calibrate", set.name,
              std::to_string(impostors_) + " impostor scores of " + std::to_string(people) + " people" +
-                 (mean_of > 1 ? ", records of up to " + std::to_string(mean_of) + " photographs" : ""));
+                 (mean_of > 1 ? ", records of up to " + std::to_string(mean_of) + " photographs" : "") +
+                 kDigest + digest());
   all.commit();
+}
+
+std::string Calibration::problem(Store& store, const StoredSet& set) {
+  std::optional<Calibration> c;
+  try {
+    c = read(store, set);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  if (!c) return "";
+  Statement told(store.database(), "SELECT detail FROM events WHERE what = 'calibrate' AND set_name = ?");
+  told.bind(0, set.name);
+  const std::string own = c->digest(), type = own.substr(0, own.find(':'));
+  while (told.step()) {
+    const std::string detail = told.text(0);
+    const size_t at = detail.rfind(kDigest);
+    // Older events tell none, and those of a build with or without keys another.
+    if (at == std::string::npos || detail.compare(at + std::strlen(kDigest), type.size(), type) != 0 ||
+        detail.substr(at + std::strlen(kDigest)) == own)
+      return "";
+  }
+  return store.path() + ": set " + set.name +
+         ": no event tells of the calibration that it has; calibrate it again";
 }
 
 std::optional<Calibration> Calibration::read(Store& store, const StoredSet& set) {

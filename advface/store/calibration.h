@@ -41,6 +41,10 @@ class Calibration {
 
   void write(Store& store, const StoredSet& set) const;  // in place of another
   static std::optional<Calibration> read(Store& store, const StoredSet& set);
+  // Of all that is kept, as the event "calibrate" tells it.
+  std::string digest() const;
+  // What is wrong with the set's calibration: damage, or that no event tells of it. Empty where nothing is.
+  static std::string problem(Store& store, const StoredSet& set);
 
  private:
   std::vector<float> highest_;  // falling, once finished

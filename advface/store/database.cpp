@@ -11,6 +11,8 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <fstream>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -32,6 +34,20 @@ bool never_changes(const std::string& path) {
   const size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   return ::access(folder.c_str(), W_OK) != 0 && !is_file(path + "-wal");
+}
+
+// A log with something in it, of which no running program holds the file that they share (SQLite's locks in
+// WAL mode: byte 128 of -shm). To open that file would end this process's own locks on it when it is closed.
+bool is_left_log(const std::string& path) {
+  struct stat log {
+  }, shared{};
+  if (::stat((path + "-wal").c_str(), &log) != 0 || log.st_size == 0) return false;
+  if (::stat((path + "-shm").c_str(), &shared) != 0) return true;
+  const std::string of_file = ":" + std::to_string(shared.st_ino) + " 128 128";
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);)
+    if (line.ends_with(of_file)) return false;
+  return true;
 }
 
 // As a URI has it, with what SQLite would read as something else written out.
@@ -109,6 +125,7 @@ Database::Database(const std::string& path, Access access, const Patience& patie
     // A reader, too, opens it for writing where it may: the last who closes it then tidies the log away.
     if (::access(path.c_str(), W_OK) != 0)
       flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READONLY;
+    found_log_ = is_left_log(path);
     if (access == Access::read && never_changes(path)) {
       flags |= SQLITE_OPEN_URI;
       name = uri_of(path);
@@ -138,6 +155,7 @@ void Database::open(const std::string& name, int flags, Access access, bool alon
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_VIEW, 0, nullptr);
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
+    if (found_log_) sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     if (alone) execute("PRAGMA locking_mode = EXCLUSIVE");  // first: what follows looks into the file
     execute(
         "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; "
@@ -155,12 +173,14 @@ void Database::open(const std::string& name, int flags, Access access, bool alon
 Database::Database(Database&& other) noexcept
     : path_(std::move(other.path_)),
       waiting_(std::move(other.waiting_)),
-      handle_(std::exchange(other.handle_, nullptr)) {}
+      handle_(std::exchange(other.handle_, nullptr)),
+      found_log_(other.found_log_) {}
 
 Database& Database::operator=(Database&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(waiting_, other.waiting_);
   std::swap(handle_, other.handle_);
+  std::swap(found_log_, other.found_log_);
   return *this;
 }
 
@@ -200,7 +220,8 @@ void Database::raise(int code) const {
     case SQLITE_NOMEM:
       throw std::bad_alloc();
     case SQLITE_CORRUPT:
-      fail(path_, " is damaged (", said, "); advface-store check says more, and a backup has what was there");
+      throw DamagedDatabase(path_ + " is damaged (" + said +
+                            "); advface-store check says more, and a backup has what was there");
     default:
       fail(path_, ": ", said);
   }
@@ -222,6 +243,26 @@ std::string Database::text(const std::string& sql) {
   check(statement.step(), path_, ": no row for ", sql);
   return statement.text(0);
 }
+
+bool Database::has_all_pages() {
+  const int64_t page = number("PRAGMA page_size"), pages = number("PRAGMA page_count");
+  struct stat file {};
+  if (::stat(path_.c_str(), &file) != 0) return false;
+  // A log is a header of 32 bytes and frames, each of which begins with the number of its page and has 24
+  // bytes before the page (https://www.sqlite.org/fileformat2.html, "WAL File Format").
+  std::set<int64_t> lacking;
+  for (int64_t p = file.st_size / page + 1; p <= pages; ++p) lacking.insert(p);
+  std::ifstream log(path_ + "-wal", std::ios::binary);
+  log.seekg(32);
+  unsigned char number[4];
+  while (!lacking.empty() && log.read(reinterpret_cast<char*>(number), 4)) {
+    lacking.erase(int64_t(number[0]) << 24 | number[1] << 16 | number[2] << 8 | number[3]);
+    log.seekg(24 - 4 + page, std::ios::cur);
+  }
+  return lacking.empty();
+}
+
+void Database::trust_log() { sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr); }
 
 int64_t Database::changes() const { return sqlite3_changes64(handle_); }
 

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "tensor/check.h"
+
 struct sqlite3;
 struct sqlite3_stmt;
 
@@ -22,6 +24,12 @@ struct Patience {
   // uses the database: true ends the call with Interrupted, and it has written nothing. What it throws comes
   // out of the call. Empty: nobody is asked.
   std::function<bool()> stop = {};
+};
+
+// What is in the file cannot be.
+class DamagedDatabase : public Error {
+ public:
+  using Error::Error;
 };
 
 class Database {
@@ -53,6 +61,13 @@ class Database {
   int64_t pages_with_remains(const std::function<bool()>& stop = {});
   // Overwrites them. False where readers or writers are in the way for longer than `wait`.
   bool overwrite_remains();
+  // Whether a log (-wal) that no running program uses lay beside it when it was opened: of a program that was
+  // killed, or of another file of this name, which SQLite cannot tell. Until trust_log() nothing of it is
+  // moved to the file when the database is closed.
+  bool found_log() const { return found_log_; }
+  // Whether every page that the log counts is in the file or in the log.
+  bool has_all_pages();
+  void trust_log();
   // A copy as the database is at one moment, while others go on writing. `target` must not be there.
   void copy_to(const std::string& target) const;
 
@@ -71,6 +86,7 @@ class Database {
   std::unique_ptr<Waiting> waiting_;
   sqlite3* handle_ = nullptr;
   bool no_room_ = false;  // why the last open() failed
+  bool found_log_ = false;
 };
 
 // A database that appears when it is whole, or not at all. Throws Error where there is one of that name.

@@ -90,6 +90,13 @@ void Store::tell(const std::string& what, const std::string& set, const std::str
   insert.bind(4, event.set).bind(5, event.detail).bind(6, event.chain).run();
 }
 
+bool Store::last_event_is_chained() {
+  Statement last(database_, std::string(kEventColumns) + "ORDER BY number DESC LIMIT 2");
+  if (!last.step()) return true;
+  const StoredEvent e = read_event(last);
+  return goes_with(last.step() ? read_event(last).chain : "", e);
+}
+
 std::vector<StoredEvent> Store::events(int64_t from, int64_t most) {
   Statement some(database_, std::string(kEventColumns) + "WHERE number >= ? ORDER BY number LIMIT ?");
   some.bind(0, from).bind(1, most);

@@ -116,6 +116,29 @@ Store::Store(const std::string& path, Database::Access access, const Patience& p
   check_tables(database_, access);
 }
 
+void Store::check_log() {
+  if (!database_.found_log()) return;
+  const auto check_theirs = [&](bool good) {
+    check(good, path(), " and ", path(),
+          "-wal, the log that lay beside it, are not of one moment. Where the file ",
+          "is a backup that was put back, remove that log and ", path(),
+          "-shm; else advface-store check says what is damaged");
+  };
+  try {
+    Transaction one_moment(database_, Transaction::Kind::read);
+    check_theirs(database_.has_all_pages());
+    for (const StoredSet& set : sets()) {
+      Statement count(database_, "SELECT count(*) FROM records WHERE set_id = ?");
+      count.bind(0, set.id).step();
+      check_theirs(count.number(0) == set.records);
+    }
+    check_theirs(last_event_is_chained());
+  } catch (const DamagedDatabase&) {
+    check_theirs(false);
+  }
+  database_.trust_log();
+}
+
 void Store::set_actor(std::string actor) {
   check_name(actor, "the name of who does it");
   actor_ = std::move(actor);

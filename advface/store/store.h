@@ -73,6 +73,9 @@ class Store {
 
   const std::string& path() const { return database_.path(); }
   Database& database() { return database_; }
+  // Throws Error where the file and a log that lay beside it are not of one moment, as far as counts tell;
+  // then the file is left as it is.
+  void check_log();
   // Who does what the events tell. Throws Error for what is no name.
   void set_actor(std::string actor);
 
@@ -154,6 +157,7 @@ class Store {
   std::vector<std::string> problems(const std::function<bool()>& stop = {});
 
  private:
+  bool last_event_is_chained();
   void check_is_current(const StoredSet& set);
   void note_removal();  // in the transaction that removes
   bool forgot();        // forget(); false where a reader is in the way

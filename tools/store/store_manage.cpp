@@ -149,6 +149,7 @@ int show_log(const LogOptions& o) {
 }
 
 struct CheckOptions : StoreOptions {
+  CheckOptions() { looks_for_damage = true; }
   bool repair = false;
 };
 
@@ -165,12 +166,14 @@ int check_store(const CheckOptions& o) {
           "when none is");
   }
   std::vector<std::string> problems = store.problems(interrupted);
+  try {
+    store.check_log();
+  } catch (const Error& e) {
+    problems.emplace_back(e.what());
+  }
   for (const StoredSet& set : store.sets()) {
-    try {
-      Calibration::read(store, set);
-    } catch (const Error& e) {
-      problems.push_back(e.what());
-    }
+    if (const std::string problem = Calibration::problem(store, set); !problem.empty())
+      problems.push_back(problem);
   }
   const bool with_files = !o.files.empty();
   if (with_files) {

@@ -271,6 +271,9 @@ int calibrate(const CalibrateOptions& o) {
   if (accepted)
     std::cout << ", " << short_number(100 * *accepted) << " % of " << calibration.genuine()
               << " genuine ones accepted";
+  else
+    std::cout << (o.average > 1 ? ", no genuine ones (nobody has photographs beside those of a record)"
+                                : ", no genuine ones (nobody has two photographs)");
   std::cout << "; rates below " << short_number(calibration.lowest_rate()) << " cannot be told\n";
   return 0;
 }

@@ -34,6 +34,7 @@ struct StoreOptions {
   std::string store, set = "default", actor;
   double wait = 30;
   ProtectionFiles files;
+  bool looks_for_damage = false;  // opens a store of which it is known that something is wrong, too
 
   // STORE, --set, --wait and what every program has; with `by` also who does it, for the events.
   void add_to(CLI::App& app, bool by);

@@ -98,6 +98,7 @@ std::shared_ptr<const Key> new_key(const RenewOptions& o, bool& made) {
 // Batch by batch; where it stops, the same call goes on.
 void renew_all(const RenewOptions& o, Store& store, const StoredSet& current, const StoredSet& next,
                const SetRenewal& renewal) {
+  if (store.not_yet_renewed(current, next, 0, 1).empty()) return;
   Progress progress("renew", std::max<int64_t>(current.records - next.records, 0), "records");
   for (int64_t from = 0;;) {
     auto some = store.not_yet_renewed(current, next, from, o.batch);
