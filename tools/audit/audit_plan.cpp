@@ -303,6 +303,10 @@ class Planner : private PlanSteps {
     step.seconds += double(f_.images) *
                     (2 * protecting(p) + 4 * double(c_.budget.linkage_epochs) * kLinkageStep) /
                     f_.rate.multiply_adds;
+    // Raw and protected rows, each in two kinds of pairs: all that are not mated, and 200 shuffles.
+    const double images = double(f_.test_images);
+    const double pairs = 4 * (200 * images + std::min(images * images, double(1 << 20)));
+    step.seconds += pairs * double(f_.feature.numel()) * kPairProduct / f_.rate.multiply_adds;
     measure(p, "unlinkability", add(std::move(step)));
   }
 

@@ -18,6 +18,8 @@ class PlanSteps {
   // Multiply-adds of a training step for an image of 64 x 64 pixels: how long they take beside a matrix
   // product of the machine was measured.
   static constexpr double kDecoderStep = 0.5e9, kLinkageStep = 8e6;
+  // So many times slower than in a matrix product are those of two rows alone, which come from memory.
+  static constexpr double kPairProduct = 50;
 
   PlanSteps(const AuditConfig& config, const AuditFacts& facts, const AuditDevice& device);
 
