@@ -20,13 +20,14 @@
 
 namespace advf::lib {
 
-// Which file a name led to.
+// Which file a name led to; that of a database on a server leads to that server.
 struct FileIdentity {
   dev_t device = 0;
   ino_t number = 0;
   bool operator==(const FileIdentity&) const = default;
 
   static FileIdentity of(const std::string& path) {
+    if (Database::is_on_server(path)) return {};
     struct stat found {};
     if (::stat(path.c_str(), &found) != 0) fail(path, ": ", std::strerror(errno));
     return {found.st_dev, found.st_ino};
@@ -126,7 +127,8 @@ Store writer_of(const StoreObject& object, Control& control) {
 }
 
 std::string absolute_path(const char* path) {
-  return std::filesystem::absolute(text_argument(path, "path")).string();
+  const std::string name = text_argument(path, "path");
+  return Database::is_on_server(name) ? name : std::filesystem::absolute(name).string();
 }
 
 // The store's file, made where it is not there; gone again where keep() was not called.

@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_store_is_named) {
   refused([&] { opened(dir / "empty"); }, {dir / "empty", "is empty"});
   refused([&] { opened(dir / "none"); }, {dir / "none", "No such file"});
   refused([&] { opened(dir.path().string()); }, {dir.path().string(), "is no file"});
-  { Database(dir / "other.db", Access::create).execute("CREATE TABLE t(x)"); }
+  { SqliteDatabase(dir / "other.db", Access::create).execute("CREATE TABLE t(x)"); }
   refused([&] { opened(dir / "other.db"); }, {dir / "other.db", "another program"});
   Fresh f;
   f.store->database().execute("PRAGMA user_version = 99");
@@ -376,7 +376,7 @@ BOOST_AUTO_TEST_CASE(two_writers_and_two_readers) {
         store.add(f.set, rows.slice_batch(i, i + 1), people(i, 1, number));
         if (i % 8 == 7) {
           store.remove("default", std::vector{subject(i)});
-          store.database().empty_log();
+          store.database().erase_removed();
         }
       }
     });
@@ -457,7 +457,7 @@ BOOST_AUTO_TEST_CASE(new_files_are_whole_and_private) {
   refused(
       [&] {
         NewDatabaseFile(dir / "other.db").make([](const std::string& fresh) {
-          Database(fresh, Access::create).execute("CREATE TABLE t(a)");
+          SqliteDatabase(fresh, Access::create).execute("CREATE TABLE t(a)");
           BOOST_TEST(std::filesystem::exists(fresh));
           fail(fresh, ": enough");
         });

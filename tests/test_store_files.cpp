@@ -168,10 +168,10 @@ BOOST_AUTO_TEST_CASE(a_log_of_another_moment_is_not_used) {
   {
     Fresh f;
     f.add(some_rows(40), 0);
-    BOOST_TEST(f.store->database().empty_log());
+    BOOST_TEST(f.store->database().erase_removed());
     old = read_bytes(f.path);
     f.add(some_rows(4000), 40);
-    BOOST_TEST(f.store->database().empty_log());
+    BOOST_TEST(f.store->database().erase_removed());
     f.add(some_rows(3), 4040);
     later = read_bytes(f.path);
     write_bytes(log, read_bytes(f.path + "-wal"));

@@ -77,7 +77,7 @@ void Store::tell(const std::string& what, const std::string& set, const std::str
   StoredEvent event{1, utc_now(), actor_, what, set, detail, ""};
   std::string before;
   {
-    Statement last(database_, std::string(kEventColumns) + "ORDER BY number DESC LIMIT 1");
+    Statement last(*database_, std::string(kEventColumns) + "ORDER BY number DESC LIMIT 1");
     if (last.step()) {
       const StoredEvent e = read_event(last);
       event.number = e.number + 1;
@@ -85,20 +85,20 @@ void Store::tell(const std::string& what, const std::string& set, const std::str
     }
   }
   event.chain = chain_of(before, event);
-  Statement insert(database_, "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?, ?)");
+  Statement insert(*database_, "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?, ?)");
   insert.bind(0, event.number).bind(1, event.time).bind(2, event.actor).bind(3, event.what);
   insert.bind(4, event.set).bind(5, event.detail).bind(6, event.chain).run();
 }
 
 bool Store::last_event_is_chained() {
-  Statement last(database_, std::string(kEventColumns) + "ORDER BY number DESC LIMIT 2");
+  Statement last(*database_, std::string(kEventColumns) + "ORDER BY number DESC LIMIT 2");
   if (!last.step()) return true;
   const StoredEvent e = read_event(last);
   return goes_with(last.step() ? read_event(last).chain : "", e);
 }
 
 std::vector<StoredEvent> Store::events(int64_t from, int64_t most) {
-  Statement some(database_, std::string(kEventColumns) + "WHERE number >= ? ORDER BY number LIMIT ?");
+  Statement some(*database_, std::string(kEventColumns) + "WHERE number >= ? ORDER BY number LIMIT ?");
   some.bind(0, from).bind(1, most);
   std::vector<StoredEvent> list;
   while (some.step()) list.push_back(read_event(some));
@@ -107,7 +107,7 @@ std::vector<StoredEvent> Store::events(int64_t from, int64_t most) {
 }
 
 std::string Store::verify_events(const std::string& known) {
-  Statement all(database_, std::string(kEventColumns) + "ORDER BY number");
+  Statement all(*database_, std::string(kEventColumns) + "ORDER BY number", Rows::many);
   std::string before;
   bool met = known.empty();
   for (int64_t number = 1; all.step(); ++number) {
@@ -124,7 +124,7 @@ std::string Store::verify_events(const std::string& known) {
 
 void Store::hold_against_events(const StoredSet& set, const std::function<void(const std::string&)>& note) {
   std::vector<Addition> additions;
-  Statement told(database_, std::string(kEventColumns) + "WHERE set_name = ? ORDER BY number");
+  Statement told(*database_, std::string(kEventColumns) + "WHERE set_name = ? ORDER BY number", Rows::many);
   told.bind(0, set.name);
   while (told.step()) {
     const StoredEvent e = read_event(told);
@@ -136,7 +136,7 @@ void Store::hold_against_events(const StoredSet& set, const std::function<void(c
       if (e.what == "remove" && numbers->low <= a.high && a.low <= numbers->high) a.removed += numbers->count;
   }
   for (const Addition& a : additions) {
-    Statement there(database_, "SELECT id, salt FROM records WHERE id >= ? AND id < ? ORDER BY id");
+    Statement there(*database_, "SELECT id, salt FROM records WHERE id >= ? AND id < ? ORDER BY id");
     there.bind(0, row_id(set.id, a.low)).bind(1, row_id(set.id, a.high + 1));
     std::string which;
     int64_t found = 0;
@@ -157,45 +157,44 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
     (text << ... << parts);
     list.push_back(text.str());
   };
-  Transaction one_moment(database_, Transaction::Kind::read);
-  {
-    Statement pages(database_, "PRAGMA integrity_check(20)");
-    while (pages.step())
-      if (pages.text(0) != "ok") note(pages.text(0));
-  }
+  Transaction one_moment(*database_, Transaction::Kind::read);
+  for (const std::string& found : database_->damage()) note(found);
   if (!list.empty()) return list;  // what else is read of such pages says nothing
-  if (const int64_t pages = database_.pages_with_remains(stop); pages > 0)
+  if (const int64_t pages = database_->pages_with_remains(stop); pages > 0)
     note(pages, " pages hold remains of rows that were moved (check --repair overwrites them)");
   for (const auto& [what, sql] :
        {std::pair("records without a feature",
-                  "SELECT count(*) FROM records WHERE id NOT IN (SELECT id FROM features)"),
+                  "SELECT count(*) FROM records WHERE NOT EXISTS(SELECT 1 FROM features WHERE features.id = "
+                  "records.id)"),
         {"features without a record",
-         "SELECT count(*) FROM features WHERE id NOT IN (SELECT id FROM records)"},
+         "SELECT count(*) FROM features WHERE NOT EXISTS(SELECT 1 FROM records WHERE records.id = "
+         "features.id)"},
         {"records of no set",
          "SELECT count(*) FROM records WHERE set_id NOT IN (SELECT id FROM sets) OR "
-         "id >> 40 <> set_id"},
+         "(id >> 40) <> set_id"},
         {"sets that were replaced and are not erased yet (check --repair does)",
          "SELECT count(*) FROM sets WHERE state = 'retired'"},
         {"calibrations of no set",
          "SELECT count(*) FROM calibrations WHERE set_id NOT IN (SELECT id FROM sets)"},
         {"records that share a salt with another",
-         "SELECT count(*) FROM (SELECT 1 FROM records GROUP BY set_id, salt HAVING count(*) > 1)"},
-        {"removals whose bytes may still lie in the file or its log (check --repair erases them)",
+         "SELECT count(*) FROM (SELECT 1 FROM records GROUP BY set_id, salt HAVING count(*) > 1) AS shared"},
+        {"removals whose bytes may still lie in what is stored (check --repair erases them)",
          "SELECT count(*) FROM to_forget"},
         {"sets that are being imported, or whose import broke off (check --repair erases them)",
          "SELECT count(*) FROM sets WHERE state = 'next' AND name NOT IN "
          "(SELECT name FROM sets WHERE state = 'current')"},
         {"sets that no event tells of",
          "SELECT count(*) FROM sets WHERE name NOT IN (SELECT set_name FROM events)"}})
-    if (const int64_t n = database_.number(sql); n > 0) note(n, " ", what);
+    if (const int64_t n = database_->number(sql); n > 0) note(n, " ", what);
   for (const StoredSet& set : sets()) {
     const std::string what = "set " + set.name + (set.generation == Generation::next ? " (next)" : "");
     int64_t records = 0;
     const FeatureDomain domain = space_after(set.info.protection, set.raw).domain;  // of what is stored
     std::vector<float> values(static_cast<size_t>(set.dimension));
-    Statement rows(database_,
+    Statement rows(*database_,
                    "SELECT r.id, r.checksum, f.feature FROM records r JOIN features f ON f.id = r.id WHERE "
-                   "r.id >= ? AND r.id < ? ORDER BY r.id");
+                   "r.id >= ? AND r.id < ? ORDER BY r.id",
+                   Rows::many);
     rows.bind(0, row_id(set.id, 0)).bind(1, row_id(set.id + 1, 0));
     for (; rows.step(); ++records) {
       if (stop && records % kRowsAtOnce == 0 && stop()) throw Interrupted();

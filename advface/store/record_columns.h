@@ -1,5 +1,7 @@
 // How statements of Store give what is told of a record: for its own files alone.
 #pragma once
+#include <algorithm>
+
 #include "advface/store/store.h"
 #include "tensor/check.h"
 
@@ -16,6 +18,14 @@ inline StoredRecord read_record(const Statement& row) {
           row.text(4),
           row.number(5),
           row.number(6)};
+}
+
+// "12" or "12 to 40"; names of people stay out of the log, which keeps what it has.
+inline std::string numbers_text(std::span<const StoredRecord> records) {
+  if (records.empty()) return "";
+  int64_t low = records[0].number, high = low;
+  for (const StoredRecord& r : records) low = std::min(low, r.number), high = std::max(high, r.number);
+  return low == high ? std::to_string(low) : std::to_string(low) + " to " + std::to_string(high);
 }
 
 // What the digest of an event "add" is of, a line for each record.

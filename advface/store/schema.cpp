@@ -82,27 +82,25 @@ static_assert(std::size(kSteps) == size_t(Store::kVersion));
 
 void step_up(Database& database, int64_t from) {
   Transaction all(database);
-  for (int64_t version = from; version < Store::kVersion; ++version) database.execute(kSteps[version]);
-  database.execute("PRAGMA user_version = " + std::to_string(Store::kVersion));
+  if (from == 0) database.begin_tables();
+  for (int64_t version = from; version < Store::kVersion; ++version)
+    database.execute(database.in_dialect(kSteps[version]));
+  database.set_version(Store::kVersion);
   all.commit();
 }
 
 }  // namespace
 
 void make_tables(Database& database) {
-  database.execute("PRAGMA page_size = 32768");
-  database.execute("PRAGMA application_id = " + std::to_string(Store::kApplicationId));
   step_up(database, 0);
-  database.execute("PRAGMA journal_mode = WAL");
+  database.end_tables();
 }
 
 void check_tables(Database& database, Database::Access access) {
-  check(database.number("PRAGMA application_id") == Store::kApplicationId, database.path(),
-        " is a database of another program, no store");
-  const int64_t version = database.number("PRAGMA user_version");
+  const int64_t version = database.version();
+  check(version > 0, database.path(), " has no store; advface-store init makes one");
   check(version <= Store::kVersion, database.path(), " is a store of version ", version,
         ", but this program knows versions up to ", Store::kVersion, "; use a newer one");
-  check(version >= 1, database.path(), " is a store of version ", version, ", which there never was");
   if (version == Store::kVersion) return;
   check(access != Database::Access::read, database.path(), " is a store of version ", version,
         "; open it once for writing (advface-store check --repair) to bring it to version ", Store::kVersion);

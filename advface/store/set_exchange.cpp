@@ -450,6 +450,7 @@ StoredSet import_set(Store& store, const std::string& name, const ExchangedSet& 
   } catch (...) {
     // Unless another call has: check --repair, or an import of the same name.
     if (store.find_set(name, Generation::next)) store.give_up_next(name);
+    store.erase_retired();
     store.finish_erasures();
     throw;
   }

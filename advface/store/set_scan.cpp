@@ -69,7 +69,7 @@ class Part {
   void scan(int64_t begin, int64_t end) {
     const BackendScope on_host(host_backend());
     const NoTapeScope off;
-    Statement rows(database_, kRows);
+    Statement rows(database_, kRows, Rows::many);
     rows.bind(0, row_id(set_.id, begin)).bind(1, row_id(set_.id, end));
     if (probes_.dim(0) <= kFewProbes)
       one_by_one(rows);
@@ -115,24 +115,6 @@ class Part {
   NearestSoFar best_;
 };
 
-// A connection for each thread, all of which see the file as it is at one moment.
-std::vector<Database> open_together(const std::string& path, int64_t n) {
-  for (int attempt = 0;; ++attempt) {
-    std::vector<Database> list;
-    int64_t seen = -1;
-    bool together = true;
-    for (int64_t i = 0; i < n; ++i) {
-      list.emplace_back(path, Database::Access::read);
-      list.back().map_pages();
-      list.back().execute("BEGIN");
-      const int64_t last = list.back().number("SELECT ifnull(max(number), 0) FROM events");
-      together = together && (seen < 0 || seen == last);
-      seen = last;
-    }
-    if (together || attempt == 20) return list;  // whoever writes all the time is not waited for
-  }
-}
-
 }  // namespace
 
 std::vector<std::vector<Neighbour>> nearest_in_set(Store& store, const StoredSet& set, const Tensor& probes,
@@ -143,9 +125,9 @@ std::vector<std::vector<Neighbour>> nearest_in_set(Store& store, const StoredSet
   const NoTapeScope off;
   const Tensor units = l2_normalise(probes.on_host());
   const int64_t parts = std::min<int64_t>(num_threads(), std::max<int64_t>(1, set.records / 4096));
-  std::vector<Database> readers = open_together(store.path(), parts);
+  const auto readers = store.database().readers(parts);  // one for each thread
   std::vector<Part> list;
-  for (Database& reader : readers) list.emplace_back(reader, set, units, most);
+  for (const auto& reader : readers) list.emplace_back(*reader, set, units, most);
   const int64_t last = set.next_number;
   parallel_for(parts, [&](int64_t i) { list[size_t(i)].scan(last * i / parts, last * (i + 1) / parts); });
   NearestSoFar best(units.dim(0), most);
@@ -161,7 +143,7 @@ std::vector<std::vector<Neighbour>> nearest_of_each(Store& store, const StoredSe
   const int64_t d = set.dimension;
   NearestSoFar best(probes, most);
   Transaction one_moment(store.database(), Transaction::Kind::read);
-  Statement rows(store.database(), kRowsAndSalts);
+  Statement rows(store.database(), kRowsAndSalts, Rows::many);
   rows.bind(0, row_id(set.id, 0)).bind(1, row_id(set.id + 1, 0));
   std::vector<float> block(size_t(kOwnSpaces * d));
   std::vector<int64_t> numbers, salts;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <set>
 
 #include "advface/core/text_file.h"
@@ -13,6 +14,7 @@
 #include "advface/protections/random_noise.h"
 #include "advface/store/record_columns.h"
 #include "advface/store/schema.h"
+#include "advface/store/sqlite_database.h"
 #include "tensor/backend.h"
 #include "tensor/hash.h"
 #include "tensor/io/process.h"
@@ -85,14 +87,6 @@ void check_new_name(const std::string& name, const std::string& what) {
     check(name.find(unseen) == std::string::npos, what, " holds a blank that nobody sees");
 }
 
-// "12" or "12 to 40"; names of people stay out of the log, which keeps what it has.
-std::string numbers_text(std::span<const StoredRecord> records) {
-  if (records.empty()) return "";
-  int64_t low = records[0].number, high = low;
-  for (const StoredRecord& r : records) low = std::min(low, r.number), high = std::max(high, r.number);
-  return low == high ? std::to_string(low) : std::to_string(low) + " to " + std::to_string(high);
-}
-
 }  // namespace
 
 int64_t fresh_salt() { return int64_t(drawn_seed() & uint64_t(kMostSalt)); }
@@ -105,19 +99,42 @@ int64_t row_id(int64_t set, int64_t number) {
 int64_t number_of_row(int64_t id) { return id & (kMostNumbers - 1); }
 
 void Store::create(const std::string& path) {
-  NewDatabaseFile(path).make([](const std::string& fresh) {
-    Database database(fresh, Database::Access::create);
-    make_tables(database);
-  });
+  const auto make = [](const std::string& name) {
+    const auto database = Database::open(name, Database::Access::create);
+    make_tables(*database);
+  };
+  if (Database::is_on_server(path))
+    make(path);
+  else
+    NewDatabaseFile(path).make(make);
+}
+
+bool Store::exists(const std::string& path) {
+  if (Database::is_on_server(path)) return Database::open(path, Database::Access::read)->version() > 0;
+  std::error_code none;
+  return std::filesystem::exists(path, none);
+}
+
+void Store::remove_unused(const std::string& path) {
+  {
+    Store store(path, Database::Access::write);
+    Transaction alone(*store.database_);
+    if (store.database_->number("SELECT count(*) FROM sets") > 0) return;
+    store.database_->drop_tables();
+    alone.commit();
+  }
+  std::error_code none;
+  if (!Database::is_on_server(path))
+    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path + end, none);
 }
 
 Store::Store(const std::string& path, Database::Access access, const Patience& patience)
-    : database_(path, access, patience) {
-  check_tables(database_, access);
+    : database_(Database::open(path, access, patience)) {
+  check_tables(*database_, access);
 }
 
 void Store::check_log() {
-  if (!database_.found_log()) return;
+  if (!database_->found_log()) return;
   const auto check_theirs = [&](bool good) {
     check(good, path(), " and ", path(),
           "-wal, the log that lay beside it, are not of one moment. Where the file ",
@@ -125,10 +142,10 @@ void Store::check_log() {
           "-shm; else advface-store check says what is damaged");
   };
   try {
-    Transaction one_moment(database_, Transaction::Kind::read);
-    check_theirs(database_.has_all_pages());
+    Transaction one_moment(*database_, Transaction::Kind::read);
+    check_theirs(database_->has_all_pages());
     for (const StoredSet& set : sets()) {
-      Statement count(database_, "SELECT count(*) FROM records WHERE set_id = ?");
+      Statement count(*database_, "SELECT count(*) FROM records WHERE set_id = ?");
       count.bind(0, set.id).step();
       check_theirs(count.number(0) == set.records);
     }
@@ -136,7 +153,7 @@ void Store::check_log() {
   } catch (const DamagedDatabase&) {
     check_theirs(false);
   }
-  database_.trust_log();
+  database_->trust_log();
 }
 
 void Store::set_actor(std::string actor) {
@@ -145,14 +162,14 @@ void Store::set_actor(std::string actor) {
 }
 
 std::vector<StoredSet> Store::sets() {
-  Statement all(database_, std::string(kSetColumns) + "WHERE state <> 'retired' ORDER BY name, state");
+  Statement all(*database_, std::string(kSetColumns) + "WHERE state <> 'retired' ORDER BY name, state");
   std::vector<StoredSet> list;
   while (all.step()) list.push_back(read_set(all, path()));
   return list;
 }
 
 std::optional<StoredSet> Store::find_set(const std::string& name, Generation generation) {
-  Statement one(database_, std::string(kSetColumns) + "WHERE name = ? AND state = ?");
+  Statement one(*database_, std::string(kSetColumns) + "WHERE name = ? AND state = ?");
   one.bind(0, name).bind(1, std::string_view(state_of(generation)));
   if (!one.step()) return {};
   return read_set(one, path());
@@ -171,14 +188,14 @@ StoredSet Store::set(const std::string& name, Generation generation) {
 
 StoredSet Store::begin_set(const std::string& name, Generation generation, const SetDescription& of) {
   check_name(name, "the name of a set");
-  Transaction all(database_);
+  Transaction all(*database_);
   check(!find_set(name, generation), path(), ": the set ", name,
         generation == Generation::current ? " is there already" : " is being renewed already");
   check(generation == Generation::next || !find_set(name, Generation::next), path(),
         ": an import of the set ", name, " broke off; advface-store check --repair erases it");
   const auto current = find_set(name, Generation::current);
   const int64_t next_number = current ? current->next_number : 0;
-  Statement insert(database_,
+  Statement insert(*database_,
                    "INSERT INTO sets(name, state, recogniser, cut, protection, raw_dimension, domain, "
                    "dimension, next_number, created, card, row_type) "
                    "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
@@ -198,7 +215,7 @@ StoredSet Store::begin_set(const std::string& name, Generation generation, const
 }
 
 std::string Store::who_imports(const std::string& name) {
-  Statement last(database_,
+  Statement last(*database_,
                  "SELECT detail FROM events WHERE what = ? AND set_name = ? ORDER BY number DESC LIMIT 1");
   last.bind(0, std::string_view(kBeginImport)).bind(1, name);
   if (!last.step()) return "";
@@ -213,15 +230,15 @@ std::string Store::who_imports(const std::string& name) {
 }
 
 int64_t Store::reserve_numbers(const StoredSet& set, int64_t n) {
-  Transaction all(database_);
+  Transaction all(*database_);
   check_is_current(set);
   // Both generations count on, so that a number means one record in both.
-  Statement last(database_, "SELECT max(next_number) FROM sets WHERE name = ?");
+  Statement last(*database_, "SELECT max(next_number) FROM sets WHERE name = ?");
   last.bind(0, set.name);
   last.step();
   const int64_t first = last.number(0);
   check(n <= kMostNumbers - first, path(), ": the set ", set.name, " has no number left");
-  Statement count(database_, "UPDATE sets SET next_number = ? WHERE name = ?");
+  Statement count(*database_, "UPDATE sets SET next_number = ? WHERE name = ?");
   count.bind(0, first + n).bind(1, set.name).run();
   all.commit();
   return first;
@@ -237,39 +254,54 @@ std::vector<int64_t> Store::insert(const StoredSet& set, const Tensor& rows,
                                    std::span<const StoredRecord> records, Known known) {
   check(rows.shape() == Shape({int64_t(records.size()), set.dimension}) && rows.dtype() == DType::f32, path(),
         ": rows of shape ", rows.shape(), " for ", records.size(), " records of ", set.dimension, " values");
-  Statement record(database_,
-                   "INSERT INTO records(id, set_id, subject, photograph, quality, created, checksum, salt, "
-                   "mean_of) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(set_id, subject) DO NOTHING");
-  Statement feature(database_, "INSERT INTO features(id, feature) VALUES(?, ?)");
   const std::string now = utc_now();
-  const size_t d = size_t(set.dimension);
-  std::vector<std::byte> row(size_t(set.row_bytes()));
-  std::vector<int64_t> added;
+  const size_t d = size_t(set.dimension), bytes = size_t(set.row_bytes());
+  std::vector<std::byte> packed(records.size() * bytes);
+  const auto row = [&](size_t i) { return std::span(packed).subspan(i * bytes, bytes); };
   for (size_t i = 0; i < records.size(); ++i) {
     const StoredRecord& r = records[i];
     const std::string who = path() + ": record " + std::to_string(r.number);
     check_name(r.subject, who + ": the subject's name");
     if (!r.photograph.empty()) check_name(r.photograph, who + ": the photograph's name");
-    pack_row(set.row_type, {rows.data<float>() + i * d, d}, row);
-    const int64_t id = row_id(set.id, r.number);
-    record.bind(0, id).bind(1, set.id).bind(2, r.subject).bind(3, r.photograph).bind(4, r.quality);
-    record.bind(5, r.created.empty() ? now : r.created).bind(6, row_checksum(row)).bind(7, r.salt);
-    record.bind(8, r.mean_of).run();
-    const bool is_new = database_.changes() == 1;
-    check(is_new || known == Known::skipped, path(), ": ", r.subject, " is in the set ", set.name,
-          " already; remove that record first. Nothing was written");
-    if (!is_new) continue;
-    feature.bind(0, id).bind(1, std::span<const std::byte>(row)).run();
-    added.push_back(int64_t(i));
+    pack_row(set.row_type, {rows.data<float>() + i * d, d}, row(i));
   }
-  Statement count(database_, "UPDATE sets SET records = records + ? WHERE id = ?");
+  const std::vector<bool> is_new = database_->insert(
+      {"records",
+       {"id", "set_id", "subject", "photograph", "quality", "created", "checksum", "salt", "mean_of"},
+       "set_id, subject"},
+      int64_t(records.size()), [&](int64_t i, std::span<SqlValue> values) {
+        const StoredRecord& r = records[size_t(i)];
+        const SqlValue all[] = {row_id(set.id, r.number),
+                                set.id,
+                                r.subject,
+                                r.photograph,
+                                r.quality,
+                                r.created.empty() ? now : r.created,
+                                row_checksum(row(size_t(i))),
+                                r.salt,
+                                r.mean_of};
+        std::ranges::copy(all, values.begin());
+      });
+  std::vector<int64_t> added;
+  for (size_t i = 0; i < records.size(); ++i) {
+    check(is_new[i] || known == Known::skipped, path(), ": ", records[i].subject, " is in the set ", set.name,
+          " already; remove that record first. Nothing was written");
+    if (is_new[i]) added.push_back(int64_t(i));
+  }
+  database_->insert({"features", {"id", "feature"}}, int64_t(added.size()),
+                    [&](int64_t i, std::span<SqlValue> values) {
+                      const size_t which = size_t(added[size_t(i)]);
+                      values[0] = row_id(set.id, records[which].number);
+                      values[1] = std::span<const std::byte>(row(which));
+                    });
+  Statement count(*database_, "UPDATE sets SET records = records + ? WHERE id = ?");
   count.bind(0, int64_t(added.size())).bind(1, set.id).run();
   return added;
 }
 
 std::vector<int64_t> Store::add(const StoredSet& set, const Tensor& rows,
                                 std::span<const StoredRecord> records, Known known) {
-  Transaction all(database_);
+  Transaction all(*database_);
   check_is_current(set);
   for (const StoredRecord& r : records)
     check_new_name(r.subject, path() + ": record " + std::to_string(r.number) + ": the subject's name");
@@ -287,20 +319,28 @@ std::vector<int64_t> Store::add(const StoredSet& set, const Tensor& rows,
 }
 
 std::string Store::first_known(const StoredSet& set, std::span<const std::string> subjects) {
-  Statement one(database_, "SELECT 1 FROM records WHERE set_id = ? AND subject = ?");
+  constexpr size_t kAtOnce = 128;
+  std::string marks = "?";
+  for (size_t i = 1; i < kAtOnce; ++i) marks += ", ?";
+  Statement some(*database_, "SELECT subject FROM records WHERE set_id = ? AND subject IN (" + marks + ")");
+  std::set<std::string> there;
+  for (size_t begin = 0; begin < subjects.size(); begin += kAtOnce) {
+    some.bind(0, set.id);
+    for (size_t i = 0; i < kAtOnce; ++i)  // the last ones once more where they are fewer
+      some.bind(int(1 + i), subjects[std::min(begin + i, subjects.size() - 1)]);
+    while (some.step()) there.insert(some.text(0));
+    some.reset();
+  }
   std::set<std::string_view> seen;
   for (const std::string& subject : subjects) {
     check_new_name(subject, "the name \"" + printable(subject.substr(0, 40)) + "\"");
-    one.bind(0, set.id).bind(1, subject);
-    const bool there = one.step();
-    one.run();
-    if (there || !seen.insert(subject).second) return subject;
+    if (there.contains(subject) || !seen.insert(subject).second) return subject;
   }
   return "";
 }
 
 std::optional<StoredRecord> Store::find(const StoredSet& set, const std::string& subject) {
-  Statement one(database_, std::string(kRecordColumns) + "WHERE set_id = ? AND subject = ?");
+  Statement one(*database_, std::string(kRecordColumns) + "WHERE set_id = ? AND subject = ?");
   one.bind(0, set.id).bind(1, subject);
   if (!one.step()) return {};
   return read_record(one);
@@ -313,9 +353,9 @@ StoredRecord Store::record(const StoredSet& set, const std::string& subject) {
 
 int64_t Store::largest_mean(const StoredSet& set) {
   // Both by the index of those that are not of one.
-  Statement unknown(database_, "SELECT 1 FROM records WHERE set_id = ? AND mean_of <> 1 AND mean_of = 0");
+  Statement unknown(*database_, "SELECT 1 FROM records WHERE set_id = ? AND mean_of <> 1 AND mean_of = 0");
   if (unknown.bind(0, set.id).step()) return 0;
-  Statement largest(database_, "SELECT max(mean_of) FROM records WHERE set_id = ? AND mean_of <> 1");
+  Statement largest(*database_, "SELECT max(mean_of) FROM records WHERE set_id = ? AND mean_of <> 1");
   largest.bind(0, set.id);
   if (largest.step() && !largest.is_null(0)) return largest.number(0);
   return set.records > 0 ? 1 : 0;
@@ -325,7 +365,7 @@ Tensor Store::feature(const StoredSet& set, int64_t number) { return features(se
 
 std::vector<StoredRecord> Store::records(const StoredSet& set, int64_t from, int64_t most) {
   if (from >= kMostNumbers) return {};  // beyond any that is given
-  Statement some(database_, std::string(kRecordColumns) + "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
+  Statement some(*database_, std::string(kRecordColumns) + "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
   some.bind(0, row_id(set.id, from)).bind(1, row_id(set.id + 1, 0)).bind(2, most);
   std::vector<StoredRecord> list;
   while (some.step()) list.push_back(read_record(some));
@@ -335,109 +375,32 @@ std::vector<StoredRecord> Store::records(const StoredSet& set, int64_t from, int
 
 Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
   const BackendScope on_host(host_backend());
-  Statement one(database_,
-                "SELECT f.feature, r.checksum FROM features f JOIN records r USING(id) WHERE f.id = ?");
+  Statement some(*database_,
+                 "SELECT f.id, f.feature, r.checksum FROM features f JOIN records r ON r.id = f.id "
+                 "WHERE f.id >= ? AND f.id <= ? ORDER BY f.id");
   Tensor rows = Tensor::zeros({int64_t(numbers.size()), set.dimension});
   const size_t bytes = size_t(set.row_bytes()), d = size_t(set.dimension);
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    one.bind(0, row_id(set.id, numbers[i]));
-    check(one.step(), path(), ": record ", numbers[i], " of the set ", set.name, " is gone");
-    const auto blob = one.blob(0);
-    check(blob.size() == bytes, path(), " is damaged: record ", numbers[i], " of the set ", set.name, " has ",
-          blob.size(), " bytes, not ", bytes);
-    check(row_checksum(blob) == one.number(1), path(), " is damaged: record ", numbers[i], " of the set ",
-          set.name, " is not what was enrolled");
-    unpack_row(set.row_type, blob, {rows.mutable_data<float>() + i * d, d});
-    one.run();
+  for (size_t begin = 0; begin < numbers.size();) {
+    size_t end = begin + 1;  // those that lie together are read together
+    while (end < numbers.size() && numbers[end] > numbers[end - 1] && numbers[end] <= numbers[end - 1] + 8)
+      ++end;
+    some.bind(0, row_id(set.id, numbers[begin])).bind(1, row_id(set.id, numbers[end - 1]));
+    size_t i = begin;
+    while (i < end && some.step()) {
+      if (some.number(0) != row_id(set.id, numbers[i])) continue;
+      const auto blob = some.blob(1);
+      check(blob.size() == bytes, path(), " is damaged: record ", numbers[i], " of the set ", set.name,
+            " has ", blob.size(), " bytes, not ", bytes);
+      check(row_checksum(blob) == some.number(2), path(), " is damaged: record ", numbers[i], " of the set ",
+            set.name, " is not what was enrolled");
+      unpack_row(set.row_type, blob, {rows.mutable_data<float>() + i * d, d});
+      ++i;
+    }
+    check(i == end, path(), ": record ", i < end ? numbers[i] : 0, " of the set ", set.name, " is gone");
+    some.reset();
+    begin = end;
   }
   return rows;
-}
-
-void Store::remove(const std::string& name, std::span<const std::string> subjects) {
-  Transaction all(database_);
-  set(name);  // told where there is none
-  Statement record(database_, "DELETE FROM records WHERE id = ?");
-  Statement feature(database_, "DELETE FROM features WHERE id = ?");
-  Statement count(database_, "UPDATE sets SET records = records - 1 WHERE id = ?");
-  std::vector<StoredRecord> gone;
-  std::set<std::string_view> done;
-  for (const std::string& subject : subjects) {
-    if (!done.insert(subject).second) continue;
-    const size_t before = gone.size();
-    for (const Generation generation : {Generation::current, Generation::next}) {
-      const auto of = find_set(name, generation);
-      const auto found = of ? find(*of, subject) : std::nullopt;
-      if (!found) continue;
-      record.bind(0, row_id(of->id, found->number)).run();
-      feature.bind(0, row_id(of->id, found->number)).run();
-      count.bind(0, of->id).run();
-      if (gone.size() == before) gone.push_back(*found);
-    }
-    check(gone.size() > before, path(), ": nobody in the set ", name, " is called ", subject,
-          "; nobody was removed");
-  }
-  note_removal();
-  tell("remove", name, std::to_string(gone.size()) + " records: " + numbers_text(gone));
-  all.commit();
-}
-
-void Store::remove_set(const std::string& name) {
-  {
-    Transaction all(database_);
-    const StoredSet current = set(name);
-    Statement retire(database_, "UPDATE sets SET state = 'retired' WHERE name = ?");
-    retire.bind(0, name).run();
-    note_removal();
-    tell("remove set", name, std::to_string(current.records) + " records");
-    all.commit();
-  }
-  erase_retired();
-}
-
-void Store::remove_orphans() {
-  Transaction all(database_);
-  const int64_t orphans =
-      database_.number("SELECT count(*) FROM features WHERE id NOT IN (SELECT id FROM records)");
-  database_.execute("DELETE FROM features WHERE id NOT IN (SELECT id FROM records)");
-  const std::string counted =
-      "(SELECT count(*) FROM records WHERE set_id = sets.id AND id IN (SELECT id FROM features))";
-  const int64_t wrong = database_.number("SELECT count(*) FROM sets WHERE records <> " + counted);
-  if (orphans == 0 && wrong == 0) return;
-  database_.execute("UPDATE sets SET records = " + counted + " WHERE records <> " + counted);
-  note_removal();
-  tell("repair", "",
-       std::to_string(orphans) + " features of nobody, " + std::to_string(wrong) + " wrong counts");
-  all.commit();
-}
-
-std::vector<std::string> Store::also_in(const std::string& set, std::span<const std::string> subjects) {
-  std::vector<std::string> list;
-  for (const StoredSet& other : sets()) {
-    if (other.name == set) continue;
-    const bool has = std::ranges::any_of(
-        subjects, [&](const std::string& subject) { return find(other, subject).has_value(); });
-    if (has && std::ranges::find(list, other.name) == list.end()) list.push_back(other.name);
-  }
-  return list;
-}
-
-void Store::note_removal() {
-  Statement note(database_, "INSERT INTO to_forget VALUES(?)");
-  const std::string now = utc_now();
-  note.bind(0, now).run();
-}
-
-bool Store::forgot() {
-  if (!database_.empty_log()) return false;
-  database_.execute("DELETE FROM to_forget");
-  return true;
-}
-
-void Store::forget() {
-  check(forgot(), path(),
-        ": what was removed is in no set any more, but its bytes may still lie in the file, as another "
-        "program reads; call "
-        "advface-store check --repair when none does");
 }
 
 }  // namespace advf

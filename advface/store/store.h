@@ -10,7 +10,9 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,17 +64,21 @@ struct StoredEvent {
 
 class Store {
  public:
-  static constexpr int32_t kApplicationId = 0x41644653;  // "AdFS"
   static constexpr int32_t kVersion = 3;
   static constexpr size_t kLongestName = 4096;  // bytes, of a subject, a set or a photograph
 
-  // A new file; Throws Error where there is one.
+  // A new file, or tables in a database of a server (Database::is_on_server()). Throws Error where there are
+  // some.
   static void create(const std::string& path);
+  // Whether there is a file of that name, or a database has a store.
+  static bool exists(const std::string& path);
+  // What create() made, where nobody has begun a set in it since.
+  static void remove_unused(const std::string& path);
   // Throws Error for what is no store, for one of a newer version, and where it cannot be written.
   Store(const std::string& path, Database::Access access, const Patience& patience = {});
 
-  const std::string& path() const { return database_.path(); }
-  Database& database() { return database_; }
+  const std::string& path() const { return database_->path(); }
+  Database& database() { return *database_; }
   // Throws Error where the file and a log that lay beside it are not of one moment, as far as counts tell;
   // then the file is left as it is.
   void check_log();
@@ -119,8 +125,10 @@ class Store {
   // Erases features of which no record tells, and counts records anew, after damage.
   void remove_orphans();
   // No byte of what was removed stays in the file or its log. Throws Error where a reader is in the way: call
-  // again; until then problems() tells it.
-  void forget();
+  // again; until then problems() tells it. Where that takes a call that rewrites all that is there
+  // (Database::erases_at_once()), at_once leaves it for one and gives false.
+  enum class Forget { at_once, thoroughly };
+  bool forget(Forget which = Forget::at_once);
 
   // Of the current generation, those that the next one lacks, by number.
   std::vector<StoredRecord> not_yet_renewed(const StoredSet& current, const StoredSet& next, int64_t from,
@@ -159,6 +167,8 @@ class Store {
  private:
   bool last_event_is_chained();
   void check_is_current(const StoredSet& set);
+  // Of the set's records, those with numbers between those of `records`.
+  std::set<int64_t> numbers_among(const StoredSet& set, std::span<const StoredRecord> records);
   void note_removal();  // in the transaction that removes
   bool forgot();        // forget(); false where a reader is in the way
   // What events say of records that are there, line by line.
@@ -167,7 +177,7 @@ class Store {
   std::vector<int64_t> insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records,
                               Known known);
 
-  Database database_;
+  std::unique_ptr<Database> database_;
   std::string actor_;
 };
 

@@ -149,6 +149,8 @@ std::string full_name(const CLI::Option& option) {
   return option.get_lnames().empty() ? option.get_name() : "--" + option.get_lnames()[0];
 }
 
+constexpr const char* kStore = "--store";  // of advface-store: a file, and what SQLite keeps beside it
+
 // The files that the text of an option names: the whole text, what stands behind NAME= (and before further
 // settings), and the file settings of an attacker without a file.
 std::vector<std::string> named_files(const std::string& option, const std::string& text) {
@@ -168,7 +170,7 @@ std::vector<std::string> named_files(const std::string& option, const std::strin
 // What is read with a file: the network of a card, and how the features of a file were protected.
 std::vector<std::string> read_beside(const std::string& option, const std::string& path) {
   if (path.ends_with(".npy")) return {feature_info_path(path), path + ".index", path + ".records.tsv"};
-  if (option == "STORE") return {path + "-wal", path + "-shm", path + "-journal"};  // SQLite's
+  if (option == kStore) return {path + "-wal", path + "-shm", path + "-journal"};  // SQLite's
   // A program that explains files takes a card of either kind.
   if (!option.ends_with("recogniser") && option != "--facenet" && option != "--detector" &&
       !path.ends_with(".json"))
@@ -190,7 +192,7 @@ std::vector<std::string> read_by(const CLI::Option& option) {
     for (const std::string& path : named_files(full_name(option), value)) {
       std::error_code none;
       // A store may be made by the very call.
-      if (full_name(option) != "STORE" && !std::filesystem::is_regular_file(path, none)) continue;
+      if (full_name(option) != kStore && !std::filesystem::is_regular_file(path, none)) continue;
       files.insert(path);
       for (const std::string& beside : read_beside(full_name(option), path)) files.insert(beside);
     }
@@ -235,7 +237,7 @@ void check_outputs(const CLI::App& app) {
       const auto at = writer.find(canonical(path));
       if (at == writer.end()) continue;
       if (at->second == "--out" && name == "--from") continue;  // what comes of it may take its place
-      const bool made_here = at->second == "--new-key" && name != "STORE";  // written where it is not there
+      const bool made_here = at->second == "--new-key" && name != kStore;  // written where it is not there
       if (made_here || at->second == name) continue;
       fail(at->second, " would replace ", path, ", which ", name, " reads; name another file");
     }

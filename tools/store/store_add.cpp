@@ -60,7 +60,7 @@ int init(const InitOptions& o) {
   if (!o.recogniser.empty()) recogniser.emplace(Recogniser::load(o.recogniser));
   const ProtectionInput input = input_for(o, recogniser);
   const SetProtection protection(specs, input);
-  StoreFile file(o.store);
+  NewStore file(o.store);
   StoredSet set;
   {
     Store store = o.open(Database::Access::write);

@@ -37,7 +37,7 @@ int import_from(const ExchangeOptions& o) {
         protection.known() ? "raw" : "of unknown protection (" + protection.unknown + ")",
         "; advface-store add protects them, and --protect none stores them as they are");
   if (!protection.known()) protection = {};
-  StoreFile file(o.store);
+  NewStore file(o.store);
   {
     Store store = o.open(Database::Access::write);
     const StoredSet made = import_set(store, o.set, set, o.rows, console());

@@ -90,7 +90,7 @@ int remove_people(const SubjectOptions& o) {
     store.remove_set(o.set);
   else
     store.remove(o.set, subjects);
-  store.forget();
+  const bool erased = store.forget();
   std::ranges::sort(subjects);
   subjects.erase(std::unique(subjects.begin(), subjects.end()), subjects.end());
   const std::vector<std::string> also_in = store.also_in(o.set, subjects);
@@ -100,8 +100,7 @@ int remove_people(const SubjectOptions& o) {
     std::cout << "removed the set " << o.set;
   else
     std::cout << "removed " << subjects.size() << " from the set " << o.set;
-  std::cout << "; no byte of it is in " << o.store
-            << " or its log any more. Backups and exports have what they had\n";
+  std::cout << "; " << what_is_left(erased, o.store) << ". Backups and exports have what they had\n";
   if (!also_in.empty())
     std::cerr << "of the same name somebody is still in the set " << names_text(also_in)
               << ": what was enrolled there stays (--set NAME removes it)\n";
@@ -160,7 +159,7 @@ int check_store(const CheckOptions& o) {
     store.give_up_imports();
     store.erase_retired(interrupted);
     store.remove_orphans();
-    store.forget();
+    store.forget(Store::Forget::thoroughly);
     check(store.database().overwrite_remains(), o.store,
           ": another program is in the way, so that remains of moved rows were not overwritten; call again "
           "when none is");
@@ -204,7 +203,7 @@ struct BackupOptions : StoreOptions {
 int backup(const BackupOptions& o) {
   o.common.activate();
   Store store = o.open(Database::Access::read);
-  NewDatabaseFile(o.out).make([&](const std::string& fresh) { store.database().copy_to(fresh); });
+  store.database().copy_to(o.out);
   o.common.write_json({{"out", o.out}, {"bytes", std::filesystem::file_size(o.out)}});
   std::cout << o.store << " as it is now -> " << o.out << "; the key is not in it, and is kept elsewhere\n";
   return 0;

@@ -3,7 +3,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <iostream>
 #include <sstream>
 
 #include "advface/core/json_text.h"
@@ -30,26 +30,28 @@ std::vector<std::string> lines_of_file(const std::string& path) {
   return lines;
 }
 
-StoreFile::StoreFile(std::string path) : path_(std::move(path)) {
-  std::error_code none;
-  made_ = !std::filesystem::exists(path_, none);
+NewStore::NewStore(std::string path) : path_(std::move(path)), made_(!Store::exists(path_)) {
   if (!made_) return;
   try {
     Store::create(path_);
   } catch (const Error&) {
     made_ = false;
-    if (!std::filesystem::exists(path_, none)) throw;  // else another program was faster, and it is there
+    if (!Store::exists(path_)) throw;  // else another program was faster, and it is there
   }
 }
 
-StoreFile::~StoreFile() {
-  std::error_code none;
-  if (made_)
-    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path_ + end, none);
+NewStore::~NewStore() {
+  if (!made_) return;
+  try {
+    Store::remove_unused(path_);
+  } catch (const Error& e) {
+    std::cerr << "what was made of " << path_ << " stays: " << e.what() << "\n";
+  }
 }
 
 void StoreOptions::add_to(CLI::App& app, bool by) {
-  app.add_option("STORE", store, "the store's file")->required();
+  app.add_option("STORE,--store", store, "the store: its file, or a database of a server, postgresql://...")
+      ->required();
   app.add_option("--set", set, "the set in it")->capture_default_str();
   app.add_option("--wait", wait, "seconds to wait while another program writes")
       ->capture_default_str()
@@ -71,6 +73,14 @@ Store StoreOptions::open(Database::Access access) const {
   // Whoever was stopped between a removal and its end left bytes that were promised to be gone.
   if (access == Database::Access::write) opened.finish_erasures(interrupted);
   return opened;
+}
+
+std::string what_is_left(bool erased, const std::string& store) {
+  if (erased) return "no byte is in " + store + " or its log any more";
+  return "nothing is found in " + store +
+         " any more; the server's files keep the bytes until advface-store check --repair rewrites the "
+         "tables, "
+         "and its write-ahead log until it comes round";
 }
 
 void add_rows_option(CLI::App& app, RowType& rows) {

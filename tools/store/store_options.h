@@ -43,15 +43,18 @@ struct StoreOptions {
   Store open(Database::Access access) const;
 };
 
+// For people: what became of what was removed (Store::forget()).
+std::string what_is_left(bool erased, const std::string& store);
+
 // --rows: as what the values of stored rows are kept.
 void add_rows_option(CLI::App& app, RowType& rows);
 
-// The store's file, made where it is not there; gone again where it was made and keep() was not called.
-class StoreFile {
+// The store, made where it is not there; gone again where it was made and keep() was not called.
+class NewStore {
  public:
-  explicit StoreFile(std::string path);
-  ~StoreFile();
-  StoreFile(const StoreFile&) = delete;
+  explicit NewStore(std::string path);
+  ~NewStore();
+  NewStore(const NewStore&) = delete;
   void keep() { made_ = false; }
 
  private:

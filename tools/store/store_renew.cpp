@@ -1,8 +1,10 @@
 // renew: another key or protection from what is stored. migrate: another recogniser, for which people must
 // come again. Both fill a next generation beside the current one, which is used until the switch.
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <thread>
 
 #include "advface/protections/rotation_protection.h"
 #include "advface/store/set_renewal.h"
@@ -27,11 +29,11 @@ int end_renewal(const RenewOptions& o, Store& store, nlohmann::json result) {
   const StoredSet next = store.set(o.set, Generation::next);
   store.switch_to_next(o.set, o.leave_behind);
   store.erase_retired();
-  store.forget();
+  const bool erased = store.forget();
   result.update({{"switched", true}, {"records", next.records}});
   o.common.write_json(result);
   std::cout << "the set " << o.set << " is now " << store.set(o.set).info.protection.describe() << ": "
-            << next.records << " records; nothing of what it was is in " << o.store << " any more\n";
+            << next.records << " records; of what it was " << what_is_left(erased, o.store) << "\n";
   return 0;
 }
 
@@ -43,6 +45,12 @@ int give_up(const RenewOptions& o, Store& store) {
   std::cout << "the set " << o.set << " stays as it is; its next generation is erased\n";
   return 0;
 }
+
+// Another call was faster, and this one goes on with what it has begun.
+class BegunMeanwhile : public Error {
+ public:
+  BegunMeanwhile() : Error("the set is being renewed already") {}
+};
 
 // Throws where a renewal to something else is under way.
 void check_goes_on(const Store& store, const std::string& name, const std::optional<StoredSet>& begun,
@@ -58,7 +66,13 @@ void check_goes_on(const Store& store, const std::string& name, const std::optio
 StoredSet begin_or_go_on(Store& store, const std::string& name, const std::optional<StoredSet>& begun,
                          const SetDescription& next) {
   check_goes_on(store, name, begun, next);
-  return begun ? *begun : store.begin_set(name, Generation::next, next);
+  if (begun) return *begun;
+  try {
+    return store.begin_set(name, Generation::next, next);
+  } catch (const Error&) {
+    if (store.find_set(name, Generation::next)) throw BegunMeanwhile();
+    throw;
+  }
 }
 
 // Who is not in the next generation yet: a name on each line.
@@ -95,29 +109,45 @@ std::shared_ptr<const Key> new_key(const RenewOptions& o, bool& made) {
   return std::make_shared<const Key>(made ? Key::fresh() : Key::read(o.new_key));
 }
 
-// Batch by batch; where it stops, the same call goes on.
+// Batch by batch; where it stops, the same call goes on. Calls that run at once over a server share them out,
+// and the last one does what those leave that are killed.
 void renew_all(const RenewOptions& o, Store& store, const StoredSet& current, const StoredSet& next,
                const SetRenewal& renewal) {
   if (store.not_yet_renewed(current, next, 0, 1).empty()) return;
   Progress progress("renew", std::max<int64_t>(current.records - next.records, 0), "records");
-  for (int64_t from = 0;;) {
-    auto some = store.not_yet_renewed(current, next, from, o.batch);
-    if (some.empty()) break;
+  for (int64_t from = 0, of_others = 0;;) {
     if (interrupted()) {
       progress.finish();
       std::cerr << "stopped; the same command goes on from there\n";
       throw Interrupted();
     }
-    std::vector<int64_t> numbers, salts, new_salts;
-    for (StoredRecord& r : some) {
-      numbers.push_back(r.number);
-      salts.push_back(r.salt);
-      new_salts.push_back(r.salt = fresh_salt());
+    auto some = store.not_yet_renewed(current, next, from, o.batch);
+    if (some.empty()) {
+      if (of_others == 0) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      from = of_others = 0;
+      continue;
     }
-    const Tensor rows = renewal.renewed(store.features(current, numbers), salts, new_salts, console());
-    store.renew(current, next, rows, some);
-    progress.advance(int64_t(some.size()));
-    from = some.back().number + 1;
+    const int64_t piece = some[0].number / o.batch, end = (piece + 1) * o.batch;
+    if (store.database().claim(current.id, piece)) {
+      some = store.not_yet_renewed(current, next, from, o.batch);  // since somebody else may have done them
+      std::erase_if(some, [&](const StoredRecord& r) { return r.number >= end; });
+      if (!some.empty()) {
+        std::vector<int64_t> numbers, salts, new_salts;
+        for (StoredRecord& r : some) {
+          numbers.push_back(r.number);
+          salts.push_back(r.salt);
+          new_salts.push_back(r.salt = fresh_salt());
+        }
+        const Tensor rows = renewal.renewed(store.features(current, numbers), salts, new_salts, console());
+        store.renew(current, next, rows, some);
+        progress.advance(int64_t(some.size()));
+      }
+      store.database().release(current.id, piece);
+    } else {
+      ++of_others;
+    }
+    from = end;
   }
   progress.finish();
 }
@@ -132,12 +162,9 @@ void check_options(const RenewOptions& o) {
   });
 }
 
-int renew(const RenewOptions& o) {
-  o.common.activate();
-  check_options(o);
+int renew_in(Store& store, const RenewOptions& o) {
   const ProtectionSpecs specs =
       o.protect.asked() ? specs_for_store(o.protect.specs(o.common.seed)) : ProtectionSpecs();
-  Store store = o.open(Database::Access::write);
   const StoredSet current = store.set(o.set);
   if (o.switch_now) return end_renewal(o, store, {});
   if (o.give_up) return give_up(o, store);
@@ -181,6 +208,17 @@ int renew(const RenewOptions& o) {
             << " has both generations; verify and identify --next use the new one, and renew "
                "--switch ends the old\n";
   return 0;
+}
+
+int renew(const RenewOptions& o) {
+  o.common.activate();
+  check_options(o);
+  Store store = o.open(Database::Access::write);
+  try {
+    return renew_in(store, o);
+  } catch (const BegunMeanwhile&) {
+    return renew_in(store, o);
+  }
 }
 
 int migrate(const RenewOptions& o) {
