@@ -249,6 +249,22 @@ told "their owner alone" store check "$(as erase)" --repair
 quietly store check "$url" --repair
 quietly store check "$url" --set shared --key two.key
 
+# Rows as the database itself reads them are what is exported, to the bit.
+quietly store init "$url" --set open --like records.npy --protect rotation --key one.key --key-mode per-set
+quietly store add "$url" --set open --in records.npy --subjects records.txt --key one.key
+quietly psql -q -h "$server" -U owner -d people -f "$tests/../tools/store/postgres_vectors.sql"
+quietly store export "$url" --set open --out open.npy
+sql "SELECT vector FROM advface.vectors WHERE set_name = 'open' ORDER BY number" >vectors.txt
+python3 - <<'PY' || fail "real[] is not what was stored"
+import struct
+data = open("open.npy", "rb").read()
+data = data[10 + struct.unpack("<H", data[8:10])[0]:]
+lines = open("vectors.txt").read().split()
+values = [float(v) for line in lines for v in line.strip("{}").split(",")]
+assert len(lines) == 500 and struct.pack("<%df" % len(values), *values) == data
+PY
+quietly store remove "$url" --set open --whole-set
+
 # The server itself is killed: what was told stays.
 quietly store init "$url" --set later --like records.npy --protect rotation --key one.key
 (exec "$bin/advface-store" add "$url" --set later --in records.npy --subjects records.txt --key one.key --batch 4 >records.said 2>&1) &

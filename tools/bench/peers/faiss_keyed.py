@@ -1,6 +1,7 @@
 """What a rotation for the whole set (`per-set` keys) costs an index of others: faiss over features as they are and over the same features
 as advface-store exports them. Inner products are the same under one rotation, so recall and speed should be; here they are measured, in
-turns, of a flat index and of one that is approximate (HNSW). People are random directions, records and probes near them. Needs faiss-cpu
+turns, of a flat index and of one that is approximate (HNSW). People are random directions of a space of 48 dimensions within that of the
+features, as embeddings are; records and probes lie near them. Needs faiss-cpu
 and numpy from PyPI; without faiss it says so:
 
     python tools/bench/peers/faiss_keyed.py --bin build/release/bin
@@ -25,7 +26,7 @@ def people(np, records, probes, values, seed):
         rows = centre + np.float32(0.65) * noise
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    centre = rng.standard_normal((records, values), dtype=np.float32)
+    centre = rng.standard_normal((records, 48), dtype=np.float32) @ rng.standard_normal((48, values), dtype=np.float32)
     centre /= np.linalg.norm(centre, axis=1, keepdims=True)
     return near(centre), near(centre[:probes])
 
