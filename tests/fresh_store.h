@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "advface/store/new_database_file.h"
 #include "advface/store/sqlite_database.h"
 #include "advface/store/store.h"
 #include "file_test_util.h"

@@ -60,6 +60,14 @@ int64_t Database::number(const std::string& sql) {
   return statement.number(0);
 }
 
+void Database::for_each_blob(const std::string& table, const std::string& column, size_t, int64_t begin,
+                             int64_t end, const TakeBlob& take) {
+  Statement rows(*this, "SELECT id, " + column + " FROM " + table + " WHERE id >= ? AND id < ? ORDER BY id",
+                 Rows::many);
+  rows.bind(0, begin).bind(1, end);
+  while (rows.step()) take(rows.number(0), rows.blob(1));
+}
+
 void Statement::run() {
   while (step()) {
   }

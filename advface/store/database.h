@@ -91,6 +91,8 @@ struct RowsInto {
   std::string unique = "";
 };
 
+using TakeBlob = std::function<void(int64_t id, std::span<const std::byte> blob)>;
+
 class Database {
  public:
   // create: a new one, where there is none; a file that its owner alone may read
@@ -119,6 +121,11 @@ class Database {
   virtual std::vector<bool> insert(
       const RowsInto& into, int64_t n,
       const std::function<void(int64_t i, std::span<SqlValue> values)>& fill) = 0;
+
+  // The rows with begin <= id < end of a table of an id and a BLOB of `bytes` bytes, in order, within a
+  // transaction that reads; a row is valid up to the end of its call.
+  virtual void for_each_blob(const std::string& table, const std::string& column, size_t bytes, int64_t begin,
+                             int64_t end, const TakeBlob& take);
 
   // Of the tables: 0 where there are none. Throws Error for the tables of another program.
   virtual int64_t version() = 0;

@@ -18,31 +18,22 @@ constexpr int64_t kBlock = 512;       // rows that lie in a cache while they are
 constexpr int64_t kFewProbes = 4;     // for fewer a matrix product would spend its time on packing rows
 constexpr int64_t kOwnSpaces = 2048;  // records whose rotations are made at a time
 
-const char* const kRows = "SELECT id, feature FROM features WHERE id >= ? AND id < ? ORDER BY id";
 const char* const kRowsAndSalts =
     "SELECT f.id, f.feature, r.salt FROM features f JOIN records r ON r.id = f.id "
     "WHERE f.id >= ? AND f.id < ? ORDER BY f.id";
 
-// A stored row where it lies, up to the next step; tells damage.
-std::span<const std::byte> bytes_of_row(const Statement& row, const StoredSet& set, const std::string& path) {
-  const auto blob = row.blob(1);
+// Tells a row of another length than the set's.
+void check_length(std::span<const std::byte> row, int64_t id, const StoredSet& set, const std::string& path) {
   const size_t bytes = size_t(set.row_bytes());
-  check(blob.size() == bytes, path, " is damaged: record ", number_of_row(row.number(0)), " of the set ",
-        set.name, " has ", blob.size(), " bytes, not ", bytes);
-  return blob;
-}
-
-void copy_row(const Statement& row, const StoredSet& set, const std::string& path, float* out) {
-  unpack_row(set.row_type, bytes_of_row(row, set, path), {out, size_t(set.dimension)});
+  check(row.size() == bytes, path, " is damaged: record ", number_of_row(id), " of the set ", set.name,
+        " has ", row.size(), " bytes, not ", bytes);
 }
 
 // The same as floats; copied only where they are none, or lie at no place for some.
-const float* row_values(const Statement& row, const StoredSet& set, const std::string& path,
-                        std::vector<float>& copy) {
-  const auto blob = bytes_of_row(row, set, path);
-  if (set.row_type == RowType::f32 && reinterpret_cast<uintptr_t>(blob.data()) % alignof(float) == 0)
-    return reinterpret_cast<const float*>(blob.data());
-  unpack_row(set.row_type, blob, copy);
+const float* row_values(std::span<const std::byte> row, const StoredSet& set, std::vector<float>& copy) {
+  if (set.row_type == RowType::f32 && reinterpret_cast<uintptr_t>(row.data()) % alignof(float) == 0)
+    return reinterpret_cast<const float*>(row.data());
+  unpack_row(set.row_type, row, copy);
   return copy.data();
 }
 
@@ -69,50 +60,57 @@ class Part {
   void scan(int64_t begin, int64_t end) {
     const BackendScope on_host(host_backend());
     const NoTapeScope off;
-    Statement rows(database_, kRows, Rows::many);
-    rows.bind(0, row_id(set_.id, begin)).bind(1, row_id(set_.id, end));
-    if (probes_.dim(0) <= kFewProbes)
-      one_by_one(rows);
-    else
-      in_blocks(rows);
+    const bool few = probes_.dim(0) <= kFewProbes;
+    std::vector<float> copy(static_cast<size_t>(set_.dimension));
+    database_.for_each_blob("features", "feature", size_t(set_.row_bytes()), row_id(set_.id, begin),
+                            row_id(set_.id, end), [&](int64_t id, std::span<const std::byte> row) {
+                              check_length(row, id, set_, database_.path());
+                              if (few)
+                                compare(number_of_row(id), row_values(row, set_, copy));
+                              else
+                                collect(number_of_row(id), row);
+                            });
+    compare_block();
   }
   const NearestSoFar& best() const { return best_; }
 
  private:
-  void one_by_one(Statement& rows) {
+  void compare(int64_t number, const float* row) {
     const int64_t d = set_.dimension, m = probes_.dim(0);
-    std::vector<float> copy(static_cast<size_t>(d));
-    while (rows.step()) {
-      const int64_t number = number_of_row(rows.number(0));
-      const float* row = row_values(rows, set_, database_.path(), copy);
-      const float scale = one_over_norm(row, d);
-      for (int64_t p = 0; p < m; ++p)
-        best_.take(p, number, scale * inner_product(probes_.data<float>() + p * d, row, d));
-    }
+    const float scale = one_over_norm(row, d);
+    for (int64_t p = 0; p < m; ++p)
+      best_.take(p, number, scale * inner_product(probes_.data<float>() + p * d, row, d));
   }
-  void in_blocks(Statement& rows) {
-    const int64_t d = set_.dimension, m = probes_.dim(0);
-    std::vector<int64_t> numbers;
-    for (bool more = true; more;) {
-      Tensor block = Tensor::zeros({kBlock, d});  // always whole, so that a row's score depends on it alone
-      float* values = block.mutable_data<float>();
-      numbers.clear();
-      while (int64_t(numbers.size()) < kBlock && (more = rows.step())) {
-        copy_row(rows, set_, database_.path(), values + int64_t(numbers.size()) * d);
-        numbers.push_back(number_of_row(rows.number(0)));
-      }
-      normalise(values, int64_t(numbers.size()), d);
-      const Tensor scores = matmul(probes_, block, {}, {.transpose_b = true});
-      for (int64_t p = 0; p < m; ++p)
-        for (size_t i = 0; i < numbers.size(); ++i)
-          best_.take(p, numbers[i], scores.data<float>()[size_t(p) * size_t(kBlock) + i]);
+  void collect(int64_t number, std::span<const std::byte> row) {
+    const size_t d = size_t(set_.dimension);
+    if (numbers_.empty()) {
+      // Always whole, so that a row's score depends on it alone; what the last block had there is not asked
+      // for.
+      if (!block_.defined()) block_ = Tensor::zeros({kBlock, set_.dimension});
+      values_ = block_.mutable_data<float>();
     }
+    unpack_row(set_.row_type, row, {values_ + numbers_.size() * d, d});
+    numbers_.push_back(number);
+    if (int64_t(numbers_.size()) == kBlock) compare_block();
+  }
+  void compare_block() {
+    if (numbers_.empty()) return;
+    normalise(values_, int64_t(numbers_.size()), set_.dimension);
+    const Tensor scores = matmul(probes_, block_, {}, {.transpose_b = true});
+    const float* all = scores.data<float>();
+    for (int64_t p = 0; p < probes_.dim(0); ++p)
+      for (size_t i = 0; i < numbers_.size(); ++i)
+        best_.take(p, numbers_[i], all[size_t(p) * size_t(kBlock) + i]);
+    numbers_.clear();
   }
 
   Database& database_;
   const StoredSet& set_;
   const Tensor& probes_;
   NearestSoFar best_;
+  Tensor block_;
+  float* values_ = nullptr;
+  std::vector<int64_t> numbers_;  // of its rows
 };
 
 }  // namespace
@@ -152,7 +150,9 @@ std::vector<std::vector<Neighbour>> nearest_of_each(Store& store, const StoredSe
     numbers.clear();
     salts.clear();
     while (int64_t(numbers.size()) < kOwnSpaces && (more = rows.step())) {
-      copy_row(rows, set, store.path(), block.data() + int64_t(numbers.size()) * d);
+      const auto row = rows.blob(1);
+      check_length(row, rows.number(0), set, store.path());
+      unpack_row(set.row_type, row, {block.data() + int64_t(numbers.size()) * d, size_t(d)});
       numbers.push_back(number_of_row(rows.number(0)));
       salts.push_back(rows.number(2));
     }

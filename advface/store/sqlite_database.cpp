@@ -17,9 +17,10 @@
 #include <utility>
 #include <vector>
 
+#include "advface/store/new_database_file.h"
+#include "advface/store/table_pages.h"
 #include "advface/store/tidy_vfs.h"
 #include "tensor/check.h"
-#include "tensor/io/atomic_file.h"
 
 namespace advf {
 namespace {
@@ -290,41 +291,6 @@ void SqliteDatabase::copy_pages(const std::string& target) {
   other.execute("PRAGMA journal_mode = DELETE");  // one file, without a log beside it
 }
 
-NewDatabaseFile::NewDatabaseFile(std::string path)
-    : path_(std::move(path)), temporary_(temporary_name(path_)) {
-  std::error_code none;
-  check(!std::filesystem::exists(std::filesystem::symlink_status(path_, none)), path_,
-        " is there already; take a new name");
-  remove_stale_temporaries(path_);
-  remove();
-  // SQLite would take them for the new file's, and bring back what the old one held.
-  for (const char* end : {"-wal", "-journal"})
-    check(!std::filesystem::exists(std::filesystem::symlink_status(path_ + end, none)), path_ + end,
-          ": is of a file ", path_,
-          " that is not there any more, and may hold what was written last; put that "
-          "file back beside it, or remove it");
-}
-
-NewDatabaseFile::~NewDatabaseFile() { remove(); }
-
-void NewDatabaseFile::remove() const {
-  for (const char* end : {"", "-wal", "-shm", "-journal"}) std::remove((temporary_ + end).c_str());
-}
-
-void NewDatabaseFile::make(const std::function<void(const std::string& path)>& fill) {
-  try {
-    fill(temporary_);
-  } catch (const Error& e) {
-    const std::string text = e.what();  // says the name that was asked for
-    fail(text.starts_with(temporary_) ? path_ + text.substr(temporary_.size()) : text);
-  }
-  // What somebody else has put there meanwhile stays, where the file system can promise that.
-  int failed = ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE);
-  if (failed != 0 && (errno == EINVAL || errno == ENOSYS))
-    failed = ::rename(temporary_.c_str(), path_.c_str());
-  check(failed == 0, path_, ": ", std::strerror(errno));
-}
-
 // Of one file.
 class SqliteStatement : public PreparedStatement {
  public:
@@ -400,6 +366,41 @@ std::vector<bool> SqliteDatabase::insert(const RowsInto& into, int64_t n,
   return added;
 }
 
+bool SqliteDatabase::sees_file_alone() const {
+  // Who begins to read while the log is empty reads the file, and keeps everybody from moving anything into
+  // it (https://www.sqlite.org/walformat.html, WAL_READ_LOCK(0)).
+  struct stat log {};
+  return sqlite3_txn_state(handle_, "main") == SQLITE_TXN_READ &&
+         (::stat((path_ + "-wal").c_str(), &log) != 0 || log.st_size == 0);
+}
+
+void SqliteDatabase::for_each_blob(const std::string& table, const std::string& column, size_t bytes,
+                                   int64_t begin, int64_t end, const TakeBlob& take) {
+  const auto page_bytes = size_t(number("PRAGMA page_size"));
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (!file || !file->pMethods || !sees_file_alone() || !fits_into_page(bytes, page_bytes)) {
+    // Straight from the file's pages in memory, up to 2 GiB of them.
+    execute("PRAGMA mmap_size = 2147418112");
+    return Database::for_each_blob(table, column, bytes, begin, end, take);
+  }
+  sqlite3_int64 size = 0;
+  if (const int code = file->pMethods->xFileSize(file, &size); code != SQLITE_OK) raise(code);
+  TablePages pages;
+  pages.page_bytes = page_bytes;
+  pages.count = size / int64_t(page_bytes);
+  pages.path = path_;
+  pages.read = [&](int64_t first, std::span<std::byte> to) {
+    const int code =
+        file->pMethods->xRead(file, to.data(), int(to.size()), (first - 1) * int64_t(page_bytes));
+    if (code != SQLITE_OK) raise(code);
+  };
+  Statement root(*this, "SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = ?");
+  root.bind(0, table);
+  check(root.step(), path_, " is damaged: it has no table ", table);
+  pages.rows(root.number(0), begin, end, take);
+}
+
 int64_t SqliteDatabase::version() {
   check(number("PRAGMA application_id") == kApplicationId, path_,
         " is a database of another program, no store");
@@ -424,9 +425,9 @@ std::vector<std::unique_ptr<Database>> SqliteDatabase::readers(int64_t n) {
     for (int64_t i = 0; i < n; ++i) {
       list.push_back(std::make_unique<SqliteDatabase>(path_, Access::read));
       Database& reader = *list.back();
-      // For a scan of many rows: straight from the file's pages in memory, up to 2 GiB of them, without a
-      // look through each page before its rows are read.
-      reader.execute("PRAGMA mmap_size = 2147418112; PRAGMA cell_size_check = OFF; BEGIN");
+      // For a scan of many rows: without a look through each page before its rows are read; a copy of many
+      // pages at once takes less time than to map them (for_each_blob).
+      reader.execute("PRAGMA cell_size_check = OFF; PRAGMA mmap_size = 0; BEGIN");
       const int64_t last = reader.number("SELECT coalesce(max(number), 0) FROM events");
       together = together && (seen < 0 || seen == last);
       seen = last;

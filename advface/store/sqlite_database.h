@@ -24,6 +24,8 @@ class SqliteDatabase : public Database {
   int64_t changes() const override;
   std::vector<bool> insert(const RowsInto& into, int64_t n,
                            const std::function<void(int64_t, std::span<SqlValue>)>& fill) override;
+  void for_each_blob(const std::string& table, const std::string& column, size_t bytes, int64_t begin,
+                     int64_t end, const TakeBlob& take) override;
   int64_t version() override;
   void set_version(int64_t version) override;
   void begin_tables() override;
@@ -48,26 +50,14 @@ class SqliteDatabase : public Database {
   // alone: other programs cannot open it meanwhile.
   void open(const std::string& name, int flags, Access access, bool alone);
   [[noreturn]] void raise(int code);
+  // What the transaction sees is in the file alone, which nobody changes before it ends.
+  bool sees_file_alone() const;
   void copy_pages(const std::string& target);
   int64_t for_pages_with_remains(bool overwrite, const std::function<bool()>& stop);
 
   sqlite3* handle_ = nullptr;
   bool no_room_ = false;  // why the last open() failed
   bool found_log_ = false;
-};
-
-// A file that appears when it is whole, or not at all. Throws Error where there is one of that name.
-class NewDatabaseFile {
- public:
-  explicit NewDatabaseFile(std::string path);
-  ~NewDatabaseFile();
-  NewDatabaseFile(const NewDatabaseFile&) = delete;
-  // fill(path) makes it under another name; its errors say this one.
-  void make(const std::function<void(const std::string& path)>& fill);
-
- private:
-  void remove() const;
-  std::string path_, temporary_;
 };
 
 }  // namespace advf
