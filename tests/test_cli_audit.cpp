@@ -5,6 +5,7 @@
 #include <sys/file.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -244,17 +245,19 @@ BOOST_AUTO_TEST_CASE(of_several_seeds_the_worst_counts) {
   succeed("audit", {write_json(dir, "audit.json", s), "--out", dir / "report", "--cache", a.dir / "cache",
                     "--threads", "2"});
   const json report = read_json(dir / "report/report.json");
-  double most = -1;
-  std::set<int64_t> seeds;
-  for (const json& row : report["rows"])
-    if (row["protection"] == "AdvFace" && row["attacker"] == "linkage" && row["features"] == "protected") {
-      seeds.insert(row["seed"].get<int64_t>());
-      most = std::max(most, row["measures"]["rank_1"]["mean"].get<double>());
-    }
-  BOOST_TEST((seeds == std::set<int64_t>{1, 2}));
   const json& leak = report["verdicts"][0]["leaks"]["linkability"];
   BOOST_REQUIRE(leak.contains("value"));
-  BOOST_TEST(leak["value"]["mean"] == most);
+  const std::string measure = leak["measure"];
+  double most = -1;
+  std::set<int64_t> seeds;
+  for (const json& row : report["rows"]) {
+    if (row["protection"] != "AdvFace" || row["features"] != "protected") continue;
+    if (row["attacker"] == "linkage") seeds.insert(row["seed"].get<int64_t>());
+    if (row["measures"].contains(measure))
+      most = std::max(most, row["measures"][measure]["mean"].get<double>());
+  }
+  BOOST_TEST((seeds == std::set<int64_t>{1, 2}));
+  BOOST_TEST(std::fabs(leak["value"]["mean"].get<double>() - most) < 1e-9);
 }
 
 BOOST_AUTO_TEST_CASE(two_audits_do_not_write_one_report) {
@@ -326,7 +329,7 @@ BOOST_AUTO_TEST_CASE(the_same_people_are_paired) {
   const json same = compared(report, 0).first;
   std::set<std::string> paired;
   for (const json& row : same["rows"]) {
-    BOOST_TEST(row["paired"] == (row["measure"] != "d_sys"), row.dump());
+    BOOST_TEST(row["paired"] == (row["measure"] != "d_sys" && row["measure"] != "auc"), row.dump());
     if (row["paired"] == false) continue;
     BOOST_TEST((row["difference"]["low"] == 0 && row["difference"]["high"] == 0));
     paired.insert(row["measure"].get<std::string>());
@@ -452,7 +455,7 @@ BOOST_AUTO_TEST_CASE(reports_are_verified) {
   const std::string report = a.dir / "report/report.json";
   const Outcome good =
       succeed("audit", {"verify", report, "--rerun", "none/linkage/the recogniser alone/raw"});
-  BOOST_TEST(good.out.find("The report holds.") != std::string::npos);
+  BOOST_TEST(good.out.find("The report is intact.") != std::string::npos);
   json changed = a.report;
   for (json& row : changed["rows"])
     if (row["id"] == "none/linkage/the recogniser alone/raw") row["measures"]["rank_1"]["mean"] = 0.123;

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "advface/audit/metrics.h"
 #include "tools/audit/audit.h"
@@ -121,6 +122,7 @@ std::vector<Change> changes(const json& before, const json& after, const Compare
     const json* old = row_of(before, row["id"]);
     if (!old || row["features"] != "protected") continue;
     for (const LeakMeasure& m : leak_measures()) {
+      if (m.measure == kAccuracy) continue;  // what it costs, below; to more of it nobody objects
       const json &was = (*old)["measures"], &is = row["measures"];
       if (!row["counts"].contains(m.leak) || !is.contains(m.measure) || !was.contains(m.measure)) continue;
       Change c{row["id"], m.leak, m.measure, was[m.measure]["mean"], is[m.measure]["mean"], 0, 0, {}, false};
@@ -161,6 +163,24 @@ std::vector<std::string> other_settings(const json& before, const json& after) {
   return list;
 }
 
+// "protection/attacker", of protections that both have.
+std::vector<std::string> no_more_asked(const json& before, const json& after) {
+  const auto pairs = [](const json& report) {
+    std::set<std::pair<std::string, std::string>> all;
+    for (const json& row : report["rows"])
+      if (row["features"] == "protected" && !row["counts"].empty())
+        all.emplace(row["protection"], row["attacker"]);
+    return all;
+  };
+  const auto now = pairs(after);
+  std::vector<std::string> list;
+  for (const auto& pair : pairs(before)) {
+    const bool there = std::ranges::any_of(now, [&](const auto& p) { return p.first == pair.first; });
+    if (there && !now.contains(pair)) list.push_back(pair.first + "/" + pair.second);
+  }
+  return list;
+}
+
 const json* verdict_of(const json& report, const std::string& protection) {
   for (const json& v : report["verdicts"])
     if (v["protection"] == protection) return &v;
@@ -175,8 +195,9 @@ int audit_compare(CompareCall& call) {
   const Pairing pairing(before, after, call);
   const std::vector<Change> list = changes(before, after, call, pairing);
   check(!list.empty(), call.before, " and ", call.after, " have no row in common: nothing can be compared");
-  json out = {{"before", call.before}, {"after", call.after},       {"threshold", call.threshold},
-              {"rows", json::array()}, {"verdicts", json::array()}, {"accuracy", json::array()}};
+  json out = {{"before", call.before},         {"after", call.after},       {"threshold", call.threshold},
+              {"rows", json::array()},         {"verdicts", json::array()}, {"accuracy", json::array()},
+              {"no_more_asked", json::array()}};
   bool worse = false;
   out["other_settings"] = other_settings(before, after);
   for (const json& key : out["other_settings"])
@@ -198,6 +219,12 @@ int audit_compare(CompareCall& call) {
                            {"worse", c.worse}});
   }
   print_pairing(list);
+  for (const std::string& gone : no_more_asked(before, after)) {
+    worse = true;
+    out["no_more_asked"].push_back(gone);
+    std::printf("%s was asked before, and is not any more: nobody knows what it would find  WORSE\n",
+                gone.c_str());
+  }
   for (const json& v : after["verdicts"]) {
     const json* old = verdict_of(before, v["protection"]);
     if (!old) continue;

@@ -235,7 +235,8 @@ class Parser {
     check(p.name.find_first_of("\t\n\r/") == std::string::npos && p.name.size() <= 60 &&
               !p.name.ends_with(kUnlocked),
           file_, ": a protection is called ", json(p.name).dump(),
-          "; at most 60 letters, without slash and line breaks");
+          "; at most 60 letters, without slash and line breaks, and not with \"", kUnlocked,
+          "\" at the end, which is what the audit calls one of whose key is known");
     const std::string where = file_ + ": " + p.name;
     std::vector<std::string> names;
     fields.texts("protect", names);

@@ -70,7 +70,8 @@ Plot curve_of(const json& report, const LeakMeasure& m) {
 std::vector<Plot> privacy_curves(const json& report) {
   std::vector<Plot> all;
   for (const LeakMeasure& m : leak_measures())
-    if (Plot plot = curve_of(report, m); !plot.series.empty()) all.push_back(std::move(plot));
+    if (m.drawn)
+      if (Plot plot = curve_of(report, m); !plot.series.empty()) all.push_back(std::move(plot));
   return all;
 }
 

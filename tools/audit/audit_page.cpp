@@ -70,10 +70,12 @@ class Page {
     if (pictures_) people();
     curves();
     rows();
+    proved();
     threats();
     untested();
     groups();
     duties();
+    card();
     limits();
     remake();
     body_ +=
@@ -390,6 +392,57 @@ class Page {
     table.add({"EU AI Act, Art. 10 and 15",
                "accuracy, robustness against attackers, differences between groups",
                "all other duties of high-risk systems"});
+    body_ += table.html();
+  }
+
+  // It follows from how a protection is made (docs/theory.md).
+  void proved() {
+    std::vector<std::string> items;
+    for (const json& p : r_["protections"]) {
+      const json certificate = p.value("proved", json::object());
+      std::string said;
+      for (const auto& [what, value] : certificate.items()) {
+        if (what == "least_cosine")
+          said += " Each stored feature has a cosine of at least " + safe(figure_number({{"mean", value}})) +
+                  " with what it was made of: so much it was allowed to move, and no bound on what it gives "
+                  "away.";
+        else if (what == "without_key")
+          said += " Who has one record and no key learns " + safe(value) + " of its direction.";
+        else
+          said += " " + safe(what) + ": " + safe(value) + ".";
+      }
+      if (!said.empty()) items.push_back("<strong>" + safe(p["name"]) + "</strong>:" + said);
+    }
+    if (items.empty()) return;
+    head("What is proved");
+    line("For every record, whoever attacks; all else on this page is what the attackers here have reached.");
+    list(items);
+  }
+
+  void card() {
+    head("Card of this audit");
+    const json &d = r_["data"], &c = r_["config"];
+    HtmlTable table("What was measured, with what", {"What", "Which"});
+    const auto said = [&](const std::string& what, const std::string& html) {
+      if (!html.empty()) table.add({what, html});
+    };
+    said("Recogniser deployed",
+         safe(c["recogniser"]) + ", features at " + safe(d["cut"]) + " of shape " + safe(d["feature_shape"]));
+    said("Recogniser that judges faces", c.value("second_recogniser", "").empty()
+                                             ? "the deployed one, which its own inversion deceives"
+                                             : safe(c["second_recogniser"]));
+    said("Photographs", safe(c["images"]) + ": " + safe(d["images"]) + " looked at; tested " +
+                            safe(d["test_images"]) + " of " + safe(d["test_people"]) +
+                            " people, trained on " + safe(d["train_images"]) + " of " +
+                            safe(d["train_people"]) + " others");
+    said("Attackers", safe(without_brackets(c["attackers"])));
+    said("Budget", safe(without_brackets(c["budget"])));
+    said("Seeds", "split " + safe(c["split_seed"]) + ", all else " + safe(c["seed"]));
+    said("Computed on", safe(r_["device"]) + ", " + safe(r_["precision"]) + ", by " + safe(r_["program"]));
+    said("Meant for",
+         "choosing a protection of stored features, and telling who is concerned what it leaves open");
+    said("Not meant for",
+         "a promise to people, a certificate, or another recogniser, cut or population than these");
     body_ += table.html();
   }
 

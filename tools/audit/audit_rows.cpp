@@ -1,7 +1,9 @@
 #include "tools/audit/audit_rows.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <set>
 
 #include "advface/core/dataset.h"
 #include "advface/core/text_file.h"
@@ -20,6 +22,19 @@ bool is_interval(const json& value) {
 
 // Of these the gain of more was small where it was measured (docs/results.md).
 constexpr int64_t kStepsOfAscent = 40, kQueries = 500;
+// A network that links learns for so many epochs at least, and is at rest where the last fifth of them takes
+// no more than this share from the best loss of validation.
+constexpr int64_t kFewestEpochs = 8;
+constexpr double kRest = 0.02;
+
+// A share of n people of whom all or none are found has an interval all the same, which no bootstrap sees:
+// its far end is where 2.5 % of draws would be like this (Clopper and Pearson, Biometrika 26, 1934).
+void widen_ends(json& share, double n) {
+  if (!is_interval(share) || !(n >= 1)) return;
+  const double end = std::pow(0.025, 1 / n);
+  if (share["mean"] == 0) share["high"] = std::max(share.value("high", 0.0), 1 - end);
+  if (share["mean"] == 1) share["low"] = std::min(share.value("low", 1.0), end);
+}
 
 class Collector {
  public:
@@ -102,12 +117,25 @@ class Collector {
     if (pair.trained < 0) return {};
     const json* training = result_of(pair.trained);
     if (!training) return {false, "its training failed"};
-    if (!training->contains("flat")) return {};
+    if (!training->contains("flat")) return linkage_at_rest(*training);
     const std::string verdict = (*training)["flat"]["verdict"];
     const bool rest = verdict.starts_with("settled") || verdict == "flat";
     return rest
                ? Converged{}
                : Converged{false, "its training has not come to rest (" + verdict + "); give it more epochs"};
+  }
+
+  static Converged linkage_at_rest(const json& training) {
+    if (!training.contains("history")) return {};
+    std::vector<double> losses;
+    for (const json& epoch : training["history"]) losses.push_back(epoch.value("validation_loss", 0.0));
+    const auto n = int64_t(losses.size());
+    if (n < kFewestEpochs)
+      return {false, "its network learns for fewer than " + std::to_string(kFewestEpochs) + " epochs"};
+    const double before = *std::min_element(losses.begin(), losses.begin() + (n - n / 5));
+    const double best = *std::min_element(losses.begin(), losses.end());
+    if (best >= before * (1 - kRest)) return {};
+    return {false, "its network has not come to rest; give it more epochs"};
   }
 
   json row(const AuditPair& pair, const std::string& features, const std::string& variant = "") {
@@ -138,12 +166,21 @@ class Collector {
     json r = row(pair, pair.protection == c_.protections[0].name ? "raw" : "protected");
     const double mean = result["accuracy"]["mean"], deviation = result["accuracy"]["std"];
     r["measures"]["accuracy"] = {{"mean", mean}, {"low", mean - deviation}, {"high", mean + deviation}};
+    // Without a key whoever has the records compares them as the deployed matcher does.
+    if (!is_locked(pair.protection)) r["counts"] = {{"linkability", true}};
     note_decisions(r, pair);
     r["measures"]["tar_at_far_1e-3"] = only(result["tar_at_far"]["1e-3"]);
     r["measures"]["tar_at_far_1e-2"] = only(result["tar_at_far"]["1e-2"]);
     r["measures"]["eer"] = only(result["eer"]);
     r["images"] = result["pairs"];
     rows_.push_back(std::move(r));
+  }
+
+  // Nobody who attacks has its key.
+  bool is_locked(const std::string& protection) const {
+    for (const AuditProtection& p : c_.protections)
+      if (p.name == protection) return p.locked() && p.unlocked.empty();
+    return false;
   }
 
   // What each pair of photographs comes to, as one of the person in the gallery, and what the protection
@@ -262,7 +299,38 @@ class Collector {
     }
   }
 
-  void note_pictures(const json& r, const AuditPair& pair, const json& from) {
+  // What an attacker's pictures have above the mean face, which is looked at over the same photographs: what
+  // photographs differ in drops out of the interval.
+  void note_above(json& r, const AuditPair& pair, const std::string& measure, const std::string& column,
+                  const Texts& wanted) {
+    const ScoreTable& scores = scores_of(pair.step);
+    if (!scores.has(column) || !scores.has("image")) return;
+    std::map<std::string, double> nothing;
+    for (size_t i = 0; i < scores.size(); ++i)
+      if (scores.text(i, "attacker") == "mean face")
+        nothing[scores.text(i, "image")] = scores.number(i, column);
+    std::vector<double> more;
+    std::vector<int64_t> people;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      if (!std::ranges::all_of(wanted, [&](const auto& w) { return scores.text(i, w.first) == w.second; }))
+        continue;
+      const auto found = nothing.find(scores.text(i, "image"));
+      if (found == nothing.end()) return;
+      more.push_back(scores.number(i, column) - found->second);
+      people.push_back(person_key(scores.text(i, "person")));
+    }
+    if (more.empty()) return;
+    const Interval above = bootstrap_mean(more, people, c_.seed);
+    r["above"][measure] = {{"mean", above.mean}, {"low", above.low}, {"high", above.high}};
+  }
+  double people_asked(const AuditPair& pair) {
+    const ScoreTable& scores = scores_of(pair.step);
+    std::set<std::string> people;
+    for (size_t i = 0; i < scores.size(); ++i) people.insert(scores.text(i, "person"));
+    return double(people.size());
+  }
+
+  void note_pictures(json& r, const AuditPair& pair, const json& from) {
     const json& m = r["measures"];
     const bool matched = m.contains("ssim_matched") && m["ssim"] == m["ssim_matched"] &&
                          m["ssim_matched"]["mean"] > m["ssim_as_is"]["mean"];
@@ -272,6 +340,9 @@ class Collector {
                    {"moment_matched", of_matched ? "1" : "0"}};
     };
     const std::string judge = from["cosine"].contains("second") ? "second" : "deployed";
+    note_above(r, pair, "ssim", "ssim", lines(matched));
+    note_above(r, pair, "cosine", "cosine_" + judge, lines(false));
+    widen_ends(r["measures"]["replay"], people_asked(pair));
     note_people(r, pair.step, "ssim", "ssim", lines(matched));
     note_people(r, pair.step, "cosine", "cosine_" + judge, lines(false));
     note_people(r, pair.step, "replay", "replay_rate_" + judge + "_same_photo", lines(false));
@@ -307,6 +378,8 @@ class Collector {
       for (const char* name : {"rank_1", "rank_10", "auc", "cosine"})
         if (is_interval(from[name]))
           r["measures"][name == std::string("cosine") ? "cosine_read" : name] = from[name];
+      for (const char* name : {"rank_1", "rank_10"})
+        if (r["measures"].contains(name)) widen_ends(r["measures"][name], double(result["people"]));
       r["measures"]["tar_at_far_1e-3"] = from["tar_at_far"]["1e-3"];
       r["chance"] = {{"rank_1", only(chance)}};
       r["images"] = result["probes"];
@@ -344,7 +417,12 @@ class Collector {
       const bool links = !ceiling || (*ceiling)["d_sys_corrected"]["low"] > 0;
       r["counts"] = {{"linkability", links}};
       if (!links) r["why_not"] = "it does not link raw features either";
-      if (linker == "network") judge(r, pair);
+      if (linker == "network") {
+        judge(r, pair);
+        if (r["converged"] == true && c_.budget.linkage_epochs < kFewestEpochs)
+          r["converged"] = false,
+          r["why_not"] = "its networks learn for fewer than " + std::to_string(kFewestEpochs) + " epochs";
+      }
       rows_.push_back(std::move(r));
     }
   }
@@ -393,23 +471,6 @@ class Collector {
 };
 
 }  // namespace
-
-const std::vector<LeakMeasure>& leak_measures() {
-  static const std::vector<LeakMeasure> list{
-      {"appearance", "ssim", "how like the photograph pictures are (SSIM)", 0.02, 3},
-      {"identity", "cosine", "how like the person pictures are (cosine by a recogniser)", 0.02, 3},
-      {"identity", "replay", "pictures that are accepted as the person", 0.01, 3},
-      {"linkability", "rank_1", "people who are found first among photographs", 0.01, 3},
-      {"linkability", "d_sys", "records of two sets that are linked (D_sys)", 0.02, 3},
-      {"attributes", "balanced_accuracy", "how often an attribute is told (half is guessing)", 0.03, 3},
-  };
-  return list;
-}
-
-const std::vector<std::string>& leaks() {
-  static const std::vector<std::string> list{"appearance", "identity", "linkability", "attributes"};
-  return list;
-}
 
 json audit_rows(const AuditConfig& config, const AuditPlan& plan, const StepRunner& runner,
                 PeopleValues* people) {

@@ -29,7 +29,10 @@ double low(const json& v) { return v.contains("low") ? v["low"].get<double>() : 
 double high(const json& v) { return v.contains("high") ? v["high"].get<double>() : v["mean"].get<double>(); }
 
 constexpr double kSignificant = 0.05;
-constexpr int kFewestPhotographs = 8;  // an interval over fewer says little
+constexpr int kFewestPhotographs = 20;  // an interval over fewer says little
+// Who is held for closed is shown to let less than this share of the way from nothing to raw features
+// through.
+constexpr double kSmallShare = 0.2;
 
 class Judge {
  public:
@@ -38,8 +41,7 @@ class Judge {
 
   json verdict(const std::string& protection) const {
     json v = {{"protection", protection}, {"cost", cost(protection)}};
-    bool leaks_some = false, open_question = false, asked = false;
-    std::string said;
+    bool leaks_some = false, open_question = false;
     for (const std::string& leak : leaks()) {
       json worst = {{"state", kNotAsked}};
       for (const LeakMeasure& m : leak_measures())
@@ -47,13 +49,19 @@ class Judge {
           if (json one = by(protection, m); rank(one["state"]) > rank(worst["state"])) worst = std::move(one);
       if (failed(protection, leak) && rank(worst["state"]) < rank(kNoConclusion))
         worst = {{"state", kNoConclusion}, {"said", "an attacker could not be run"}};
+      if (worst["state"] == kClosed && (leak == "appearance" || leak == "identity") &&
+          !adapted(protection, leak)) {
+        worst["state"] = kNoConclusion;
+        worst["said"] = "nobody who adapts to it was asked";
+      }
       const std::string state = worst["state"];
-      asked |= state != kNotAsked;
+      // Not every set of photographs comes with attributes; the rest can always be asked.
+      open_question |= state == kNotAsked && leak != "attributes";
       leaks_some |= state == kPartly || state == kOpen;
       open_question |= state == kNoConclusion;
       v["leaks"][leak] = std::move(worst);
     }
-    v["verdict"] = leaks_some ? "leaks" : open_question || !asked ? "no conclusion" : "holds";
+    v["verdict"] = leaks_some ? "leaks" : open_question ? "no conclusion" : "holds";
     v["sentence"] = sentence(v);
     return v;
   }
@@ -77,6 +85,14 @@ class Judge {
     return false;
   }
 
+  // Whether a decoder was asked that is trained on what is stored.
+  bool adapted(const std::string& protection, const std::string& leak) const {
+    return std::ranges::any_of(rows_, [&](const json& r) {
+      return r["protection"] == protection && r["features"] == "protected" && r["attacker"] == "adaptive" &&
+             r["counts"].contains(leak);
+    });
+  }
+
   const json* measure_of(const json& row, const LeakMeasure& m) const {
     if (!row["counts"].contains(m.leak) || !row["measures"].contains(m.measure)) return nullptr;
     return &row["measures"][m.measure];
@@ -89,7 +105,8 @@ class Judge {
 
   // What somebody reaches who has no feature, over the same photographs.
   std::optional<json> nothing(const LeakMeasure& m, const json& row) const {
-    if (m.measure == "balanced_accuracy") return json{{"mean", 0.5}};
+    if (m.measure == "balanced_accuracy" || m.measure == "auc" || m.measure == "accuracy")
+      return json{{"mean", 0.5}};  // who guesses
     if (row.contains("chance") && row["chance"].contains(m.measure)) return row["chance"][m.measure];
     for (const json& reference : rows_)
       if (reference["attacker"] == "mean face" && reference["measures"].contains(m.measure) &&
@@ -123,7 +140,8 @@ class Judge {
     for (const json& r : rows_) {
       if (r["protection"] != raw_ || r["features"] != "raw" || r["attacker"] != on_raw(row)) continue;
       const json* value = measure_of(r, m);
-      if (value && low(*value) > high(none)) return true;
+      const bool paired = r.contains("above") && r["above"].contains(m.measure);
+      if (value && (paired ? low(r["above"][m.measure]) > 0 : low(*value) > high(none))) return true;
       asked |= value != nullptr;
     }
     return !asked;
@@ -164,22 +182,33 @@ class Judge {
       return one;
     }
     const bool few = r.contains("images") && r["images"] < kFewestPhotographs;
-    const bool found =
-        !few && (r.contains("p_value") ? r["p_value"] <= kSignificant : low(value) > high(*none));
+    const double mean = value["mean"], from = (*none)["mean"], to = (*all)["mean"];
+    // What lies above nothing: over the same photographs, where the row has it.
+    const json* above =
+        r.contains("above") && r["above"].contains(m.measure) ? &r["above"][m.measure] : nullptr;
+    const double least = above ? low(*above) : low(value) - high(*none);
+    const double most = above ? high(*above)
+                        : !m.beyond.empty() && r["measures"].contains(m.beyond)
+                            ? high(r["measures"][m.beyond])
+                            : high(value) - from;
+    const bool found = !few && (r.contains("p_value") ? r["p_value"] <= kSignificant : least > 0);
     if (!found && !speaks(m, r, *none)) return {};
     one["nothing"] = *none;
     one["raw"] = *all;
-    const double mean = value["mean"], from = (*none)["mean"], to = (*all)["mean"];
     one["share"] = to > from ? std::clamp((mean - from) / (to - from), 0.0, 1.0) : found ? 1.0 : 0.0;
-    const bool near =
-        low(value) <= high(*none) + m.tolerance && mean <= from + std::max(m.tolerance, high(*none) - from);
-    if (near && !few && r["converged"] == true) {
+    // Where nothing has an interval of its own that is no draw of the same photographs (shuffled pairs), what
+    // lies within it is nothing.
+    const double margin = kSmallShare * std::max(to - from, 0.0), chance = above ? 0.0 : high(*none) - from;
+    const bool near = (above ? (*above)["mean"].get<double>() : mean - from) <=
+                      std::max(std::min(m.tolerance, margin), chance);
+    const bool small = most <= std::max(margin, chance);
+    if (near && small && !few && r["converged"] == true) {
       one["state"] = kClosed;
     } else if (near || !found) {
       one["state"] = kNoConclusion;
-      one["said"] = few    ? json("asked about too few photographs")
-                    : near ? r["why_not"]
-                           : json("too few photographs to tell it from nothing");
+      one["said"] = few                              ? json("asked about too few photographs")
+                    : near && r["converged"] != true ? r["why_not"]
+                                                     : json("too few photographs to tell it from nothing");
     } else {
       one["state"] = high(value) >= low(*all) || mean >= to ? kOpen : kPartly;
     }
@@ -203,6 +232,7 @@ class Judge {
     take(protection, kStored, "ms", "ms");
     if (c.contains("accuracy") && c.contains("accuracy_raw"))
       c["loss"] = c["accuracy_raw"].get<double>() - c["accuracy"].get<double>();
+    take(protection, kAccuracy, "accuracy_loss", "loss");  // over the same pairs, where it is known
     take(protection, kAccuracy, "accuracy_loss", "loss_low", "low");
     take(protection, kAccuracy, "accuracy_loss", "loss_high", "high");
     return c;
@@ -214,7 +244,6 @@ class Judge {
     for (const std::string& leak : leaks()) {
       const json& l = v["leaks"][leak];
       const std::string state = l["state"];
-      if (state == kNotAsked) continue;
       text += (first ? "" : "; ") + leak + " " + state;
       first = false;
       if (l.contains("value"))
@@ -246,6 +275,14 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
+// Of who holds.
+std::string not_asked(const json& verdicts) {
+  for (const json& v : verdicts)
+    if (v["verdict"] == "holds" && v["leaks"]["attributes"]["state"] == kNotAsked)
+      return " (attributes were not asked about)";
+  return "";
+}
+
 }  // namespace
 
 json audit_verdicts(const json& rows, const std::vector<std::string>& protections, const json& unmeasured) {
@@ -262,7 +299,8 @@ std::vector<std::string> audit_summary(const json& verdicts, const json& report)
   if (!by["holds"].empty())
     said.push_back("Against every attacker that was tried, " + listed(by["holds"]) +
                    (by["holds"].size() == 1 ? " gives" : " give") +
-                   " away no more than somebody learns who has no feature at all.");
+                   " away no more than somebody learns who has no feature at all" + not_asked(verdicts) +
+                   ".");
   else
     said.push_back("None of the " + std::to_string(verdicts.size()) +
                    " protections that were tried is shown to keep everything from every attacker.");
@@ -282,8 +320,10 @@ std::vector<std::string> audit_summary(const json& verdicts, const json& report)
               number(100 * (*worst)["share"].get<double>(), 0) +
               " % of the way from nothing to unprotected features";
     said.push_back(text + ".");
-  } else {
+  } else if (!by["holds"].empty()) {
     said.push_back("No attacker got anything of a protected feature that was not known without it.");
+  } else {
+    said.push_back("Nothing was found, which says nothing: not enough was asked, or by nobody who counts.");
   }
   std::string limits;
   if (!by["no conclusion"].empty())

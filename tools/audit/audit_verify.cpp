@@ -170,7 +170,8 @@ int audit_verify(VerifyCall& call) {
   }
   told["good"] = good;
   call.common.write_json(told);
-  std::cout << (good ? "The report holds.\n" : "The report does not hold as it is here.\n");
+  std::cout << (good ? "The report is intact.\n"
+                     : "The report is not what was made, or not as it is here.\n");
   return good ? 0 : 1;
 }
 

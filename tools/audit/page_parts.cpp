@@ -1,6 +1,7 @@
 #include "tools/audit/page_parts.h"
 
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "tensor/io/input_file.h"
@@ -163,5 +164,16 @@ for (const table of document.querySelectorAll("table.sorted")) {
   });
 }
 )JS";
+
+// As people read a list: "epochs 8, images 24".
+std::string without_brackets(const nlohmann::json& value) {
+  std::string text;
+  for (const char c : value.dump())
+    if (c == ':' || c == ',')
+      text += c == ':' ? " " : ", ";
+    else if (!std::strchr("[]{}\"", c))
+      text += c;
+  return text;
+}
 
 }  // namespace advf::tools

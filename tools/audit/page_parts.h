@@ -13,6 +13,8 @@ namespace advf::tools {
 // Pictures within the page; alt: what is seen, as text. Of a PNG file "" where it is not there.
 std::string picture(const std::string& file, const std::string& alt);
 std::string picture(const Image& image, const std::string& alt);
+// As people read a list of JSON: "epochs 8, images 24".
+std::string without_brackets(const nlohmann::json& value);
 // "0.512 [0.480, 0.540]"; "-" of nothing.
 std::string figure_number(const nlohmann::json& value, int digits = 3);
 // In cells of tables: a long name may break, a number with its interval does not.
