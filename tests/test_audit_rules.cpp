@@ -355,7 +355,7 @@ BOOST_AUTO_TEST_CASE(examples_are_files_that_can_be_read) {
   for (const AuditSize& size : audit_sizes())
     for (const bool maps : {false, true}) {
       const std::string text =
-          example_config(faces, "", size.name, {"Eyeglasses"}, maps ? Shape{8, 7, 7} : Shape{512}, 1);
+          example_config(faces, "", size.name, {"Eyeglasses"}, maps ? Shape{8, 7, 7} : Shape{512}, 500, 1);
       const AuditConfig c = parse_audit_config(text, "audit.json", "");
       BOOST_TEST(c.size == size.name);
       BOOST_TEST(c.faces.recogniser == std::filesystem::absolute(faces.recogniser).string());
@@ -373,6 +373,17 @@ BOOST_AUTO_TEST_CASE(examples_are_files_that_can_be_read) {
       }
       BOOST_TEST(to_json(parse_audit_config(whole, "audit.json", "")) == to_json(c));
     }
+}
+
+// A projection takes more people than it has dimensions, and fewer than the values of a feature.
+BOOST_AUTO_TEST_CASE(usual_projections_are_of_what_there_is) {
+  const auto dims = [](int64_t values, int64_t people) {
+    for (const json& p : usual_protections("default", Shape{values}, people))
+      if (p["name"] == "projection") return p.contains("fit") ? p["fit"]["dims"].get<int64_t>() : int64_t(-1);
+    return int64_t(-2);
+  };
+  BOOST_TEST((dims(512, 1000) == -1 && dims(512, 0) == -1));
+  BOOST_TEST((dims(512, 50) == 25 && dims(16, 50) == 8 && dims(512, 1) == 1));
 }
 
 BOOST_AUTO_TEST_CASE(digests_are_those_of_sha256sum) {

@@ -1,6 +1,7 @@
 // What an audit is asked for, at the command line: files that init writes, plans, budgets, devices, networks
 // that are trained for a protection, and calls that are refused.
 #define BOOST_TEST_MODULE cli_audit_inputs
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <functional>
 #include <set>
@@ -60,6 +61,38 @@ BOOST_AUTO_TEST_CASE(a_budget_of_photographs_has_a_least) {
   BOOST_TEST(enough.out.find("more photographs than the budget's " + std::to_string(least)) !=
              std::string::npos);
   BOOST_TEST(plan(0).out.find("more photographs") == std::string::npos);
+}
+
+// Photographs that cannot be read are found before anything is trained: few are left out of every step, and
+// more end the call.
+BOOST_AUTO_TEST_CASE(photographs_are_looked_through_first) {
+  const TempDir dir;
+  fs::copy(toy_world().at("faces/images"), dir / "images", fs::copy_options::recursive);
+  std::vector<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(dir / "images"))
+    if (entry.is_regular_file()) files.push_back(entry.path().string());
+  std::ranges::sort(files);
+  json s = quick_audit();
+  s["images"] = dir / "images";
+  s["budget"]["images"] = 0;
+  const std::string file = write_json(dir, "audit.json", s);
+  const Outcome whole = succeed("audit", {"plan", file});
+  BOOST_TEST(whole.err.find("cannot be read") == std::string::npos);
+  const auto bearable = size_t(0.01 * double(files.size()));
+  for (size_t i = 0; i < bearable; ++i) write_bytes(files[7 * i], "no picture");
+  if (bearable > 0) {
+    const Outcome few = succeed("audit", {"plan", file});
+    BOOST_TEST(few.err.find(std::to_string(bearable) + " of " + std::to_string(files.size()) +
+                            " photographs cannot be read and are left out") != std::string::npos,
+               few.err);
+  }
+  for (size_t i = 0; i <= bearable; ++i) write_bytes(files[7 * i], "no picture");
+  const Outcome many = run_program("audit", {"plan", file});
+  BOOST_TEST(many.code == 1);
+  BOOST_TEST(
+      (many.err.find("audit.json: images: " + std::to_string(bearable + 1) + " of ") != std::string::npos &&
+       many.err.find("cannot be read") != std::string::npos),
+      many.err);
 }
 
 // Every step computes where the audit is told to, and what another device made is another result.

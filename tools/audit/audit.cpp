@@ -91,7 +91,8 @@ AuditConfig AuditCall::read() const {
       {"size", size},
       {"recogniser", faces.recogniser},
       {"images", faces.images},
-      {"protections", usual_protections(size, recogniser.feature_shape(faces.cut_of(recogniser)))},
+      {"protections", usual_protections(size, recogniser.feature_shape(faces.cut_of(recogniser)),
+                                        people_to_train_on(faces))},
       {"seed", common.seed}};
   for (const auto& [key, value] : std::initializer_list<std::pair<const char*, const std::string*>>{
            {"second_recogniser", &second},
@@ -136,7 +137,7 @@ int audit_init(InitCall& call) {
     if (!path->empty() && !fs::path(*path).is_absolute()) *path = fs::relative(*path, folder).string();
   const std::string text =
       example_config(faces, call.second, size, attributes, recogniser.feature_shape(faces.cut_of(recogniser)),
-                     call.common.seed);
+                     people_to_train_on(call.faces), call.common.seed);
   parse_audit_config(text, call.out, folder.string());
   AtomicFile file(call.out);
   file.write(text);

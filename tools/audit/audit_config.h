@@ -102,10 +102,13 @@ AuditConfig parse_audit_config(const std::string& text, const std::string& file,
 nlohmann::json to_json(const AuditConfig& config);
 // At most four columns of the file that can be asked about, as far as the file tells.
 std::vector<std::string> usual_attributes(const std::string& labels);
+// How many people an audit of these photographs can train on; 0 where that is not known (yet).
+int64_t people_to_train_on(const FaceSettings& faces);
 // What is audited where nobody says it: for vectors, or for maps.
-nlohmann::json usual_protections(const std::string& size, const Shape& feature);
+nlohmann::json usual_protections(const std::string& size, const Shape& feature, int64_t train_people);
 // An example with comments, for this recogniser and these photographs.
 std::string example_config(const FaceSettings& faces, const std::string& second, const std::string& size,
-                           const std::vector<std::string>& attributes, const Shape& feature, uint64_t seed);
+                           const std::vector<std::string>& attributes, const Shape& feature,
+                           int64_t train_people, uint64_t seed);
 
 }  // namespace advf::tools

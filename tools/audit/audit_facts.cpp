@@ -16,8 +16,10 @@
 #include "advface/protections/protection_chain.h"
 #include "advface/protections/registry.h"
 #include "tensor/backend.h"
+#include "tensor/io/image.h"
 #include "tensor/io/input_file.h"
 #include "tensor/ops.h"
+#include "tensor/parallel.h"
 #include "tools/options/setting_options.h"
 
 namespace advf::tools {
@@ -58,6 +60,56 @@ void choose(const std::vector<int64_t>& part, const Labels& labels, double share
   }
 }
 
+// Which of these cannot be read: a step that meets them may come after hours of training.
+std::vector<std::string> unreadable(const FaceSource& images, const std::vector<int64_t>& rows,
+                                    const Context& context) {
+  constexpr int64_t kAtOnce = 64;
+  const auto n = int64_t(rows.size());
+  std::vector<std::string> names;
+  std::vector<char> broken(rows.size());
+  const auto progress = context.begin("look through", n, "images");
+  for (int64_t begin = 0; begin < n; begin += kAtOnce) {
+    context.check_stop();
+    const int64_t end = std::min(n, begin + kAtOnce);
+    parallel_for(end - begin, [&](int64_t k) {
+      try {
+        load_image(images.path(rows[size_t(begin + k)]));
+      } catch (const Error&) {
+        broken[size_t(begin + k)] = 1;
+      }
+    });
+    progress->advance(end - begin);
+  }
+  progress->finish();
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (broken[i]) names.push_back(images.name(rows[i]));
+  return names;
+}
+
+// All steps see the same photographs: those that can be read.
+void leave_out_unreadable(const AuditConfig& c, const FaceSource& images, const Context& context,
+                          AuditFacts& facts) {
+  std::vector<int64_t> rows;
+  const std::set<std::string> chosen(facts.chosen.begin(), facts.chosen.end());
+  for (int64_t i = 0; i < images.size(); ++i)
+    if (chosen.empty() || chosen.contains(images.name(i))) rows.push_back(i);
+  const std::vector<std::string> broken = unreadable(images, rows, context);
+  if (broken.empty()) return;
+  const std::string which =
+      broken[0] + (broken.size() > 1 ? ", " + broken[1] : "") + (broken.size() > 2 ? ", ..." : "");
+  check(double(broken.size()) <= images.max_broken_share() * double(rows.size()), c.file,
+        ": images: ", broken.size(), " of ", rows.size(), " photographs cannot be read (", which,
+        "), more than the ", 100 * images.max_broken_share(),
+        " % that are borne; mend them or take them out");
+  context.tell("note: " + std::to_string(broken.size()) + " of " + std::to_string(rows.size()) +
+               " photographs cannot be read and are left out: " + which);
+  const std::set<std::string> out(broken.begin(), broken.end());
+  facts.chosen.clear();
+  for (const int64_t row : rows)
+    if (!out.contains(images.name(row))) facts.chosen.push_back(images.name(row));
+  facts.images = int64_t(facts.chosen.size());
+}
+
 // The photographs that the budget takes, as a list of their own. A budget that those people alone exceed who
 // are compared at least is none.
 Labels chosen_labels(const AuditConfig& c, const FaceSource& images, AuditFacts& facts) {
@@ -90,8 +142,10 @@ Labels chosen_labels(const AuditConfig& c, const FaceSource& images, AuditFacts&
   return c.faces.labels_of(facts.chosen);
 }
 
-void count_people(const AuditConfig& c, const FaceSource& images, AuditFacts& facts) {
-  const Labels labels = chosen_labels(c, images, facts);
+void count_people(const AuditConfig& c, const FaceSource& images, const Context& context, AuditFacts& facts) {
+  Labels labels = chosen_labels(c, images, facts);
+  leave_out_unreadable(c, images, context, facts);
+  if (!facts.chosen.empty()) labels = c.faces.labels_of(facts.chosen);
   const std::string source = c.faces.labels.empty() ? c.faces.images : c.faces.labels;
   const Split split = split_by_identity(labels, c.split_seed);
   const std::vector<int64_t>& test = c.part == "test" ? split.test : split.validation;
@@ -257,7 +311,7 @@ AuditFacts audit_facts(const AuditConfig& c, const Context& context) {
   const Recogniser recogniser = load_recogniser(c, facts);
   const FaceSource images = at_key(c, c.faces.list.empty() ? "images" : "images, list",
                                    [&] { return c.faces.open_images(context); });
-  count_people(c, images, facts);
+  count_people(c, images, context, facts);
   check_chains(c, recogniser, facts);
   if (!c.pairs.empty()) at_key(c, "pairs", [&] { check_pairs(load_pairs(c.pairs), images); });
   const auto add = [&](const std::string& path) {

@@ -1,5 +1,6 @@
 // The tables of an audit: sizes, budgets, who attacks; and what is audited where nobody says it.
 #include <algorithm>
+#include <set>
 
 #include "advface/core/dataset.h"
 #include "advface/keys/key.h"
@@ -122,13 +123,28 @@ std::vector<std::string> usual_attributes(const std::string& labels) {
   return list;
 }
 
-json usual_protections(const std::string& size, const Shape& feature) {
+int64_t people_to_train_on(const FaceSettings& faces) {
+  try {
+    const Labels labels = faces.labels_of(faces.open_images({}).names());
+    const Split split = split_by_identity(labels, AuditConfig{}.split_seed);
+    std::set<std::string> people;
+    for (const int64_t row : split.train) people.insert(labels.identities[size_t(row)]);
+    return int64_t(people.size());
+  } catch (const Error&) {  // told when the audit is planned
+    return 0;
+  }
+}
+
+json usual_protections(const std::string& size, const Shape& feature, int64_t train_people) {
   json list = json::array();
   const bool maps = feature.rank() == 3;
-  // Half of the values of a feature that has few; the usual number of dimensions else.
+  // Half of the values of a feature that has few, or of the people where they are few; the usual number else.
   const auto fitted = [&](json protection) {
-    if (!maps && feature.numel() <= kUsualDims)
-      protection["fit"] = {{"dims", std::max<int64_t>(1, feature.numel() / 2)}};
+    int64_t dims = kUsualDims;
+    for (const int64_t there_are : {feature.numel(), train_people})
+      if (there_are > 0 && there_are <= kUsualDims)
+        dims = std::min(dims, std::max<int64_t>(1, there_are / 2));
+    if (!maps && dims < kUsualDims) protection["fit"] = {{"dims", dims}};
     list.push_back(std::move(protection));
   };
   const bool quick = size == "quick";
@@ -157,7 +173,8 @@ json usual_protections(const std::string& size, const Shape& feature) {
 }
 
 std::string example_config(const FaceSettings& f, const std::string& second, const std::string& size,
-                           const std::vector<std::string>& attributes, const Shape& feature, uint64_t seed) {
+                           const std::vector<std::string>& attributes, const Shape& feature,
+                           int64_t train_people, uint64_t seed) {
   const auto quoted = [](const std::string& text) { return json(text).dump(); };
   std::string text =
       "// What advface-audit measures. docs/audit.md says what each line means; paths are relative to this "
@@ -196,7 +213,7 @@ std::string example_config(const FaceSettings& f, const std::string& second, con
       "projection) are made by\n"
       "  // the audit, on training people; keys always are. Raw features are measured besides, as \"none\".\n"
       "  \"protections\": [\n";
-  const json usual = usual_protections(size, feature);
+  const json usual = usual_protections(size, feature, train_people);
   for (const json& p : usual) {
     // The name first, as people read it.
     text += "    {\"name\": " + p["name"].dump() + ", \"protect\": " + p["protect"].dump();
