@@ -478,6 +478,15 @@ BOOST_AUTO_TEST_CASE(every_judge_knows_the_photograph) {
   all_are("mse", 0);
   all_are("cosine/deployed", 1);
   all_are("replay_rate/deployed/same_photo", 1);
+  // What an image is like to anybody: of two people the mean of the four photographs of the others.
+  const Tensor all = matmul(embeddings, embeddings, {}, {.transpose_b = true});
+  const Measure* others = find_measure(measures, "cosine_of_others/deployed");
+  BOOST_REQUIRE(others);
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = 0;
+    for (int64_t j = 0; j < n; ++j) sum += j / 2 == i / 2 ? 0.0 : double(all.data<float>()[i * n + j]);
+    BOOST_TEST(std::abs(others->values[size_t(i)] - sum / double(n - 2)) < 1e-5);
+  }
   BOOST_TEST((find_measure(measures, "replay_rate/deployed/other_photo")->of == std::vector<int64_t>{0, 1}));
   BOOST_TEST(!find_measure(measures, "beauty"));
   refused([&] { judge_all(Tensor::zeros({n, 3, 8, 8}), test); }, {"[6,3,8,8]"});

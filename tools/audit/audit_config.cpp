@@ -131,7 +131,9 @@ class Parser {
     check_attackers(c);
     c.budget = c.size_row().budget;
     if (const json* at = fields.find("budget")) budget(*at, c.budget);
-    protections(fields.find("protections"), c);
+    const json* list = fields.find("protections");
+    if (!list) fields.done();  // a key that is written wrongly tells more
+    protections(list, c);
     fields.done();
     return c;
   }

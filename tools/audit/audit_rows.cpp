@@ -267,6 +267,8 @@ class Collector {
              {"replay", "replay_" + judge + "_same_photo"},
              {"replay_other_photo", "replay_" + judge + "_other_photo"}})
       if (m.contains(source)) m[name] = m[source];
+    if (from.contains("cosine_of_others") && is_interval(from["cosine_of_others"][judge]))
+      m["cosine_of_others"] = from["cosine_of_others"][judge];
     return m;
   }
 
@@ -299,12 +301,13 @@ class Collector {
     }
   }
 
-  // What an attacker's pictures have above the mean face, which is looked at over the same photographs: what
-  // photographs differ in drops out of the interval.
+  // What an attacker's pictures have above the mean face, which is looked at over the same photographs, or
+  // above what they themselves have `beside` it: what photographs differ in drops out of the interval.
   void note_above(json& r, const AuditPair& pair, const std::string& measure, const std::string& column,
-                  const Texts& wanted) {
+                  const Texts& wanted, const std::string& beside = "") {
     const ScoreTable& scores = scores_of(pair.step);
     if (!scores.has(column) || !scores.has("image")) return;
+    const bool has_own = !beside.empty() && scores.has(beside);
     std::map<std::string, double> nothing;
     for (size_t i = 0; i < scores.size(); ++i)
       if (scores.text(i, "attacker") == "mean face")
@@ -315,8 +318,8 @@ class Collector {
       if (!std::ranges::all_of(wanted, [&](const auto& w) { return scores.text(i, w.first) == w.second; }))
         continue;
       const auto found = nothing.find(scores.text(i, "image"));
-      if (found == nothing.end()) return;
-      more.push_back(scores.number(i, column) - found->second);
+      if (!has_own && found == nothing.end()) return;
+      more.push_back(scores.number(i, column) - (has_own ? scores.number(i, beside) : found->second));
       people.push_back(person_key(scores.text(i, "person")));
     }
     if (more.empty()) return;
@@ -341,7 +344,8 @@ class Collector {
     };
     const std::string judge = from["cosine"].contains("second") ? "second" : "deployed";
     note_above(r, pair, "ssim", "ssim", lines(matched));
-    note_above(r, pair, "cosine", "cosine_" + judge, lines(false));
+    note_above(r, pair, "cosine", "cosine_" + judge, lines(false), "cosine_of_others_" + judge);
+    if (m.contains("cosine_of_others")) r["chance"]["cosine"] = m["cosine_of_others"];
     widen_ends(r["measures"]["replay"], people_asked(pair));
     note_people(r, pair.step, "ssim", "ssim", lines(matched));
     note_people(r, pair.step, "cosine", "cosine_" + judge, lines(false));

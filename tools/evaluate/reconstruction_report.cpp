@@ -86,8 +86,10 @@ nlohmann::json verdicts(const nlohmann::json& rows, const std::vector<Verifier>&
       return r[measure]["low"] > mean_face[measure]["high"];
     };
     using At = nlohmann::json::json_pointer;
-    const bool identity =
-        beyond(At("/cosine/" + deployed)) || beyond(At("/replay_rate/" + deployed + "/same_photo"));
+    // Nearer to its person than to the others, where there are such; else than the mean face is.
+    const At own("/cosine/" + deployed), others("/cosine_of_others/" + deployed);
+    const bool nearer = r.contains(others) ? r[own]["low"] > r[others]["high"] : beyond(own);
+    const bool identity = nearer || beyond(At("/replay_rate/" + deployed + "/same_photo"));
     list.push_back({{"attacker", r["attacker"]},
                     {"ssim_above_mean_face", r["ssim"]["mean"].get<double>() - similarity},
                     {"counts", pixels || identity},

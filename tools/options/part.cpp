@@ -19,14 +19,16 @@ std::optional<int64_t> whole_number(std::string_view text) {
   return value;
 }
 
+constexpr const char* kSayIt = "; --part i/n (of advface-audit --jobs i/n) says which part this is";
+
 // A variable of the environment; nothing where it is not set.
 std::optional<int64_t> variable(const char* name) {
   const char* text = std::getenv(name);
   if (!text) return {};
   const auto value = whole_number(text);
   if (!value)
-    throw WrongCall(std::string("the environment says ") + name + "=" + text +
-                    ", which is no number; give --part i/n");
+    throw WrongCall(std::string("the environment says ") + name + "=" + text + ", which is no number" +
+                    kSayIt);
   return value;
 }
 
@@ -47,7 +49,7 @@ Rank rank_of(const char* rank, const char* size) {
   const auto mine = variable(rank);
   if (!mine || *of < 1 || *mine >= *of)
     throw WrongCall(std::string("the environment has ") + size + "=" + std::to_string(*of) + ", but " + rank +
-                    " is no number below that; give --part i/n");
+                    " is no number below that" + kSayIt);
   return {*mine, *of};
 }
 
@@ -66,9 +68,10 @@ Rank among_array_tasks() {
                 count = variable("SLURM_ARRAY_TASK_COUNT").value_or(last - first + 1);
   if (step != 1 || last - first + 1 != count || *id < first || *id > last)
     throw WrongCall(
-        "the tasks of this array job are not numbered without a gap, so that nobody knows which part is "
-        "whose; "
-        "use --array=1-N, or give --part i/n");
+        std::string(
+            "the tasks of this array job are not numbered without a gap, so that nobody knows which part "
+            "is whose; use --array=1-N") +
+        kSayIt);
   return {*id - first, count};
 }
 
