@@ -157,6 +157,9 @@ told "no connection" store list "postgresql://127.0.0.1:1/people"
 told "invalid" store list "postgresql://owner@/people?wrong=1"
 told "pg_dump" store backup "$url" --out copy.db
 sql "CREATE DATABASE empty" >/dev/null
+told "begins with postgresql://" store list postgresql:people
+told "begins with postgresql://" store list "POSTGRESQL://owner:secret@/people?host=$server"
+! grep -q secret log || fail "a password is repeated"
 told "has no store; advface-store init makes one" store list "postgresql://owner@/empty?host=$server"
 told "version 99" bash -c "psql -q -h '$server' -U owner -d people -c 'UPDATE advface.store SET version = 99' && '$bin/advface-store' list '$url'"
 sql "UPDATE advface.store SET version = 3"
@@ -173,6 +176,33 @@ sleep 0.5
 told "another program writes to it" store remove "$url" --subject "person 1" --wait 0.3
 quietly store verify "$url" --in one.npy --subject "person 3" --key two.key
 wait $holder
+
+# Ctrl-C ends the wait, and nothing is written; a table that another program has locked is waited for as long.
+psql -q -h "$server" -U owner -d people -c "BEGIN; SELECT pg_advisory_xact_lock(1097090643, 1); SELECT pg_sleep(4)" >/dev/null &
+holder=$!
+sleep 0.5
+(trap - INT; exec "$bin/advface-store" remove "$url" --subject "person 1" >/dev/null 2>&1) &
+waiting=$!
+sleep 0.5
+kill -INT $waiting
+! wait $waiting || fail "a call that was interrupted while it waited ended well"
+wait $holder
+quietly store show "$url" --subject "person 1"
+psql -q -h "$server" -U owner -d people -c "BEGIN; LOCK TABLE advface.features; SELECT pg_sleep(2)" >/dev/null &
+holder=$!
+sleep 0.5
+told "is in the way" store verify "$url" --in one.npy --subject "person 3" --key two.key --wait 0.3
+wait $holder
+# What was acknowledged is on the disk, whatever the database's default is; examples of rows are kept nowhere.
+sql "ALTER DATABASE people SET synchronous_commit = off"
+store add "$url" --in one.npy --subjects one.txt --key two.key >/dev/null 2>&1 || fail "cannot add"
+bash "$tests/postgres_server.sh" restart "$server"
+quietly store show "$url" --subject somebody
+quietly store remove "$url" --subject somebody
+quietly store check "$url" --repair
+sql "ALTER DATABASE people RESET synchronous_commit; ANALYZE advface.records; ANALYZE advface.features"
+[[ -z $(sql "SELECT attname FROM pg_stats WHERE schemaname = 'advface' AND attname IN ('subject', 'photograph', 'feature', 'quality')") ]] ||
+  fail "the server keeps examples of rows"
 
 # Writers that are killed at any moment, two at a time; whoever says that it has added somebody has.
 kills=${ADVF_POSTGRES_KILLS:-6}
@@ -230,7 +260,8 @@ quietly psql -q -h "$server" -U owner -d people -f "$tests/../tools/store/postgr
 for role in verify enrol erase; do sql "CREATE USER u_$role IN ROLE advface_$role"; done
 as() { echo "postgresql://u_$1@/people?host=$server"; }
 shared=(--set shared --key two.key)
-quietly store verify "$(as verify)" "${shared[@]}" --in one.npy --subject "person 3" --threshold 0.5 --log
+quietly store verify "$(as verify)" "${shared[@]}" --in one.npy --subject "person 3" --threshold 0.5
+told "permission denied" store verify "$(as verify)" "${shared[@]}" --in one.npy --subject "person 3" --threshold 0.5 --log
 quietly store identify "$(as verify)" "${shared[@]}" --in one.npy --threshold 0.5
 quietly store add "$(as enrol)" "${shared[@]}" --in more.npy --subjects more.txt
 quietly store remove "$(as erase)" --set shared --subject "person 11"

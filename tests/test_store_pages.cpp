@@ -58,6 +58,33 @@ BOOST_AUTO_TEST_CASE(pages_and_statements_give_the_same_rows) {
   BOOST_TEST(seen.size() == 1499u);
 }
 
+// A row that is not where it was, or twice: no answer of what is left.
+BOOST_AUTO_TEST_CASE(a_search_tells_rows_that_are_lost) {
+  Fresh f;
+  f.add(some_rows(50), 0);
+  BOOST_TEST(f.store->database().erase_removed());
+  const std::string good = read_bytes(f.path), row = bytes_of_row(some_rows(50), 7);
+  const size_t at = good.find(row);
+  BOOST_REQUIRE(at != std::string::npos);
+  f.store.reset();
+  for (const int back : {6, 5, 7, 8}) {  // the row's number, among what stands before it
+    std::string bad = good;
+    bad[at - size_t(back)] = char(bad[at - size_t(back)] ^ 1);
+    write_bytes(f.path, bad);
+    Store store(f.path, Access::read);
+    try {
+      const auto found = nearest_in_set(store, store.set("default"), some_rows(50).slice_batch(7, 8), 1);
+      BOOST_TEST(found[0][0].row == 7);
+    } catch (const Error&) {
+    }
+  }
+  write_bytes(f.path, good);
+  Store store(f.path, Access::write);
+  store.database().execute("DELETE FROM features WHERE id % 1024 = 7");
+  refused([&] { nearest_in_set(store, store.set("default"), some_rows(1), 1); },
+          {"49 records where 50 are counted"});
+}
+
 // Rows that do not fit into a page lie in several, which SQLite puts together.
 BOOST_AUTO_TEST_CASE(rows_of_more_than_a_page) {
   Fresh f;

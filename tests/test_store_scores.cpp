@@ -44,6 +44,9 @@ BOOST_AUTO_TEST_CASE(scores_of_a_calibration) {
                std::string::npos);
   }
   f.store->database().execute("UPDATE calibrations SET people = people - 1");
+  f.store->database().execute("UPDATE calibrations SET impostors = impostors * 10");
+  BOOST_TEST(Calibration::problem(*f.store, f.set).find("damaged") != std::string::npos);
+  f.store->database().execute("UPDATE calibrations SET impostors = impostors / 10");
   BOOST_TEST(Calibration::problem(*f.store, f.set) == "");
   const auto again = Calibration::read(*f.store, f.set);
   BOOST_TEST(

@@ -35,24 +35,13 @@ int64_t at_or_above(const std::vector<int64_t>& bins, double threshold, bool wit
                          int64_t(0));
 }
 
+int64_t sum_of(const std::vector<int64_t>& bins) {
+  return std::accumulate(bins.begin(), bins.end(), int64_t(0));
+}
+
 template <class T>
 std::span<const std::byte> as_blob(const std::vector<T>& values) {
   return std::as_bytes(std::span(values));
-}
-
-// Whole numbers and texts line by line, what is measured to its last bit.
-std::string all_of(const Calibration& c, double threshold, std::span<const float> highest,
-                   std::span<const int64_t> impostors, std::span<const int64_t> genuine) {
-  std::ostringstream text;
-  text << c.created << "\n"
-       << c.source << "\n"
-       << c.people << "\n"
-       << c.mean_of << "\n"
-       << std::hexfloat << threshold;
-  for (const float score : highest) text << "\n" << score;
-  for (const std::span<const int64_t> bins : {impostors, genuine})
-    for (const int64_t count : bins) text << "\n" << count;
-  return text.str();
 }
 
 template <class T>
@@ -158,8 +147,18 @@ double Calibration::threshold_at(double rate) const {
 }
 
 std::string Calibration::digest() const {
-  const std::string text = all_of(*this, threshold, highest_, impostor_bins_, genuine_bins_);
-  return advf::digest(std::as_bytes(std::span(text)));
+  // Whole numbers and texts line by line, what is measured to its last bit.
+  std::ostringstream text;
+  text << created << "\n"
+       << source << "\n"
+       << people << "\n"
+       << mean_of << "\n"
+       << std::hexfloat << threshold;
+  for (const float score : highest_) text << "\n" << score;
+  for (const std::vector<int64_t>& bins : {impostor_bins_, genuine_bins_})
+    for (const int64_t count : bins) text << "\n" << count;
+  const std::string all = text.str();
+  return advf::digest(std::as_bytes(std::span(all)));
 }
 
 void Calibration::write(Store& store, const StoredSet& set) const {
@@ -222,6 +221,7 @@ std::optional<Calibration> Calibration::read(Store& store, const StoredSet& set)
   c.mean_of = row.number(9);
   check(c.mean_of > 0 && c.impostors_ > 0 && c.genuine_ >= 0 && int64_t(c.highest_.size()) <= c.impostors_ &&
             c.impostor_bins_.size() == size_t(kBins) && c.genuine_bins_.size() == size_t(kBins) &&
+            sum_of(c.impostor_bins_) == c.impostors_ && sum_of(c.genuine_bins_) == c.genuine_ &&
             std::is_sorted(c.highest_.rbegin(), c.highest_.rend()),
         what, ": its calibration is damaged; calibrate it again");
   return c;

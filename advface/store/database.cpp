@@ -1,5 +1,7 @@
 #include "advface/store/database.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <thread>
 #include <utility>
@@ -40,7 +42,10 @@ void Waiter::forget_stop() {
 }
 
 bool Database::is_on_server(const std::string& name) {
-  return name.starts_with("postgresql://") || name.starts_with("postgres://");
+  // Also what is written a little otherwise, which nobody means as the name of a file.
+  const std::string begin = name.substr(0, name.find(':') + 1);
+  return begin.size() <= 11 &&
+         (::strcasecmp(begin.c_str(), "postgresql:") == 0 || ::strcasecmp(begin.c_str(), "postgres:") == 0);
 }
 
 std::unique_ptr<Database> Database::open(const std::string& name, Access access, const Patience& patience) {

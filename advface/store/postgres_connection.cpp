@@ -32,6 +32,8 @@ using Result = PostgresConnection::Result;
 
 PostgresConnection::PostgresConnection(const std::string& url, std::string name, Waiter& waiter)
     : name_(std::move(name)), waiter_(waiter) {
+  if (!url.starts_with("postgresql://") && !url.starts_with("postgres://"))
+    throw WrongCall("the name of a database on a server begins with postgresql://");
   std::string error;
   if (holds_password(url, error))
     throw WrongCall(
@@ -136,6 +138,9 @@ void PostgresConnection::raise(const PGresult* failed) const {
     fail(name_, ": the connection was lost (", said,
          "); this step was undone, and what was done before it stays; call again");
   }
+  if (code == "55P03")
+    fail(name_, ": another program is in the way, and did not end within ", waiter_.seconds(),
+         " seconds; nothing was written");
   if (code == "42501") fail(name_, ": ", said, "; this user of the database has not that right");
   if (code == "25006") fail(name_, " cannot be written: ", said);
   if (code.starts_with("53"))

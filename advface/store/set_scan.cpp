@@ -64,6 +64,7 @@ class Part {
     std::vector<float> copy(static_cast<size_t>(set_.dimension));
     database_.for_each_blob("features", "feature", size_t(set_.row_bytes()), row_id(set_.id, begin),
                             row_id(set_.id, end), [&](int64_t id, std::span<const std::byte> row) {
+                              ++count_;
                               check_length(row, id, set_, database_.path());
                               if (few)
                                 compare(number_of_row(id), row_values(row, set_, copy));
@@ -73,6 +74,7 @@ class Part {
     compare_block();
   }
   const NearestSoFar& best() const { return best_; }
+  int64_t count() const { return count_; }  // of rows that were compared
 
  private:
   void compare(int64_t number, const float* row) {
@@ -111,6 +113,7 @@ class Part {
   Tensor block_;
   float* values_ = nullptr;
   std::vector<int64_t> numbers_;  // of its rows
+  int64_t count_ = 0;
 };
 
 }  // namespace
@@ -124,10 +127,20 @@ std::vector<std::vector<Neighbour>> nearest_in_set(Store& store, const StoredSet
   const Tensor units = l2_normalise(probes.on_host());
   const int64_t parts = std::min<int64_t>(num_threads(), std::max<int64_t>(1, set.records / 4096));
   const auto readers = store.database().readers(parts);  // one for each thread
+  Statement counted(*readers[0], "SELECT records, next_number FROM sets WHERE id = ?");
+  counted.bind(0, set.id);
+  check(counted.step(), store.path(), ": the set ", set.name, " was renewed or removed meanwhile; ask again");
+  const int64_t records = counted.number(0), last = counted.number(1);  // at the moment that all readers see
+  counted.reset();
   std::vector<Part> list;
   for (const auto& reader : readers) list.emplace_back(*reader, set, units, most);
-  const int64_t last = set.next_number;
-  parallel_for(parts, [&](int64_t i) { list[size_t(i)].scan(last * i / parts, last * (i + 1) / parts); });
+  parallel_for(parts, [&](int64_t i) {
+    list[size_t(i)].scan(last * i / parts, i + 1 < parts ? last * (i + 1) / parts : last);
+  });
+  int64_t seen = 0;
+  for (const Part& part : list) seen += part.count();
+  check(seen == records, store.path(), " is damaged: the set ", set.name, " has ", seen, " records where ",
+        records, " are counted; advface-store check says more, and a backup has what was there");
   NearestSoFar best(units.dim(0), most);
   for (const Part& part : list) best.join(part.best());
   return std::move(best).sorted();

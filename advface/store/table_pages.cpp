@@ -1,6 +1,7 @@
 #include "advface/store/table_pages.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "advface/store/database.h"
@@ -91,6 +92,8 @@ class Walk {
       size_t at = two(page, 8 + 2 * c);
       const uint64_t payload = varint(page, at);
       const int64_t id = int64_t(varint(page, at));
+      check_sane(id > last_);  // rows lie by their numbers, each once
+      last_ = id;
       if (id < begin_) continue;
       if (id >= end_) return;
       // More would lie in other pages.
@@ -111,7 +114,7 @@ class Walk {
   std::vector<std::byte> ahead_;
   int64_t first_ = 0, there_ = 0;  // pages in it
   size_t reserved_ = 0;
-  int64_t visited_ = 0;
+  int64_t visited_ = 0, last_ = std::numeric_limits<int64_t>::min();
 };
 
 }  // namespace

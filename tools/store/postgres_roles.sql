@@ -3,8 +3,9 @@
 --     psql -d people -f postgres_roles.sql
 --     psql -d people -c "CREATE USER gate IN ROLE advface_verify"
 --
--- advface_verify looks records up and compares them (verify, identify, list, show, stats, export, log), and notes its
--- decisions (--log). advface_enrol adds people as well. advface_erase removes people. What changes a whole set (init,
+-- advface_verify looks records up and compares them (verify, identify, list, show, stats, export, log). advface_enrol adds
+-- people as well. advface_erase removes people. Both write to the log and to the counts of a set, and whoever may write to
+-- the log can spoil it (log --verify tells); advface_verify may not: for verify --log GRANT INSERT ON advface.events. What changes a whole set (init,
 -- import, calibrate, renew, migrate, remove --whole-set) and what rewrites tables (check --repair) is the owner's.
 -- Run it again at any time: it gives what is missing.
 \set ON_ERROR_STOP on
@@ -26,7 +27,7 @@ GRANT USAGE ON SCHEMA advface TO advface_verify, advface_enrol, advface_erase;
 GRANT SELECT ON ALL TABLES IN SCHEMA advface TO advface_verify, advface_enrol;
 GRANT SELECT ON advface.store, advface.sets, advface.records, advface.events, advface.to_forget TO advface_erase;
 -- The log grows, and nobody but the owner changes what it has.
-GRANT INSERT ON advface.events TO advface_verify, advface_enrol, advface_erase;
+GRANT INSERT ON advface.events TO advface_enrol, advface_erase;
 
 GRANT INSERT ON advface.records, advface.features TO advface_enrol;
 GRANT UPDATE (records, next_number) ON advface.sets TO advface_enrol;

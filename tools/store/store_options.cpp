@@ -67,7 +67,7 @@ void StoreOptions::add_files_to(CLI::App& app) {
 }
 
 Store StoreOptions::open(Database::Access access) const {
-  Store opened(store, access, {.seconds = wait});
+  Store opened(store, access, {.seconds = wait, .stop = interrupted});
   if (!looks_for_damage) opened.check_log();
   as_usage([&] { opened.set_actor(actor.empty() ? user_name() : actor); });
   // Whoever was stopped between a removal and its end left bytes that were promised to be gone.
