@@ -21,8 +21,9 @@ std::vector<double> accepted(const std::vector<double>& scores, double threshold
 // of one.
 std::vector<double> mean_cosine_of_others(const Tensor& images, const Tensor& photographs,
                                           const std::vector<int64_t>& people) {
+  const BackendScope on_host(host_backend());
   const Tensor scores =
-      matmul(l2_normalise(images).on_host(), l2_normalise(photographs).on_host(), {}, {.transpose_b = true});
+      matmul(l2_normalise(images.on_host()), l2_normalise(photographs.on_host()), {}, {.transpose_b = true});
   const float* all = scores.data<float>();
   const size_t n = people.size();
   std::vector<double> means;
