@@ -3,13 +3,12 @@
 # cut to an epoch. What they say means nothing; that every call is still one, that a second run does nothing anew and
 # that the tables are made, does.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/script_test.sh"
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 real=$(cd "$1" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-fail() { echo "experiments: $*" >&2; exit 1; }
-quietly() { "$@" >log 2>&1 || { cat log >&2; fail "failed: $*"; }; }
 
 quietly "$real/advface-faces" --out faces --identities 240 --per-identity 2 --test-identities 20 --image-size 144 --pairs 2
 mkdir -p shared/data/celeba shared/data/lfw shared/models bin

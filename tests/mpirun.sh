@@ -2,13 +2,12 @@
 # mpirun.sh BIN: parts under a real launcher, Open MPI's mpirun: the bits of one run; and after ranks were killed, what
 # was lost is made again alone. Killings: ADVF_MPI_KILLS, or a few. Skipped where there is no mpirun.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/script_test.sh"
 bin=$(cd "$1" && pwd)
 command -v mpirun >/dev/null || { echo "SKIPPED: no mpirun on this machine"; exit 0; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-fail() { echo "mpirun: $*" >&2; exit 1; }
-quietly() { "$@" >log 2>&1 || { cat log >&2; fail "failed: $*"; }; }
 # More ranks than cores, also as root, as in a container.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ranks=(mpirun -np 4 --oversubscribe)

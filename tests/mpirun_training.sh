@@ -3,21 +3,13 @@
 # ranks that are killed, stopped and go on as another number of them, and calls that cannot be. Killings: ADVF_MPI_KILLS,
 # or a few. Skipped where there is no mpirun, or no advface-train-mpi (ADVF_MPI).
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/script_test.sh"
 bin=$(cd "$1" && pwd)
 command -v mpirun >/dev/null || { echo "SKIPPED: no mpirun on this machine"; exit 0; }
 [ -x "$bin/advface-train-mpi" ] || { echo "SKIPPED: no advface-train-mpi; cmake --preset release -DADVF_MPI=ON builds it"; exit 0; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-fail() { echo "mpirun_training: $*" >&2; exit 1; }
-quietly() { "$@" >log 2>&1 || { cat log >&2; fail "failed: $*"; }; }
-# told WORDS CALL...: it fails, and says so.
-told() {
-  local words=$1
-  shift
-  ! "$@" >log 2>&1 || fail "worked, but should not: $*"
-  grep -q -- "$words" log || { cat log >&2; fail "says nothing of '$words': $*"; }
-}
 # More ranks than cores, also as root, as in a container.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ranks() { mpirun -np "$1" --oversubscribe "${@:2}"; }

@@ -44,7 +44,6 @@ Libpq load() {
   ADVF_FIND(resultErrorField);
   ADVF_FIND(clear);
   ADVF_FIND(ntuples);
-  ADVF_FIND(ftype);
   ADVF_FIND(getisnull);
   ADVF_FIND(getlength);
   ADVF_FIND(getvalue);

@@ -34,7 +34,6 @@ struct Libpq {
   decltype(&PQresultErrorField) resultErrorField;
   decltype(&PQclear) clear;
   decltype(&PQntuples) ntuples;
-  decltype(&PQftype) ftype;
   decltype(&PQgetisnull) getisnull;
   decltype(&PQgetlength) getlength;
   decltype(&PQgetvalue) getvalue;

@@ -134,9 +134,7 @@ std::vector<std::vector<Neighbour>> nearest_in_set(Store& store, const StoredSet
   counted.reset();
   std::vector<Part> list;
   for (const auto& reader : readers) list.emplace_back(*reader, set, units, most);
-  parallel_for(parts, [&](int64_t i) {
-    list[size_t(i)].scan(last * i / parts, i + 1 < parts ? last * (i + 1) / parts : last);
-  });
+  parallel_for(parts, [&](int64_t i) { list[size_t(i)].scan(last * i / parts, last * (i + 1) / parts); });
   int64_t seen = 0;
   for (const Part& part : list) seen += part.count();
   check(seen == records, store.path(), " is damaged: the set ", set.name, " has ", seen, " records where ",

@@ -130,19 +130,16 @@ void renew_all(const RenewOptions& o, Store& store, const StoredSet& current, co
     }
     const int64_t piece = some[0].number / o.batch, end = (piece + 1) * o.batch;
     if (store.database().claim(current.id, piece)) {
-      some = store.not_yet_renewed(current, next, from, o.batch);  // since somebody else may have done them
       std::erase_if(some, [&](const StoredRecord& r) { return r.number >= end; });
-      if (!some.empty()) {
-        std::vector<int64_t> numbers, salts, new_salts;
-        for (StoredRecord& r : some) {
-          numbers.push_back(r.number);
-          salts.push_back(r.salt);
-          new_salts.push_back(r.salt = fresh_salt());
-        }
-        const Tensor rows = renewal.renewed(store.features(current, numbers), salts, new_salts, console());
-        store.renew(current, next, rows, some);
-        progress.advance(int64_t(some.size()));
+      std::vector<int64_t> numbers, salts, new_salts;
+      for (StoredRecord& r : some) {
+        numbers.push_back(r.number);
+        salts.push_back(r.salt);
+        new_salts.push_back(r.salt = fresh_salt());
       }
+      const Tensor rows = renewal.renewed(store.features(current, numbers), salts, new_salts, console());
+      store.renew(current, next, rows, some);  // leaves out what another call has just done
+      progress.advance(int64_t(some.size()));
       store.database().release(current.id, piece);
     } else {
       ++of_others;
