@@ -293,9 +293,34 @@ BOOST_AUTO_TEST_CASE(labels_are_strict) {
            {"Արամ", "ԱՐԱՄ"},
            {"Lǚ", "lu\u0308\u030c"},
            {"O\u2019Brien", "o'brien"},
-           {"Anne\u2010Marie", "anne marie"}})
+           {"Anne\u2010Marie", "anne marie"},
+           {"Jürgen Müller", "Juergen_Mueller"},
+           {"JU\u0308RGEN MU\u0308LLER", "Juergen Mueller"},
+           {"Søren Jørgensen", "Soeren Joergensen"},
+           {"Åse Ærø", "Aase Aeroe"},
+           {"Þóra Sigurðsdóttir", "Thóra Sigurdsdóttir"},
+           {"Lech Wałęsa", "Lech Walęsa"},
+           {"Weiß", "WEISS"}})
     BOOST_TEST(plain_spelling(one) == plain_spelling(other), one << " and " << other);
   BOOST_TEST(plain_spelling("Müller") != plain_spelling("Muller"));
+  // Of what is ASCII alone no letter goes, and neither a mark that keyboards leave out.
+  for (const auto& [one, other] : std::vector<std::pair<const char*, const char*>>{
+           {"Michael", "Michal"}, {"Joel", "Jol"}, {"Noël", "Noeel"}, {"Lü", "Lǚ"}, {"José", "Jose"}})
+    BOOST_TEST(plain_spelling(one) != plain_spelling(other), one << " and " << other);
+  for (const auto& [one, other] :
+       std::vector<std::pair<const char*, const char*>>{{"Müller", "Muller"},
+                                                        {"José García", "garcia_jose"},
+                                                        {"Smith, John", "John_Smith"},
+                                                        {"O'Brien, Conan", "Conan O\u2019Brien"},
+                                                        {"Choi_Sung-hong", "Sung_Hong_Choi"},
+                                                        {"Møller", "Moller"},
+                                                        {"Lech Wałęsa", "Lech Walesa"},
+                                                        {"Семён", "Семен"}})
+    BOOST_TEST(loose_spelling(one) == loose_spelling(other), one << " and " << other);
+  for (const auto& [one, other] : std::vector<std::pair<const char*, const char*>>{
+           {"John Smith", "John Smithson"}, {"camera 1, face 2", "camera 2, face 1"}, {"Müller", "Miller"}})
+    BOOST_TEST(loose_spelling(one) != loose_spelling(other), one << " and " << other);
+  BOOST_TEST(loose_spelling(" -._").empty());
   BOOST_TEST(plain_spelling("李雷") == "李雷");
   BOOST_TEST(plain_spelling("\xc4nne Q") == "\xc4nneq");  // Latin-1, which is no UTF-8
   BOOST_TEST(plain_spelling(" -._").empty());

@@ -82,7 +82,16 @@ constexpr Composed kComposed[] = {
 };
 // clang-format on
 
-constexpr uint32_t kCapitalSharpS = 0x1e9e, kSharpS = 0xdf, kFinalSigma = 0x03c2, kSigma = 0x03c3;
+constexpr uint32_t kFinalSigma = 0x03c2, kSigma = 0x03c3, kDiaeresis = 0x0308, kRing = 0x030a;
+
+// A letter that is no other one with a mark, and how a passport writes it (ICAO Doc 9303, part 3, section 6).
+struct Written {
+  uint16_t letter;
+  std::string_view as;
+};
+constexpr Written kWritten[] = {{0x00df, "ss"}, {0x1e9e, "ss"}, {0x00e6, "ae"}, {0x00f0, "d"}, {0x00f8, "oe"},
+                                {0x00fe, "th"}, {0x0111, "d"},  {0x0127, "h"},  {0x0131, "i"}, {0x0133, "ij"},
+                                {0x0142, "l"},  {0x014b, "n"},  {0x0153, "oe"}, {0x0167, "t"}};
 
 bool within(uint32_t code, uint32_t first, uint32_t last) { return first <= code && code <= last; }
 bool is_mark(uint32_t code) { return within(code, 0x0300, 0x036f); }
@@ -130,6 +139,12 @@ bool is_punctuation(uint32_t code) {
          within(code, 0x2000, 0x206f);
 }
 
+// Stands within a word: O'Brien is one.
+bool is_apostrophe(uint32_t code) {
+  return code == '\'' || code == '`' || code == 0xb4 || within(code, 0x02b9, 0x02bf) ||
+         within(code, 0x2018, 0x201b);
+}
+
 std::vector<uint32_t> code_points(std::string_view text) {
   std::vector<uint32_t> codes;
   for (size_t i = 0; i < text.size();) {
@@ -161,6 +176,40 @@ void append_utf8(uint32_t code, std::string& out) {
   }
 }
 
+// Small letters with their marks behind them, and digits, of each word. Marks of one letter come in any order
+// where they do not touch, as above and below it, and here in one.
+using Word = std::vector<uint32_t>;
+std::vector<Word> words_of(std::string_view name) {
+  std::vector<Word> words(1);
+  for (const uint32_t code : code_points(name)) {
+    const uint32_t letter = small(code);
+    if (!is_punctuation(letter))
+      decompose(letter, words.back());
+    else if (!is_apostrophe(letter) && !words.back().empty())
+      words.emplace_back();
+  }
+  for (Word& word : words)
+    for (auto begin = word.begin(); begin != word.end();) {
+      begin = std::find_if(begin, word.end(), is_mark);
+      const auto end = std::find_if_not(begin, word.end(), is_mark);
+      std::sort(begin, end);
+      begin = end;
+    }
+  return words;
+}
+
+// "ae" for a letter a with this one mark; nothing where it is written with the mark or without.
+std::string_view written_with(uint32_t base, uint32_t mark) {
+  if (mark == kRing) return base == 'a' ? "aa" : "";
+  if (mark != kDiaeresis) return "";
+  return base == 'a' ? "ae" : base == 'o' ? "oe" : base == 'u' ? "ue" : "";
+}
+
+const Written* written(uint32_t letter) {
+  const auto at = std::ranges::find(kWritten, letter, [](const Written& w) { return uint32_t(w.letter); });
+  return at == std::end(kWritten) ? nullptr : at;
+}
+
 }  // namespace
 
 std::string plain_spelling(std::string_view name) {
@@ -171,23 +220,44 @@ std::string plain_spelling(std::string_view name) {
         plain += char(c < 0 ? c : small(uint8_t(c)));
     return plain;
   }
-  std::vector<uint32_t> codes;
-  for (const uint32_t code : code_points(name)) {
-    const uint32_t letter = small(code);
-    if (letter == kSharpS || letter == kCapitalSharpS)
-      codes.insert(codes.end(), {'s', 's'});
-    else if (!is_punctuation(letter))
-      decompose(letter, codes);
-  }
-  // Marks of one letter come in any order where they do not touch, as above and below it.
-  for (auto begin = codes.begin(); begin != codes.end();) {
-    begin = std::find_if(begin, codes.end(), is_mark);
-    const auto end = std::find_if_not(begin, codes.end(), is_mark);
-    std::sort(begin, end);
-    begin = end;
-  }
-  for (const uint32_t code : codes) append_utf8(code, plain);
+  for (const Word& word : words_of(name))
+    for (size_t i = 0; i < word.size(); ++i) {
+      const bool one_mark =
+          i + 1 < word.size() && is_mark(word[i + 1]) && (i + 2 == word.size() || !is_mark(word[i + 2]));
+      const std::string_view two = one_mark ? written_with(word[i], word[i + 1]) : "";
+      if (!two.empty()) {
+        plain += two;
+        ++i;
+      } else if (const Written* w = written(word[i])) {
+        plain += w->as;
+      } else {
+        append_utf8(word[i], plain);
+      }
+    }
   return plain;
+}
+
+std::string loose_spelling(std::string_view name) {
+  if (!is_utf8(name)) return plain_spelling(name);
+  std::vector<std::string> words;
+  bool numbered = false;
+  for (const Word& word : words_of(name)) {
+    words.emplace_back();
+    for (const uint32_t code : word) {
+      numbered |= within(code, '0', '9');
+      if (code == 0x00f8)
+        words.back() += 'o';
+      else if (const Written* w = written(code))
+        words.back() += w->as;
+      else if (!is_mark(code))
+        append_utf8(code, words.back());
+    }
+  }
+  // camera 1, person 2 is not camera 2, person 1.
+  if (!numbered) std::sort(words.begin(), words.end());
+  std::string loose;
+  for (const std::string& word : words) loose += word;
+  return loose;
 }
 
 }  // namespace advf

@@ -7,11 +7,19 @@ namespace advf {
 
 // What two spellings of one name have in common: its small letters, their marks, and digits, without blanks
 // and punctuation. An accent is the same as one code point with its letter and as one behind it (Unicode's
-// composed and decomposed forms, UAX 15), but it does not go: Muller and Müller are two people.
+// composed and decomposed forms, UAX 15), but it does not go: Muller and Müller are two people. A vowel whose
+// mark is written as an e or an a behind it where there is no such key is that, as are letters that are no
+// other one with a mark: Müller is Mueller, Jørgensen Joergensen, Åse Aase, Straße Strasse, as passports have
+// it (ICAO Doc 9303, part 3, section 6). Never the other way round, so that of names in ASCII nothing but
+// capitals, blanks and punctuation goes: Michael stays apart from Michal.
 //
 // Known are the letters of Latin-1, Latin Extended-A and Additional, those of Extended-B that Pinyin,
 // Romanian and Vietnamese take, Greek with one accent, Cyrillic, and Armenian. A letter beyond them is like
 // itself alone. In a text that is no UTF-8 only letters of ASCII are made small.
 std::string plain_spelling(std::string_view name);
+
+// What two names have in common that may, but need not, be one person's: the same without marks (José, Jose)
+// and whatever the order of words (Smith, John and John_Smith), which is kept where the name has a digit.
+std::string loose_spelling(std::string_view name);
 
 }  // namespace advf
