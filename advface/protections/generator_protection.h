@@ -25,6 +25,8 @@ struct GeneratorSpec : ProtectionSpec {
   void check_complete() const override;
   std::string summary() const override;
   std::string alone_because() const override { return keep_recognition ? kBoundIsToRaw : ""; }
+  // Of the file nothing is known before it is read.
+  std::string idle_because() const override { return idle_by_bound(keep_recognition); }
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 };
 

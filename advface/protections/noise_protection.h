@@ -39,6 +39,9 @@ struct NoiseSpec : ProtectionSpec {
   void check_valid() const override;
   std::string summary() const override;
   Metadata values() const override;
+  std::string idle_because() const override {
+    return is_private() ? "" : idle_by_noise("noise-length", length);
+  }
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 
   bool is_private() const { return mechanism != NoiseMechanism::length; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "tensor/hash.h"
 #include "tensor/io/input_file.h"
@@ -25,6 +26,20 @@ std::shared_ptr<const ProtectionSpec> with_setting(const ProtectionSpec& spec, c
   if (!s) return nullptr;
   s->read(text);
   return changed;
+}
+
+std::string idle_by_noise(const std::string& setting, double length) {
+  if (length >= kLostInRounding) return "";
+  std::ostringstream said;
+  said << setting << " is " << length;
+  if (length > 0) said << ", which is lost in the rounding of what is stored";
+  return said.str();
+}
+
+std::string idle_by_bound(const std::optional<double>& keep_recognition) {
+  if (!keep_recognition || *keep_recognition > 1 || std::acos(*keep_recognition) >= kLostInRounding)
+    return "";
+  return "keep-recognition is 1, which leaves no room for noise";
 }
 
 std::string file_fingerprint(const std::string& path) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -144,6 +145,9 @@ class ProtectionSpec {
   virtual void keep_secrets() {}
   // Why it must stand alone, where the settings ask for something that holds for a chain of one only.
   virtual std::string alone_because() const { return ""; }
+  // Why these settings protect nothing, where what is stored is the feature itself, as far as a number of 32
+  // bits has it: "epsilon 0". Such a thing is no protection that an audit could measure.
+  virtual std::string idle_because() const { return ""; }
   // Whether a probe must go through Protection::apply_probe() before it is compared with what is stored.
   virtual bool changes_probe() const { return false; }
   // Whether every record ends up in a space of its own: then two stored ones say nothing to each other, and
@@ -159,6 +163,10 @@ class ProtectionSpec {
 };
 // For alone_because().
 inline constexpr const char* kBoundIsToRaw = "the bound on recognition is to the raw feature";
+// For idle_because(). Noise that is so short beside the feature is lost in the rounding of what is stored.
+inline constexpr double kLostInRounding = 1e-6;
+std::string idle_by_noise(const std::string& setting, double length);
+std::string idle_by_bound(const std::optional<double>& keep_recognition);
 
 using ProtectionSpecs = std::vector<std::shared_ptr<const ProtectionSpec>>;
 

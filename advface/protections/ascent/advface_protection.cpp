@@ -33,6 +33,11 @@ uint64_t secret_seed(const std::string& key_file) {
 
 std::string AdvFaceSpec::alone_because() const { return ascent.keep_recognition ? kBoundIsToRaw : ""; }
 
+std::string AdvFaceSpec::idle_because() const {
+  const std::string noise = idle_by_noise("epsilon", ascent.epsilon);
+  return noise.empty() ? idle_by_bound(ascent.keep_recognition) : noise;
+}
+
 Settings AdvFaceSpec::settings() {
   Settings list = ascent.list();
   list.insert(list.begin(),

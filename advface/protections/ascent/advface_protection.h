@@ -22,6 +22,7 @@ struct AdvFaceSpec : ProtectionSpec {
   void check_complete() const override;
   std::string summary() const override { return ascent.summary(); }
   std::string alone_because() const override;
+  std::string idle_because() const override;
   Metadata values() const override;
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 };
