@@ -196,6 +196,19 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
         1, {"S", "none.safetensors"});
   wrong({{"protections", {{{"name", "S"}, {"protect", {"advface"}}, {"epsilon", 1e308}}}}}, 1,
         {"S", "epsilon is 1e+308"});
+  // What leaves features as they are is no protection.
+  const auto idle = [&](json protection, const std::string& why) {
+    protection["name"] = "I";
+    wrong({{"protections", json::array({protection})}}, 1, {"I: ", why});
+  };
+  idle({{"protect", {"advface"}}, {"epsilon", 0}}, "protects nothing: epsilon is 0;");
+  idle({{"protect", {"advface"}}, {"epsilon", 1e-9}}, "epsilon is 1e-09, which is lost in the rounding");
+  idle({{"protect", {"advface"}}, {"keep-recognition", 1}}, "keep-recognition is 1");
+  idle({{"protect", {"generator"}}, {"keep-recognition", 1}}, "keep-recognition is 1");
+  idle({{"protect", {"generator"}}, {"fit", {{"epsilon", 0}}}}, "fit: protects nothing: epsilon is 0");
+  idle({{"protect", {"noise"}}, {"noise-length", 0}}, "noise_length is 0");
+  idle({{"protect", {"noise"}}, {"noise-length", 1e-8}}, "protects nothing: noise-length is 1e-08");
+  idle({{"protect", {"advface", "quantise"}}, {"epsilon", 0}}, "protects nothing: epsilon is 0;");
   wrong({{"pairs", dir / "none.csv"}}, 1, {"pairs", "none.csv"});
   write_bytes(dir / "pairs.csv",
               "a,b,genuine,fold\nx.png,y.png,1,0\nx.png,z.png,0,0\nx.png,y.png,1,1\nx.png,z.png,0,1\n");
@@ -206,7 +219,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
     int i = 0;
     for (const std::string& line : lines_of(read_bytes(toy_world().at("faces/labels.csv"))))
       if (const std::string file = line.substr(0, line.find(',')); file != "file")
-        text += file + "," + name(i++) + "\n";
+        text += file + ",\"" + name(i++) + "\"\n";
     write_bytes(dir / "labels.csv", text);
     return json{{"labels", dir / "labels.csv"}, {"attackers", {"transfer"}}};
   };
@@ -220,6 +233,23 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
           return i == 0 ? "Zoë Müller" : i == 1 ? "ZOE\u0308 MU\u0308LLER" : "p" + std::to_string(i / 2);
         }),
         1, {"Zoë Müller", "MU\u0308LLER", "spellings"});
+  wrong(labels([](int i) {
+          return i == 0 ? "Jens Jørgensen" : i == 1 ? "jens joergensen" : "p" + std::to_string(i / 2);
+        }),
+        1, {"Jens Jørgensen", "jens joergensen", "spellings", "a number behind it"});
+  // Who may be one person or two is told, and no error.
+  const auto planned = [&](const std::string& first, const std::string& second) {
+    json s = quick_audit();
+    s.update(labels([&](int i) {
+      const std::string family = "family" + std::string(1, char('a' + i / 4 % 26));
+      return i >= 80 ? "p" + std::to_string(i / 2) : i % 4 < 2 ? first + family : family + second;
+    }));
+    return succeed("audit", {"plan", write_json(dir, "audit.json", s)}).err;
+  };
+  const std::string told = planned("Anna ", ", Anna");
+  for (const char* word : {"note: ", "labels.csv", "family", "look alike", "more pairs"})
+    BOOST_TEST(told.find(word) != std::string::npos, word << " in " << told);
+  BOOST_TEST(planned("Anna ", ", Eva").find("look alike") == std::string::npos);
   const std::string file = write_json(dir, "audit.json", quick_audit());
   complain("audit", {file}, run_program("audit", {"plan", file, "--device", "abacus"}), 2,
            {"--device", "abacus"});

@@ -87,6 +87,12 @@ bool is_chosen(const Setting& s) {
   return s.source == Setting::Source::option || s.source == Setting::Source::file;
 }
 
+// An audit of raw features under the name of a protection would say of them what is said of none.
+void check_protects(const ProtectionSpec& spec) {
+  const std::string why = spec.idle_because();
+  check(why.empty(), "protects nothing: ", why, "; raw features are measured in any case, as none");
+}
+
 // What can be chosen of the file that the audit makes for a protection; none where it makes none, or nothing
 // can be chosen.
 struct FittedSettings {
@@ -96,7 +102,10 @@ struct FittedSettings {
 FittedSettings fitted_settings(const std::string& protection) {
   if (protection == "generator") {
     const auto ascent = std::make_shared<AdvFaceSpec>();
-    FittedSettings fitted{{}, [ascent] { ascent->check_valid(); }};
+    FittedSettings fitted{{}, [ascent] {
+                            ascent->check_valid();
+                            check_protects(*ascent);
+                          }};
     for (const Setting& s : ascent->settings())
       if (s.source == Setting::Source::option && !not_of_a_generator(s.name)) fitted.settings.push_back(s);
     return fitted;
@@ -325,6 +334,7 @@ class Parser {
           check_applies(*s, s->option().substr(2));
         }
         spec->check_valid();
+        check_protects(*spec);
       } catch (const Error& e) {
         fail(where, ": ", e.what());
       }

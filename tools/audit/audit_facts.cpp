@@ -36,9 +36,41 @@ void check_spellings(const std::vector<std::string>& identities, const std::stri
     const auto [at, fresh] = seen.emplace(plain, name);
     check(fresh || at->second == name, source, ": \"", at->second, "\" and \"", name,
           "\" look like one person in two spellings, who could be trained on and tested on; give both one "
-          "name");
+          "name, or, if they are two people, one of them a number behind it");
   }
 }
+
+// Names that may be one person's, or two people's: told where they lie in different parts of the split, and
+// borne, as nobody but who made the list can say.
+void note_alike(const Labels& labels, const Split& split, const std::string& source, const Context& context) {
+  constexpr size_t kTold = 3;
+  struct Seen {
+    std::string name;
+    int part = 0;
+  };
+  std::map<std::string, Seen> first;
+  std::set<std::string> told, names;
+  std::string pairs;
+  int part = 0;
+  for (const auto* rows : {&split.train, &split.validation, &split.test}) {
+    for (const int64_t row : *rows) {
+      const std::string& name = labels.identities[size_t(row)];
+      if (!names.insert(name).second) continue;
+      const auto [at, fresh] = first.emplace(loose_spelling(name), Seen{name, part});
+      if (fresh || at->first.empty() || at->second.part == part || !told.insert(name).second) continue;
+      if (told.size() <= kTold)
+        pairs += (pairs.empty() ? "\"" : ", \"") + at->second.name + "\" and \"" + name + "\"";
+    }
+    ++part;
+  }
+  if (told.empty()) return;
+  context.tell("note: " + source + ": " + pairs +
+               (told.size() > kTold ? " and " + std::to_string(told.size() - kTold) + " more pairs" : "") +
+               " lie in different parts of the split and look alike; where they are one person give both one "
+               "name, or who was trained on is tested on");
+}
+
+using PhotographDigests = std::map<std::string, std::string>;  // by path
 
 constexpr int kCompared = 10;  // people with two photographs or more, of each part, at least
 
@@ -60,40 +92,48 @@ void choose(const std::vector<int64_t>& part, const Labels& labels, double share
   }
 }
 
-// Which of these cannot be read: a step that meets them may come after hours of training.
+// Which of these cannot be read: a step that meets them may come after hours of training. digests: of those
+// whose bytes are there.
 std::vector<std::string> unreadable(const FaceSource& images, const std::vector<int64_t>& rows,
-                                    const Context& context) {
+                                    const Context& context, PhotographDigests& digests) {
   constexpr int64_t kAtOnce = 64;
   const auto n = int64_t(rows.size());
   std::vector<std::string> names;
   std::vector<char> broken(rows.size());
+  std::vector<std::string> sums(rows.size());
   const auto progress = context.begin("look through", n, "images");
   for (int64_t begin = 0; begin < n; begin += kAtOnce) {
     context.check_stop();
     const int64_t end = std::min(n, begin + kAtOnce);
     parallel_for(end - begin, [&](int64_t k) {
+      const auto i = size_t(begin + k);
       try {
-        load_image(images.path(rows[size_t(begin + k)]));
+        const std::string path = images.path(rows[i]);
+        const std::vector<std::byte> bytes = read_file(path, ImageLimits{}.max_file_bytes);
+        sums[i] = digest(bytes);
+        decode_image(bytes, path);
       } catch (const Error&) {
-        broken[size_t(begin + k)] = 1;
+        broken[i] = 1;
       }
     });
     progress->advance(end - begin);
   }
   progress->finish();
-  for (size_t i = 0; i < rows.size(); ++i)
+  for (size_t i = 0; i < rows.size(); ++i) {
     if (broken[i]) names.push_back(images.name(rows[i]));
+    if (!sums[i].empty()) digests.emplace(images.path(rows[i]), std::move(sums[i]));
+  }
   return names;
 }
 
 // All steps see the same photographs: those that can be read.
 void leave_out_unreadable(const AuditConfig& c, const FaceSource& images, const Context& context,
-                          AuditFacts& facts) {
+                          PhotographDigests& digests, AuditFacts& facts) {
   std::vector<int64_t> rows;
   const std::set<std::string> chosen(facts.chosen.begin(), facts.chosen.end());
   for (int64_t i = 0; i < images.size(); ++i)
     if (chosen.empty() || chosen.contains(images.name(i))) rows.push_back(i);
-  const std::vector<std::string> broken = unreadable(images, rows, context);
+  const std::vector<std::string> broken = unreadable(images, rows, context, digests);
   if (broken.empty()) return;
   const std::string which =
       broken[0] + (broken.size() > 1 ? ", " + broken[1] : "") + (broken.size() > 2 ? ", ..." : "");
@@ -110,20 +150,27 @@ void leave_out_unreadable(const AuditConfig& c, const FaceSource& images, const 
   facts.images = int64_t(facts.chosen.size());
 }
 
-// The photographs that the budget takes, as a list of their own. A budget that those people alone exceed who
-// are compared at least is none.
-Labels chosen_labels(const AuditConfig& c, const FaceSource& images, AuditFacts& facts) {
-  const Labels labels = at_key(c, c.faces.labels.empty() ? "images" : "labels", [&] {
-    const std::string& source = c.faces.labels.empty() ? c.faces.images : c.faces.labels;
-    Labels all = c.faces.labels_of(images.names());
-    const std::set<std::string> people(all.identities.begin(), all.identities.end());
+// Who is on the photographs. Throws Error where one person has two names.
+Labels labels_of_people(const AuditConfig& c, const FaceSource& images, const Context& context) {
+  const std::string& source = c.faces.labels.empty() ? c.faces.images : c.faces.labels;
+  Labels all = at_key(c, c.faces.labels.empty() ? "images" : "labels", [&] {
+    Labels read = c.faces.labels_of(images.names());
+    const std::set<std::string> people(read.identities.begin(), read.identities.end());
     check(people.size() > 1, source, ": shows one person only (", *people.begin(),
           "); an audit compares people");
-    check_spellings(all.identities, source);
-    return all;
+    check_spellings(read.identities, source);
+    return read;
   });
+  note_alike(all, split_by_identity(all, c.split_seed), source, context);
+  return all;
+}
+
+// The photographs that the budget takes, as a list of their own; none where it takes all. A budget that those
+// people alone exceed who are compared at least is none.
+void choose_photographs(const AuditConfig& c, const Labels& labels, const FaceSource& images,
+                        AuditFacts& facts) {
   facts.images = images.size();
-  if (c.budget.images == 0 || c.budget.images >= images.size()) return labels;
+  if (c.budget.images == 0 || c.budget.images >= images.size()) return;
   const Split split = split_by_identity(labels, c.split_seed);
   const auto rows_of = [&](double share) {
     std::vector<int64_t> rows;
@@ -139,13 +186,14 @@ Labels chosen_labels(const AuditConfig& c, const FaceSource& images, AuditFacts&
   const std::vector<int64_t> rows = rows_of(double(c.budget.images) / double(images.size()));
   for (const int64_t row : rows) facts.chosen.push_back(images.name(row));
   facts.images = int64_t(rows.size());
-  return c.faces.labels_of(facts.chosen);
 }
 
-void count_people(const AuditConfig& c, const FaceSource& images, const Context& context, AuditFacts& facts) {
-  Labels labels = chosen_labels(c, images, facts);
-  leave_out_unreadable(c, images, context, facts);
-  if (!facts.chosen.empty()) labels = c.faces.labels_of(facts.chosen);
+void count_people(const AuditConfig& c, const FaceSource& images, const Context& context,
+                  PhotographDigests& digests, AuditFacts& facts) {
+  Labels labels = labels_of_people(c, images, context);
+  choose_photographs(c, labels, images, facts);
+  leave_out_unreadable(c, images, context, digests, facts);
+  if (!facts.chosen.empty()) labels = select(labels, facts.chosen);
   const std::string source = c.faces.labels.empty() ? c.faces.images : c.faces.labels;
   const Split split = split_by_identity(labels, c.split_seed);
   const std::vector<int64_t>& test = c.part == "test" ? split.test : split.validation;
@@ -179,7 +227,9 @@ void count_people(const AuditConfig& c, const FaceSource& images, const Context&
 }
 
 Recogniser load_recogniser(const AuditConfig& c, AuditFacts& facts) {
+  const auto start = std::chrono::steady_clock::now();
   Recogniser recogniser = at_key(c, "recogniser", [&] { return Recogniser::load(c.faces.recogniser); });
+  facts.rate.load = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   facts.cut = c.faces.cut_of(recogniser);
   facts.feature = at_key(c, "cut", [&] { return recogniser.feature_shape(facts.cut); });
   facts.unit = recogniser.domain(facts.cut) == FeatureDomain::sphere;
@@ -241,7 +291,13 @@ void check_chains(const AuditConfig& c, const Recogniser& recogniser, const Audi
         specs.push_back(spec);
         space = spec->out(space);
       }
-      if (!specs.empty()) ProtectionChain(specs, input_of(recogniser, facts.cut, "features"));
+      if (specs.empty()) continue;
+      const ProtectionChain chain(specs, input_of(recogniser, facts.cut, "features"));
+      // Of a generator its file alone says how far it goes. What probes go through as well has no angle to
+      // them, however much it hides.
+      const std::optional<double> angle = chain.guarantee().largest_angle;
+      check(!angle || *angle >= kLostInRounding || std::ranges::any_of(specs, &ProtectionSpec::changes_probe),
+            "protects nothing: it is proved to leave the features as they are");
     } catch (const Error& e) {
       fail(c.file, ": ", p.name, ": ", e.what());
     }
@@ -267,14 +323,12 @@ double seconds_of(const std::function<void()>& work) {
   return best;
 }
 
-MachineRate measure(const Recogniser& recogniser, const std::string& cut) {
-  MachineRate rate;
+void measure(const Recogniser& recogniser, const std::string& cut, MachineRate& rate) {
   const int64_t n = recogniser.one_at_a_time().empty() ? 16 : 1, side = 768;
   const Tensor image = Tensor::full(recogniser.input_shape(n), 0.1f);
   rate.recogniser = seconds_of([&] { recogniser.features(image, cut); }) / double(n);
   const Tensor a = Tensor::full({side, side}, 0.5f), b = Tensor::full({side, side}, 0.25f);
   rate.multiply_adds = double(side) * double(side) * double(side) / seconds_of([&] { matmul(a, b); });
-  return rate;
 }
 
 }  // namespace
@@ -287,7 +341,8 @@ const std::string& AuditFacts::digest(const std::string& path) const {
 
 std::string digest_of_file(const std::string& path) { return digest(read_file(path, kMostBytes)); }
 
-std::string digest_of_images(const FaceSource& images, const Context& context) {
+std::string digest_of_images(const FaceSource& images, const Context& context,
+                             const std::map<std::string, std::string>& known) {
   std::vector<std::byte> lines;
   const auto line = context.begin("hash", images.size(), "images");
   for (int64_t i = 0; i < images.size(); ++i) {
@@ -295,8 +350,11 @@ std::string digest_of_images(const FaceSource& images, const Context& context) {
     std::error_code none;
     // A picture that cannot be read is told by whoever reads it.
     const std::string path = images.path(i);
+    const auto at = known.find(path);
     const std::string text = images.name(i) + "\t" +
-                             (std::filesystem::is_regular_file(path, none) ? digest_of_file(path) : "") +
+                             (at != known.end()                              ? at->second
+                              : std::filesystem::is_regular_file(path, none) ? digest_of_file(path)
+                                                                             : "") +
                              "\n";
     const auto bytes = std::as_bytes(std::span(text));
     lines.insert(lines.end(), bytes.begin(), bytes.end());
@@ -311,7 +369,8 @@ AuditFacts audit_facts(const AuditConfig& c, const Context& context) {
   const Recogniser recogniser = load_recogniser(c, facts);
   const FaceSource images = at_key(c, c.faces.list.empty() ? "images" : "images, list",
                                    [&] { return c.faces.open_images(context); });
-  count_people(c, images, context, facts);
+  PhotographDigests digests;
+  count_people(c, images, context, digests, facts);
   check_chains(c, recogniser, facts);
   if (!c.pairs.empty()) at_key(c, "pairs", [&] { check_pairs(load_pairs(c.pairs), images); });
   const auto add = [&](const std::string& path) {
@@ -342,8 +401,8 @@ AuditFacts audit_facts(const AuditConfig& c, const Context& context) {
             for (const std::string& path : files) add(path);
           });
     }
-  facts.digests.emplace_back(c.faces.images, digest_of_images(images, context));
-  facts.rate = measure(recogniser, facts.cut);
+  facts.digests.emplace_back(c.faces.images, digest_of_images(images, context, digests));
+  measure(recogniser, facts.cut, facts.rate);
   return facts;
 }
 

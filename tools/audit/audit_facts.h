@@ -2,6 +2,7 @@
 // here, so that hours of work are never lost to a typo.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@ namespace advf::tools {
 
 // How fast this machine is, measured in a second.
 struct MachineRate {
+  double load = 0;           // seconds that a program takes to read the recogniser
   double recogniser = 0;     // seconds for the feature of one image, all threads at work
   double multiply_adds = 0;  // a second, of a matrix product
 };
@@ -39,8 +41,10 @@ struct AuditFacts {
 // attributes.
 AuditFacts audit_facts(const AuditConfig& config, const Context& context);
 
-// Of a file's bytes; of a folder's photographs, by name and bytes.
+// Of a file's bytes; of a folder's photographs, by name and bytes. known: digests of those that have been
+// read already, by path.
 std::string digest_of_file(const std::string& path);
-std::string digest_of_images(const FaceSource& images, const Context& context);
+std::string digest_of_images(const FaceSource& images, const Context& context,
+                             const std::map<std::string, std::string>& known = {});
 
 }  // namespace advf::tools

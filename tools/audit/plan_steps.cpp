@@ -14,7 +14,7 @@ constexpr const char* kChosen = "photographs.txt";
 constexpr double kShadowStep = 0.2e9, kGeneratorStep = 0.3e9, kAscent = 1.2e9;
 // A network learns by steps: of few photographs it takes smaller batches.
 constexpr int64_t kBatch = 64, kLeastBatch = 8, kStepsAnEpoch = 40;
-constexpr double kProcess = 0.5;  // seconds that a program takes to begin and end
+constexpr double kProcess = 0.05;  // seconds that a program takes to begin and end, beside what it reads
 constexpr int64_t kProcessBytes = int64_t(400) << 20, kNetworkBytes = int64_t(12) << 20;
 
 // The files without which a protection cannot be made; others (a key for secret starts) it does without.
@@ -74,7 +74,10 @@ int64_t PlanSteps::add(AuditStep step) {
   if (step.words.empty() || step.words[0].text != "pairs")
     for (const std::string& word : device_.options()) step.words.push_back(text(word));
   step.memory += kProcessBytes + f_.images * f_.feature.numel() * 4;
+  // A large recogniser takes longer to read than many a step to compute.
   step.seconds += kProcess;
+  for (const Word& word : step.words)
+    if (word.text == "--recogniser" || word.text == "--second-recogniser") step.seconds += f_.rate.load;
   steps_.push_back(std::move(step));
   return int64_t(steps_.size()) - 1;
 }
