@@ -10,6 +10,7 @@
 #include "advface/core/text_file.h"
 #include "tensor/io/npy.h"
 #include "tools/audit/audit_curves.h"
+#include "tools/audit/audit_groups.h"
 #include "tools/audit/audit_rows.h"
 #include "tools/audit/audit_verdict.h"
 #include "tools/audit/page_parts.h"
@@ -294,7 +295,8 @@ class Page {
                                                    : one.measure == "accuracy" ? 4
                                                                                : 3),
            safe(r["features"]), r.contains("images") ? safe(r["images"]) : "-", counts,
-           std::to_string(int(std::lround(r["seconds"].get<double>())))},
+           "<a href=\"#step-" + safe(r["step"]) + "\" title=\"the command\">" +
+               std::to_string(int(std::lround(r["seconds"].get<double>()))) + "</a>"},
           {"", "", "", std::to_string(one.value)});
     }
     body_ += table.html();
@@ -353,10 +355,16 @@ class Page {
     HtmlTable table("By attribute",
                     {"Protection", "Attacker", "Attribute", "Group", "Images", "Measure", "Value"}, "sorted");
     for (const json& g : r_["groups"])
-      table.add({safe(g["protection"]), safe(g["attacker"]), safe(g["attribute"]),
-                 g["has"] == true ? "with" : "without", safe(g["images"]), measure_html(g["measure"]),
-                 number_html(g["value"])});
+      table.add({safe(g["protection"]),
+                 safe(g["attacker"]) + (g.contains("variant") ? ": " + safe(g["variant"]) : ""),
+                 safe(g["attribute"]), g["has"] == true ? "with" : "without", safe(g["images"]),
+                 measure_html(g["measure"]), number_html(g["value"])});
     body_ += table.html();
+    line(
+        "Rank 1 is that of a group's photographs in the gallery of all. Of attributes the best probe of each "
+        "is asked; among those who share what it asks about, how often it is right. D_sys, which is of all "
+        "pairs of two sets, and AUC are not told by group, nor is any group of fewer than " +
+        std::to_string(kFewest) + " photographs.");
   }
 
   void duties() {
@@ -364,35 +372,7 @@ class Page {
     line(
         "These figures speak to duties that you have; they are no statement of conformity, which nobody but "
         "an assessor can give.");
-    HtmlTable table("Which figure speaks to which duty",
-                    {"Duty", "Figures of this report", "What it does not say"}, "stack");
-    table.add({"ISO/IEC 24745, irreversibility",
-               "appearance and identity: what reconstructions show, beside who has no feature",
-               "that no better attacker will come"});
-    table.add({"ISO/IEC 24745, unlinkability",
-               "linkability: rank 1 among photographs, D_sys of two sets under two keys",
-               "links by other data that lie beside the features"});
-    table.add({"ISO/IEC 24745, renewability",
-               "D_sys under two keys: whether an old and a new record are told apart from those of strangers",
-               "that old records are destroyed, in backups as well"});
-    table.add({"ISO/IEC 30136, performance of template protection",
-               "accuracy with and without, bytes and time of a record, attackers with intervals",
-               "your population, cameras and thresholds"});
-    table.add({"GDPR Art. 9, special categories",
-               "identity, and what probes tell of attributes: whether what is stored still is biometric data "
-               "that identifies",
-               "whether you may process it at all"});
-    table.add({"GDPR Art. 32, security of processing",
-               "the strongest attacker on each protection; what holds when the key leaks",
-               "custody of keys, access, backups"});
-    table.add({"GDPR Art. 33 and 34, breach",
-               "what somebody gets of stolen features with and without the key: the likely consequences of a "
-               "breach",
-               "who has the key"});
-    table.add({"EU AI Act, Art. 10 and 15",
-               "accuracy, robustness against attackers, differences between groups",
-               "all other duties of high-risk systems"});
-    body_ += table.html();
+    body_ += duties_html();
   }
 
   // It follows from how a protection is made (docs/theory.md).
@@ -469,13 +449,22 @@ class Page {
     head("To make it again");
     line(
         "Networks and results were kept under a hash of all that they depend on. Each step is a call of the "
-        "programs beside advface-audit; on paper look for the commands in report.json:");
+        "programs beside advface-audit, and writes into the folder that the shell is in; on paper look for "
+        "the commands in report.json. Two names stand in them for folders, and are said once: "
+        "<code>AUDIT_DATA</code> is the one that all inputs lie in (here it was <code>" +
+        safe(r_["data_folder"]) +
+        "</code>, as the table below has it), <code>AUDIT_CACHE</code> the cache of a call of this audit, "
+        "which makes the lists and keys there that steps read, and what earlier steps make:");
+    body_ += "<pre>export AUDIT_DATA=... AUDIT_CACHE=~/.cache/advface</pre>\n";
+    std::set<std::string> named;
     for (const json& step : r_["steps"]) {
+      const std::string hash = step["hash"];
       body_ += "<details><summary>" + safe(step["id"]) + " (" +
                (step["seconds"].is_number()
                     ? std::to_string(int(std::lround(step["seconds"].get<double>()))) + " s"
                     : "not run") +
-               ")</summary><pre>" + safe(step["command"]) + "</pre></details>\n";
+               ")</summary><pre" + (named.insert(hash).second ? " id=\"step-" + hash + "\"" : "") + ">" +
+               safe(step["command"]) + "</pre></details>\n";
     }
     HtmlTable table("What results depend on", {"File or folder", "Digest"});
     for (const json& input : r_["inputs"])

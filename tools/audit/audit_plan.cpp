@@ -6,6 +6,7 @@
 #include "advface/core/text_file.h"
 #include "advface/protections/registry.h"
 #include "tools/audit/plan_steps.h"
+#include "tools/audit/step_command.h"
 
 namespace advf::tools {
 namespace {
@@ -38,6 +39,7 @@ class Planner : private PlanSteps {
       if (p.locked() && p.links.size() == 1)
         leave_out(p, "anybody who has the key", "under the lock lies the raw feature: see none");
     plan_.steps = std::move(steps_), plan_.device = device_;
+    plan_.data_folder = common_folder(f_.digests);
     hash_steps(plan_.steps, c_, f_, programs);
     return std::move(plan_);
   }

@@ -70,6 +70,7 @@ struct AuditPlan {
   std::vector<LeftOut> left_out;
   std::vector<std::string> people_shown;  // files of photographs in the report's pictures
   AuditDevice device;
+  std::string data_folder;  // that all inputs lie in
 
   double seconds() const;
 };

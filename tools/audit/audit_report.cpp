@@ -8,6 +8,7 @@
 #include "tools/audit/audit_people.h"
 #include "tools/audit/audit_rows.h"
 #include "tools/audit/audit_verdict.h"
+#include "tools/audit/step_command.h"
 #include "tools/options/cli.h"
 
 namespace advf::tools {
@@ -21,7 +22,7 @@ json steps_json(const AuditPlan& plan, const StepRunner& runner) {
     const AuditStep& step = plan.steps[size_t(i)];
     json one = {{"id", step.id},
                 {"hash", step.hash},
-                {"command", shell_text(runner.command(i))},
+                {"command", pasted_command(plan, i)},
                 {"expected_seconds", step.seconds}};
     json needs = json::array();
     for (const int64_t n : step.needs()) needs.push_back(plan.steps[size_t(n)].hash);
@@ -48,65 +49,85 @@ int64_t intervals_of(const json& rows) {
   return count;
 }
 
-}  // namespace
-
-AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
-                         const StepRunner& runner) {
-  PeopleValues values;
-  json rows = audit_rows(config, plan, runner, &values);
-  std::string people = values.text();
-  std::vector<std::string> names;
-  json protections = json::array();
+json protections_of(const AuditConfig& config, const json& rows) {
+  json list = json::array();
   for (const AuditProtection& p : config.protections) {
-    names.push_back(p.name);
     json one = {{"name", p.name},
                 {"locked", p.locked()},
                 {"key_leaked_of", p.unlocked.empty() ? json() : json(p.unlocked)}};
     for (const json& row : rows)
       if (row["protection"] == p.name && row.contains("protection_id"))
         one["applied"] = row["protection_id"], one["proved"] = row["proved"];
-    protections.push_back(std::move(one));
+    list.push_back(std::move(one));
   }
-  json inputs = json::array(), left_out = json::array(), failed = json::array();
-  for (const auto& [path, digest] : facts.digests) inputs.push_back({{"path", path}, {"digest", digest}});
+  return list;
+}
+
+}  // namespace
+
+json planned_keys(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan) {
+  json left_out = json::array();
   for (const AuditPlan::LeftOut& l : plan.left_out)
     left_out.push_back({{"protection", l.protection}, {"attacker", l.attacker}, {"reason", l.reason}});
+  return {{"device", plan.device.device},
+          {"precision", plan.device.precision},
+          {"config", to_json(config)},
+          {"data",
+           {{"images", facts.images},
+            {"train_people", facts.train_people},
+            {"train_images", facts.train_images},
+            {"test_people", facts.test_people},
+            {"test_images", facts.test_images},
+            {"cut", facts.cut},
+            {"feature_shape", shape_json(facts.feature)}}},
+          {"data_folder", plan.data_folder},
+          {"people_shown", plan.people_shown},
+          {"left_out", std::move(left_out)}};
+}
+
+json concluded_keys(const AuditConfig& config, const json& report) {
+  std::vector<std::string> names;
+  for (const AuditProtection& p : config.protections) names.push_back(p.name);
+  json keys = {{"size", config.size},
+               {"converges", config.size_row().converges},
+               {"protections", protections_of(config, report["rows"])},
+               {"intervals", intervals_of(report["rows"])},
+               {"verdicts", audit_verdicts(report["rows"], names, report["unmeasured"])}};
+  keys["summary"] = audit_summary(keys["verdicts"], keys);
+  return keys;
+}
+
+std::string report_digest(json report) {
+  report.erase("digest");
+  const std::string text = json_text(report);
+  return digest(std::as_bytes(std::span(text)));
+}
+
+AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
+                         const StepRunner& runner) {
+  PeopleValues values;
+  json report = planned_keys(config, facts, plan);
+  report["rows"] = audit_rows(config, plan, runner, &values);
+  std::string people = values.text();
+  report["inputs"] = json::array(), report["failed"] = json::array();
+  for (const auto& [path, digest] : facts.digests)
+    report["inputs"].push_back({{"path", path}, {"digest", digest}});
   for (const auto& [step, why] : runner.failures())
-    failed.push_back(
+    report["failed"].push_back(
         {{"step", plan.steps[size_t(step)].id}, {"hash", plan.steps[size_t(step)].hash}, {"reason", why}});
-  json report = {{"format", kReportFormat},
-                 {"version", kReportVersion},
-                 {"program", std::string("advface-audit ") + kProgramVersion},
-                 {"date", utc_now()},
-                 {"size", config.size},
-                 {"converges", config.size_row().converges},
-                 {"device", plan.device.device},
-                 {"precision", plan.device.precision},
-                 {"config", to_json(config)},
-                 {"inputs", std::move(inputs)},
-                 {"data",
-                  {{"images", facts.images},
-                   {"train_people", facts.train_people},
-                   {"train_images", facts.train_images},
-                   {"test_people", facts.test_people},
-                   {"test_images", facts.test_images},
-                   {"cut", facts.cut},
-                   {"feature_shape", shape_json(facts.feature)}}},
-                 {"protections", std::move(protections)},
-                 {"people_shown", plan.people_shown},
-                 {"people", {{"file", kPeopleFile}, {"digest", digest(std::as_bytes(std::span(people)))}}},
-                 {"rows", std::move(rows)},
-                 {"left_out", std::move(left_out)},
-                 {"failed", std::move(failed)},
-                 {"groups", audit_groups(config, plan, runner)},
-                 {"steps", steps_json(plan, runner)}};
-  report["intervals"] = intervals_of(report["rows"]);
   report["unmeasured"] = json::array();
   for (const AuditPair& pair : plan.pairs)
     if (!runner.result(pair.step))
       report["unmeasured"].push_back({{"protection", pair.protection}, {"attacker", pair.attacker}});
-  report["verdicts"] = audit_verdicts(report["rows"], names, report["unmeasured"]);
-  report["summary"] = audit_summary(report["verdicts"], report);
+  report.update(concluded_keys(config, report));
+  report["format"] = kReportFormat;
+  report["version"] = kReportVersion;
+  report["program"] = std::string("advface-audit ") + kProgramVersion;
+  report["date"] = utc_now();
+  report["people"] = {{"file", kPeopleFile}, {"digest", digest(std::as_bytes(std::span(people)))}};
+  report["groups"] = audit_groups(config, plan, runner);
+  report["steps"] = steps_json(plan, runner);
+  report["digest"] = report_digest(report);
   return {std::move(report), std::move(people)};
 }
 
@@ -133,6 +154,8 @@ json without_times(json report) {
   for (json& step : report["steps"])
     step.erase("seconds"), step.erase("peak_memory_bytes"), step.erase("command"),
         step.erase("expected_seconds");
+  report.erase("digest");
+  report.erase("data_folder");
   report.erase("inputs");
   report.erase("config");
   return report;

@@ -19,6 +19,14 @@ struct AuditReport {
 };
 AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
                          const StepRunner& runner);
+// The keys of a report that follow from its settings and inputs, and those that follow from its rows,
+// settings and what was not measured: whoever checks a report makes them again. Times, dates and what the
+// attackers reached are not among them.
+nlohmann::json planned_keys(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan);
+nlohmann::json concluded_keys(const AuditConfig& config, const nlohmann::json& report);
+// Of a report's other keys, which it has in its key `digest`: tells what was changed by accident or by who
+// does not know of it. Against anybody else it takes a signature.
+std::string report_digest(nlohmann::json report);
 // Throws Error naming the file where it is no report, of a newer version, or lacks what it must have.
 nlohmann::json read_audit_report(const std::string& path);
 // The same rows and verdicts, whenever and however fast they were made: what two runs of one seed agree in.

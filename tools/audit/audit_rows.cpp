@@ -9,6 +9,7 @@
 #include "advface/core/text_file.h"
 #include "tensor/io/npy.h"
 #include "tools/audit/score_table.h"
+#include "tools/audit/step_command.h"
 
 namespace advf::tools {
 namespace {
@@ -150,7 +151,7 @@ class Collector {
               {"why_not", nullptr},
               {"converged", true},
               {"step", plan_.steps[size_t(pair.step)].hash},
-              {"command", shell_text(done->command)},
+              {"command", pasted_command(plan_, pair.step)},
               {"seconds", done->seconds}};
     r["id"] = pair.protection + "/" + pair.attacker + (variant.empty() ? "" : "/" + variant) + "/" +
               features + (c_.budget.seeds > 1 ? "/" + std::to_string(pair.seed) : "");
@@ -307,24 +308,37 @@ class Collector {
                   const Texts& wanted, const std::string& beside = "") {
     const ScoreTable& scores = scores_of(pair.step);
     if (!scores.has(column) || !scores.has("image")) return;
-    const bool has_own = !beside.empty() && scores.has(beside);
-    std::map<std::string, double> nothing;
-    for (size_t i = 0; i < scores.size(); ++i)
-      if (scores.text(i, "attacker") == "mean face")
-        nothing[scores.text(i, "image")] = scores.number(i, column);
+    const auto* nothing = !beside.empty() && scores.has(beside) ? nullptr : &mean_face_of(pair.step, column);
     std::vector<double> more;
     std::vector<int64_t> people;
     for (size_t i = 0; i < scores.size(); ++i) {
       if (!std::ranges::all_of(wanted, [&](const auto& w) { return scores.text(i, w.first) == w.second; }))
         continue;
-      const auto found = nothing.find(scores.text(i, "image"));
-      if (!has_own && found == nothing.end()) return;
-      more.push_back(scores.number(i, column) - (has_own ? scores.number(i, beside) : found->second));
+      double below = 0;
+      if (nothing) {
+        const auto found = nothing->find(scores.text(i, "image"));
+        if (found == nothing->end()) return;
+        below = found->second;
+      } else {
+        below = scores.number(i, beside);
+      }
+      more.push_back(scores.number(i, column) - below);
       people.push_back(person_key(scores.text(i, "person")));
     }
     if (more.empty()) return;
     const Interval above = bootstrap_mean(more, people, c_.seed);
     r["above"][measure] = {{"mean", above.mean}, {"low", above.low}, {"high", above.high}};
+  }
+  // What the mean face has in this column, by photograph; all attackers of a step are held against it.
+  using ByImage = std::map<std::string, double>;
+  const ByImage& mean_face_of(int64_t step, const std::string& column) {
+    const auto [at, fresh] = mean_face_.try_emplace({step, column});
+    if (!fresh) return at->second;
+    const ScoreTable& scores = scores_of(step);
+    for (size_t i = 0; i < scores.size(); ++i)
+      if (scores.text(i, "attacker") == "mean face")
+        at->second[scores.text(i, "image")] = scores.number(i, column);
+    return at->second;
   }
   double people_asked(const AuditPair& pair) {
     const ScoreTable& scores = scores_of(pair.step);
@@ -470,6 +484,7 @@ class Collector {
   PeopleValues* people_;
   std::map<int64_t, json> results_;
   std::map<int64_t, ScoreTable> scores_;
+  std::map<std::pair<int64_t, std::string>, ByImage> mean_face_;
   std::map<int64_t, Decisions> decisions_;
   json rows_ = json::array();
 };

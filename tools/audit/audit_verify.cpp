@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <map>
 
 #include "advface/core/text_file.h"
 #include "advface/keys/signature.h"
@@ -12,11 +13,12 @@
 #include "tensor/io/input_file.h"
 #include "tools/audit/audit.h"
 #include "tools/audit/audit_facts.h"
+#include "tools/audit/audit_groups.h"
 #include "tools/audit/audit_people.h"
 #include "tools/audit/audit_plan.h"
 #include "tools/audit/audit_report.h"
 #include "tools/audit/audit_rows.h"
-#include "tools/audit/audit_verdict.h"
+#include "tools/audit/step_command.h"
 #include "tools/audit/step_runner.h"
 
 namespace advf::tools {
@@ -56,23 +58,29 @@ bool check_inputs(const json& report, const AuditConfig& config, const Context& 
   return same;
 }
 
-// Rules are applied again to the rows; the report must say the same.
-bool check_verdicts(const json& report) {
-  std::vector<std::string> names;
-  for (const json& p : report["protections"]) names.push_back(p["name"]);
-  const bool same = audit_verdicts(report["rows"], names, report["unmeasured"]) == report["verdicts"];
-  std::printf("verdicts: %s\n",
-              same ? "follow from the rows" : "DO NOT follow from the rows by the rules of this program");
-  const bool said = json(audit_summary(report["verdicts"], report)) == report["summary"];
-  std::printf("summary: %s\n", said ? "follows from the verdicts" : "DOES NOT follow from the verdicts");
-  return same && said;
+// Whether the report is what was written, as far as it says so itself.
+bool check_digest(const json& report) {
+  const bool named = report.contains("digest"), same = named && report["digest"] == report_digest(report);
+  std::printf("digest: %s\n", same    ? "the report is as it was written"
+                              : named ? "the report IS NOT as it was written: somebody changed it"
+                                      : "NONE, as the report was made before reports had one: its rows, "
+                                        "groups, dates and times are bound by a signature alone");
+  return same || !named;
 }
 
-// What the report says of itself, by its settings.
-bool check_size(const json& report, const AuditConfig& config) {
-  const bool same = report["size"] == config.size && report["converges"] == config.size_row().converges;
-  if (!same) std::printf("size: IS NOT that of its settings, %s\n", config.size.c_str());
-  return same;
+// Keys that follow from others, made again. Older reports have fewer keys.
+bool check_keys(const json& report, const json& again, const char* from) {
+  bool good = true;
+  for (const auto& [key, value] : again.items()) {
+    if (!report.contains(key)) continue;
+    const bool same = report[key] == value;
+    good &= same;
+    std::printf("%s: %s\n", key.c_str(),
+                (same ? std::string("as it follows from ") + from
+                      : std::string("DOES NOT follow from ") + from + " by the rules of this program")
+                    .c_str());
+  }
+  return good;
 }
 
 // The file of people beside it; a report goes without one, but not with another's.
@@ -96,13 +104,60 @@ const json* row_of(const VerifyCall& call, const json& report) {
   return nullptr;
 }
 
+// What is planned with the report's settings here and now.
+struct Planned {
+  AuditFacts facts;
+  AuditPlan plan;
+  Planned(const json& report, const AuditConfig& config, const Context& context)
+      : facts(audit_facts(config, context)),
+        plan(make_audit_plan(config, facts, programs_folder(),
+                             {report.value("device", "cpu"), report.value("precision", "f32")})) {}
+};
+
+// That pairs were left unmeasured is told by their steps as well, no step is there that was not planned, and
+// commands are those of the plan: of programs as they are here, which the hash of a step tells.
+bool check_steps(const json& report, const AuditPlan& plan) {
+  std::map<std::string, const json*> steps;
+  for (const json& step : report["steps"]) steps[step["id"]] = &step;
+  bool same = steps.size() == plan.steps.size();
+  std::map<std::string, json> commands;
+  for (int64_t i = 0; i < int64_t(plan.steps.size()); ++i)
+    commands[plan.steps[size_t(i)].hash] = pasted_command(plan, i);
+  if (report.contains("data_folder"))
+    for (const char* list : {"rows", "steps"})
+      for (const json& one : report[list]) {
+        const auto at = commands.find(one[list == std::string("rows") ? "step" : "hash"]);
+        same &= at == commands.end() || at->second == one["command"];
+      }
+  json unmeasured = json::array();
+  for (const AuditPair& pair : plan.pairs) {
+    const auto at = steps.find(plan.steps[size_t(pair.step)].id);
+    same &= at != steps.end();
+    if (at != steps.end() && (*at->second)["seconds"].is_null())
+      unmeasured.push_back({{"protection", pair.protection}, {"attacker", pair.attacker}});
+  }
+  same &= report["unmeasured"] == unmeasured;
+  std::printf("steps: %s\n", same ? "as they were planned" : "ARE NOT those that follow from the settings");
+  return same;
+}
+
+// Of the pair that a row is of, whose step was made again: what the report says of groups.
+bool check_groups(const json& report, const AuditPair& pair, const json& again) {
+  size_t told = 0, same = 0;
+  for (const json& group : report["groups"]) {
+    if (group["protection"] != pair.protection || group["attacker"] != pair.attacker) continue;
+    ++told;
+    same += std::ranges::find(again, group) != again.end();
+  }
+  if (told > 0) std::printf("groups: %zu of %zu come again\n", same, told);
+  return same == told;
+}
+
 // The step of one row again, and whether its numbers are those of the report.
-bool rerun(const VerifyCall& call, const json& report, const AuditConfig& config, const Context& context) {
+bool rerun(const VerifyCall& call, const json& report, const AuditConfig& config, const AuditPlan& plan,
+           const Context& context) {
   const json* row = row_of(call, report);
   const std::string folder = fs::temp_directory_path() / ("advface-audit-" + std::to_string(getpid()));
-  const AuditFacts facts = audit_facts(config, context);
-  AuditPlan plan = make_audit_plan(config, facts, programs_folder(),
-                                   {report.value("device", "cpu"), report.value("precision", "f32")});
   StepRunner runner(plan, folder, programs_folder(), call.common.threads);
   struct Removed {
     std::string folder;
@@ -124,7 +179,8 @@ bool rerun(const VerifyCall& call, const json& report, const AuditConfig& config
   for (const auto& [step, why] : runner.failures()) fail(plan.steps[size_t(step)].id, ": ", why);
   for (const json& again : audit_rows(config, plan, runner)) {
     if (again["id"] != call.rerun) continue;
-    bool same = true;
+    bool same =
+        pair->seed != int64_t(config.seed) || check_groups(report, *pair, audit_groups(config, plan, runner));
     for (const auto& [name, value] : (*row)["measures"].items()) {
       if (name == "ms") continue;
       const double was = value["mean"], is = again["measures"].contains(name)
@@ -157,28 +213,39 @@ int audit_verify(VerifyCall& call) {
     told["signature"] = true;
   }
   const AuditConfig config = config_of(report, call.report);
-  bool good = check_verdicts(report);
-  told["verdicts"] = good;
-  good &= check_size(report, config);
+  bool good = check_digest(report);
+  told["digest"] = report.contains("digest") ? json(good) : json();
+  told["verdicts"] = check_keys(report, concluded_keys(config, report), "the rows");
+  good &= told["verdicts"].get<bool>();
   told["people"] = check_people(report, call.report);
   good &= told["people"].get<bool>();
-  good &= check_inputs(report, config, context, told["inputs"]);
-  if (!call.rerun.empty()) {
-    const bool same = rerun(call, report, config, context);
-    told["rerun"] = same;
-    good &= same;
+  const bool inputs = check_inputs(report, config, context, told["inputs"]);
+  good &= inputs;
+  // Without the inputs nobody can tell what follows from them.
+  if (inputs || !call.rerun.empty()) {
+    const Planned here(report, config, context);
+    told["planned"] = check_keys(report, planned_keys(config, here.facts, here.plan), "settings and inputs");
+    good &= told["planned"].get<bool>();
+    good &= check_steps(report, here.plan);
+    if (!call.rerun.empty()) {
+      told["rerun"] = rerun(call, report, config, here.plan, context);
+      good &= told["rerun"].get<bool>();
+    }
   }
   told["good"] = good;
   call.common.write_json(told);
   std::cout << (good ? "The report is intact.\n"
                      : "The report is not what was made, or not as it is here.\n");
+  if (call.signature.empty())
+    std::cout << "Without a signature nothing tells who made it, and when: whoever changes rows and all that "
+                 "follows from them is found by --rerun alone.\n";
   return good ? 0 : 1;
 }
 
 CLI::App* add_verify_verb(CLI::App& app, VerifyCall& call) {
   CLI::App* sub = app.add_subcommand("verify",
-                                     "whether a report's inputs are as they were, its verdicts follow from "
-                                     "its rows, and its numbers come out again");
+                                     "whether a report and its inputs are as they were, what it concludes "
+                                     "follows from its rows, and its numbers come out again");
   sub->add_option("report", call.report, "report.json")->required();
   sub->add_option("--rerun", call.rerun,
                   "make one row again, by its id, with all that it needs, and compare");

@@ -38,4 +38,7 @@ class HtmlTable {
   std::vector<std::string> head_;
 };
 
+// Which figure of a report speaks to which duty of who is responsible for data protection.
+std::string duties_html();
+
 }  // namespace advf::tools

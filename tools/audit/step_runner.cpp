@@ -144,20 +144,6 @@ class Lines {
 
 }  // namespace
 
-std::string shell_text(const std::vector<std::string>& command) {
-  std::string text;
-  for (const std::string& word : command) {
-    const bool plain =
-        !word.empty() &&
-        word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=./,:+@%") ==
-            std::string::npos;
-    std::string quoted = "'";
-    for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    text += (text.empty() ? "" : " ") + (plain ? word : quoted + "'");
-  }
-  return text;
-}
-
 StepRunner::StepRunner(const AuditPlan& plan, std::string cache, std::string programs, int threads)
     : plan_(plan), cache_(std::move(cache)), programs_(std::move(programs)), threads_(threads) {
   for (const char* folder : {"steps", "features", "keys"}) make_folder(cache_ + "/" + folder);
@@ -213,14 +199,13 @@ std::vector<std::string> StepRunner::command(int64_t number) const {
 }
 
 std::optional<StepResult> StepRunner::result(int64_t step) const {
-  StepResult found{folder(step), 0, 0, {}};
+  StepResult found{folder(step), 0, 0};
   const std::string path = found.folder + "/" + kDone;
   if (!fs::exists(path)) return {};
   const nlohmann::json done = nlohmann::json::parse(read_text(path), nullptr, false);
-  if (!done.is_object() || !done.contains("seconds") || !done.contains("command")) return {};
+  if (!done.is_object() || !done.contains("seconds")) return {};
   found.seconds = done["seconds"].get<double>();
   found.peak_memory = done.value("peak_memory_bytes", int64_t(0));
-  found.command = done["command"].get<std::vector<std::string>>();
   // What lies there is what was made: looked at once.
   const auto [sound, fresh] = sound_.try_emplace(step, true);
   if (fresh) sound->second = done.contains("made") && done["made"] == digests_in(found.folder);

@@ -17,7 +17,6 @@ struct StepResult {
   std::string folder;
   double seconds = 0;
   int64_t peak_memory = 0;  // bytes
-  std::vector<std::string> command;
 };
 
 class StepRunner {
@@ -46,8 +45,5 @@ class StepRunner {
   std::map<int64_t, std::string> failures_;
   mutable std::map<int64_t, bool> sound_;  // of steps that were looked at
 };
-
-// As a shell takes it.
-std::string shell_text(const std::vector<std::string>& command);
 
 }  // namespace advf::tools
