@@ -21,9 +21,15 @@ quietly "${ranks[@]}" "${extract[@]}" --out parts.npy
 quietly "$bin/advface-inspect" --join parts.npy
 for end in "" .json .txt; do cmp "whole.npy$end" "parts.npy$end" || fail "parts.npy$end differs"; done
 
-# Long enough to be killed in: a row many times.
 quietly "$bin/advface-train" shadow --recogniser rec.json --images faces/images --epochs 1 --image-size 32 --decoder deconv \
   --out shadow.safetensors
+evaluate=("$bin/advface-evaluate" reconstruction --recogniser rec.json --images faces/images --threads 1 --attacker shadow.safetensors)
+quietly "${evaluate[@]}" --json seen.json
+quietly "${ranks[@]}" "${evaluate[@]}" --json shared.json
+quietly "$bin/advface-evaluate" join --json shared.json
+cmp seen.json shared.json || fail "shared.json differs"
+
+# Long enough to be killed in: a row many times.
 protect=("$bin/advface-protect" --in whole.npy --shadow shadow.safetensors --epsilon 0.1 --steps 80 --batch 8 --threads 1)
 quietly "${protect[@]}" --out once.npy
 lost=0

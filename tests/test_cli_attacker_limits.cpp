@@ -210,8 +210,8 @@ BOOST_AUTO_TEST_CASE(settings_of_attackers_that_are_refused) {
   refused(fast() + Args{"--seed", "-1"}, {"--seed", "-1 is negative"});
   const Outcome o = run_program("evaluate", call() + fast() + Args{"--limit", "-1"});
   BOOST_TEST((o.code == 2 && o.err.size() < 200), o.err);
-  refuse(dir / "", "evaluate", call() + fast() + Args{"--part", "all"}, 1,
-         {"inversion", "mean face", "--part all leaves nobody"});
+  refuse(dir / "", "evaluate", call() + fast() + Args{"--people", "all"}, 1,
+         {"inversion", "mean face", "--people all leaves nobody"});
 }
 
 BOOST_AUTO_TEST_CASE(trainings_tell_their_options_and_clean_up) {
@@ -284,11 +284,9 @@ json verdict_row(const std::string& attacker, std::array<double, 3> ssim, std::a
 
 // An attacker counts in pixels, by its cosine, or by being let in.
 BOOST_AUTO_TEST_CASE(when_an_attacker_counts) {
-  std::vector<Verifier> verifiers(1);
-  verifiers[0].name = "deployed";
   const json mean = verdict_row("mean face", {0.3, 0.32, 0.34}, {0.1, 0.2, 0.3}, {0, 0.05, 0.1});
   const auto counts = [&](const json& row) {
-    const json told = tools::verdicts(json::array({mean, row}), verifiers)[0];
+    const json told = tools::verdicts(json::array({mean, row}), "deployed")[0];
     BOOST_TEST(told["counts"] ==
                (told["counts_in_pixels"].get<bool>() || told["counts_in_identity"].get<bool>()));
     return std::pair<bool, bool>{told["counts_in_pixels"], told["counts_in_identity"]};

@@ -190,6 +190,97 @@ BOOST_AUTO_TEST_CASE(what_does_not_go_together_is_told) {
   join({"p.2-of-3.npy", "does not say that it is part 2"});
 }
 
+// The images that attackers make, and what judges say of them, come in parts as well.
+BOOST_AUTO_TEST_CASE(reconstruction_comes_in_parts) {
+  const TempDir dir;
+  succeed("faces", {"--out", dir / "faces", "--identities", "100", "--per-identity", "2", "--test-identities",
+                    "80", "--image-size", "48", "--pairs", "2"});
+  const nlohmann::json deployed = {{"threshold", 0.5},
+                                   {"fingerprint", read_json(world().at("z.json"))["recogniser"]}};
+  write_bytes(dir / "thresholds.json",
+              nlohmann::json{{"judges", {{"deployed", deployed}}}, {"fmr", 1e-3}}.dump());
+  // One photograph is alone, so that some are not in what identity shows.
+  for (const auto& person : std::filesystem::directory_iterator(dir / "faces/test/images")) {
+    std::filesystem::remove(std::filesystem::directory_iterator(person.path())->path());
+    break;
+  }
+  const Args how = Args{"reconstruction",
+                        "--images",
+                        dir / "faces/test/images",
+                        "--attacker",
+                        "deconv=" + world().at("shadow.safetensors"),
+                        "--people",
+                        "all",
+                        "--thresholds",
+                        dir / "thresholds.json",
+                        "--steps",
+                        "1"} +
+                   world().recogniser() + world().shadow();
+  const Outcome whole =
+      succeed("evaluate", how + Args{"--json", dir / "whole.json", "--scores", dir / "whole.tsv"});
+  BOOST_TEST(read_json(dir / "whole.json")["images"] == 159);
+  const std::string out = dir / "p.json", folder = dir.path().string();
+  const auto make = [&](const std::string& text, const Args& more = {}) {
+    succeed("evaluate", how + Args{"--json", out, "--part", text} + more);
+  };
+  const auto clear = [&](int of) {
+    for (int i = 1; i <= of; ++i) std::filesystem::remove(part_name(out, i, of));
+  };
+  // Three batches: of five parts two have no image.
+  for (const int of : {2, 5}) {
+    for (int i = of; i >= 1; --i) make(std::to_string(i) + "/" + std::to_string(of));
+    const Outcome joined = succeed("evaluate", {"join", "--json", out, "--scores", dir / "p.tsv"});
+    BOOST_TEST((read_bytes(out) == read_bytes(dir / "whole.json")), of);
+    BOOST_TEST((read_bytes(dir / "p.tsv") == read_bytes(dir / "whole.tsv")), of);
+    BOOST_TEST(joined.out == whole.out);
+    std::filesystem::remove(out);
+    if (of == 5) break;
+    succeed("inspect", {"--progress", folder, "--json", dir / "progress.json"});
+    BOOST_TEST((read_json(dir / "progress.json")["runs"][0]["done"] == 159));
+    std::filesystem::remove(dir / "progress.json");
+    clear(of);
+  }
+  const auto refused = [&](const Args& args, int code, const std::vector<std::string>& words) {
+    refuse(folder, "evaluate", args, code, words, Late::yes);
+  };
+  refused({"join", "--json", dir / "q.json"}, 1, {"q.json", "no part of it"});
+  refused(how + Args{"--part", "1/2"}, 2, {"--part 1/2", "--json"});
+  for (const char* option : {"--scores", "--sheet"})
+    refused(how + Args{"--part", "1/2", "--json", out, option, dir / "x.png"}, 2, {option, "all images"});
+  clear(5);
+  make("1/2");
+  refused({"join", "--json", out}, 1, {"p.json", "missing: 2/2"});
+  const std::string second = part_name(out, 2, 2);
+  for (const auto& [more, words] :
+       std::vector<std::pair<Args, std::vector<std::string>>>{{{"--seed", "5"}, {"the seed", "5"}},
+                                                              {{"--epsilon", "0.3"}, {"protections", "0.3"}},
+                                                              {{"--limit", "100"}, {"the input"}}}) {
+    make("2/2", more);
+    std::vector<std::string> all{"p.2-of-2.json"};
+    all.insert(all.end(), words.begin(), words.end());
+    refused({"join", "--json", out}, 1, all);
+  }
+  make("2/2", {"--out", dir / "pictures"});
+  BOOST_TEST(std::filesystem::exists(dir / "pictures.2-of-2/originals"));
+  BOOST_TEST(!std::filesystem::exists(dir / "pictures"));
+  const nlohmann::json good = read_json(second);
+  const auto damaged = [&](const std::function<void(nlohmann::json&)>& damage, const std::string& word) {
+    nlohmann::json bad = good;
+    damage(bad);
+    write_bytes(second, bad.dump());
+    refused({"join", "--json", out}, 1, {"p.2-of-2.json", word});
+  };
+  damaged([](auto& j) { j["format"] = "x"; }, "no part of advface-evaluate");
+  damaged([](auto& j) { j["part"]["number"] = 1; }, "part 2 of 2");
+  damaged([](auto& j) { j["part"]["first"] = 65; }, "damaged");
+  damaged([](auto& j) { j["rows"][2]["measures"][0]["values"].erase(0); }, "damaged");
+  damaged([](auto& j) { j["images"]["with_another_photo"][0] = 1000; }, "damaged");
+  damaged([](auto& j) { j["rows"].erase(0); }, "the number of rows");
+  damaged([](auto& j) { j.erase("told"); }, "damaged");
+  write_bytes(second, good.dump().substr(0, 1000));
+  refused({"join", "--json", out}, 1, {"p.2-of-2.json"});
+}
+
 // Who looks at the folder sees every part, and which are to be run again.
 BOOST_AUTO_TEST_CASE(all_parts_are_seen_from_one_place) {
   const TempDir dir;

@@ -17,20 +17,20 @@ std::vector<double> accepted(const std::vector<double>& scores, double threshold
   return out;
 }
 
-// Of each image (n,D) the mean cosine to the photographs (n,D) of others than its person; none where all are
-// of one.
-std::vector<double> mean_cosine_of_others(const Tensor& images, const Tensor& photographs,
-                                          const std::vector<int64_t>& people) {
+// Of each image (n,D), whose people are named, the mean cosine to those photographs (N,D) of the crowd that
+// show another person; none where all are of one.
+std::vector<double> mean_cosine_of_others(const Tensor& images, const std::vector<int64_t>& people,
+                                          const Tensor& photographs, const std::vector<int64_t>& crowd) {
   const BackendScope on_host(host_backend());
   const Tensor scores =
       matmul(l2_normalise(images.on_host()), l2_normalise(photographs.on_host()), {}, {.transpose_b = true});
   const float* all = scores.data<float>();
-  const size_t n = people.size();
+  const size_t n = crowd.size();
   std::vector<double> means;
-  for (size_t i = 0; i < n; ++i) {
+  for (size_t i = 0; i < people.size(); ++i) {
     double sum = 0, count = 0;
     for (size_t j = 0; j < n; ++j)
-      if (people[j] != people[i]) sum += double(all[i * n + j]), ++count;
+      if (crowd[j] != people[i]) sum += double(all[i * n + j]), ++count;
     if (count == 0) return {};
     means.push_back(sum / count);
   }
@@ -54,7 +54,9 @@ std::vector<Measure> IdentityJudge::judge(const Tensor& images, const TestImages
       other.values = accepted(cosine_rows(FeatureRows(embedded).at(v.other_of), v.other), v.threshold);
     all.push_back(std::move(other));
     all.push_back(std::move(cosine));
-    if (auto others = mean_cosine_of_others(embedded, v.same, test.people); !others.empty())
+    if (auto others = test.crowd.empty() ? mean_cosine_of_others(embedded, test.people, v.same, test.people)
+                                         : mean_cosine_of_others(embedded, test.people, v.crowd, test.crowd);
+        !others.empty())
       all.push_back({"cosine_of_others/" + v.name, std::move(others)});
   }
   return all;

@@ -1,6 +1,7 @@
 #include "advface/audit/judge.h"
 
 #include <map>
+#include <numeric>
 
 #include "advface/audit/identity_judge.h"
 #include "advface/audit/pixel_judge.h"
@@ -41,14 +42,30 @@ const Measure* find_measure(const std::vector<Measure>& measures, const std::str
 }
 
 TestImages TestImages::only(const std::vector<int64_t>& chosen) const {
-  TestImages t{picked(images, chosen), picked(files, chosen),         picked(identities, chosen),
-               picked(people, chosen), FeatureRows(faces).at(chosen), {}};
+  TestImages t{picked(images, chosen),
+               picked(files, chosen),
+               picked(identities, chosen),
+               picked(people, chosen),
+               FeatureRows(faces).at(chosen),
+               {},
+               {}};
   for (const Verifier& verifier : verifiers) t.verifiers.push_back(verifier.only(chosen));
   return t;
 }
 
+TestImages TestImages::range(int64_t begin, int64_t end) const {
+  if (begin == 0 && end == int64_t(images.size())) return *this;
+  std::vector<int64_t> chosen(size_t(end - begin));
+  std::iota(chosen.begin(), chosen.end(), begin);
+  TestImages some = only(chosen);
+  some.crowd = crowd.empty() ? people : crowd;
+  for (size_t i = 0; i < verifiers.size(); ++i)
+    some.verifiers[i].crowd = crowd.empty() ? verifiers[i].same : verifiers[i].crowd;
+  return some;
+}
+
 Verifier Verifier::only(const std::vector<int64_t>& originals) const {
-  Verifier some{name, recogniser, threshold, FeatureRows(same).at(originals), {}, {}};
+  Verifier some{name, recogniser, threshold, FeatureRows(same).at(originals), {}, {}, {}};
   std::map<int64_t, int64_t> row_of;  // of `other`
   for (size_t i = 0; i < other_of.size(); ++i) row_of[other_of[i]] = int64_t(i);
   std::vector<int64_t> rows;

@@ -29,6 +29,7 @@ struct Verifier {
   // Of another photograph of the same person, where there is one: rows `other_of` of the originals, (m, D).
   Tensor other;
   std::vector<int64_t> other_of;
+  Tensor crowd = {};  // (N, D) embeddings of TestImages::crowd
 
   Verifier only(const std::vector<int64_t>& originals) const;  // of these, in this order
 };
@@ -41,8 +42,14 @@ struct TestImages {
   std::vector<int64_t> people;          // and as a number
   Tensor faces;                         // (n,3,S,S), in host memory
   std::vector<Verifier> verifiers;      // one or more; the deployed recogniser is the first
+  // The people of the photographs with which an image is compared to say how like others than its person it
+  // is; empty: of these images.
+  std::vector<int64_t> crowd = {};
 
+  // Those chosen, with nobody else beside them.
   TestImages only(const std::vector<int64_t>& chosen) const;
+  // Those [begin, end), compared with all the others.
+  TestImages range(int64_t begin, int64_t end) const;
   // Those whose person has another photograph in the set.
   const std::vector<int64_t>& with_another_photo() const { return verifiers[0].other_of; }
 };

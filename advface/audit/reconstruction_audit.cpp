@@ -1,14 +1,12 @@
 #include "advface/audit/reconstruction_audit.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "advface/attackers/registry.h"
 #include "advface/audit/metrics.h"
+#include "advface/audit/verifier_source.h"
 #include "advface/core/enrolment.h"
-#include "advface/core/json_text.h"
-#include "advface/core/text_file.h"
 #include "advface/networks/mean_face.h"
 #include "advface/protections/random_noise.h"
 #include "advface/protections/registry.h"
@@ -18,9 +16,9 @@
 namespace advf {
 namespace {
 
-constexpr int64_t kBlock = 64;  // features in memory at once
+constexpr int64_t kBlock = kAttackedAtOnce;  // features in memory
 constexpr const char* kNobodyElse =
-    " is made of people who are not under test, but --part all leaves nobody; take another part";
+    " is made of people who are not under test, but --people all leaves nobody; take test or validation";
 constexpr const char* kNothingAsked = "there are no features of the kinds that --sets asks about";
 
 // Rows of the result and a folder of images have these names.
@@ -127,72 +125,6 @@ class ChainsWithoutKey {
   std::vector<const ProtectionChain*> known_;
 };
 
-// A verifier before it has seen a face.
-struct VerifierSource {
-  std::string name;
-  const Recogniser* recogniser;
-  std::optional<double> threshold;  // of --thresholds
-};
-
-// From the result of an earlier run, which must have measured the same thing.
-std::optional<double> earlier_threshold(const ReconstructionSettings& o, const std::string& name,
-                                        const Recogniser& recogniser) {
-  if (o.thresholds.empty()) return std::nullopt;
-  const auto json = parse_json(read_text(o.thresholds), o.thresholds);
-  const auto judges = json.is_object() ? json.value("judges", nlohmann::json()) : nlohmann::json();
-  const auto judge = judges.is_object() ? judges.value(name, nlohmann::json()) : nlohmann::json();
-  check(judge.is_object() && judge.value("threshold", nlohmann::json()).is_number() &&
-            judge.value("fingerprint", nlohmann::json()).is_string() &&
-            json.value("fmr", nlohmann::json()).is_number(),
-        o.thresholds, ": no threshold of the judge \"", name,
-        "\" with \"fingerprint\" and \"fmr\"; give the ", "result of an earlier run");
-  const std::string fingerprint = judge["fingerprint"];
-  check(fingerprint == recogniser.fingerprint(), o.thresholds, ": the threshold of the judge \"", name,
-        "\" is of the recogniser ", fingerprint, ", but ", recogniser.card().path, " is ",
-        recogniser.fingerprint());
-  const double fmr = json["fmr"];
-  check(fmr == o.fmr, o.thresholds, ": its thresholds are for a false match rate of ", fmr, ", not ", o.fmr,
-        "; give --fmr ", fmr, " or leave --thresholds out");
-  return judge["threshold"].get<double>();
-}
-
-// Type II replay is against the person's next photograph in the set, as a ring: the row of each of those
-// under test, -1 where there is no other.
-std::vector<int64_t> next_photographs(const TestRows& test, const RowsByPerson& people) {
-  std::vector<int64_t> next;
-  for (const int64_t r : test.rows) {
-    const std::vector<int64_t>& mine = people.of(r);
-    const auto at = std::next(std::find(mine.begin(), mine.end(), r));
-    next.push_back(mine.size() < 2 ? -1 : at == mine.end() ? mine.front() : *at);
-  }
-  return next;
-}
-
-// The embeddings of all rows by one verifier, and its threshold from pairs of people outside the test.
-Verifier make_verifier(const ReconstructionSettings& o, const VerifierSource& source, FaceSource& faces,
-                       const FeatureSet& set, const TestRows& test, const Context& context) {
-  const Recogniser& recogniser = *source.recogniser;
-  const FeatureSet all = extract(o.faces, recogniser, recogniser.card().embedding.name, faces, context);
-  check(all.indices == set.indices, "some images became unreadable; run again");
-  Verifier verifier{source.name, &recogniser, 0, all.features.at(test.rows), {}, {}};
-  if (source.threshold) {
-    verifier.threshold = *source.threshold;
-  } else {
-    std::vector<int64_t> people;
-    for (int64_t r : test.others) people.push_back(test.person[size_t(r)]);
-    verifier.threshold = cross_identity_threshold(all.features.at(test.others), people, o.fmr).threshold;
-  }
-  std::vector<int64_t> others;
-  const std::vector<int64_t> next = next_photographs(test, RowsByPerson(test.person));
-  for (size_t i = 0; i < next.size(); ++i) {
-    if (next[i] < 0) continue;
-    verifier.other_of.push_back(int64_t(i));
-    others.push_back(next[i]);
-  }
-  if (!others.empty()) verifier.other = all.features.at(others);
-  return verifier;
-}
-
 FeatureRows noise_of_equal_norm(const FeatureRows& raw, const FeatureRows& guarded, FeatureDomain domain,
                                 uint64_t seed, int64_t memory_bytes) {
   FeatureSpool spool(raw.row(), memory_bytes);
@@ -208,12 +140,15 @@ struct Made {
   Tensor images;
   std::vector<int64_t> queries;
 };
-Made attack(const Attacker& attacker, const FeatureRows& features, const Context& context) {
+// Of the features [first, last).
+Made attack(const Attacker& attacker, const FeatureRows& features, int64_t first, int64_t last,
+            const Context& context, ProgressLine& progress) {
   Made made;
-  made.images = collect_rows(features.count(), kBlock, [&](int64_t begin, int64_t end) {
-    const Tensor images = attacker.attack(features.batch(begin, end), context);
+  made.images = collect_rows(last - first, kBlock, [&](int64_t begin, int64_t end) {
+    const Tensor images = attacker.attack(features.batch(first + begin, first + end), context);
     const std::vector<int64_t> asked = attacker.queries();
     made.queries.insert(made.queries.end(), asked.begin(), asked.end());
+    progress.advance(end - begin);
     return images;
   });
   return made;
@@ -287,10 +222,11 @@ ReconstructionAudit::State::State(const ReconstructionSettings& settings, const 
                                 .threshold = [this] { return all.verifiers[0].threshold; }},
                                looked_through.list())),
       faces(o.faces.open_images(context)) {
-  sources.push_back({"deployed", &recogniser, earlier_threshold(o, "deployed", recogniser)});
+  sources.push_back(
+      {"deployed", &recogniser, earlier_threshold(o.thresholds, "deployed", recogniser, o.fmr), o.fmr});
   if (second) {
     check_same_crop(*second, recogniser);
-    sources.push_back({"second", &*second, earlier_threshold(o, "second", *second)});
+    sources.push_back({"second", &*second, earlier_threshold(o.thresholds, "second", *second, o.fmr), o.fmr});
     check_another(*second, recogniser);
   }
   given = open_protected_sets(o.protected_files, o.faces, faces, recogniser, cut);
@@ -328,7 +264,7 @@ void ReconstructionAudit::State::take_images(const std::vector<int64_t>& images)
   all.faces = collect_rows(cache.count(), kBlock,
                            [&](int64_t begin, int64_t end) { return cache.batch(begin, end); });
   for (const VerifierSource& source : sources)
-    all.verifiers.push_back(make_verifier(o, source, faces, set, test, context));
+    all.verifiers.push_back(make_verifier(o.faces, source, faces, set, test, context));
 }
 
 // Of people who are not under test, for attackers that have seen nobody.
@@ -461,31 +397,54 @@ std::vector<std::pair<std::string, const Attacker*>> ReconstructionAudit::attack
 void ReconstructionAudit::run(
     const std::function<void(const ReconstructionRow&, const TestImages&, const Tensor& images)>& take) {
   State& s = *state_;
-  // Each pair as it is and moment-matched; and the mean face.
-  const size_t pairs = s.attackers.size() * s.sets.size() - s.left_out.size();
-  const auto progress = s.context.begin("score", int64_t(2 * pairs + 2), "sets of reconstructions");
+  struct Share {
+    int64_t begin, end;
+    TestImages about;
+  };
+  const auto share_of = [&](const TestImages& images) {
+    const int64_t n = int64_t(images.images.size());
+    const auto [begin, end] = s.o.share ? s.o.share(n, kBlock) : std::pair(int64_t(0), n);
+    return Share{begin, end, begin < end ? images.range(begin, end) : TestImages()};
+  };
+  const Share all = share_of(s.all), known = share_of(s.known);
+  const auto mine = [&](const NamedFeatures& features) -> const Share& {
+    return features.about ? known : all;
+  };
+  int64_t reconstructions = 0;
+  for (const NamedAttacker& attacker : s.attackers)
+    for (const NamedFeatures& features : s.sets)
+      if (!reason_left_out(attacker.meeting(), features))
+        reconstructions += mine(features).end - mine(features).begin;
+  const auto progress = s.context.begin(kAttackWork, reconstructions, "reconstructions");
   const auto score = [&](const std::string& attacker, const NamedFeatures& features, bool matched,
                          const Tensor& made, const std::vector<int64_t>& queries) {
     s.context.check_stop();
-    const TestImages& about = features.about ? *features.about : s.all;
-    take({attacker, features.name, matched, features.cosine, features.kind, features.epsilon,
-          judge_all(made, about), queries},
-         about, made);
-    progress->advance(1);
+    const TestImages& about = mine(features).about;
+    ReconstructionRow row{attacker,      features.name,    matched, features.cosine,
+                          features.kind, features.epsilon, {},      queries};
+    if (made.defined()) row.measures = judge_all(made, about);
+    take(row, about, made);
   };
+  const int64_t n = all.end - all.begin;
   const ChannelMoments target = channel_moments(s.first().mean_face());
   score("mean face", {"none", {}, 0.0, "none", {}, {}}, false,
-        repeat(s.first().mean_face(), s.all.faces.dim(0)), {});
+        n > 0 ? repeat(s.first().mean_face(), n) : Tensor(), {});
   // The most that can be had: the photograph, as small as the attackers' images.
-  score("photograph", {"none", {}, 1.0, "none", {}, {}}, false, s.all.faces, {});
+  score("photograph", {"none", {}, 1.0, "none", {}, {}}, false, n > 0 ? all.about.faces : Tensor(), {});
   for (const NamedAttacker& attacker : s.attackers)
     for (const NamedFeatures& features : s.sets) {
       if (reason_left_out(attacker.meeting(), features)) continue;
       const Attacker& suited = attacker.suited(features.protection);
       const bool answered = suited.asks_matching_side() && features.unlocked;
-      const Made made = attack(suited, answered ? *features.unlocked : features.rows, s.context);
+      const auto& [begin, end, about] = mine(features);
+      Made made;
+      if (begin < end)
+        made =
+            attack(suited, answered ? *features.unlocked : features.rows, begin, end, s.context, *progress);
       score(attacker.name, features, false, made.images, made.queries);
-      score(attacker.name, features, true, match_moments(made.images, target), made.queries);
+      // Each pair as it is and moment-matched.
+      if (begin < end) made.images = match_moments(made.images, target);
+      score(attacker.name, features, true, made.images, made.queries);
     }
   progress->finish();
 }

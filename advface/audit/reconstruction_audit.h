@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "advface/attackers/attacker.h"
@@ -15,6 +16,10 @@
 #include "advface/protections/protection_chain.h"
 
 namespace advf {
+
+// So many features are in memory, and attacked, at once; and what the context is told that this work is.
+inline constexpr int64_t kAttackedAtOnce = 64;
+inline constexpr const char* kAttackWork = "attack";
 
 struct ReconstructionSettings {
   FaceSettings faces;
@@ -35,6 +40,9 @@ struct ReconstructionSettings {
   // A photograph is enrolled together with others of its person, so many in all (0: all there are), but not
   // with the one that is its other in the judges' eyes. Not with protected_files.
   std::optional<int64_t> average = {};
+  // Of n images, of which so many are attacked at a time, those [begin, end) that this run attacks and
+  // judges; none: all. They are judged as in a run of all: beside all photographs.
+  std::function<std::pair<int64_t, int64_t>(int64_t n, int64_t at_once)> share = {};
 };
 // What ReconstructionSettings::kinds may name: "raw", "protected", "noise", "identity".
 const std::vector<std::string>& feature_kinds();
@@ -69,7 +77,8 @@ class ReconstructionAudit {
       const;  // of the protected features, by their name
   // The attackers, in the order of the call; as long as the audit.
   std::vector<std::pair<std::string, const Attacker*>> attackers() const;
-  // take(row, the images it is about, what was made of them) for every row; the mean face comes first.
+  // take(row, the images it is about, what was made of them) for every row; the mean face comes first. Where
+  // the share has none of the images: a row without measures.
   void run(
       const std::function<void(const ReconstructionRow&, const TestImages&, const Tensor& images)>& take);
 

@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "advface-features-1";
 
+}  // namespace
+
 std::optional<FeaturePart> part_in(const json& root, const std::string& path) {
   const auto found = root.find("part");
   if (found == root.end()) return {};
@@ -38,6 +40,13 @@ std::optional<FeaturePart> part_in(const json& root, const std::string& path) {
         ": \"part\" says what cannot be");
   return part;
 }
+
+json to_json(const FeaturePart& p) {
+  return {{"number", p.number}, {"of", p.of},     {"first", p.first}, {"end", p.end},
+          {"total", p.total},   {"seed", p.seed}, {"input", p.input}};
+}
+
+namespace {
 
 FeatureInfo read_info(const std::string& path, const FeatureRows& rows, const std::string& array) {
   const json root = parse_json(read_text(path), path);
@@ -103,9 +112,7 @@ std::string description_of(const std::string& array, const FeatureInfo& info) {
                {"protection", json::parse(info.protection.to_json())}};
   if (!info.card.empty()) root["card"] = info.card;
   if (!info.salts_list.empty()) root["salts"] = info.salts_list;
-  if (const auto& p = info.part)
-    root["part"] = {{"number", p->number}, {"of", p->of},     {"first", p->first}, {"end", p->end},
-                    {"total", p->total},   {"seed", p->seed}, {"input", p->input}};
+  if (info.part) root["part"] = to_json(*info.part);
   return root.dump(1) + "\n";
 }
 

@@ -3,6 +3,7 @@
 // has to guess.
 #pragma once
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,6 +23,10 @@ struct FeaturePart {
   uint64_t seed = 1;  // of the run
   std::string input;  // tells inputs apart
 };
+nlohmann::json to_json(const FeaturePart& part);
+// What "part" of an object says of it; nothing where there is none. Throws Error naming the file for what
+// cannot be.
+std::optional<FeaturePart> part_in(const nlohmann::json& root, const std::string& path);
 
 struct FeatureInfo {
   std::string recogniser, cut;  // fingerprint, and name of the tensor; empty where they are not known

@@ -52,12 +52,16 @@ class Descriptor {
   int number_;
 };
 
-// Returns when there is something to read, or the end; throws Interrupted where stop() says so before.
+// Returns when there is something to read, the end, or an error that read() will tell; throws Interrupted
+// where stop() says so before.
 void wait_for(int descriptor, const std::function<bool()>& stop) {
   constexpr int kBetween = 20;  // ms
   pollfd file{descriptor, POLLIN, 0};
-  while (poll(&file, 1, stop ? kBetween : -1) <= 0)
+  for (;;) {
+    const int ready = poll(&file, 1, stop ? kBetween : -1);
+    if (ready > 0 || (ready < 0 && errno != EINTR && errno != EAGAIN)) return;
     if (stop && stop()) throw Interrupted();
+  }
 }
 
 size_t read_all(int descriptor, std::span<std::byte> out, const std::string& source,

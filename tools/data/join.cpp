@@ -20,22 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kRowsAtOnce = 4096;
 
-// How many parts there are to be, by the names of those that lie beside OUT.
-int64_t parts_beside(const std::string& out) {
-  const fs::path path(out), folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  std::set<int64_t> counts;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder, none)) {
-    const auto name = part_name(entry.path().string());
-    if (name && fs::path(name->out).filename() == path.filename()) counts.insert(name->part.of);
-  }
-  check(!counts.empty(), out, ": there is no part of it (",
-        fs::path(Part{1, 4}.path(out)).filename().string(), " and so on); --part i/n makes them");
-  check(counts.size() == 1, out, ": there are parts of ", *counts.begin(), " and of ", *counts.rbegin(),
-        "; remove those that are not meant");
-  return *counts.begin();
-}
-
 struct OpenPart {
   std::string path;
   FeatureFile file;
@@ -58,23 +42,15 @@ void check_same_run(const OpenPart& first, const OpenPart& part) {
 }
 
 std::vector<OpenPart> open_parts(const std::string& out) {
-  const int64_t of = parts_beside(out);
-  std::string missing;
+  const std::vector<std::string> files = part_files(out);
   std::vector<OpenPart> parts;
-  std::error_code none;
-  for (int64_t i = 1; i <= of; ++i) {
-    const std::string path = Part{i, of}.path(out);
-    if (!fs::exists(path, none)) {
-      missing += (missing.empty() ? "" : ", ") + std::to_string(i) + "/" + std::to_string(of);
-      continue;
-    }
-    parts.push_back({path, open_feature_file(path, OtherSalts::taken)});
+  for (size_t i = 0; i < files.size(); ++i) {
+    parts.push_back({files[i], open_feature_file(files[i], OtherSalts::taken)});
     const auto& told = parts.back().file.info.part;
-    check(told && told->number == i && told->of == of, path,
-          ": its description does not say that it is part ", i, " of ", of);
+    check(told && told->number == int64_t(i) + 1 && told->of == int64_t(files.size()), files[i],
+          ": its description does not say that it is part ", i + 1, " of ", files.size());
     check_same_run(parts[0], parts.back());
   }
-  check(missing.empty(), out, ": parts are missing: ", missing, "; run them again (--part)");
   int64_t next = 0;
   for (const OpenPart& part : parts) {
     const FeaturePart& told = *part.file.info.part;

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "advface/core/feature_file.h"
@@ -22,8 +23,14 @@ using nlohmann::json;
 
 constexpr int64_t kSilent = 60;  // seconds without a word
 
-json finished(const std::string& path, const Part& part) {
-  const auto described = open_feature_file(path, OtherSalts::taken).info.part;
+// What the file of a part says of it; nothing for a result in JSON that is beside a part.
+std::optional<FeaturePart> described_part(const std::string& path) {
+  if (fs::path(path).extension() == ".npy") return open_feature_file(path, OtherSalts::taken).info.part;
+  const json root = parse_json(read_text(path), path);
+  return root.is_object() && root.value("format", json()) == kResultPart ? part_in(root, path) : std::nullopt;
+}
+
+json finished(const std::string& path, const Part& part, const std::optional<FeaturePart>& described) {
   check(described && described->number == part.number && described->of == part.of, path,
         ": is not the part that its name says; remove or rename it");
   const int64_t rows = described->end - described->first;
@@ -102,15 +109,18 @@ json progress_of_parts(const std::string& folder) {
     fs::path file = entry.path();
     const bool going = file.extension() == kProgressEnding;
     if (going) file.replace_extension();
-    const auto name = file.extension() == ".npy" ? part_name(file.string()) : std::nullopt;
+    const bool rows = file.extension() == ".npy";
+    const auto name = rows || file.extension() == ".json" ? part_name(file.string()) : std::nullopt;
     if (!name) continue;
+    const auto described = going ? std::nullopt : described_part(file.string());
+    if (!going && !rows && !described) continue;
     Run& run = runs[name->out];
     run.counts.insert(name->part.of);
     std::error_code none;
     // An output of before lies there until the part that is made anew is whole.
     if (going || !fs::exists(file.string() + kProgressEnding, none))
-      run.parts[name->part.number] =
-          going ? under_way(entry.path().string(), name->part) : finished(file.string(), name->part);
+      run.parts[name->part.number] = going ? under_way(entry.path().string(), name->part)
+                                           : finished(file.string(), name->part, described);
   }
   check(!runs.empty(), folder, ": there is no part of a run (as features.1-of-4.npy); --part i/n makes them");
   json list = json::array();

@@ -27,11 +27,13 @@ int main(int argc, char** argv) {
       "  advface-evaluate attributes ... --attributes Male,Eyeglasses --shadow shadow.safetensors --epsilon "
       "0.02\n"
       "  advface-evaluate certificate ... --protect noise --mechanism gaussian --privacy-epsilon 8");
+  JoinOptions join;
   RecognitionOptions recognition;
   ReconstructionOptions reconstruction;
   PairsOptions pairs;
   auto* recognition_app = add_recognition_verb(app, recognition);
   auto* reconstruction_app = add_reconstruction_verb(app, reconstruction);
+  auto* join_app = add_join_verb(app, join);
   add_pairs_verb(app, pairs);
   LinkageOptions linkage;
   auto* linkage_app = add_linkage_verb(app, linkage);
@@ -45,6 +47,7 @@ int main(int argc, char** argv) {
   auto* plot_app = add_plot_verb(app, plot);
   return run(app, argc, argv, [&] {
     if (*plot_app) return evaluate_plot(plot);
+    if (*join_app) return evaluate_join(join);
     if (*certificate_app) return evaluate_certificate(certificate);
     if (*linkage_app) return evaluate_linkage(linkage);
     if (*unlinkability_app) return evaluate_unlinkability(unlinkability);

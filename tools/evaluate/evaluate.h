@@ -3,6 +3,7 @@
 #include "tensor/io/plot.h"
 #include "tools/options/cli.h"
 #include "tools/options/face_options.h"
+#include "tools/options/part.h"
 #include "tools/options/protection_options.h"
 
 namespace advf::tools {
@@ -20,7 +21,7 @@ int evaluate_recognition(RecognitionOptions& options);
 struct PairsOptions {
   Common common;
   FaceOptions faces;
-  std::string part = "test", out;
+  std::string people = "test", out;
   int folds = 10;
   int64_t most = 3000;
   uint64_t split_seed = 1;
@@ -32,9 +33,10 @@ struct ReconstructionOptions {
   Common common;
   FaceOptions faces;
   ProtectionOptions protect;
+  PartOption share;
   std::vector<double> epsilons;
   std::vector<std::string> attackers, protected_files, sets;
-  std::string second, thresholds, sheet, scores, out, called, part = "test";
+  std::string second, thresholds, sheet, scores, out, called, people = "test";
   int64_t limit = 0;
   double fmr = 1e-3;
   std::optional<int64_t> average;
@@ -43,6 +45,12 @@ struct ReconstructionOptions {
 };
 CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& options);
 int evaluate_reconstruction(ReconstructionOptions& options);
+struct JoinOptions {
+  Common common;
+  std::string scores;
+};
+CLI::App* add_join_verb(CLI::App& app, JoinOptions& options);
+int evaluate_join(JoinOptions& options);
 
 struct LinkageOptions {
   Common common;
@@ -50,7 +58,7 @@ struct LinkageOptions {
   ProtectionOptions protect;
   std::vector<std::string> attackers, protected_files;
   std::vector<int64_t> known_pairs;
-  std::string part = "test", scores;
+  std::string people = "test", scores;
   int64_t limit = 0;
   uint64_t split_seed = 1;
   bool leaked_key = false;
@@ -63,7 +71,7 @@ struct UnlinkabilityOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<std::string> others, protected_files;
-  std::string part = "test", out;
+  std::string people = "test", out;
   int64_t limit = 0;
   double odds = 1;
   int epochs = 12;
@@ -77,7 +85,7 @@ struct AttributeOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<std::string> attributes, protected_files;
-  std::string part = "test", scores;
+  std::string people = "test", scores;
   int epochs = 30, width = 64;
   uint64_t split_seed = 1;
   bool leaked_key = false, unseen = false;
@@ -94,7 +102,7 @@ struct CertificateOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<std::string> attackers;
-  std::string part = "test";
+  std::string people = "test";
   int64_t limit = 32, prior = 1024, image_size = 64, directions = 16;
   double pixel_noise = 0.02;
   uint64_t split_seed = 1;

@@ -28,7 +28,7 @@ CertificateSettings settings_of(const CertificateOptions& o) {
   s.faces = o.faces;
   s.protection = o.protect.specs(o.common.seed);
   s.attackers = o.attackers;
-  s.part = o.part;
+  s.part = o.people;
   s.limit = o.limit;
   s.prior = o.prior;
   s.image_size = o.image_size;
@@ -112,7 +112,7 @@ int evaluate_certificate(CertificateOptions& o) {
   install_interrupt_handler();
   check_options(o);
   const Certificate c = certify(settings_of(o), console());
-  nlohmann::json result = {{"part", o.part},
+  nlohmann::json result = {{"part", o.people},
                            {"recogniser", o.faces.recogniser},
                            {"cut", c.cut},
                            {"protection", to_json(c.protection)},
@@ -142,7 +142,7 @@ CLI::App* add_certificate_verb(CLI::App& app, CertificateOptions& o) {
   o.protect.add_to(*sub, "Protection");
   sub->add_option("--attacker", o.attackers,
                   "attacker whose error stands beside the bound, as in reconstruction; repeated");
-  sub->add_option("--part", o.part, "the test people of the split, or its validation people")
+  sub->add_option("--people", o.people, "the test people of the split, or its validation people")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation"}));
   sub->add_option("--limit", o.limit, "photographs that are differentiated and reconstructed")

@@ -1,20 +1,29 @@
 // advface-evaluate reconstruction: the audit of reconstruction, as JSON, a table, a contact sheet and the
-// scores of single images.
+// scores of single images; and join, which makes them of the parts of a run.
 #include <cmath>
 #include <cstdio>
 
 #include "advface/attackers/registry.h"
 #include "advface/audit/reconstruction_audit.h"
+#include "tensor/hash.h"
 #include "tools/evaluate/audit_json.h"
 #include "tools/evaluate/evaluate.h"
 #include "tools/evaluate/reconstruction_report.h"
+#include "tools/evaluate/reconstruction_result.h"
+#include "tools/options/part_progress.h"
 #include "tools/options/setting_options.h"
 
 namespace advf::tools {
 namespace {
 
-void check_options(const ReconstructionOptions& o) {
+void check_options(const ReconstructionOptions& o, const Part& part) {
   as_usage([&] {
+    if (!part.whole()) {
+      check(!o.common.json.empty(), "--part ", part.text(), " goes to a file: give --json OUT.json");
+      for (const auto& [option, path] : {std::pair{"--scores", &o.scores}, {"--sheet", &o.sheet}})
+        check(path->empty(), option, " needs all images, not --part ", part.text(),
+              " alone; advface-evaluate join makes the scores, and --out keeps every picture");
+    }
     for (const std::string& text : o.attackers)
       check(!text.starts_with('='), "--attacker \"", text, "\" gives no name before the =");
     for (const std::string& text : o.attackers) named_attacker(split_attacker(text).what, o.common.seed);
@@ -57,7 +66,7 @@ std::vector<ProtectionSpecs> chains_of(const ReconstructionOptions& o) {
   return list;
 }
 
-ReconstructionSettings settings_of(const ReconstructionOptions& o) {
+ReconstructionSettings settings_of(const ReconstructionOptions& o, const Part& part) {
   ReconstructionSettings s;
   s.faces = o.faces;
   s.protections = chains_of(o);
@@ -65,7 +74,7 @@ ReconstructionSettings settings_of(const ReconstructionOptions& o) {
   s.protected_files = o.protected_files;
   s.second_recogniser = o.second;
   s.thresholds = o.thresholds;
-  s.part = o.part;
+  s.part = o.people;
   s.limit = o.limit;
   s.spread = o.spread;
   s.fmr = o.fmr;
@@ -75,18 +84,23 @@ ReconstructionSettings settings_of(const ReconstructionOptions& o) {
   s.leaked_key = o.leaked_key;
   s.average = o.average;
   s.called = o.called;
+  s.share = [part](int64_t n, int64_t at_once) { return part.range(n, at_once); };
   return s;
 }
 
 // All but the rows.
-nlohmann::json result_json(const ReconstructionOptions& o, const ReconstructionAudit& audit) {
+nlohmann::json result_json(const ReconstructionOptions& o, const Part& part,
+                           const ReconstructionAudit& audit) {
   nlohmann::json result = {{"images", audit.test().images.size()},
-                           {"part", o.part},
+                           {"part", o.people},
                            {"fmr", o.fmr},
                            {"recogniser", o.faces.recogniser},
                            {"cut", audit.cut()},
                            {"left_out", left_out_json(audit.left_out())},
                            {"locks", locks_json(audit.locks())}};
+  result["sheet"] = o.sheet.empty() ? nlohmann::json() : nlohmann::json(o.sheet);
+  // Each part has a folder of its own.
+  result["out"] = o.out.empty() || !part.whole() ? nlohmann::json() : nlohmann::json(o.out);
   for (const auto& [name, protection] : audit.protections())
     result["protections"][name] = to_json(protection);
   for (const Verifier& v : audit.test().verifiers)
@@ -96,58 +110,114 @@ nlohmann::json result_json(const ReconstructionOptions& o, const ReconstructionA
   return result;
 }
 
-// Every attacker, how it was set, and what is to be said of it where it met raw features.
-nlohmann::json attackers_json(const nlohmann::json& told, const ReconstructionAudit& audit) {
+nlohmann::json attackers_json(const ReconstructionAudit& audit) {
   nlohmann::json list = nlohmann::json::array();
-  for (const auto& [name, attacker] : audit.attackers()) {
-    nlohmann::json entry = {{"attacker", name}};
-    for (const auto& verdict : told)
-      if (verdict["attacker"] == name) entry = verdict;
-    entry["kind"] = attacker->kind();
-    entry["settings"] = json_of(attacker->settings());
-    list.push_back(std::move(entry));
-  }
+  for (const auto& [name, attacker] : audit.attackers())
+    list.push_back(
+        {{"attacker", name}, {"kind", attacker->kind()}, {"settings", json_of(attacker->settings())}});
   return list;
+}
+
+// Which photographs of whom, in which order.
+std::string hash_of(const TestImages& images) {
+  uint64_t hash = kFnvStart;
+  for (size_t i = 0; i < images.files.size(); ++i)
+    for (const std::string* text : {&images.files[i], &images.identities[i]})
+      hash = fnv1a(std::string_view(text->c_str(), text->size() + 1), hash);
+  return hex(hash);
+}
+
+// Scores, JSON and table of what was measured of all images.
+void report(const ReconstructionResult& measured, const Common& common, const std::string& scores_path) {
+  ScoreFile scores(scores_path);
+  nlohmann::json rows = nlohmann::json::array();
+  for (const ReconstructionRow& row : measured.rows) {
+    rows.push_back(to_json(row, measured.about(row), measured.seed));
+    scores.add(row, measured.about(row));
+  }
+  const nlohmann::json told = verdicts(rows, measured.verifiers[0]);
+  nlohmann::json result = measured.told;
+  result["rows"] = rows;
+  result["attackers"] = measured.attackers;
+  for (nlohmann::json& attacker : result["attackers"])
+    for (const auto& verdict : told)
+      if (verdict["attacker"] == attacker["attacker"]) attacker.update(verdict);
+  scores.commit();
+  common.write_json(result);
+  print_table(rows, told, measured.verifiers);
 }
 
 }  // namespace
 
 int evaluate_reconstruction(ReconstructionOptions& o) {
+  const Part part = o.share.part();
+  for (std::string* path : {&o.common.json, &o.out}) *path = part.path(*path);
   o.common.activate();
   install_interrupt_handler();
-  check_options(o);
+  check_options(o, part);
   ImageFolder folder(o.out);
-  const Context context = console();
-  ReconstructionAudit audit(settings_of(o), context);
+  Context context = console();
+  std::optional<FeaturePart> described;  // once it is known of how many images
+  // The work on a part tells beside its output how far it is.
+  context.progress = [&, plain = context.progress](const std::string& what, int64_t total,
+                                                   const std::string& unit) {
+    if (!described || what != kAttackWork) return plain(what, total, unit);
+    return std::unique_ptr<ProgressLine>(
+        std::make_unique<PartProgress>(what, total, unit, described, o.common.json));
+  };
+  ReconstructionAudit audit(settings_of(o, part), context);
   audit.prepare();
   const TestImages& all = audit.test();
-  nlohmann::json rows = nlohmann::json::array();
-  Sheet sheet(all.faces, all.people);
-  ScoreFile scores(o.scores);
-  folder.add({"originals"}, all.files, all.faces);
+  const int64_t n = int64_t(all.images.size());
+  described = part.described(n, kAttackedAtOnce, o.common.seed, hash_of(all));
+  ReconstructionResult result{
+      result_json(o, part, audit), attackers_json(audit), {}, o.common.seed, {}, {}, {}};
+  for (const Verifier& v : all.verifiers) result.verifiers.push_back(v.name);
+  std::optional<Sheet> sheet;
+  if (!o.sheet.empty()) sheet.emplace(all.faces, all.people);
   audit.run([&](const ReconstructionRow& row, const TestImages& about, const Tensor& images) {
-    rows.push_back(to_json(row, about, o.common.seed));
-    scores.add(row, about);
-    if (!row.matched && row.kind != "none") folder.add({row.attacker, row.features}, about.files, images);
+    (row.kind == "identity" ? result.known : result.all) = TestedImages(about);
+    result.rows.push_back(row);
+    if (!images.defined()) return;
+    if (row.attacker == "photograph") folder.add({"originals"}, about.files, images);
+    if (row.kind == "none") return;
+    if (!row.matched) folder.add({row.attacker, row.features}, about.files, images);
     // On the sheet stand reconstructions of everybody under test; those of raw features only as they are.
-    const bool whole = &about == &all && row.kind != "none";
-    if (whole && !(row.matched && (o.sheet_plain || row.features == "raw")))
-      sheet.add(row.features, row.attacker + " " + row.features + (row.matched ? " matched" : ""), images);
+    if (sheet && row.kind != "identity" && !(row.matched && (o.sheet_plain || row.features == "raw")))
+      sheet->add(row.features, row.attacker + " " + row.features + (row.matched ? " matched" : ""), images);
   });
-
-  nlohmann::json result = result_json(o, audit);
-  result["rows"] = rows;
-  const nlohmann::json told = verdicts(rows, all.verifiers);
-  result["attackers"] = attackers_json(told, audit);
-  scores.commit();
-  if (!o.sheet.empty()) sheet.write(o.sheet);
-  for (const auto& [key, path] : {std::pair{"sheet", &o.sheet}, {"out", &o.out}})
-    result[key] = path->empty() ? nlohmann::json() : nlohmann::json(*path);
-  o.common.write_json(result);
-  print_table(rows, told, all.verifiers);
-  if (!o.sheet.empty()) std::printf("contact sheet: %s\n", o.sheet.c_str());
+  if (described) {
+    write_part(o.common.json, result, *described);
+    std::printf("images %lld to %lld of %lld: %s\n", static_cast<long long>(described->first),
+                static_cast<long long>(described->end), static_cast<long long>(n), o.common.json.c_str());
+  } else {
+    report(result, o.common, o.scores);
+  }
+  if (sheet) {
+    sheet->write(o.sheet);
+    std::printf("contact sheet: %s\n", o.sheet.c_str());
+  }
   if (!o.out.empty()) std::printf("images: %s\n", o.out.c_str());
   return 0;
+}
+
+int evaluate_join(JoinOptions& o) {
+  o.common.activate();
+  install_interrupt_handler();
+  check_writable({o.scores});
+  report(read_parts(o.common.json), o.common, o.scores);
+  return 0;
+}
+
+CLI::App* add_join_verb(CLI::App& app, JoinOptions& o) {
+  CLI::App* sub = app.add_subcommand(
+      "join",
+      "the result of reconstruction, --json OUT.json, and its table, of OUT.1-of-N.json to OUT.N-of-N.json, "
+      "which --part has made");
+  sub->add_option("--scores", o.scores, "scores of every single image (.tsv)");
+  o.common.add_to(*sub);
+  sub->get_option("--json")->required();
+  return sub;
 }
 
 namespace {
@@ -181,7 +251,7 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
                       kinds_without_file() + "; may be given several times")
       ->required();
   sub->add_option("--second-recogniser", o.second, "card of a recogniser that the defence never saw");
-  sub->add_option("--part", o.part,
+  sub->add_option("--people", o.people,
                   "score the test people of the split, its validation people, or all images")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation", "all"}));
@@ -221,6 +291,7 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
          "of the person's other photographs); without it all")
       ->delimiter(',')
       ->check(CLI::IsMember(feature_kinds()));
+  o.share.add_to(*sub, "OUT.json", "advface-evaluate join --json OUT.json");
   o.common.add_to(*sub);
   return sub;
 }

@@ -55,8 +55,8 @@ nlohmann::json queries_json(const std::vector<int64_t>& queries) {
 
 }  // namespace
 
-nlohmann::json to_json(const ReconstructionRow& row, const TestImages& test, uint64_t seed) {
-  const std::vector<int64_t>& others = test.with_another_photo();
+nlohmann::json to_json(const ReconstructionRow& row, const TestedImages& test, uint64_t seed) {
+  const std::vector<int64_t>& others = test.with_another_photo;
   const std::vector<int64_t> their_people = picked(test.people, others);
   nlohmann::json json = {{"attacker", row.attacker},
                          {"features", row.features},
@@ -74,10 +74,9 @@ nlohmann::json to_json(const ReconstructionRow& row, const TestImages& test, uin
   return json;
 }
 
-nlohmann::json verdicts(const nlohmann::json& rows, const std::vector<Verifier>& verifiers) {
+nlohmann::json verdicts(const nlohmann::json& rows, const std::string& deployed) {
   nlohmann::json list = nlohmann::json::array();
   const nlohmann::json& mean_face = rows[0];  // the first row is about it
-  const std::string& deployed = verifiers[0].name;
   const double similarity = mean_face["ssim"]["mean"];
   for (const auto& r : rows) {
     if (r["features"] != "raw" || !as_is(r)) continue;
@@ -100,19 +99,19 @@ nlohmann::json verdicts(const nlohmann::json& rows, const std::vector<Verifier>&
 }
 
 void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
-                 const std::vector<Verifier>& verifiers) {
+                 const std::vector<std::string>& verifiers) {
   std::printf("%-12s %-28s %-8s %6s %6s %7s", "attacker", "features", "scored", "SSIM", "PSNR", "MSE");
-  for (const Verifier& v : verifiers) std::printf(" | %s: cosine, replay same, other", v.name.c_str());
+  for (const std::string& v : verifiers) std::printf(" | %s: cosine, replay same, other", v.c_str());
   std::printf("\n");
   for (const auto& r : rows) {
     std::printf("%-12s %-28s %-8s %6s %6s %7s", r["attacker"].get<std::string>().c_str(),
                 r["features"].get<std::string>().c_str(), as_is(r) ? "as is" : "matched",
                 cell(r["ssim"], "%.3f").c_str(), cell(r["psnr"], "%.2f").c_str(),
                 cell(r["mse"], "%.4f").c_str());
-    for (const Verifier& v : verifiers)
-      std::printf(" | %6s %6s %6s", cell(r["cosine"][v.name], "%.3f").c_str(),
-                  cell(r["replay_rate"][v.name]["same_photo"], "%.3f").c_str(),
-                  cell(r["replay_rate"][v.name]["other_photo"], "%.3f").c_str());
+    for (const std::string& v : verifiers)
+      std::printf(" | %6s %6s %6s", cell(r["cosine"][v], "%.3f").c_str(),
+                  cell(r["replay_rate"][v]["same_photo"], "%.3f").c_str(),
+                  cell(r["replay_rate"][v]["other_photo"], "%.3f").c_str());
     std::printf("\n");
   }
   for (const auto& r : rows)
@@ -233,7 +232,7 @@ ScoreFile::ScoreFile(const std::string& path) {
   if (!path.empty()) file_.emplace(path);
 }
 
-void ScoreFile::add(const ReconstructionRow& row, const TestImages& test) {
+void ScoreFile::add(const ReconstructionRow& row, const TestedImages& test) {
   if (!file_) return;
   std::string header = "attacker\tfeatures\tmoment_matched\timage\tperson";
   std::vector<const Measure*> told;

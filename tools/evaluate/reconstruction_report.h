@@ -7,23 +7,23 @@
 #include <utility>
 #include <vector>
 
-#include "advface/audit/reconstruction_audit.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/grid.h"
+#include "tools/evaluate/reconstruction_result.h"
 #include "tools/options/cli.h"
 
 namespace advf::tools {
 
 // With bootstrap intervals over people. `with_another_photo` says how the row does on the images on which
 // what identity alone reveals can be told.
-nlohmann::json to_json(const ReconstructionRow& row, const TestImages& about, uint64_t seed);
+nlohmann::json to_json(const ReconstructionRow& row, const TestedImages& about, uint64_t seed);
 // What keeps an attacker's rows from meaning anything: on raw features it does no better than the mean face,
 // neither in pixels nor in the eyes of the deployed recogniser, which finds more of the person in its images
-// or accepts more of them. rows: the first is about the mean face.
-nlohmann::json verdicts(const nlohmann::json& rows, const std::vector<Verifier>& verifiers);
+// or accepts more of them. rows: the first is about the mean face. deployed: what the recogniser is called.
+nlohmann::json verdicts(const nlohmann::json& rows, const std::string& deployed);
 // rows and verdicts are those above; then all attackers beside what identity alone reveals.
 void print_table(const nlohmann::json& rows, const nlohmann::json& verdicts,
-                 const std::vector<Verifier>& verifiers);
+                 const std::vector<std::string>& verifiers);
 
 class Sheet {
  public:
@@ -64,7 +64,7 @@ class ImageFolder {
 class ScoreFile {
  public:
   explicit ScoreFile(const std::string& path);
-  void add(const ReconstructionRow& row, const TestImages& about);
+  void add(const ReconstructionRow& row, const TestedImages& about);
   void commit() {
     if (file_) file_->commit();
   }

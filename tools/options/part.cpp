@@ -6,9 +6,12 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <set>
 
 namespace advf::tools {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr int64_t kMostParts = 1'000'000;
 
@@ -37,6 +40,22 @@ constexpr std::pair<const char*, const char*> kProcesses[] = {
     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
     {"PMI_RANK", "PMI_SIZE"},
     {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
+
+// How many parts there are to be, by the names of those that lie beside OUT.
+int64_t parts_beside(const std::string& out) {
+  const fs::path path(out), folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::set<int64_t> counts;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    const auto name = part_name(entry.path().string());
+    if (name && fs::path(name->out).filename() == path.filename()) counts.insert(name->part.of);
+  }
+  check(!counts.empty(), out, ": there is no part of it (",
+        fs::path(Part{1, 4}.path(out)).filename().string(), " and so on); --part i/n makes them");
+  check(counts.size() == 1, out, ": there are parts of ", *counts.begin(), " and of ", *counts.rbegin(),
+        "; remove those that are not meant");
+  return *counts.begin();
+}
 
 // Who it is among `size`, from 0.
 struct Rank {
@@ -85,7 +104,7 @@ std::pair<int64_t, int64_t> Part::range(int64_t n, int64_t batch) const {
 
 std::string Part::path(const std::string& file) const {
   if (whole() || file.empty()) return file;
-  const std::filesystem::path path(file);
+  const fs::path path(file);
   const std::string name = path.stem().string() + "." + std::to_string(number) + "-of-" + std::to_string(of) +
                            path.extension().string();
   return (path.parent_path() / name).string();
@@ -111,7 +130,7 @@ Part parse_part(const std::string& option, const std::string& text) {
 }
 
 std::optional<PartName> part_name(const std::string& file) {
-  const std::filesystem::path path(file);
+  const fs::path path(file);
   const std::string stem = path.stem().string();
   const size_t dot = stem.rfind('.'), of = stem.rfind("-of-");
   if (dot == std::string::npos || of == std::string::npos || of < dot) return {};
@@ -124,6 +143,20 @@ std::optional<PartName> part_name(const std::string& file) {
   return name;
 }
 
+std::vector<std::string> part_files(const std::string& out) {
+  const int64_t of = parts_beside(out);
+  std::string missing;
+  std::vector<std::string> files;
+  std::error_code none;
+  for (int64_t i = 1; i <= of; ++i) {
+    files.push_back(Part{i, of}.path(out));
+    if (!fs::exists(files.back(), none))
+      missing += (missing.empty() ? "" : ", ") + std::to_string(i) + "/" + std::to_string(of);
+  }
+  check(missing.empty(), out, ": parts are missing: ", missing, "; run them again (--part)");
+  return files;
+}
+
 Part part_of_launcher() {
   const Rank process = among_processes(), task = among_array_tasks();
   return {task.rank * process.size + process.rank + 1, task.size * process.size};
@@ -134,11 +167,11 @@ void forget_launcher() {
   ::unsetenv("SLURM_ARRAY_TASK_ID");
 }
 
-void PartOption::add_to(CLI::App& app) {
-  app.add_option(
-      "--part", text_,
-      "part i of n alone, as 2/4, to OUT.2-of-4.npy; advface-inspect --join OUT.npy puts the parts "
-      "together (default: what mpirun, srun or an array job of Slurm says, else the whole)");
+void PartOption::add_to(CLI::App& app, const std::string& out, const std::string& join) {
+  app.add_option("--part", text_,
+                 "part i of n alone, as 2/4, to " + Part{2, 4}.path(out) + "; " + join +
+                     " puts the parts together (default: what mpirun, srun or an array job of Slurm says, "
+                     "else the whole)");
 }
 
 Part PartOption::part() const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "advface/core/feature_file.h"
 #include "tools/options/cli.h"
@@ -29,6 +30,9 @@ struct Part {
                                        const std::string& input) const;
 };
 
+// The "format" of a part that is a result in JSON, of advface-evaluate reconstruction.
+inline constexpr const char* kResultPart = "advface-reconstruction-part-1";
+
 // The run's output, and the part, by the name of a file with an ending, as Part::path() has it; nothing for
 // another name.
 struct PartName {
@@ -36,6 +40,10 @@ struct PartName {
   Part part;
 };
 std::optional<PartName> part_name(const std::string& file);
+
+// The files of all parts of OUT, in their order. Throws Error where there is none, where they are of several
+// counts, and naming those that are missing.
+std::vector<std::string> part_files(const std::string& out);
 
 // "2/4", given to `option`. Throws WrongCall for another text and a part that there is not.
 Part parse_part(const std::string& option, const std::string& text);
@@ -50,7 +58,9 @@ void forget_launcher();
 
 class PartOption {
  public:
-  void add_to(CLI::App& app);
+  // out: what a run writes; join: the call that puts its parts together.
+  void add_to(CLI::App& app, const std::string& out = "OUT.npy",
+              const std::string& join = "advface-inspect --join OUT.npy");
   // As it was given, or as the launcher says; tells which it is where it is not the whole.
   Part part() const;
 

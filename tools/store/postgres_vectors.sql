@@ -5,7 +5,7 @@
 -- product with a probe that was turned with the same key is the cosine. Where the extension vector is there, each such set of up to
 -- 2,000 values gets an index for it (HNSW, inner product), which a query uses that orders by
 --     (advface.reals(feature)::vector(512)) <#> '[...]'::vector(512)
--- over the rows of one set: WHERE id >= set_id << 40 AND id < (set_id + 1) << 40.
+-- over the rows of one set (what a removed or renewed set leaves behind goes with the next call): WHERE id >= set_id << 40 AND id < (set_id + 1) << 40.
 \set ON_ERROR_STOP on
 SET client_min_messages TO warning;
 
@@ -37,6 +37,11 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') THEN
     RETURN;
   END IF;
+  FOR one IN SELECT indexname FROM pg_indexes
+             WHERE schemaname = 'advface' AND indexname ~ '^vectors_of_set_[0-9]+$'
+               AND substr(indexname, 16)::bigint NOT IN (SELECT id FROM advface.sets WHERE state = 'current') LOOP
+    EXECUTE format('DROP INDEX advface.%I', one.indexname);
+  END LOOP;
   FOR one IN SELECT id, dimension FROM advface.sets
              WHERE row_type = 'f32' AND state = 'current' AND dimension <= 2000 AND protection LIKE '%per-set%' LOOP
     EXECUTE format('CREATE INDEX IF NOT EXISTS vectors_of_set_%s ON advface.features USING hnsw '
