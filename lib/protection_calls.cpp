@@ -29,21 +29,12 @@ nlohmann::json space_json(const FeatureSpace& space) {
           {"moved", space.moved}};
 }
 
-nlohmann::json proved_json(const Guarantee& proved) {
-  nlohmann::json json = nlohmann::json::object();
-  if (proved.privacy)
-    json["privacy"] = {{"epsilon", proved.privacy->epsilon}, {"delta", proved.privacy->delta}};
-  if (proved.largest_angle) json["least_cosine"] = std::cos(*proved.largest_angle);
-  if (proved.without_key) json["without_key"] = advf::name_of(*proved.without_key);
-  return json;
-}
-
 nlohmann::json description(const ProtectionObject& object) {
   const ProtectionChain& chain = *object.chain;
   return {{"protection", nlohmann::json::parse(chain.id().to_json())},
           {"recogniser", chain.recogniser()},
           {"cut", chain.cut()},
-          {"proved", proved_json(chain.guarantee())},
+          {"proved", to_json(chain.guarantee())},
           {"changes_probe", chain.changes_probe()},
           {"draws_by_record", chain.draws_by_record()},
           {"separates_records", object.separates_records},

@@ -112,8 +112,10 @@ BOOST_AUTO_TEST_CASE(a_lock, *boost::unit_test::precondition([](auto) { return h
   BOOST_TEST(locked.result["proved"]["without_key"] == "nothing");
   BOOST_TEST(locked.result["named"]["nearest"]["mean"] < 0.5);
   BOOST_TEST(has(locked.text, "without the key: nothing"), locked.text);
-  BOOST_TEST(certificate(lock + Args{"--key-mode", "per-set"}).result["proved"]["without_key"] ==
-             "inner products");
+  const Args set = lock + Args{"--key-mode", "per-set"};
+  BOOST_TEST(certificate(set).result["proved"]["without_key"] == "inner products");
+  BOOST_TEST(certificate(Args{"--protect", "quantise"} + set).result["proved"]["without_key"] ==
+             "not proved");
   BOOST_TEST(has(certificate(lock + Args{"--rotation", "fast"}).text, "not proved"));
 }
 
@@ -124,6 +126,8 @@ BOOST_AUTO_TEST_CASE(reports_say_what_is_proved) {
   const double two = noise["privacy"]["named_at_most"]["2"],
                many = noise["privacy"]["named_at_most"]["1000000"];
   BOOST_TEST((two > 0.5 && two < 1 && many < 0.01 && many > 1e-6));
+  BOOST_TEST(noise["privacy"]["as_long_as"] == "nobody knows the seed");
+  BOOST_TEST(!first_report(gaussian("8") + Args{"--noise-from", "secret"})["privacy"].contains("as_long_as"));
   const json kept = first_report(toy_world().shadow() +
                                  Args{"--epsilon", "0.4", "--steps", "2", "--keep-recognition", "0.9"});
   BOOST_TEST(std::abs(kept["least_cosine"].get<double>() - 0.9) < 1e-9);

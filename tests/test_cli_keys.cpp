@@ -208,6 +208,18 @@ BOOST_AUTO_TEST_CASE(two_locks_by_one_name) {
   wrong({"--key", here().key}, {"projection", "--projection"});
   wrong(both + Args{"--protect", "quantise"}, {"quantise", "twice"});
   wrong(both + Args{"--epsilon", "0.1"}, {"--epsilon", "projection, quantise, rotation"});
+  // One rotation of bits is found without its key: nothing is kept so, in one call or in two. It is measured.
+  const auto shown = [&](const Args& in, const Args& more) {
+    refuse(dir.path().string(), "protect",
+           in + Args{"--key", here().key, "--key-mode", "per-set", "--out", dir / "no.npy"} + more, 1,
+           {"per-set", "quantise", "--key-mode per-record"}, Late::yes);
+  };
+  const Args raw{"--in", toy_world().at("z.npy")};
+  shown(raw, {"--protect", "default", "--projection", dir / "projection"});
+  shown(raw, {"--protect", "quantise", "--protect", "rotation"});
+  succeed("protect", raw + Args{"--protect", "quantise", "--out", dir / "bits.npy"});
+  shown({"--in", dir / "bits.npy"}, {"--protect", "rotation"});
+  scores({"--protect", "default", "--key", here().key, "--key-mode", "per-set"});
 }
 
 // Who has the rows alone is at chance; who has the key has what lies under it.

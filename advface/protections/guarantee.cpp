@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "tensor/check.h"
@@ -17,6 +18,20 @@ const char* name_of(WithoutKey what) {
 // Whatever comes behind noise works on the noisy feature alone (post-processing). Probes go through maps that
 // keep angles, wherever an angle is promised, so that angles add up. Behind a key there is nothing to learn
 // from, whatever is done to what is stored, and before it nothing that it does not hide.
+nlohmann::json to_json(const Guarantee& proved) {
+  nlohmann::json json = nlohmann::json::object();
+  if (const auto& privacy = proved.privacy) {
+    json["privacy"] = {{"epsilon", privacy->epsilon}, {"delta", privacy->delta}};
+    if (privacy->of_seed) json["privacy"]["as_long_as"] = "nobody knows the seed";
+    for (const int64_t people : {2, 1000, 1'000'000})
+      json["privacy"]["named_at_most"][std::to_string(people)] =
+          naming_bound(privacy->noise, 1 / double(people));
+  }
+  if (proved.largest_angle) json["least_cosine"] = std::cos(*proved.largest_angle);
+  if (proved.without_key) json["without_key"] = name_of(*proved.without_key);
+  return json;
+}
+
 Guarantee Guarantee::then(const Guarantee& next, bool next_sees_photograph) const {
   Guarantee both;
   both.privacy = next_sees_photograph ? next.privacy : privacy ? privacy : next.privacy;

@@ -1,6 +1,7 @@
 // What is proved of what a protection stores, whoever attacks and whatever he computes; statements, proofs
 // and what they do not say: docs/theory.md.
 #pragma once
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -17,10 +18,12 @@ enum class WithoutKey {
 const char* name_of(WithoutKey what);  // "nothing", "inner products", "not proved"
 
 struct Guarantee {
-  // (epsilon, delta) differential privacy of a record, as long as nobody knows the seed.
+  // (epsilon, delta) differential privacy of a record.
   struct Privacy {
     double epsilon = 0, delta = 0;
     PrivacyNoise noise;
+    bool of_seed =
+        false;  // it holds for who does not know the seed that was given, and can make no noise of it
   };
   std::optional<Privacy> privacy;
   // In radians: of a unit vector, the largest angle between what is stored and the feature as a probe, which
@@ -33,6 +36,9 @@ struct Guarantee {
   // others have hidden.
   Guarantee then(const Guarantee& next, bool next_sees_photograph) const;
 };
+
+// Of docs/formats.md, "What is proved": an object, without what nothing is proved of.
+nlohmann::json to_json(const Guarantee& proved);
 
 // The largest angle between a unit vector z and z + d scaled to norm 1, d of norm at most `radius`: arcsin of
 // the radius, where z + d is a tangent of the ball. Nothing from radius 1 on, where d may turn z round.

@@ -138,7 +138,8 @@ Guarantee NoiseProtection::guarantee() const {
   Guarantee proved;
   if (spec_.is_private()) {
     const bool exact = spec_.mechanism == NoiseMechanism::laplace;  // delta = 0
-    proved.privacy = {spec_.privacy_epsilon.value_or(0), exact ? 0 : spec_.delta, spec_.private_noise()};
+    proved.privacy = {spec_.privacy_epsilon.value_or(0), exact ? 0 : spec_.delta, spec_.private_noise(),
+                      spec_.source == NoiseSource::seed};
   } else if (space_.domain == FeatureDomain::sphere) {
     proved.largest_angle = angle_of_chord(spec_.length);
   }

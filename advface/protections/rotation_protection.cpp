@@ -99,9 +99,11 @@ Tensor turned_axes(int64_t d, const Turn& turn) {
 
 class RotationProtection : public Protection {
  public:
-  RotationProtection(const RotationSpec& spec, const FeatureSpace& space)
+  // shows_itself: the rows that it turns give it away.
+  RotationProtection(const RotationSpec& spec, const FeatureSpace& space, bool shows_itself)
       : spec_(spec),
         space_(space),
+        shows_itself_(shows_itself),
         key_id_(spec.source->key()->info().id),
         turner_(spec.source->key(), spec) {
     if (spec.mode == KeyMode::per_set) keep_matrix();
@@ -113,9 +115,9 @@ class RotationProtection : public Protection {
   Guarantee guarantee() const override {
     Guarantee proved;
     proved.largest_angle = 0;
-    proved.without_key = spec_.kind == RotationKind::fast    ? WithoutKey::unproved
-                         : spec_.mode == KeyMode::per_record ? WithoutKey::nothing
-                                                             : WithoutKey::inner_products;
+    proved.without_key = spec_.kind == RotationKind::fast || shows_itself_ ? WithoutKey::unproved
+                         : spec_.mode == KeyMode::per_record               ? WithoutKey::nothing
+                                                                           : WithoutKey::inner_products;
     return proved;
   }
 
@@ -160,6 +162,7 @@ class RotationProtection : public Protection {
 
   RotationSpec spec_;
   FeatureSpace space_;
+  bool shows_itself_;
   std::string key_id_;
   Turner turner_;
   Tensor matrix_, matrix_back_;  // (D,D) of per-set
@@ -271,6 +274,14 @@ std::unique_ptr<Protection> RotationSpec::make(const ProtectionInput& input) con
   check(!rotation_in(&input.before), input.what,
         " are locked already; a second lock protects no better, and no program could open both");
   check_rotation(kind, input.space.row[0], input.what);
+  // Rows of few values lie on a grid, whose axes anybody finds in enough of them (docs/theory.md).
+  const bool shows_itself =
+      mode == KeyMode::per_set &&
+      std::ranges::any_of(input.before.applied, [](const auto& a) { return a.name == "quantise"; });
+  check(
+      !shows_itself || !input.to_keep || rotation_in(input.beside), input.what,
+      ": rows of a few bits a value show the one rotation of a per-set key to whoever has them, without the "
+      "key; take --key-mode per-record, or leave quantise out");
   const Key& key = *source->key();
   RotationSpec made = *this;
   made.check_value = key.info().check;
@@ -286,7 +297,7 @@ std::unique_ptr<Protection> RotationSpec::make(const ProtectionInput& input) con
     made.set = to_text(input.to_keep ? random_salt() : key.derive_public(kTestSet, seed));
   }
   made.set_check = checked ? set_check_of(key, made) : "";
-  return std::make_unique<RotationProtection>(made, input.space);
+  return std::make_unique<RotationProtection>(made, input.space, shows_itself);
 }
 
 KeyChange::KeyChange(const AppliedProtection& before, std::shared_ptr<const Key> old_key,

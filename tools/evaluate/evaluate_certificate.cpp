@@ -28,7 +28,7 @@ CertificateSettings settings_of(const CertificateOptions& o) {
   s.faces = o.faces;
   s.protection = o.protect.specs(o.common.seed);
   s.attackers = o.attackers;
-  s.part = o.people;
+  s.part = o.split;
   s.limit = o.limit;
   s.prior = o.prior;
   s.image_size = o.image_size;
@@ -78,8 +78,9 @@ void print_proved(const nlohmann::json& proved) {
                 : proved["without_key"] == "inner products" ? "nothing but inner products"
                                                             : "nothing");
   if (proved.contains("privacy"))
-    std::printf("privacy of a record: epsilon %.4g, delta %.3g\n", proved["privacy"]["epsilon"].get<double>(),
-                proved["privacy"]["delta"].get<double>());
+    std::printf("privacy of a record%s: epsilon %.4g, delta %.3g\n",
+                proved["privacy"].contains("as_long_as") ? ", as long as nobody knows the seed" : "",
+                proved["privacy"]["epsilon"].get<double>(), proved["privacy"]["delta"].get<double>());
   if (proved.contains("least_cosine")) {
     const double least = proved["least_cosine"];
     std::printf("cosine to the feature: at least %.4f (%.2f degrees)\n", least,
@@ -112,7 +113,7 @@ int evaluate_certificate(CertificateOptions& o) {
   install_interrupt_handler();
   check_options(o);
   const Certificate c = certify(settings_of(o), console());
-  nlohmann::json result = {{"part", o.people},
+  nlohmann::json result = {{"part", o.split},
                            {"recogniser", o.faces.recogniser},
                            {"cut", c.cut},
                            {"protection", to_json(c.protection)},
@@ -142,7 +143,7 @@ CLI::App* add_certificate_verb(CLI::App& app, CertificateOptions& o) {
   o.protect.add_to(*sub, "Protection");
   sub->add_option("--attacker", o.attackers,
                   "attacker whose error stands beside the bound, as in reconstruction; repeated");
-  sub->add_option("--people", o.people, "the test people of the split, or its validation people")
+  sub->add_option("--split", o.split, "the test people of the split, or its validation people")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation"}));
   sub->add_option("--limit", o.limit, "photographs that are differentiated and reconstructed")

@@ -105,19 +105,6 @@ nlohmann::json ProtectionOptions::files() const {
 
 nlohmann::json to_json(const ProtectionId& id) { return nlohmann::json::parse(id.to_json()); }
 
-nlohmann::json to_json(const Guarantee& proved) {
-  nlohmann::json json = nlohmann::json::object();
-  if (const auto& privacy = proved.privacy) {
-    json["privacy"] = {{"epsilon", privacy->epsilon}, {"delta", privacy->delta}};
-    for (const int64_t people : {2, 1000, 1'000'000})
-      json["privacy"]["named_at_most"][std::to_string(people)] =
-          naming_bound(privacy->noise, 1 / double(people));
-  }
-  if (proved.largest_angle) json["least_cosine"] = std::cos(*proved.largest_angle);
-  if (proved.without_key) json["without_key"] = name_of(*proved.without_key);
-  return json;
-}
-
 nlohmann::json settings_json(const ProtectionId& id) {
   return id.applied.size() == 1 ? json_of(id.applied[0].settings) : nlohmann::json::object();
 }

@@ -36,8 +36,6 @@ class ProtectionOptions {
 };
 
 nlohmann::json to_json(const ProtectionId& id);
-// Of docs/formats.md, "What is proved": an object, without what nothing is proved of.
-nlohmann::json to_json(const Guarantee& proved);
 // The settings by name, of a chain of one; of others nothing, as names would mean several things.
 nlohmann::json settings_json(const ProtectionId& id);
 

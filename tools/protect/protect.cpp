@@ -109,7 +109,7 @@ ReportTotals protect_rows(const Options& o, Job& job, const std::optional<Featur
   std::iota(records.begin(), records.end(), int64_t(0));
   job.chain.look_at(job.input.features(), records, console());
   ReportTotals totals;
-  const nlohmann::json proved = advf::tools::to_json(job.chain.guarantee());
+  const nlohmann::json proved = advf::to_json(job.chain.guarantee());
   PartProgress progress("protect", job.end - job.begin, "features", part, o.out);
   const int64_t at_once = rows_at_once(o);
   for (int64_t begin = job.begin; begin < job.end;) {
@@ -162,7 +162,7 @@ void write_result(const Options& o, const Job& job, const FeatureInfo& made, con
                  {"peak_memory_bytes", peak_memory_bytes()}});
   if (const auto& made_of = job.input.photographs_of_record(); !made_of.empty())
     result["photographs"] = std::accumulate(made_of.begin(), made_of.end(), int64_t(0));
-  result["proved"] = advf::tools::to_json(job.chain.guarantee());
+  result["proved"] = advf::to_json(job.chain.guarantee());
   if (!job.chain.moves())
     result.update({{"mean_noise_l2", totals.noise_l2()}, {"mean_cosine", totals.cosine()}});
   if (totals.climbed())
@@ -266,6 +266,9 @@ int protect_file(Options& o) {
   job.people = list_people(o, job.input);
   job.photographs = job.input.photographs(o.faces, known, job.chain.photograph_size());
   double seconds = 0;
+  if (const auto& privacy = job.chain.guarantee().privacy; privacy && privacy->of_seed)
+    std::cerr << "what is proved holds as long as nobody knows --seed " << o.common.seed
+              << ", of which the noise can be made again; --noise-from secret draws one and forgets it\n";
   const ReportTotals totals = protect_rows(o, job, made.part, seconds);
   write_result(o, job, made, totals, seconds);
   return 0;
