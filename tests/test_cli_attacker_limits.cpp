@@ -210,8 +210,8 @@ BOOST_AUTO_TEST_CASE(settings_of_attackers_that_are_refused) {
   refused(fast() + Args{"--seed", "-1"}, {"--seed", "-1 is negative"});
   const Outcome o = run_program("evaluate", call() + fast() + Args{"--limit", "-1"});
   BOOST_TEST((o.code == 2 && o.err.size() < 200), o.err);
-  refuse(dir / "", "evaluate", call() + fast() + Args{"--people", "all"}, 1,
-         {"inversion", "mean face", "--people all leaves nobody"});
+  refuse(dir / "", "evaluate", call() + fast() + Args{"--split", "all"}, 1,
+         {"inversion", "mean face", "--split all leaves nobody"});
 }
 
 BOOST_AUTO_TEST_CASE(trainings_tell_their_options_and_clean_up) {

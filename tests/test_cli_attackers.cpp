@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(attackers_that_do_not_fit_are_refused) {
   refused({"--attacker", "inversion:size=64,decoder=" + shadow()}, 1, {shadow(), "32", "64"});
   refused({"--attacker", "inversion:size=48", "--attacker", "d=" + shadow()}, 1, {"48", "32"});
   refused({"--attacker", "d=" + shadow(), "--out", dir / "file/below"}, 1, {"file/below", "Not a directory"});
-  refused({"--attacker", "inversion:steps=2,size=32", "--people", "all", "--thresholds", dir / "none"}, 1,
+  refused({"--attacker", "inversion:steps=2,size=32", "--split", "all", "--thresholds", dir / "none"}, 1,
           {"none"});
   refused({"--attacker", "oracle:answers=accepts,decoder=" + shadow(), "--protect", "shuffle"}, 1,
           {"answers=scores", "space of their own"});

@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(wrong_options) {
          {"--dims", "duet"});
   // Whom the split was fitted on, nobody is verified with.
   const Args faces = toy_world().images();
-  succeed("evaluate", Args{"pairs", "--people", "all", "--folds", "2", "--out", dir / "pairs.csv"} + faces);
+  succeed("evaluate", Args{"pairs", "--split", "all", "--folds", "2", "--out", dir / "pairs.csv"} + faces);
   refuse(folder, "evaluate",
          Args{"recognition", "--pairs", dir / "pairs.csv"} + faces + here().map_cut + duet, 1,
          {"duet.safetensors", "trained on"}, Late::yes);

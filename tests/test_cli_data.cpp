@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(rows_that_are_no_features) {
                     zero = spoilt("zero.npy", 5, [](float) { return 0.f; }),
                     twice = spoilt("twice.npy", 7, [](float v) { return 2 * v; });
   const std::string pairs = dir / "pairs.csv";
-  succeed("evaluate", Args{"pairs", "--people", "all", "--folds", "2", "--out", pairs} + world().images());
+  succeed("evaluate", Args{"pairs", "--split", "all", "--folds", "2", "--out", pairs} + world().images());
   const auto recognition = [&](const std::string& file) {
     return Args{"recognition", "--pairs", pairs, "--protected", file, "--protected-list", list} +
            world().images() + world().recogniser();
@@ -336,8 +336,8 @@ BOOST_AUTO_TEST_CASE(what_can_be_told_before_the_work_is) {
 
   const Args attack = Args{"reconstruction", "--attacker", shadow} + world().images() + world().recogniser();
   const std::vector<std::pair<Args, std::vector<std::string>>> reconstruction = {
-      {{"--people", "all"}, {shadow, "trained on"}},
-      {{"--people", "all", "--thresholds", thresholds}, {shadow, "trained on"}},
+      {{"--split", "all"}, {shadow, "trained on"}},
+      {{"--split", "all", "--thresholds", thresholds}, {shadow, "trained on"}},
       {{"--labels", labels}, {"labels.csv", names[1]}},
       {{"--list", few}, {"no image to test on"}},
       {{"--thresholds", missing}, {missing}},
@@ -349,7 +349,7 @@ BOOST_AUTO_TEST_CASE(what_can_be_told_before_the_work_is) {
   for (const auto& [more, words] : reconstruction) refuse(folder, "evaluate", attack + more, 1, words);
 
   refuse(folder, "evaluate",
-         Args{"reconstruction", "--attacker", shadow, "--people", "all", "--images", tests} +
+         Args{"reconstruction", "--attacker", shadow, "--split", "all", "--images", tests} +
              world().recogniser(),
          1, {"outside the test", "--thresholds"});
 

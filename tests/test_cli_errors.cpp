@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(wrong_calls) {
        {"evaluate", recognition_call() + Args{"--method", "bim"}, {"--method", "--shadow"}},
        {"evaluate", recognition_call() + world().shadow() + Args{"--loss", "l1"}, {"l1", "identity"}},
        {"evaluate", reconstruction_call() + world().shadow() + Args{"--bn", "x"}, {"x", "recalibrated"}},
-       {"evaluate", reconstruction_call() + Args{"--people", "some"}, {"some", "test", "all"}},
+       {"evaluate", reconstruction_call() + Args{"--split", "some"}, {"some", "test", "all"}},
        {"evaluate", reconstruction_call() + Args{"--limit", "-1"}, {"--limit", "-1"}},
        {"evaluate", reconstruction_call() + Args{"--fmr", "2"}, {"--fmr", "2"}},
        {"evaluate", reconstruction_call() + Args{"--fmr", "nan"}, {"--fmr", "nan"}},

@@ -170,8 +170,8 @@ BOOST_AUTO_TEST_CASE(offline_accuracy_stands_beside_online_accuracy) {
 // Settings are chosen on people who are neither trained on nor tested on: pairs of the validation part.
 BOOST_AUTO_TEST_CASE(recognition_on_drawn_pairs) {
   const TempDir dir;
-  succeed("evaluate", Args{"pairs", "--people", "validation", "--folds", "2", "--out", dir / "p.csv",
-                           "--json", dir / "p.json"} +
+  succeed("evaluate", Args{"pairs", "--split", "validation", "--folds", "2", "--out", dir / "p.csv", "--json",
+                           dir / "p.json"} +
                           world().images());
   const json drawn = read_json(dir / "p.json");
   BOOST_TEST(drawn["pairs"].get<size_t>() + 1 == lines_of(read_bytes(dir / "p.csv")).size());

@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(linkage_of_raw_and_protected_probes) {
   for (size_t i = 0; i < given["rows"].size(); ++i)
     for (const char* key : {"rank_1", "rank_10", "auc", "tar_at_far", "threshold"})
       BOOST_TEST(given["rows"][i][key] == result["rows"][i][key]);
-  BOOST_TEST(linkage(call + Args{"--people", "validation"})["rows"] != result["rows"]);
+  BOOST_TEST(linkage(call + Args{"--split", "validation"})["rows"] != result["rows"]);
   const json few = linkage(call + Args{"--limit", "5"});
   BOOST_TEST((few["probes"] == 2 && few["distractors"] == 1));
   // Everybody of the part may be linked without a network.
@@ -215,7 +215,7 @@ BOOST_AUTO_TEST_CASE(linkage_calls_that_are_refused) {
   refuse(folder, "evaluate", call + Args{"--attacker", "none=" + noise}, 1, {"none"});
   refuse(folder, "evaluate", call + Args{"--protected", "p.npy"}, 2, {"NAME=FILE"});
   refuse(folder, "evaluate", call + Args{"--limit", "3", "--attacker", noise}, 1, {"two such people"});
-  refuse(folder, "evaluate", call + Args{"--people", "all"}, 2, {"--people"});
+  refuse(folder, "evaluate", call + Args{"--split", "all"}, 2, {"--split"});
   // Nobody is linked by a network that was trained on him.
   TensorFile lie = load_safetensors(noise);
   lie.metadata["split_seed"] = "2";
@@ -272,7 +272,7 @@ BOOST_AUTO_TEST_CASE(attributes_of_raw_and_protected_features) {
     }
     BOOST_TEST(std::abs(right / images - row["accuracy"]["mean"].get<double>()) < 1e-9);
   }
-  BOOST_TEST(attributes(asked + Args{"--people", "validation"})["rows"] != attributes(asked)["rows"]);
+  BOOST_TEST(attributes(asked + Args{"--split", "validation"})["rows"] != attributes(asked)["rows"]);
   const json moved = attributes(asked + here().project);
   BOOST_TEST((moved["rows"].size() == 8u && moved["left_out"].size() == 1u));
 }

@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(reconstruction_comes_in_parts) {
                         dir / "faces/test/images",
                         "--attacker",
                         "deconv=" + world().at("shadow.safetensors"),
-                        "--people",
+                        "--split",
                         "all",
                         "--thresholds",
                         dir / "thresholds.json",

@@ -174,11 +174,11 @@ BOOST_AUTO_TEST_CASE(an_attacker_is_never_tested_on_people_it_was_trained_on) {
   const TempDir dir;
   const std::string folder = dir.path().string(), raw = world().at("raw.safetensors");
   const Args all = Args{"reconstruction", "--attacker", raw} + world().images() + world().recogniser();
-  refuse(folder, "evaluate", all + Args{"--people", "all"}, 1, {"raw.safetensors", "trained on", "id_0"},
+  refuse(folder, "evaluate", all + Args{"--split", "all"}, 1, {"raw.safetensors", "trained on", "id_0"},
          Late::yes);
   // The validation people were not trained on, and are others than the test people.
   for (const char* part : {"validation", "test"})
-    succeed("evaluate", all + Args{"--people", part, "--json", dir / part});
+    succeed("evaluate", all + Args{"--split", part, "--json", dir / part});
   BOOST_TEST(read_json(dir / "validation")["part"] == "validation");
   BOOST_TEST(read_json(dir / "validation")["rows"] != read_json(dir / "test")["rows"]);
   const Args train = Args{"attacker"} + world().images() + world().recogniser() + ToyWorld::tiny_training();
@@ -370,7 +370,7 @@ BOOST_AUTO_TEST_CASE(reconstruction_of_all_images_from_given_features) {
   const json deployed = {{"threshold", 0.5}, {"fingerprint", read_json(world().at("z.json"))["recogniser"]}};
   write_bytes(dir / "thresholds.json", json{{"judges", {{"deployed", deployed}}}, {"fmr", 1e-3}}.dump());
   const json r = reconstruction(
-      test_images() + Args{"--attacker", world().at("raw.safetensors"), "--people", "all", "--limit", "12",
+      test_images() + Args{"--attacker", world().at("raw.safetensors"), "--split", "all", "--limit", "12",
                            "--thresholds", dir / "thresholds.json", "--protected", "given=" + dir / "p.npy"});
   BOOST_TEST(r["images"] == 12);
   BOOST_TEST(r["judges"]["deployed"]["threshold"] == 0.5);
@@ -394,7 +394,7 @@ BOOST_AUTO_TEST_CASE(identity_alone_is_the_other_photograph) {
   save_npy(dir / "swapped.npy", FeatureRows(load_npy(dir / "z.npy")).at(swapped));
   const json deployed = {{"threshold", 0.5}, {"fingerprint", read_json(world().at("z.json"))["recogniser"]}};
   write_bytes(dir / "thresholds.json", json{{"judges", {{"deployed", deployed}}}, {"fmr", 1e-3}}.dump());
-  const Args base = test_images() + Args{"--attacker",   world().at("raw.safetensors"), "--people", "all",
+  const Args base = test_images() + Args{"--attacker",   world().at("raw.safetensors"), "--split", "all",
                                          "--thresholds", dir / "thresholds.json"};
   const auto row_of = [](const json& r, const std::string& features) {
     for (const json& row : r["rows"])

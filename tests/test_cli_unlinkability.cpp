@@ -91,7 +91,7 @@ json linkage(const Args& args) {
 BOOST_AUTO_TEST_CASE(sets_under_two_keys) {
   if (!ready()) return;
   const TempDir dir;
-  const Args whole{"--people", "all", "--epochs", "0"};
+  const Args whole{"--split", "all", "--epochs", "0"};
   // A rotation for each record: no linker finds anything, whatever it knows.
   const Result each = unlinkability(here().lock + Args{"--other", "seed=2", "--out", dir / "u.svg"} + whole);
   BOOST_TEST(each.all["same_protection"] == false);
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(sets_under_two_keys) {
 BOOST_AUTO_TEST_CASE(one_set_beside_itself) {
   if (!ready()) return;
   for (const Args& more : {Args{}, Args{"--other", "key=" + here().key}}) {
-    const Result one = unlinkability(here().lock + Args{"--people", "all", "--epochs", "0"} + more);
+    const Result one = unlinkability(here().lock + Args{"--split", "all", "--epochs", "0"} + more);
     BOOST_TEST(one.err.find("one set beside itself") != std::string::npos);
     BOOST_TEST(one.all["same_protection"] == true);
     BOOST_TEST(d_sys(one, "none protected same_photo") == 1);
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(sets_from_files) {
   for (const std::string& set : {one, two})
     succeed("protect", Args{"--in", toy_world().at("z.npy"), "--out", dir / set + ".npy", "--key-set", set} +
                            here().per_set);
-  const Args same{"--epochs", "0", "--people", "test"};
+  const Args same{"--epochs", "0", "--split", "test"};
   const Result files = unlinkability(
       same + Args{"--protected", "old=" + dir / one + ".npy", "--protected", "new=" + dir / two + ".npy"});
   const Result made =

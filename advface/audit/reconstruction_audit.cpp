@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kBlock = kAttackedAtOnce;  // features in memory
 constexpr const char* kNobodyElse =
-    " is made of people who are not under test, but --people all leaves nobody; take test or validation";
+    " is made of people who are not under test, but --split all leaves nobody; take test or validation";
 constexpr const char* kNothingAsked = "there are no features of the kinds that --sets asks about";
 
 // Rows of the result and a folder of images have these names.

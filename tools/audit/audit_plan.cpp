@@ -80,7 +80,7 @@ class Planner : private PlanSteps {
       join(pairs.words, listed());
       if (!c_.faces.labels.empty()) join(pairs.words, {text("--labels"), input(c_.faces.labels)});
       const int64_t folds = std::clamp<int64_t>(f_.test_people_with_two / 4, 2, 10);
-      join(pairs.words, {text("--people"), text(c_.part), text("--folds"), text(std::to_string(folds)),
+      join(pairs.words, {text("--split"), text(c_.part), text("--folds"), text(std::to_string(folds)),
                          text("--split-seed"), text(std::to_string(c_.split_seed)), text("--out"),
                          out("out.csv"), text("--json"), out("result.json")});
       options = {text("--pairs"), made(add(std::move(pairs)), "out.csv")};
@@ -143,7 +143,7 @@ class Planner : private PlanSteps {
     const int64_t images = std::min<int64_t>(c_.budget.inversion_images, 32);
     AuditStep step =
         evaluation("certificate", "", p,
-                   {text("--people"), text(c_.part), text("--split-seed"),
+                   {text("--split"), text(c_.part), text("--split-seed"),
                     text(std::to_string(c_.split_seed)), text("--limit"), text(std::to_string(images)),
                     text("--prior"), text(std::to_string(std::min<int64_t>(256, f_.train_images)))});
     step.seconds += double(images) * 16 * 3 * f_.rate.recogniser + 256 * f_.rate.recogniser;
@@ -154,7 +154,7 @@ class Planner : private PlanSteps {
   int64_t reconstruction(const AuditProtection& p, const std::string& about, const Word& attacker,
                          const std::string& sets, int64_t images, double seconds_each) {
     const int64_t asked = std::min(images, f_.test_images);
-    Words options{text("--people"),
+    Words options{text("--split"),
                   text(c_.part),
                   text("--limit"),
                   text(std::to_string(images)),
@@ -259,7 +259,7 @@ class Planner : private PlanSteps {
   }
 
   Words part() const {
-    return {text("--people"), text(c_.part), text("--split-seed"), text(std::to_string(c_.split_seed))};
+    return {text("--split"), text(c_.part), text("--split-seed"), text(std::to_string(c_.split_seed))};
   }
 
   // Of an image: where features are no embeddings and stay in the recogniser's space, it leads through the

@@ -21,7 +21,7 @@ int evaluate_recognition(RecognitionOptions& options);
 struct PairsOptions {
   Common common;
   FaceOptions faces;
-  std::string people = "test", out;
+  std::string split = "test", out;
   int folds = 10;
   int64_t most = 3000;
   uint64_t split_seed = 1;
@@ -36,7 +36,7 @@ struct ReconstructionOptions {
   PartOption share;
   std::vector<double> epsilons;
   std::vector<std::string> attackers, protected_files, sets;
-  std::string second, thresholds, sheet, scores, out, called, people = "test";
+  std::string second, thresholds, sheet, scores, out, called, split = "test";
   int64_t limit = 0;
   double fmr = 1e-3;
   std::optional<int64_t> average;
@@ -58,7 +58,7 @@ struct LinkageOptions {
   ProtectionOptions protect;
   std::vector<std::string> attackers, protected_files;
   std::vector<int64_t> known_pairs;
-  std::string people = "test", scores;
+  std::string split = "test", scores;
   int64_t limit = 0;
   uint64_t split_seed = 1;
   bool leaked_key = false;
@@ -71,7 +71,7 @@ struct UnlinkabilityOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<std::string> others, protected_files;
-  std::string people = "test", out;
+  std::string split = "test", out;
   int64_t limit = 0;
   double odds = 1;
   int epochs = 12;
@@ -85,7 +85,7 @@ struct AttributeOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<std::string> attributes, protected_files;
-  std::string people = "test", scores;
+  std::string split = "test", scores;
   int epochs = 30, width = 64;
   uint64_t split_seed = 1;
   bool leaked_key = false, unseen = false;
@@ -102,7 +102,7 @@ struct CertificateOptions {
   FaceOptions faces;
   ProtectionOptions protect;
   std::vector<std::string> attackers;
-  std::string people = "test";
+  std::string split = "test";
   int64_t limit = 32, prior = 1024, image_size = 64, directions = 16;
   double pixel_noise = 0.02;
   uint64_t split_seed = 1;

@@ -26,7 +26,7 @@ AttributeSettings settings_of(const AttributeOptions& o) {
           "--unseen leaves out whom a network that protects was trained on; say how to protect, with "
           "--protect");
   });
-  s.part = o.people;
+  s.part = o.split;
   s.split_seed = o.split_seed;
   s.leaked_key = o.leaked_key;
   if (o.leaked_key) check_leaks_key(s.protection);
@@ -86,7 +86,7 @@ int evaluate_attributes(AttributeOptions& o) {
   });
   scores.commit();
   const std::vector<int64_t>& people = audit.people();
-  o.common.write_json({{"part", o.people},
+  o.common.write_json({{"part", o.split},
                        {"images", people.size()},
                        {"people", std::set(people.begin(), people.end()).size()},
                        {"train_images", audit.train_images()},
@@ -108,7 +108,7 @@ CLI::App* add_attributes_verb(CLI::App& app, AttributeOptions& o) {
   o.faces.add_to(*sub);
   o.faces.add_labels_to(*sub);
   sub->add_option("--attributes", o.attributes, "columns of --labels, with commas between them")->required();
-  sub->add_option("--people", o.people, "ask about the test people of the split, or its validation people")
+  sub->add_option("--split", o.split, "ask about the test people of the split, or its validation people")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation"}));
   sub->add_option("--epochs", o.epochs,

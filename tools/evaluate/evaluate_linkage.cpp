@@ -15,7 +15,7 @@ LinkageSettings settings_of(const LinkageOptions& o) {
   if (const ProtectionSpecs chain = o.protect.specs(o.common.seed); !chain.empty()) s.protections = {chain};
   s.attackers = o.attackers;
   s.protected_files = o.protected_files;
-  s.part = o.people;
+  s.part = o.split;
   s.limit = o.limit;
   s.split_seed = o.split_seed;
   s.leaked_key = o.leaked_key;
@@ -64,7 +64,7 @@ void print_linkage_row(const nlohmann::json& row) {
 nlohmann::json linkage_json(const LinkageOptions& o, const LinkageAudit& audit, const nlohmann::json& rows) {
   const LinkageTask& task = audit.task();
   const double gallery = double(task.gallery.size());
-  return {{"part", o.people},
+  return {{"part", o.split},
           {"probes", task.probes.size()},
           {"people", int64_t(task.gallery.size()) - task.distractors},
           {"distractors", task.distractors},
@@ -125,7 +125,7 @@ CLI::App* add_linkage_verb(CLI::App& app, LinkageOptions& o) {
   sub->add_option(
       "--attacker", o.attackers,
       "linkage network (or adapter) made by advface-train, [NAME=]FILE; may be given several times");
-  sub->add_option("--people", o.people, "link the test people of the split, or its validation people")
+  sub->add_option("--split", o.split, "link the test people of the split, or its validation people")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation"}));
   sub->add_option("--limit", o.limit, "use at most this many images of the part; 0 = all")

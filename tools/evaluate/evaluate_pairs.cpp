@@ -16,8 +16,8 @@ int evaluate_pairs(PairsOptions& o) {
   const FaceSource faces = o.faces.open_images(console());
   const Labels labels = o.faces.labels_of(faces.names());
   const Split split = split_by_identity(labels, o.split_seed);
-  std::vector<int64_t> rows = o.people == "validation" ? split.validation : split.test;
-  if (o.people == "all") {
+  std::vector<int64_t> rows = o.split == "validation" ? split.validation : split.test;
+  if (o.split == "all") {
     rows.resize(labels.identities.size());
     std::iota(rows.begin(), rows.end(), int64_t(0));
   }
@@ -31,7 +31,7 @@ int evaluate_pairs(PairsOptions& o) {
     file.write(csv_field(faces.name(rows[p.a])) + "," + csv_field(faces.name(rows[p.b])) +
                (p.genuine ? ",1," : ",0,") + std::to_string(p.fold) + "\n");
   file.commit();
-  o.common.write_json({{"out", o.out}, {"part", o.people}, {"people", people}, {"pairs", pairs.size()}});
+  o.common.write_json({{"out", o.out}, {"part", o.split}, {"people", people}, {"pairs", pairs.size()}});
   std::cout << o.out << ": " << pairs.size() << " pairs of " << people << " people\n";
   return 0;
 }
@@ -40,7 +40,7 @@ CLI::App* add_pairs_verb(CLI::App& app, PairsOptions& o) {
   CLI::App* sub = app.add_subcommand("pairs", "draws pairs for a verification test of one part of a set");
   o.faces.add_images_to(*sub);
   o.faces.add_labels_to(*sub);
-  sub->add_option("--people", o.people, "people of the split: test, validation, or all")
+  sub->add_option("--split", o.split, "whose people: test, validation, or all")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation", "all"}));
   sub->add_option("--split-seed", o.split_seed, "of the split by person")

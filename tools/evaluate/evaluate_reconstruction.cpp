@@ -74,7 +74,7 @@ ReconstructionSettings settings_of(const ReconstructionOptions& o, const Part& p
   s.protected_files = o.protected_files;
   s.second_recogniser = o.second;
   s.thresholds = o.thresholds;
-  s.part = o.people;
+  s.part = o.split;
   s.limit = o.limit;
   s.spread = o.spread;
   s.fmr = o.fmr;
@@ -92,7 +92,7 @@ ReconstructionSettings settings_of(const ReconstructionOptions& o, const Part& p
 nlohmann::json result_json(const ReconstructionOptions& o, const Part& part,
                            const ReconstructionAudit& audit) {
   nlohmann::json result = {{"images", audit.test().images.size()},
-                           {"part", o.people},
+                           {"part", o.split},
                            {"fmr", o.fmr},
                            {"recogniser", o.faces.recogniser},
                            {"cut", audit.cut()},
@@ -251,7 +251,7 @@ CLI::App* add_reconstruction_verb(CLI::App& app, ReconstructionOptions& o) {
                       kinds_without_file() + "; may be given several times")
       ->required();
   sub->add_option("--second-recogniser", o.second, "card of a recogniser that the defence never saw");
-  sub->add_option("--people", o.people,
+  sub->add_option("--split", o.split,
                   "score the test people of the split, its validation people, or all images")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation", "all"}));

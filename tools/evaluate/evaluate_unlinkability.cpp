@@ -15,7 +15,7 @@ UnlinkabilitySettings settings_of(const UnlinkabilityOptions& o) {
   s.first = o.protect.specs(o.common.seed);
   if (!s.first.empty()) s.second = o.protect.specs_with(o.common.seed, o.others);
   s.protected_files = o.protected_files;
-  s.part = o.people;
+  s.part = o.split;
   s.limit = o.limit;
   s.split_seed = o.split_seed;
   s.seed = o.common.seed;
@@ -89,7 +89,7 @@ Plot panel_of(const UnlinkabilityRow& row, const std::vector<ScoreDensity>& dens
 }
 
 nlohmann::json unlinkability_json(const UnlinkabilityOptions& o, const UnlinkabilityAudit& audit) {
-  return {{"part", o.people},
+  return {{"part", o.split},
           {"images", audit.images()},
           {"people", audit.people()},
           {"known_images", audit.known_images()},
@@ -156,7 +156,7 @@ CLI::App* add_unlinkability_verb(CLI::App& app, UnlinkabilityOptions& o) {
   CLI::App* sub = app.add_subcommand("unlinkability", help);
   o.faces.add_to(*sub);
   o.faces.add_labels_to(*sub);
-  sub->add_option("--people", o.people,
+  sub->add_option("--split", o.split,
                   "link the test people of the split, its validation people, or everybody")
       ->capture_default_str()
       ->check(CLI::IsMember({"test", "validation", "all"}));

@@ -50,7 +50,7 @@ networks() {
   mkdir -p "$dir"
   train shadow "$dir/shadow.safetensors" --decoder "$shadow_net" --epochs "$1"
   train attacker "$dir/transfer.safetensors" --decoder "$attacker_net" --epochs "$2"
-  once "$dir/pairs.csv" "$bin/advface-evaluate" pairs "${faces[@]}" "${few[@]}" --people validation --most "$3" --out "$dir/pairs.csv"
+  once "$dir/pairs.csv" "$bin/advface-evaluate" pairs "${faces[@]}" "${few[@]}" --split validation --most "$3" --out "$dir/pairs.csv"
   evaluate "$dir/unprotected.recognition.json" recognition "${faces[@]}" "${few[@]}" --cache "$out/cache" --pairs "$dir/pairs.csv"
 }
 # setting NAME EPSILON adaptive|transfer options...: attackers and recognition, on the validation people.
@@ -64,7 +64,7 @@ setting() {
     attackers+=(--attacker "adaptive=$row.adaptive.safetensors")
   fi
   [ ! -f "$dir/thresholds.json" ] || thresholds=(--thresholds "$dir/thresholds.json")
-  evaluate "$row.json" reconstruction "${faces[@]}" "${few[@]}" --cache "$out/cache" --people validation --limit "$scored" \
+  evaluate "$row.json" reconstruction "${faces[@]}" "${few[@]}" --cache "$out/cache" --split validation --limit "$scored" \
     "${attackers[@]}" "${protection[@]}" "${thresholds[@]}" --scores "$row.tsv" --sheet "$row.png"
   [ -f "$dir/thresholds.json" ] || cp "$row.json" "$dir/thresholds.json"
   evaluate "$row.recognition.json" recognition "${faces[@]}" "${few[@]}" --cache "$out/cache" --pairs "$dir/$pairs" \
@@ -92,7 +92,7 @@ stage_embedding() {
 stage_cycle() {
   card=$facenet cut=embedding dir=$out/embedding few=() shadow_net=deconv attacker_net=resup
   adaptive_images=300 scored=128 pairs=few_pairs.csv
-  once "$dir/$pairs" "$bin/advface-evaluate" pairs "${faces[@]}" --people validation --most 50 --out "$dir/$pairs"
+  once "$dir/$pairs" "$bin/advface-evaluate" pairs "${faces[@]}" --split validation --most 50 --out "$dir/$pairs"
   grid cycle 0.02 0.04
   pairs=pairs.csv scored=256
   setting adaptive-300-images 0.02 adaptive  # what the fewer images alone do to the adaptive attacker

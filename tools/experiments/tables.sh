@@ -72,7 +72,7 @@ evaluate "$out/oracle_$few.json" reconstruction "${asked[@]}" --limit "$few" --a
 [ -f "$out/projection.safetensors" ] || "$bin/advface-train" fit projection --recogniser "$facenet" --cut embedding \
   "${celeba[@]}" --dims 64 --out "$out/projection.safetensors"
 pairs=$out/validation_pairs.csv
-[ -f "$pairs" ] || "$bin/advface-evaluate" pairs "${celeba[@]:0:6}" --people validation --out "$pairs"
+[ -f "$pairs" ] || "$bin/advface-evaluate" pairs "${celeba[@]:0:6}" --split validation --out "$pairs"
 # against CUT NAME options...: what it costs, and what the inversion makes of it.
 against() {
   local cut=$1 name=$2; shift 2
@@ -152,7 +152,7 @@ for e in "${epsilons[@]}"; do attackers+=(--attacker "adaptive_$e=$out/adaptive_
 common=(--recogniser "$facenet" --cut embedding --second-recogniser "$mobile" "${attackers[@]}" --shadow "$out/shadow.safetensors"
         --epsilons "$(IFS=,; echo "${epsilons[*]}")")
 evaluate "$out/celeba.json" reconstruction "${celeba[@]}" "${common[@]}" --limit 512 --sheet "$out/celeba.png"
-evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --people all --limit 512 \
+evaluate "$out/lfw.json" reconstruction "${lfw[@]}" "${common[@]}" --split all --limit 512 \
   --thresholds "$out/celeba.json" --sheet "$out/lfw.png"
 
 # A small recogniser that was trained against a decoder, and its twin without one; then who attacks each as it is.

@@ -48,7 +48,7 @@ reconstruct() {
   while [ "$1" != -- ]; do attackers+=(--attacker "$1"); shift; done
   shift
   [ $# = 0 ] || sets=protected
-  evaluate "$file" reconstruction "${common[@]}" --second-recogniser "$mobile" --people validation --limit "$images" --sets "$sets" \
+  evaluate "$file" reconstruction "${common[@]}" --second-recogniser "$mobile" --split validation --limit "$images" --sets "$sets" \
     "${attackers[@]}" --scores "${file%.json}.tsv" --sheet "${file%.json}.png" "$@"
 }
 
@@ -59,7 +59,7 @@ for k in 48 64 96 128; do
   [ -f "$out/projection_$k.safetensors" ] || "$bin/advface-train" fit projection "${common[@]}" --dims "$k" \
     --out "$out/projection_$k.safetensors"
 done
-[ -f "$out/pairs.csv" ] || "$bin/advface-evaluate" pairs "${common[@]:4:6}" --people validation --out "$out/pairs.csv"
+[ -f "$out/pairs.csv" ] || "$bin/advface-evaluate" pairs "${common[@]:4:6}" --split validation --out "$out/pairs.csv"
 
 decoder_of() {
   local name=$1; shift
@@ -88,7 +88,7 @@ for stage in recognition inversion linkage decoder; do
       linkage)
         [ "${#protection[@]}" != 0 ] || continue
         train "$out/$name.reader" linkage "${protection[@]}"
-        evaluate "$out/$name.linkage.json" linkage "${common[@]}" --people validation --attacker "network=$out/$name.reader" "${protection[@]}"
+        evaluate "$out/$name.linkage.json" linkage "${common[@]}" --split validation --attacker "network=$out/$name.reader" "${protection[@]}"
         reconstruct "$out/$name.read.json" "inversion:reader=$out/$name.reader,decoder=$out/shadow.safetensors" -- "${protection[@]}" ;;
       decoder)
         decoder_of "$name" ${protection[@]+"${protection[@]}"}
