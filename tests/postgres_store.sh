@@ -278,6 +278,22 @@ told "their owner alone" store check "$(as erase)" --repair
 quietly store check "$url" --repair
 quietly store check "$url" --set shared --key two.key
 
+# A salt that was changed is no decision; a store of version 3 binds its records to their salts.
+of_person="UPDATE advface.records SET salt = salt + SHIFT WHERE subject = 'person 3' AND set_id = \
+(SELECT id FROM advface.sets WHERE name = 'shared' AND state = 'current')"
+quietly sql "ALTER TABLE advface.records DROP COLUMN bound; UPDATE advface.store SET version = 3"
+told "version 3" store verify "$url" "${shared[@]}" --in one.npy --subject "person 3" --threshold 0.5
+quietly store check "$url" --repair
+quietly store verify "$url" "${shared[@]}" --in one.npy --subject "person 3" --threshold 0.5
+quietly sql "${of_person/SHIFT/1}"
+told "the salt of record" store verify "$url" "${shared[@]}" --in one.npy --subject "person 3" --threshold 0.5
+told "the salt of record" store identify "$url" "${shared[@]}" --in one.npy --threshold 0.5
+told "Nothing was written" store renew "$url" --set shared --old-key two.key --new-key three.key
+[[ ! -e three.key ]] || fail "a renewal that is refused made a key"
+told "a salt was changed" store check "$url"
+quietly sql "${of_person/SHIFT/-1}"
+quietly store check "$url" --set shared --key two.key
+
 # Rows as the database itself reads them are what is exported, to the bit.
 quietly store init "$url" --set open --like records.npy --protect rotation --key one.key --key-mode per-set
 quietly store add "$url" --set open --in records.npy --subjects records.txt --key one.key

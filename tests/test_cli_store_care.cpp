@@ -345,8 +345,9 @@ BOOST_AUTO_TEST_CASE(other_sets_and_damage) {
     return run_program("store", {"check", o.db()});
   };
   succeed("store", {"check", o.db()});
-  BOOST_TEST(told("UPDATE records SET salt = salt + 1 WHERE id & 1023 = 7").err.find("a salt was changed") ==
-             std::string::npos);  // people were removed of this event, so that nobody can tell
+  // Also where people were removed of the event, which then tells nothing of the others.
+  BOOST_TEST(told("UPDATE records SET salt = salt + 1 WHERE id & 1023 = 7").err.find("a salt was changed") !=
+             std::string::npos);
   BOOST_TEST(
       told("DELETE FROM features WHERE id & 1023 IN (7, 8); DELETE FROM records WHERE id & 1023 IN (7, 8); "
            "UPDATE sets SET records = records - 2")
@@ -360,17 +361,47 @@ BOOST_AUTO_TEST_CASE(other_sets_and_damage) {
   succeed("store", Args{"export", o.db(), "--out", o.at("e.npy")});
 }
 
-// A changed salt turns away whom it is of, without a word: where nobody was removed the event tells.
-BOOST_AUTO_TEST_CASE(records_are_held_against_events) {
+// A changed salt turns away whom it is of: told by whoever would decide by it, or make it last.
+BOOST_AUTO_TEST_CASE(a_changed_salt_is_no_decision) {
   const Operator o;
-  {
+  const std::string folder = o.dir.path().string();
+  save_npy(o.at("probe.npy"), load_npy(o.at("second.npy")).slice_batch(7, 8));
+  const Args probe = Args{"--in", o.at("probe.npy"), "--threshold", "0.5"} + o.key();
+  const auto change = [&](const char* set) {
     Store store(o.db(), Database::Access::write);
-    store.database().execute("UPDATE records SET salt = salt + 1 WHERE id & 1023 = 7");
+    store.database().execute(std::string("UPDATE records SET ") + set + " WHERE id & 1023 = 7");
     store.forget();
+  };
+  const std::string good = read_bytes(o.db());
+  for (const char* salt : {"salt = salt + 1", "salt = 0"}) {
+    write_bytes(o.db(), good);
+    change(salt);
+    refuse(folder, "store", Args{"verify", o.db(), "--subject", o.name(7)} + probe, 1,
+           {"is damaged", "salt of record 7", "backup"}, Late::yes);
+    refuse(folder, "store", Args{"identify", o.db()} + probe, 1, {"is damaged", "salt of record 7"},
+           Late::yes);
+    refuse(folder, "store", {"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.at("next")}, 1,
+           {"is damaged", "record 7", "Nothing was written"}, Late::yes);
+    BOOST_TEST((!std::filesystem::exists(o.at("next")) && read_bytes(o.db()) != good));
+    refuse(folder, "store", {"export", o.db(), "--out", o.at("out.npy")}, 1, {"salt of record 7"}, Late::yes);
+    const Outcome check = run_program("store", Args{"check", o.db()} + o.key());
+    BOOST_TEST((check.code == 1 && check.err.find("a salt was changed") != std::string::npos), check.err);
+    // Of others it says what it said.
+    succeed("store",
+            Args{"verify", o.db(), "--subject", o.name(0), "--in", o.at("first.npy"), "--threshold", "-1"} +
+                o.key());
   }
-  const Outcome check = run_program("store", Args{"check", o.db()} + o.key());
-  BOOST_TEST(check.code == 1);
-  BOOST_TEST(check.err.find("a salt was changed") != std::string::npos, check.err);
+  // In the generation that takes the place of the old one.
+  write_bytes(o.db(), good);
+  succeed("store", {"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.at("next"), "--keep-both"});
+  change("salt = salt + 1");  // of both generations
+  refuse(folder, "store", {"renew", o.db(), "--switch"}, 1, {"is damaged", "salts of"}, Late::yes);
+  // Who is removed is nobody's fault any more.
+  write_bytes(o.db(), good);
+  change("salt = 0");
+  succeed("store", {"remove", o.db(), "--subject", o.name(7)});
+  succeed("store", {"renew", o.db(), "--old-key", o.at("key"), "--new-key", o.at("next")});
+  succeed("store", {"check", o.db()});
 }
 
 // A decision of an earlier call is none of one that failed.

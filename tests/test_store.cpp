@@ -199,6 +199,45 @@ BOOST_AUTO_TEST_CASE(nearest_of_a_set) {
   }
 }
 
+// Under another salt a record turns its own person away: that is no decision, and nothing is made of it.
+BOOST_AUTO_TEST_CASE(a_salt_that_was_changed_is_told) {
+  Fresh f;
+  f.add(some_rows(40), 0);
+  const Tensor asked = some_rows(1, 77);
+  const auto search = [&] {
+    nearest_of_each(
+        *f.store, f.set, 1,
+        [&](int64_t, std::span<const int64_t> salts) {
+          return FeatureRows(asked).at(std::vector<int64_t>(salts.size(), 0));
+        },
+        3);
+  };
+  search();
+  f.store->check_salts(f.set);
+  for (const char* salt :
+       {"salt + 1", "0", "-salt", "(SELECT salt FROM records AS r WHERE r.id & 1023 = 8)"}) {
+    f.store->database().execute("UPDATE records SET salt = " + std::string(salt) + " WHERE id & 1023 = 7");
+    const std::vector<std::string> words{f.path, "is damaged", "record 7", "changed"};
+    refused([&] { f.store->feature(f.set, 7); }, words);
+    refused([&] { f.store->check_salts(f.set); }, words);
+    refused(search, words);
+    f.store->feature(f.set, 8);
+    f.store->database().execute("UPDATE records SET salt = (checksum | bound) - (checksum & bound)");
+    search();
+  }
+  // Whom it is of can be removed, and then all is well.
+  f.store->database().execute("UPDATE records SET salt = 0 WHERE id & 1023 = 7");
+  f.store->remove("default", std::vector{subject(7)});
+  f.store->check_salts(f.set);
+  search();
+  // Where the damage came before records were bound to their salts, the event tells.
+  f.add(some_rows(5, 4), 40);
+  f.store->database().execute(
+      "UPDATE records SET salt = salt + 1 WHERE id & 1023 = 42;"
+      "UPDATE records SET bound = (checksum | salt) - (checksum & salt)");
+  refused([&] { f.store->check_salts(f.set); }, {f.path, "event 4", "a salt was changed"});
+}
+
 BOOST_AUTO_TEST_CASE(events_are_a_chain) {
   Fresh f;
   f.store->set_actor("anna");
@@ -267,7 +306,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_store_is_named) {
   refused([&] { opened(dir / "other.db"); }, {dir / "other.db", "another program"});
   Fresh f;
   f.store->database().execute("PRAGMA user_version = 99");
-  refused([&] { opened(f.path); }, {f.path, "version 99", "up to 3"});
+  refused([&] { opened(f.path); }, {f.path, "version 99", "up to 4"});
   BOOST_TEST(f.dir.count() >= 1u);
   refused([&] { Store::create(f.dir / "missing/people.db"); }, {f.dir / "missing/people.db"});
 }
@@ -289,6 +328,8 @@ BOOST_AUTO_TEST_CASE(damage_is_told) {
            {"DELETE FROM records WHERE id % 50 = 7", "2 features without a record"},
            {"UPDATE sets SET records = 3", "but 3 are counted"},
            {"UPDATE sets SET next_number = 20", "never given"},
+           {"UPDATE records SET salt = salt + 1 WHERE id % 100 = 7", "a salt was changed"},
+           {"UPDATE records SET bound = 0 WHERE id % 100 = 7", "a salt was changed"},
            {"UPDATE features SET feature = x'00' WHERE id % 100 = 7", "bytes"}}) {
     write_bytes(f.path, good);
     Store store(f.path, Access::write);

@@ -144,7 +144,8 @@ BOOST_AUTO_TEST_CASE(an_older_store_is_brought_up_to_date) {
   f.store->database().execute("DELETE FROM events");
   f.store->tell("add", "default", "20 records: 0 to 19");  // without a digest of salts, which there were none
   f.store->database().execute(
-      "DROP INDEX means_of_set; ALTER TABLE records DROP COLUMN mean_of; "
+      "DROP INDEX means_of_set; ALTER TABLE records DROP COLUMN bound; ALTER TABLE records DROP COLUMN "
+      "mean_of; "
       "ALTER TABLE calibrations DROP COLUMN mean_of; ALTER TABLE records DROP COLUMN salt; ALTER TABLE sets "
       "DROP COLUMN card; "
       "ALTER TABLE sets DROP COLUMN row_type; DROP TABLE to_forget; PRAGMA user_version = 1");
@@ -158,6 +159,22 @@ BOOST_AUTO_TEST_CASE(an_older_store_is_brought_up_to_date) {
   BOOST_TEST(f.store->problems().empty());
   f.add(some_rows(1), 20);
   BOOST_TEST(f.store->record(set, subject(20)).salt > 20);
+}
+
+// Until version 4 a record was not bound to its salt.
+BOOST_AUTO_TEST_CASE(records_of_version_3_are_bound_to_their_salts) {
+  Fresh f;
+  f.add(some_rows(20), 0);
+  f.store->database().execute("ALTER TABLE records DROP COLUMN bound; PRAGMA user_version = 3");
+  f.store.reset();
+  f.store.emplace(f.path, Access::write);
+  const StoredSet set = f.store->set("default");
+  f.store->check_salts(set);
+  BOOST_TEST(same_bits(f.store->feature(set, 7), some_rows(20).slice_batch(7, 8)));
+  BOOST_TEST(f.store->problems().empty());
+  BOOST_TEST(f.store->database().number("SELECT count(*) FROM records WHERE bound = 0") == 0);
+  f.store->database().execute("UPDATE records SET salt = 5 WHERE id & 1023 = 7");
+  refused([&] { f.store->feature(set, 7); }, {f.path, "record 7", "salt"});
 }
 
 // A backup that is put back under the log of what came later: SQLite takes the log for its own.

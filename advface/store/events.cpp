@@ -122,7 +122,7 @@ std::string Store::verify_events(const std::string& known) {
   return before;
 }
 
-void Store::hold_against_events(const StoredSet& set, const std::function<void(const std::string&)>& note) {
+Store::Contradictions Store::hold_against_events(const StoredSet& set) {
   std::vector<Addition> additions;
   Statement told(*database_, std::string(kEventColumns) + "WHERE set_name = ? ORDER BY number", Rows::many);
   told.bind(0, set.name);
@@ -135,6 +135,7 @@ void Store::hold_against_events(const StoredSet& set, const std::function<void(c
     for (Addition& a : additions)
       if (e.what == "remove" && numbers->low <= a.high && a.low <= numbers->high) a.removed += numbers->count;
   }
+  Contradictions found_out;
   for (const Addition& a : additions) {
     Statement there(*database_, "SELECT id, salt FROM records WHERE id >= ? AND id < ? ORDER BY id");
     there.bind(0, row_id(set.id, a.low)).bind(1, row_id(set.id, a.high + 1));
@@ -143,11 +144,34 @@ void Store::hold_against_events(const StoredSet& set, const std::function<void(c
     for (; there.step(); ++found) which += bound_by_event(number_of_row(there.number(0)), there.number(1));
     const std::string event = "set " + set.name + ": event " + std::to_string(a.event);
     if (found + a.removed < a.count)
-      note(event + " tells of " + std::to_string(a.count) + " records, of which " + std::to_string(found) +
-           " are there, and no event removed the others");
+      found_out.lost.push_back(event + " tells of " + std::to_string(a.count) + " records, of which " +
+                               std::to_string(found) + " are there, and no event removed the others");
     else if (a.removed == 0 && !a.digest.empty() && !is_digest_of(a.digest, which))
-      note(event + " tells of other records than are there: a number or a salt was changed");
+      found_out.changed.push_back(event +
+                                  " tells of other records than are there: a number or a salt was changed");
   }
+  return found_out;
+}
+
+int64_t Store::changed_salts(const StoredSet& set, int64_t& first) {
+  Statement wrong(*database_,
+                  "SELECT count(*), min(id) FROM records WHERE id >= ? AND id < ? AND bound <> "
+                  "(checksum | salt) - (checksum & salt)");
+  wrong.bind(0, row_id(set.id, 0)).bind(1, row_id(set.id + 1, 0)).step();
+  if (wrong.number(0) > 0) first = number_of_row(wrong.number(1));
+  return wrong.number(0);
+}
+
+void Store::check_salts(const StoredSet& set) {
+  const std::string advice =
+      "; a backup has what was there, or remove who is turned away and add them again. Nothing was written";
+  int64_t first = 0;
+  const int64_t wrong = changed_salts(set, first);
+  check(wrong == 0, path(), " is damaged: the salts of ", wrong, " records of the set ", set.name,
+        " were changed, the first that of record ", first, advice);
+  if (set.generation != Generation::current) return;
+  const Contradictions told = hold_against_events(set);
+  check(told.changed.empty(), path(), " is damaged: ", told.changed.empty() ? "" : told.changed[0], advice);
 }
 
 std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
@@ -192,7 +216,8 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
     const FeatureDomain domain = space_after(set.info.protection, set.raw).domain;  // of what is stored
     std::vector<float> values(static_cast<size_t>(set.dimension));
     Statement rows(*database_,
-                   "SELECT r.id, r.checksum, f.feature FROM records r JOIN features f ON f.id = r.id WHERE "
+                   "SELECT r.id, r.checksum, f.feature, r.salt, r.bound FROM records r JOIN features f ON "
+                   "f.id = r.id WHERE "
                    "r.id >= ? AND r.id < ? ORDER BY r.id",
                    Rows::many);
     rows.bind(0, row_id(set.id, 0)).bind(1, row_id(set.id + 1, 0));
@@ -207,6 +232,8 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
              " values");
       else if (row_checksum(blob) != rows.number(1))
         note(what, ": record ", number, " is not what was stored: its checksum is another");
+      else if (rows.number(4) != bound_salt(rows.number(1), rows.number(3)))
+        note(what, ": record ", number, " has another salt than it was stored with: a salt was changed");
       else {
         unpack_row(set.row_type, blob, values);
         if (const std::string wrong = what_is_wrong(values, domain); !wrong.empty())
@@ -214,8 +241,11 @@ std::vector<std::string> Store::problems(const std::function<bool()>& stop) {
       }
     }
     if (records != set.records) note(what, ": ", records, " records, but ", set.records, " are counted");
-    if (set.generation == Generation::current)
-      hold_against_events(set, [&](const std::string& line) { note(line); });
+    if (set.generation == Generation::current) {
+      const Contradictions told = hold_against_events(set);
+      list.insert(list.end(), told.lost.begin(), told.lost.end());
+      list.insert(list.end(), told.changed.begin(), told.changed.end());
+    }
   }
   try {
     verify_events();

@@ -33,6 +33,15 @@ inline std::string bound_by_event(int64_t number, int64_t salt) {
   return std::to_string(number) + " " + std::to_string(salt) + "\n";
 }
 
+// Under another salt a record turns its own person away, which would look like a decision.
+inline void check_salt(const StoredSet& set, const std::string& path, int64_t number, int64_t checksum,
+                       int64_t salt, int64_t bound) {
+  check(bound == bound_salt(checksum, salt), path, " is damaged: the salt of record ", number, " of the set ",
+        set.name,
+        " was changed, so that it would turn its own person away; a backup has what was there, or "
+        "remove that record and add the person again");
+}
+
 // What is asked for piece by piece, from a number on, comes in the order of numbers; in a damaged file it may
 // not, and would come again for ever.
 template <class T>

@@ -76,6 +76,7 @@ void Store::switch_to_next(const std::string& name, bool leave_behind) {
         " are counted; nobody is lost that a backup has. Nothing was switched");
   check(lacking == 0 || leave_behind, path(), ": ", lacking, " of ", current.records, " records of the set ",
         name, " are not renewed yet; go on with it, or give --leave-behind, which removes them");
+  check_salts(next);
   Statement retire(*database_, "UPDATE sets SET state = 'retired' WHERE id = ?");
   retire.bind(0, current.id).run();
   Statement take_place(*database_, "UPDATE sets SET state = 'current' WHERE id = ?");

@@ -77,6 +77,12 @@ CREATE TABLE to_forget(since TEXT NOT NULL) STRICT;
 ALTER TABLE records ADD COLUMN mean_of INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX means_of_set ON records(set_id, mean_of) WHERE mean_of <> 1;
 ALTER TABLE calibrations ADD COLUMN mean_of INTEGER NOT NULL DEFAULT 1;
+)sql",
+    // Until then nothing in a record told that its salt was changed. What bound_salt() gives, in what both
+    // engines know of bits; a salt that was changed before is told by the event that added it.
+    R"sql(
+ALTER TABLE records ADD COLUMN bound INTEGER NOT NULL DEFAULT 0;
+UPDATE records SET bound = (checksum | salt) - (checksum & salt);
 )sql"};
 static_assert(std::size(kSteps) == size_t(Store::kVersion));
 

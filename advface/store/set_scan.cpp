@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "advface/core/feature_domain.h"
+#include "advface/store/record_columns.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
 #include "tensor/ops.h"
@@ -19,7 +20,7 @@ constexpr int64_t kFewProbes = 4;     // for fewer a matrix product would spend 
 constexpr int64_t kOwnSpaces = 2048;  // records whose rotations are made at a time
 
 const char* const kRowsAndSalts =
-    "SELECT f.id, f.feature, r.salt FROM features f JOIN records r ON r.id = f.id "
+    "SELECT f.id, f.feature, r.salt, r.checksum, r.bound FROM features f JOIN records r ON r.id = f.id "
     "WHERE f.id >= ? AND f.id < ? ORDER BY f.id";
 
 // Tells a row of another length than the set's.
@@ -166,6 +167,7 @@ std::vector<std::vector<Neighbour>> nearest_of_each(Store& store, const StoredSe
       unpack_row(set.row_type, row, {block.data() + int64_t(numbers.size()) * d, size_t(d)});
       numbers.push_back(number_of_row(rows.number(0)));
       salts.push_back(rows.number(2));
+      check_salt(set, store.path(), numbers.back(), rows.number(3), salts.back(), rows.number(4));
     }
     if (numbers.empty()) break;
     for (int64_t p = 0; p < probes; ++p) {

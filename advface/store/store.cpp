@@ -92,6 +92,7 @@ void check_new_name(const std::string& name, const std::string& what) {
 int64_t fresh_salt() { return int64_t(drawn_seed() & uint64_t(kMostSalt)); }
 
 int64_t row_checksum(std::span<const std::byte> row) { return int64_t(fnv1a(row)); }
+int64_t bound_salt(int64_t checksum, int64_t salt) { return checksum ^ salt; }
 
 int64_t row_id(int64_t set, int64_t number) {
   return int64_t((uint64_t(set) << kNumberBits) + uint64_t(number));  // of a damaged file it may be anything
@@ -265,23 +266,26 @@ std::vector<int64_t> Store::insert(const StoredSet& set, const Tensor& rows,
     if (!r.photograph.empty()) check_name(r.photograph, who + ": the photograph's name");
     pack_row(set.row_type, {rows.data<float>() + i * d, d}, row(i));
   }
-  const std::vector<bool> is_new = database_->insert(
-      {"records",
-       {"id", "set_id", "subject", "photograph", "quality", "created", "checksum", "salt", "mean_of"},
-       "set_id, subject"},
-      int64_t(records.size()), [&](int64_t i, std::span<SqlValue> values) {
-        const StoredRecord& r = records[size_t(i)];
-        const SqlValue all[] = {row_id(set.id, r.number),
-                                set.id,
-                                r.subject,
-                                r.photograph,
-                                r.quality,
-                                r.created.empty() ? now : r.created,
-                                row_checksum(row(size_t(i))),
-                                r.salt,
-                                r.mean_of};
-        std::ranges::copy(all, values.begin());
-      });
+  const std::vector<bool> is_new =
+      database_->insert({"records",
+                         {"id", "set_id", "subject", "photograph", "quality", "created", "checksum", "salt",
+                          "mean_of", "bound"},
+                         "set_id, subject"},
+                        int64_t(records.size()), [&](int64_t i, std::span<SqlValue> values) {
+                          const StoredRecord& r = records[size_t(i)];
+                          const int64_t checksum = row_checksum(row(size_t(i)));
+                          const SqlValue all[] = {row_id(set.id, r.number),
+                                                  set.id,
+                                                  r.subject,
+                                                  r.photograph,
+                                                  r.quality,
+                                                  r.created.empty() ? now : r.created,
+                                                  checksum,
+                                                  r.salt,
+                                                  r.mean_of,
+                                                  bound_salt(checksum, r.salt)};
+                          std::ranges::copy(all, values.begin());
+                        });
   std::vector<int64_t> added;
   for (size_t i = 0; i < records.size(); ++i) {
     check(is_new[i] || known == Known::skipped, path(), ": ", records[i].subject, " is in the set ", set.name,
@@ -375,9 +379,10 @@ std::vector<StoredRecord> Store::records(const StoredSet& set, int64_t from, int
 
 Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
   const BackendScope on_host(host_backend());
-  Statement some(*database_,
-                 "SELECT f.id, f.feature, r.checksum FROM features f JOIN records r ON r.id = f.id "
-                 "WHERE f.id >= ? AND f.id <= ? ORDER BY f.id");
+  Statement some(
+      *database_,
+      "SELECT f.id, f.feature, r.checksum, r.salt, r.bound FROM features f JOIN records r ON r.id = f.id "
+      "WHERE f.id >= ? AND f.id <= ? ORDER BY f.id");
   Tensor rows = Tensor::zeros({int64_t(numbers.size()), set.dimension});
   const size_t bytes = size_t(set.row_bytes()), d = size_t(set.dimension);
   for (size_t begin = 0; begin < numbers.size();) {
@@ -393,6 +398,7 @@ Tensor Store::features(const StoredSet& set, std::span<const int64_t> numbers) {
             " has ", blob.size(), " bytes, not ", bytes);
       check(row_checksum(blob) == some.number(2), path(), " is damaged: record ", numbers[i], " of the set ",
             set.name, " is not what was enrolled");
+      check_salt(set, path(), numbers[i], some.number(2), some.number(3), some.number(4));
       unpack_row(set.row_type, blob, {rows.mutable_data<float>() + i * d, d});
       ++i;
     }

@@ -64,7 +64,7 @@ struct StoredEvent {
 
 class Store {
  public:
-  static constexpr int32_t kVersion = 3;
+  static constexpr int32_t kVersion = 4;
   static constexpr size_t kLongestName = 4096;  // bytes, of a subject, a set or a photograph
 
   // A new file, or tables in a database of a server (Database::is_on_server()). Throws Error where there are
@@ -130,6 +130,9 @@ class Store {
   enum class Forget { at_once, thoroughly };
   bool forget(Forget which = Forget::at_once);
 
+  // Before a set is made anew with its salts: throws Error where one of them is not what was enrolled, so far
+  // as records and events tell. For a salt that is wrong now would turn its person away for good.
+  void check_salts(const StoredSet& set);
   // Of the current generation, those that the next one lacks, by number.
   std::vector<StoredRecord> not_yet_renewed(const StoredSet& current, const StoredSet& next, int64_t from,
                                             int64_t most);
@@ -138,7 +141,7 @@ class Store {
   void renew(const StoredSet& current, const StoredSet& next, const Tensor& rows,
              std::span<const StoredRecord> records);
   // The next generation takes the current one's place, which is erased then. Throws Error where records are
-  // lacking, unless `leave_behind`; those go.
+  // lacking, unless `leave_behind`; those go. And where a salt of the next generation was changed.
   void switch_to_next(const std::string& set, bool leave_behind);
   void give_up_next(const std::string& set);
   // A next generation of what has no current one is a set that comes as a whole: finish_import() makes it the
@@ -171,8 +174,13 @@ class Store {
   std::set<int64_t> numbers_among(const StoredSet& set, std::span<const StoredRecord> records);
   void note_removal();  // in the transaction that removes
   bool forgot();        // forget(); false where a reader is in the way
-  // What events say of records that are there, line by line.
-  void hold_against_events(const StoredSet& set, const std::function<void(const std::string&)>& note);
+  // What of the records that are there events contradict, a line each.
+  struct Contradictions {
+    std::vector<std::string> lost, changed;  // records that nobody removed; numbers and salts
+  };
+  Contradictions hold_against_events(const StoredSet& set);
+  // How many records of the set have a salt that does not go with what it is bound to; the first of them.
+  int64_t changed_salts(const StoredSet& set, int64_t& first);
   void erase_generation(int64_t id, const std::function<bool()>& stop);
   std::vector<int64_t> insert(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records,
                               Known known);
@@ -188,6 +196,10 @@ constexpr int64_t kMostSalt = (int64_t(1) << 59) - 1;
 
 // Of a row's bytes, for a record: it finds damage, and is no signature.
 int64_t row_checksum(std::span<const std::byte> row);
+// What stands beside a record's salt and its row's checksum, and tells a change of either: their exclusive
+// or. One of them that is changed is told with certainty, in no time, and SQL can say it; it is no signature
+// either.
+int64_t bound_salt(int64_t checksum, int64_t salt);
 // Of rows in the table of features: sets in order, and the records of one by number.
 int64_t row_id(int64_t set, int64_t number);
 int64_t number_of_row(int64_t id);

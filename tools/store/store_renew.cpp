@@ -193,6 +193,7 @@ int renew_in(Store& store, const RenewOptions& o) {
   described.info = renewal.info();
   described.dimension = renewal.dimension();
   check_goes_on(store, o.set, begun, described);
+  store.check_salts(current);
   if (made) {  // only when nothing speaks against the rest
     key->write_new(o.new_key);
     std::cerr << "a new key, " << key->info().id << " -> " << o.new_key << "\n";
