@@ -160,7 +160,7 @@ told "begins with postgresql://" store list "POSTGRESQL://owner:secret@/people?h
 ! grep -q secret log || fail "a password is repeated"
 told "has no store; advface-store init makes one" store list "postgresql://owner@/empty?host=$server"
 told "version 99" bash -c "psql -q -h '$server' -U owner -d people -c 'UPDATE advface.store SET version = 99' && '$bin/advface-store' list '$url'"
-sql "UPDATE advface.store SET version = 3"
+sql "UPDATE advface.store SET version = 4"
 sql "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'" >/dev/null
 told "UTF8" store init "postgresql://owner@/latin?host=$server" --like records.npy --protect none
 sql "ALTER DATABASE people SET default_transaction_read_only = on"
