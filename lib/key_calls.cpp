@@ -34,7 +34,7 @@ advface_status advface_key_read(const char* path, const advface_control* control
                                 advface_error** error) {
   return give_key(key, error, [&] {
     Control asked(control);
-    return Key::read(text_argument(path, "path"), [&] { return asked.stopped(); });
+    return Key::read_or_wait(text_argument(path, "path"), [&] { return asked.stopped(); });
   });
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <thread>
 
 #include "advface/keys/key.h"
 #include "file_test_util.h"
@@ -26,7 +27,7 @@ BOOST_AUTO_TEST_CASE(files_of_keys) {
   BOOST_TEST((Key::read(path).info() == key.info()));
   BOOST_TEST(dir.count() == 1u);
   refused([&] { key.write_new(path); }, {path, "never replaced"});
-  refused([&] { key.write_new(dir / "no" + "/key"); }, {"No such file"});
+  refused([&] { key.write_new(dir / "no" + "/key"); }, {dir / "no" + "/key: No such file"});
   rlimit core{};
   getrlimit(RLIMIT_CORE, &core);
   BOOST_TEST(core.rlim_cur == 0u);
@@ -65,6 +66,14 @@ BOOST_AUTO_TEST_CASE(files_of_keys) {
   refused([&] { Key::read(key_file(dir, text, 0640)); }, {"640", "chmod 600"});
   refused([&] { Key::read(key_file(dir, text, 0604)); }, {"604"});
   refused([&] { Key::read(dir / "absent"); }, {"absent", "No such file"});
+  // What is no regular file is refused at once, also a pipe at whose other end nobody is; read_or_wait()
+  // takes what comes over one.
+  BOOST_REQUIRE(mkfifo((dir / "pipe").c_str(), 0600) == 0);
+  refused([&] { Key::read(dir / "pipe"); }, {dir / "pipe", "no regular file", "--key-fd"});
+  refused([&] { Key::read(dir.path().string()); }, {"no regular file"});
+  std::thread writer([&] { write_bytes(dir / "pipe", text); });
+  BOOST_TEST(Key::read_or_wait(dir / "pipe", {}).info().id == "0001020304050607");
+  writer.join();
   survive(
       text, [&](const std::string& bytes) { Key::read(key_file(dir, bytes)); }, 200);
 

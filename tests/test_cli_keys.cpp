@@ -1,7 +1,9 @@
 // Keys through the programs: making and destroying them, protecting with one, verification that stays what it
 // was, attackers without the key and with it, and every call that is refused. Changing it: test_cli_rotate.
 #define BOOST_TEST_MODULE cli_keys
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -296,6 +298,49 @@ BOOST_AUTO_TEST_CASE(who_knows_pairs_trains_on_them) {
              3u);  // the recogniser on both, the network on what is stored
 }
 
+// A pipe with a name, at whose other end nobody is, keeps nobody waiting; over a descriptor a pipe is read.
+BOOST_AUTO_TEST_CASE(keys_that_are_no_regular_files) {
+  if (!ready()) return;
+  const TempDir dir;
+  const std::string pipe = dir / "pipe", text = read_bytes(here().key);
+  BOOST_REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  Surroundings soon;
+  soon.limit = std::chrono::milliseconds(20'000);
+  for (const Outcome& o :
+       {run_program("key", {"inspect", pipe}, soon),
+        run_program("protect", features(dir / "p.npy") + Args{"--protect", "rotation", "--key", pipe},
+                    soon)}) {
+    BOOST_TEST(o.code == 1);
+    BOOST_TEST(o.err.find(pipe + ": is no regular file") != std::string::npos, o.err);
+  }
+  int ends[2];
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  BOOST_REQUIRE(::write(ends[1], text.data(), text.size()) == ssize_t(text.size()));
+  ::close(ends[1]);
+  succeed("protect",
+          features(dir / "p.npy") + Args{"--protect", "rotation", "--key-fd", std::to_string(ends[0])});
+  ::close(ends[0]);
+}
+
+// The file that a key comes of over a descriptor is no place for anything else.
+BOOST_AUTO_TEST_CASE(a_key_over_a_descriptor_is_kept) {
+  if (!ready()) return;
+  const TempDir dir;
+  const std::string key = dir / "fk.key", text = read_bytes(here().key);
+  write_bytes(key, text);
+  chmod(key.c_str(), 0600);
+  std::filesystem::create_symlink(key, dir / "link");
+  const int file = ::open(key.c_str(), O_RDONLY);
+  BOOST_REQUIRE(file >= 0);
+  const Args call = features(dir / "q.npy") + Args{"--protect", "rotation", "--key-fd", std::to_string(file)};
+  for (const Args& more : {Args{"--json", key}, Args{"--report", key}, Args{"--json", dir / "link"}})
+    refuse(dir.path().string(), "protect", call + more, 2,
+           {more[0] + " would replace " + more[1], "--key-fd " + std::to_string(file)});
+  BOOST_TEST(read_bytes(key) == text);
+  succeed("protect", call + Args{"--json", dir / "q.json"});
+  ::close(file);
+}
+
 BOOST_AUTO_TEST_CASE(calls_that_are_refused) {
   const TempDir dir;
   const std::string folder = dir.path().string();
@@ -312,6 +357,9 @@ BOOST_AUTO_TEST_CASE(calls_that_are_refused) {
          {"--key-fd", "4294967305"});
   refuse(folder, "protect", features(dir / "p.npy") + rotate + Args{"--key", dir / "absent"}, 1,
          {"absent", "No such file"});
+  refuse(folder, "protect", features(dir / "p.npy") + here().lock + rotate, 2,
+         {"rotation twice", "name each protection once"});
+  refuse(folder, "key", {"new", dir / "no" + "/x.key"}, 1, {dir / "no" + "/x.key: No such file"});
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-set", "12"}, 2,
          {"key_set", "32"});
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-mode", "per-day"}, 2,

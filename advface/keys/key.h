@@ -63,10 +63,12 @@ class Key {
   // A key that everybody can make: for measurements that are to come out the same again. It protects nothing,
   // and its date, 1970, says so.
   static Key for_measurements(uint64_t number);
-  // Throws Error, naming the file, for one that cannot be read, that others than its owner may read, of
-  // another version or length, and for one whose key and check value do not go together.
-  // stop: as read_from() has it, for a pipe with a name.
-  static Key read(const std::string& path, const std::function<bool()>& stop = {});
+  // Throws Error, naming the file, for what is no regular file, for one that cannot be read, that others than
+  // its owner may read, of another version or length, and for one whose key and check value do not go
+  // together.
+  static Key read(const std::string& path);
+  // The same, but a pipe with a name is waited for, too; stop: as read_from() has it.
+  static Key read_or_wait(const std::string& path, const std::function<bool()>& stop);
   // To its end; it is not closed. stop: asked every 20 ms or so while nothing comes; true throws Interrupted.
   static Key read_from(int descriptor, const std::function<bool()>& stop = {});
 

@@ -39,9 +39,11 @@ constexpr size_t kMostRead = 4096;
 // An open file, closed at the end.
 class Descriptor {
  public:
-  Descriptor(const std::string& path, int flags, mode_t mode = 0)
+  Descriptor(const std::string& path, int flags) : Descriptor(path, flags, 0, path) {}
+  // called: as what messages name it, where its own name says nothing to anybody.
+  Descriptor(const std::string& path, int flags, mode_t mode, const std::string& called)
       : number_(open(path.c_str(), flags | O_CLOEXEC, mode)) {
-    if (number_ < 0) fail_errno(path);
+    if (number_ < 0) fail_errno(called);
   }
   ~Descriptor() { close(number_); }
   Descriptor(const Descriptor&) = delete;
@@ -162,7 +164,17 @@ Key read_key(int descriptor, const std::string& source, const std::function<bool
 
 }  // namespace
 
-Key Key::read(const std::string& path, const std::function<bool()>& stop) {
+Key Key::read(const std::string& path) {
+  const Descriptor file(path, O_RDONLY | O_NONBLOCK);  // without waiting for the other end of a pipe
+  struct stat is {};
+  if (fstat(file.number(), &is) != 0) fail_errno(path);
+  check(S_ISREG(is.st_mode), path,
+        ": is no regular file, and nothing else is read as a key; one that comes over a pipe is named by its "
+        "descriptor (--key-fd)");
+  return read_key(file.number(), path);
+}
+
+Key Key::read_or_wait(const std::string& path, const std::function<bool()>& stop) {
   // Of a pipe with a name: not until somebody opens its other end, which read_all() waits for.
   const Descriptor file(path, O_RDONLY | O_NONBLOCK);
   return read_key(file.number(), path, stop);
@@ -188,9 +200,9 @@ void Key::write_new(const std::string& path) const {
   remove_stale_temporaries(path);
   const std::string temporary = path + ".tmp-" + std::to_string(getpid());
   {
-    const Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    const Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600, path);
     try {
-      write_all(file.number(), std::as_const(text).bytes().first(kSize), temporary);
+      write_all(file.number(), std::as_const(text).bytes().first(kSize), path);
     } catch (...) {
       unlink(temporary.c_str());
       throw;

@@ -27,7 +27,8 @@ Salt record_salt(const Salt&, uint64_t) { refuse(); }
 
 Key Key::fresh() { refuse(); }
 Key Key::for_measurements(uint64_t) { refuse(); }
-Key Key::read(const std::string&, const std::function<bool()>&) { refuse(); }
+Key Key::read(const std::string&) { refuse(); }
+Key Key::read_or_wait(const std::string&, const std::function<bool()>&) { refuse(); }
 Key Key::read_from(int, const std::function<bool()>&) { refuse(); }
 void Key::write_new(const std::string&) const { refuse(); }
 void Key::derive(std::string_view, const Salt&, std::span<std::byte>) const { refuse(); }

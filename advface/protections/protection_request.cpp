@@ -93,7 +93,7 @@ ProtectionSpecs ProtectionRequest::specs(uint64_t seed) const {
     for (const ProtectionPreset::Link& link : all) {
       protection_kind(link.protection, "--protect");
       check(std::ranges::count(all, link.protection, &ProtectionPreset::Link::protection) == 1,
-            "--protect names ", link.protection, " twice; protect in two calls");
+            "--protect names ", link.protection, " twice; name each protection once");
     }
     check_all_used();
     for (const ProtectionPreset::Link& link : all) list.push_back(spec_for(link, seed, *this));

@@ -1,11 +1,14 @@
 #include "tools/options/cli.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <new>
 #include <set>
@@ -199,6 +202,24 @@ std::vector<std::string> read_by(const CLI::Option& option) {
   return {files.begin(), files.end()};
 }
 
+// A key comes over a descriptor, which may be of a file: then nothing is written in that file's place. Which
+// name it has nobody knows, only which file it is.
+void check_keeps_descriptor(const CLI::Option& option, const std::vector<Written>& written) {
+  const std::string name = full_name(option);
+  int64_t number = -1;
+  struct stat key {};
+  if (!name.ends_with("key-fd") || option.count() == 0 ||
+      !CLI::detail::lexical_cast(option.results().back(), number) || number < 0 ||
+      number > std::numeric_limits<int>::max() || ::fstat(int(number), &key) != 0 || !S_ISREG(key.st_mode))
+    return;
+  for (const Written& w : written) {
+    struct stat there {};
+    if (::stat(w.path.c_str(), &there) == 0 && there.st_dev == key.st_dev && there.st_ino == key.st_ino)
+      fail(w.option, " would replace ", w.path, ", which is the key that ", name, " ", number,
+           " reads; name another file");
+  }
+}
+
 // Pictures that would lie among the photographs: the next call would read them.
 void check_not_among_photographs(const CLI::App& app, const std::vector<Written>& written) {
   namespace fs = std::filesystem;
@@ -233,6 +254,7 @@ void check_outputs(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = full_name(*option);
     if (std::find(std::begin(kOutputs), std::end(kOutputs), name) != std::end(kOutputs)) continue;
+    check_keeps_descriptor(*option, written);
     for (const std::string& path : read_by(*option)) {
       const auto at = writer.find(canonical(path));
       if (at == writer.end()) continue;
