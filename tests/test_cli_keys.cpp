@@ -202,6 +202,21 @@ BOOST_AUTO_TEST_CASE(two_locks_by_one_name) {
                             open =
                                 scores({"--protect", "projection", "--protect", "quantise", "--bits", "1"});
   for (size_t i = 0; i < open.size(); ++i) BOOST_TEST(std::abs(locked[i] - open[i]) < 1e-5);
+  // Beside what it has stored it may be named as it was, or by what probes go through.
+  succeed("extract", Args{"--images", toy_world().at("faces/test/images"), "--out", dir / "t.npy"} +
+                         toy_world().recogniser());
+  succeed("protect", Args{"--in", dir / "t.npy", "--out", dir / "tp.npy", "--protect", "default"} + both);
+  const Args file{"--protected", dir / "tp.npy", "--protected-list", dir / "t.npy.txt", "--key", here().key};
+  const std::vector<double> by_default = scores(file + Args{"--protect", "default"});
+  BOOST_TEST((by_default == scores(file + Args{"--protect", "projection", "--protect", "rotation"})));
+  for (size_t i = 0; i < open.size(); ++i) BOOST_TEST(std::abs(by_default[i] - open[i]) < 1e-5);
+  refuse(dir.path().string(), "evaluate",
+         Args{"recognition", "--projection", dir / "projection", "--protect", "default", "--protect", "noise",
+              "--noise-length", "0.1"} +
+             test_faces() + file,
+         2,
+         {"tp.npy", "projection dims 8, then quantise bits 1, then rotation", "--protect noise",
+          "leave it out"});
   const auto wrong = [&](const Args& more, const std::vector<std::string>& words) {
     refuse(dir.path().string(), "protect", features(dir / "no.npy") + Args{"--protect", "default"} + more, 2,
            words);

@@ -106,18 +106,28 @@ void check_options(const RecognitionOptions& o) {
   });
 }
 
+// Of how the features of --protected were protected, which --protect names whole or in part, what probes go
+// through as well. Whether it is that, and with these settings, is judged where it is made.
+void keep_what_changes_probes(const RecognitionOptions& o, ProtectionSpecs& specs) {
+  const std::vector<std::string> names = o.protect.names();
+  const ProtectionId stored = open_feature_file(o.protected_file).info.protection;
+  ProtectionSpecs kept;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (specs[i]->changes_probe())
+      kept.push_back(specs[i]);
+    else if (std::ranges::find(stored.applied, names[i], &AppliedProtection::name) == stored.applied.end())
+      throw WrongCall(o.protected_file + " brings features that are " + stored.describe() + "; --protect " +
+                      names[i] + " would change nothing of them, nor of probes: leave it out");
+  }
+  specs = std::move(kept);
+}
+
 VerificationSettings settings_of(const RecognitionOptions& o) {
   VerificationSettings s{o.faces,          o.protect.specs(o.common.seed),
                          o.pairs,          o.protected_file,
                          o.protected_list, o.adapter,
                          o.side,           o.average};
-  as_usage([&] {
-    check(
-        o.protected_file.empty() || std::all_of(s.protection.begin(), s.protection.end(),
-                                                [](const auto& spec) { return spec->changes_probe(); }),
-        "--protected brings features that are protected already; --protect then names what probes go through "
-        "alone");
-  });
+  if (!o.protected_file.empty()) keep_what_changes_probes(o, s.protection);
   return s;
 }
 

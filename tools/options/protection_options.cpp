@@ -92,6 +92,12 @@ ProtectionSpecs ProtectionOptions::specs(uint64_t seed, const ProtectionRequest&
   return request.specs(seed);
 }
 
+std::vector<std::string> ProtectionOptions::names() const {
+  std::vector<std::string> names;
+  for (const ProtectionPreset::Link& link : request_.links()) names.push_back(link.protection);
+  return names;
+}
+
 nlohmann::json ProtectionOptions::files() const {
   nlohmann::json json = nlohmann::json::object();
   for (const auto& spec : usual_)

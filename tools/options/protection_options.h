@@ -24,7 +24,8 @@ class ProtectionOptions {
   // The same with some settings changed, each SETTING=VALUE by the name of the option that it is, or seed=N.
   // WrongCall for one that no protection here has.
   ProtectionSpecs specs_with(uint64_t seed, const std::vector<std::string>& changed) const;
-  nlohmann::json files() const;  // that were named, for a program's --json
+  std::vector<std::string> names() const;  // of what is asked for, in order
+  nlohmann::json files() const;            // that were named, for a program's --json
 
  private:
   ProtectionSpecs specs(uint64_t seed, const ProtectionRequest& request) const;
