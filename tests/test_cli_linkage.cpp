@@ -327,6 +327,14 @@ BOOST_AUTO_TEST_CASE(noise_against_who_links_and_who_asks_for_attributes) {
   const json asked = protect({"--shadow", probe, "--objective", "attribute", "--steps", "30"});
   BOOST_TEST(asked["mean_loss_after"].get<double>() > 0.5 * asked["mean_loss_before"].get<double>());
   BOOST_TEST(asked["mean_loss_after"].get<double>() <= 0);
+  // There is no image whose difference could be told; and one network is no ensemble.
+  const Outcome said =
+      succeed("protect", {"--in", toy_world().at("z.npy"), "--out", dir / "q.npy", "--shadow", network,
+                          "--objective", "linkage", "--ensemble", "hardest"});
+  BOOST_TEST((said.out.find("loss of the objective linkage") != std::string::npos &&
+              said.out.find("image") == std::string::npos),
+             said.out);
+  BOOST_TEST(said.err.find("--ensemble hardest is of several shadows") != std::string::npos, said.err);
   const json told = attributes(
       Args{"--attributes", "Smiling", "--shadow", probe, "--objective", "attribute", "--epsilon", "0.1"});
   BOOST_TEST(!told["rows"].empty());

@@ -5,6 +5,7 @@
 
 #include "advface/core/feature_file.h"
 #include "advface/core/text_file.h"
+#include "advface/protections/ascent/advface_protection.h"
 #include "advface/protections/features_to_protect.h"
 #include "advface/protections/report_totals.h"
 #include "tensor/backend.h"
@@ -87,6 +88,21 @@ std::string value_in(const ProtectionSpecs& specs, const std::string& setting) {
   return "";
 }
 
+// The ascent, where it is among them.
+const AdvFaceSpec* ascent_in(const ProtectionSpecs& specs) {
+  for (const auto& spec : specs)
+    if (const auto* ascent = dynamic_cast<const AdvFaceSpec*>(spec.get())) return ascent;
+  return nullptr;
+}
+
+// What it makes larger: networks of features make no image.
+std::string loss_of(const ProtectionSpecs& specs) {
+  const AdvFaceSpec* ascent = ascent_in(specs);
+  return ascent && ascent->ascent.is_of_features()
+             ? std::string("loss of the objective ") + name_of(ascent->ascent.objective)
+             : "image difference";
+}
+
 // What a run works with, once everything fits.
 struct Job {
   FeaturesToProtect input;
@@ -95,6 +111,7 @@ struct Job {
   std::unique_ptr<FeatureFileWriter> output;
   std::unique_ptr<AtomicFile> report, people;
   bool bounded;                // by --keep-recognition
+  std::string loss;            // of the ascent, for people
   int64_t begin = 0, end = 0;  // the rows that are protected
 };
 
@@ -181,7 +198,7 @@ void write_result(const Options& o, const Job& job, const FeatureInfo& made, con
     std::cout << ": mean cosine to the original " << short_number(totals.cosine()) << ", mean noise norm "
               << short_number(totals.noise_l2());
   if (totals.climbed())
-    std::cout << ", image difference " << short_number(totals.loss_before()) << " -> "
+    std::cout << ", " << job.loss << " " << short_number(totals.loss_before()) << " -> "
               << short_number(totals.loss_after());
   std::cout << "\n";
 }
@@ -231,6 +248,10 @@ int protect_file(Options& o) {
   const bool original = value_in(specs, "objective") == "\"original\"";
   check_options(o, original);
   check_part(o, part, specs);
+  if (const AdvFaceSpec* ascent = ascent_in(specs);
+      ascent && ascent->shadows.size() == 1 && ascent->ascent.ensemble == Ensemble::hardest)
+    std::cerr
+        << "note: --ensemble hardest is of several shadows; of the one that is given it is what mean is\n";
   install_interrupt_handler();
   std::optional<Recogniser> recogniser;
   if (!o.faces.recogniser.empty()) recogniser.emplace(Recogniser::load(o.faces.recogniser));
@@ -261,7 +282,8 @@ int protect_file(Options& o) {
           std::move(output),
           o.report.empty() ? nullptr : std::make_unique<AtomicFile>(o.report),
           nullptr,
-          !value_in(specs, "keep_recognition").empty()};
+          !value_in(specs, "keep_recognition").empty(),
+          loss_of(specs)};
   std::tie(job.begin, job.end) = part.range(rows, rows_at_once(o));
   job.people = list_people(o, job.input);
   job.photographs = job.input.photographs(o.faces, known, job.chain.photograph_size());
@@ -329,7 +351,7 @@ int main(int argc, char** argv) {
   o.faces.add_labels_to(app);
   app.add_option("--people-out", o.people_out,
                  "where the list (CSV) of the people of --average goes, a row for each record (default: "
-                 "OUT.csv)");
+                 "OUT.csv, behind the whole name of OUT)");
   app.add_option("--report", o.report,
                  "one JSON line per record: noise, cosine, loss before and after, what is proved");
   o.part.add_to(app);
