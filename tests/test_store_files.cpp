@@ -177,6 +177,45 @@ BOOST_AUTO_TEST_CASE(records_of_version_3_are_bound_to_their_salts) {
   refused([&] { f.store->feature(set, 7); }, {f.path, "record 7", "salt"});
 }
 
+// Under another salt a record turns its own person away: that is no decision, and nothing is made of it.
+BOOST_AUTO_TEST_CASE(a_salt_that_was_changed_is_told) {
+  Fresh f;
+  f.add(some_rows(40), 0);
+  const Tensor asked = some_rows(1, 77);
+  const auto search = [&] {
+    nearest_of_each(
+        *f.store, f.set, 1,
+        [&](int64_t, std::span<const int64_t> salts) {
+          return FeatureRows(asked).at(std::vector<int64_t>(salts.size(), 0));
+        },
+        3);
+  };
+  search();
+  f.store->check_salts(f.set);
+  for (const char* salt :
+       {"salt + 1", "0", "-salt", "(SELECT salt FROM records AS r WHERE r.id & 1023 = 8)"}) {
+    f.store->database().execute("UPDATE records SET salt = " + std::string(salt) + " WHERE id & 1023 = 7");
+    const std::vector<std::string> words{f.path, "is damaged", "record 7", "changed"};
+    refused([&] { f.store->feature(f.set, 7); }, words);
+    refused([&] { f.store->check_salts(f.set); }, words);
+    refused(search, words);
+    f.store->feature(f.set, 8);
+    f.store->database().execute("UPDATE records SET salt = (checksum | bound) - (checksum & bound)");
+    search();
+  }
+  // Whom it is of can be removed, and then all is well.
+  f.store->database().execute("UPDATE records SET salt = 0 WHERE id & 1023 = 7");
+  f.store->remove("default", std::vector{subject(7)});
+  f.store->check_salts(f.set);
+  search();
+  // Where the damage came before records were bound to their salts, the event tells.
+  f.add(some_rows(5, 4), 40);
+  f.store->database().execute(
+      "UPDATE records SET salt = salt + 1 WHERE id & 1023 = 42;"
+      "UPDATE records SET bound = (checksum | salt) - (checksum & salt)");
+  refused([&] { f.store->check_salts(f.set); }, {f.path, "event 4", "a salt was changed"});
+}
+
 // A backup that is put back under the log of what came later: SQLite takes the log for its own.
 BOOST_AUTO_TEST_CASE(a_log_of_another_moment_is_not_used) {
   const TempDir dir;
