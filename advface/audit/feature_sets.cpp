@@ -74,7 +74,7 @@ TestRows rows_under_test(const FaceSettings& faces, const std::string& part, int
   }
   test.rows = limited(std::move(test.rows), test.person, limit, spread);
   check(!test.rows.empty(), faces.images, ": there is no image to test on",
-        part == "all" ? "" : "; use more people, or other --people");
+        part == "all" ? "" : "; use more people, or another --split");
   for (int64_t r : test.rows) test.identities.push_back(labels.identities[size_t(r)]);
   const auto first = test.person[size_t(test.rows[0])];
   check(std::any_of(test.rows.begin(), test.rows.end(),

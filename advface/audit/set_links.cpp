@@ -48,7 +48,7 @@ std::optional<std::string> shapes_differ(const LinkInput& in) {
 
 std::optional<std::string> knows_nobody(const LinkInput& in) {
   if (!in.known.empty()) return {};
-  return "there is nobody but the people under test to know; take other --people";
+  return "there is nobody but the people under test to know; take another --split";
 }
 
 std::optional<std::string> no_linear_map(const LinkInput& in) {
