@@ -77,6 +77,12 @@ bool Team::agree(const std::string& text) {
   return std::ranges::all_of(all, [&](uint64_t other) { return other == all[0]; });
 }
 
+std::vector<size_t> Team::counts_of(size_t mine) {
+  std::vector<size_t> all(static_cast<size_t>(size()));
+  timed_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  return all;
+}
+
 std::pair<int64_t, int64_t> Team::share(int64_t n) const {
   return {n * rank() / size(), n * (rank() + 1) / size()};
 }

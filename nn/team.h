@@ -1,6 +1,7 @@
 // Several who train one network: each takes its share of every batch, and what they sum is the same bits for
 // all of them. How they reach each other (processes by MPI, threads in a test) is behind the interface.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -24,6 +25,20 @@ class Team {
   bool any(bool mine) { return sum(mine ? 1.0 : 0.0) > 0; }
   // Whether all ranks have the same text.
   bool agree(const std::string& text);
+  // What all ranks have, one behind the other in their order; each may have another number of values.
+  template <class T>
+  std::vector<T> joined(std::vector<T> mine) {
+    const std::vector<size_t> counts = counts_of(mine.size());
+    const size_t most = *std::max_element(counts.begin(), counts.end());
+    mine.resize(most);
+    std::vector<T> all(most * counts.size());
+    timed_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
+    auto end = all.begin();
+    for (size_t r = 0; r < counts.size(); ++r)
+      end = std::copy_n(all.begin() + ptrdiff_t(r * most), counts[r], end);
+    all.erase(end, all.end());
+    return all;
+  }
   // This rank's part of [0, n): contiguous, in the order of ranks, as even as can be.
   std::pair<int64_t, int64_t> share(int64_t n) const;
   // Normalised by the whole batch, or by each rank's own share of it (which sends less, and is another
@@ -41,6 +56,7 @@ class Team {
   // `out` has a block for each rank, all of one size; block r of `in` becomes what rank r has for this one.
   virtual void exchange(std::span<const std::byte> out, std::span<std::byte> in) = 0;
 
+  std::vector<size_t> counts_of(size_t mine);  // of every rank
   void timed_gather(std::span<const std::byte> mine, std::span<std::byte> all);
   std::vector<float> padded_, in_;  // of sum(), which a training calls again and again with as many values
   int64_t bytes_ = 0;

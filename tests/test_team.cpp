@@ -1,10 +1,12 @@
 // Several who train together, as threads of one process: sums, batch norm, and whole trainings.
 #define BOOST_TEST_MODULE team
+#include <atomic>
 #include <barrier>
 #include <boost/test/unit_test.hpp>
 #include <thread>
 
 #include "advface/networks/train_decoder.h"
+#include "advface/networks/validation.h"
 #include "autograd/tape.h"
 #include "file_test_util.h"
 #include "method_test_util.h"
@@ -120,18 +122,22 @@ Normed normed(const Shape& shape, int64_t begin, int64_t end) {
           state.at("running_var").to_vector<float>()};
 }
 
-// A decoder of the toy recogniser's embeddings after two epochs, the mean of which it is.
+// A decoder of the toy recogniser's embeddings after two epochs, the mean of which it is. There are three
+// batches to validate on.
 struct Trained {
   std::vector<float> weights;
   std::vector<double> losses;
+  int64_t validated = 0;  // images, in all validations
 };
+constexpr int64_t kTrained = 66, kValidated = 134;
 struct ToyTraining {
-  explicit ToyTraining(int64_t n = 75)
+  explicit ToyTraining(int64_t n = kTrained + kValidated)
       : recogniser(toy_recogniser()), images(toy_images(n, 3)), decoder(toy_decoder(recogniser, "e")) {
     data.features = FeatureRows(recogniser.features(recogniser.preprocess(images), "e"));
-    for (int64_t i = 0; i < n; ++i) (i < 66 ? data.train : data.validation).push_back(i);
+    for (int64_t i = 0; i < n; ++i) (i < kTrained ? data.train : data.validation).push_back(i);
     data.face = [this](const std::vector<int64_t>& rows) {
       std::vector<float> values;
+      validated += std::ranges::count_if(rows, [](int64_t r) { return r >= kTrained; });
       const int64_t size = images.numel() / images.dim(0);
       for (const int64_t r : rows)
         values.insert(values.end(), images.data<float>() + r * size, images.data<float>() + (r + 1) * size);
@@ -144,6 +150,7 @@ struct ToyTraining {
   }
   Trained result(DecoderTrainer& trainer) {
     Trained t;
+    t.validated = validated;
     for (const auto& [name, tensor] : state_dict(*decoder))
       if (tensor.dtype() == DType::f32) {
         const auto values = tensor.to_vector<float>();
@@ -159,6 +166,7 @@ struct ToyTraining {
   std::unique_ptr<Decoder> decoder;
   DecoderData data;
   TrainSettings settings;
+  int64_t validated = 0;
 };
 
 Trained trained(bool per_rank = false) {
@@ -197,6 +205,40 @@ BOOST_AUTO_TEST_CASE(sums_are_in_the_order_of_ranks) {
     BOOST_TEST(ok == 1);
 }
 
+BOOST_AUTO_TEST_CASE(what_ranks_have_is_joined) {
+  const auto all = on_ranks(4, [](Team& team) {
+    std::vector<int> mine(size_t(team.rank() * team.rank() % 4), team.rank());
+    return team.joined(mine);
+  });
+  for (const auto& one : all) BOOST_TEST((one == std::vector<int>{1, 3}));
+  BOOST_TEST((on_ranks(2, [](Team& team) { return team.joined(std::vector<double>{}).size(); }) ==
+              std::vector<size_t>{0, 0}));
+}
+
+// Whatever the number of ranks, also where some have nothing to do: the batches of one, each worked out once.
+BOOST_AUTO_TEST_CASE(batches_are_shared_as_they_are) {
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < 23; ++i) rows.push_back(3 * i);
+  std::atomic<int> calls = 0;
+  const auto said = [&] {
+    return of_batches<double>(rows, 5, [&](const std::vector<int64_t>& batch, int64_t begin) {
+      ++calls;
+      std::vector<double> values{double(begin)};
+      for (const int64_t r : batch)
+        if (r % 2 == 1) values.push_back(1.0 / double(r));
+      return values;
+    });
+  };
+  const auto alone = said();
+  BOOST_TEST(alone.size() == 5u);
+  BOOST_TEST(alone[4][0] == 20);
+  for (const int size : {1, 2, 3, 7}) {
+    calls = 0;
+    for (const auto& rank : on_ranks(size, [&](Team&) { return said(); })) BOOST_TEST((rank == alone));
+    BOOST_TEST(calls == 5);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(batch_norm_is_that_of_the_whole_batch) {
   for (const Shape& shape : {Shape{9, 5}, Shape{8, 3, 4, 6}}) {
     const Normed whole = normed(shape, 0, shape[0]);
@@ -225,13 +267,19 @@ BOOST_AUTO_TEST_CASE(batch_norm_is_that_of_the_whole_batch) {
 
 BOOST_AUTO_TEST_CASE(a_team_trains_as_one_does) {
   const Trained alone = trained();
+  BOOST_TEST(alone.validated == 3 * kValidated);  // after both epochs and of their average
   for (const int size : {2, 4}) {
     const auto ranks = on_ranks(size, [](Team&) { return trained(); });
+    int64_t validated = 0;
     for (const Trained& rank : ranks) {
       BOOST_TEST((rank.weights == ranks[0].weights));  // bit by bit
+      BOOST_TEST((rank.losses == ranks[0].losses));
+      BOOST_TEST(rank.validated < alone.validated);
+      validated += rank.validated;
       for (size_t i = 0; i < alone.losses.size(); ++i)
         BOOST_TEST(std::abs(rank.losses[i] - alone.losses[i]) < 1e-5, size << " ranks, " << i);
     }
+    BOOST_TEST(validated == alone.validated);
     BOOST_TEST((on_ranks(size, [](Team&) { return trained(); })[0].weights == ranks[0].weights));
   }
 }
@@ -271,7 +319,7 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_goes_on_with_other_ranks) {
 BOOST_AUTO_TEST_CASE(ranks_that_disagree_are_told) {
   const auto told = on_ranks(2, [](Team& team) -> std::string {
     try {
-      ToyTraining toy(team.rank() == 0 ? 75 : 76);
+      ToyTraining toy(kTrained + (team.rank() == 0 ? 9 : 10));
       const DecoderTrainer trainer(*toy.decoder, toy.data, toy.settings);
     } catch (const Error& e) {
       return e.what();

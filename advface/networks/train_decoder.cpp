@@ -2,6 +2,7 @@
 
 #include "advface/core/faces.h"
 #include "advface/networks/mean_face.h"
+#include "advface/networks/validation.h"
 #include "nn/loss.h"
 #include "tensor/hash.h"
 #include "tensor/rng.h"
@@ -78,12 +79,16 @@ void DecoderTrainer::pass(const std::vector<int64_t>& rows) {
 
 std::pair<double, double> DecoderTrainer::measure(
     const std::function<Tensor(const std::vector<int64_t>&)>& images) const {
-  double l1 = 0, similarity = 0;
-  for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
-    const auto rows = part_of(data_.validation, begin, begin + kBatch);
+  const auto l1_and_similarities = [&](const std::vector<int64_t>& rows, int64_t) {
     const Tensor x = data_.face(rows), y = images(rows);
-    l1 += l1_loss(y, x).item() * double(rows.size());
-    for (float s : ssim(y, x).to_vector<float>()) similarity += double(s);
+    std::vector<double> said{l1_loss(y, x).item() * double(rows.size())};
+    for (float s : ssim(y, x).to_vector<float>()) said.push_back(double(s));
+    return said;
+  };
+  double l1 = 0, similarity = 0;
+  for (const auto& said : of_batches<double>(data_.validation, kBatch, l1_and_similarities)) {
+    l1 += said[0];
+    for (size_t i = 1; i < said.size(); ++i) similarity += said[i];
   }
   const double n = double(data_.validation.size());
   return {l1 / n, similarity / n};
@@ -95,6 +100,7 @@ std::pair<double, double> DecoderTrainer::validate() {
 }
 
 double DecoderTrainer::mean_face_score() const {
+  const TeamScope alone(nullptr);  // one rank may ask for itself
   return measure([&](const std::vector<int64_t>& rows) { return decoder_.mean_faces(int64_t(rows.size())); })
       .second;
 }

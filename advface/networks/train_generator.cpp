@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "advface/networks/validation.h"
 #include "advface/protections/random_noise.h"
 #include "autograd/tape.h"
 #include "tensor/hash.h"
@@ -74,17 +75,21 @@ Tensor GeneratorTrainer::loss(const std::vector<int64_t>& rows) {
 
 std::pair<double, double> GeneratorTrainer::validate() {
   const FeatureDomain domain = generator_.info().domain;
-  double ours = 0, random = 0, noise = 0, length = 0;
-  for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
-    const auto rows = part_of(data_.validation, begin, begin + kBatch);
+  const auto sums = [&](const std::vector<int64_t>& rows, int64_t begin) -> std::vector<double> {
     const Tensor z = data_.features.batch(rows);
     const Tensor d = in_feature_units(generator_.space(), generator_.forward(z));
-    ours += sum_all(objective_at(z, rows, d)).item();
-    noise += sum_all(abs(d)).item();
-    length += sum_all(abs(z)).item();
     const Tensor moved = into_domain(domain, add(z, d));
     const Tensor chance = equal_norm_noise(z, moved, domain == FeatureDomain::sphere, seed_, begin);
-    random += sum_all(objective_at(z, rows, sub(into_domain(domain, chance), z))).item();
+    return {sum_all(objective_at(z, rows, d)).item(),
+            sum_all(objective_at(z, rows, sub(into_domain(domain, chance), z))).item(),
+            sum_all(abs(d)).item(), sum_all(abs(z)).item()};
+  };
+  double ours = 0, random = 0, noise = 0, length = 0;
+  for (const auto& said : of_batches<double>(data_.validation, kBatch, sums)) {
+    ours += said[0];
+    random += said[1];
+    noise += said[2];
+    length += said[3];
   }
   check(noise > 1e-6 * length, "training diverged: the generator gives no noise any more, in epoch ",
         history().size() + 1, "; use a smaller --lr");

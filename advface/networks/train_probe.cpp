@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "advface/networks/validation.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
 #include "tensor/hash.h"
@@ -68,18 +69,28 @@ Tensor AttributeProbeTrainer::loss(const std::vector<int64_t>& rows) {
 
 std::pair<double, double> AttributeProbeTrainer::validate() {
   const size_t attributes = data_.classes.size();
-  std::vector<double> right(2 * attributes), all(2 * attributes);
-  double loss = 0;
-  for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
-    const auto rows = part_of(data_.validation, begin, begin + kBatch);
+  // Of a batch: how many of each class it calls by their name, how many there are, and the losses.
+  const auto counts = [&](const std::vector<int64_t>& rows, int64_t) {
+    std::vector<double> said(5 * attributes);
     const std::vector<float> odds = probe_.forward(data_.features.batch(rows)).to_vector<float>();
     for (size_t i = 0; i < rows.size(); ++i)
       for (size_t a = 0; a < attributes; ++a) {
         const size_t cls = size_t(data_.classes[a][size_t(rows[i])]);
-        right[2 * a + cls] += (odds[i * attributes + a] > 0) == (cls == 1);
-        ++all[2 * a + cls];
+        said[2 * a + cls] += (odds[i * attributes + a] > 0) == (cls == 1);
+        ++said[2 * (attributes + a) + cls];
       }
-    for (size_t a = 0; a < attributes; ++a) loss += loss_of(a, rows).item() * double(rows.size());
+    for (size_t a = 0; a < attributes; ++a)
+      said[4 * attributes + a] = loss_of(a, rows).item() * double(rows.size());
+    return said;
+  };
+  std::vector<double> right(2 * attributes), all(2 * attributes);
+  double loss = 0;
+  for (const auto& said : of_batches<double>(data_.validation, kBatch, counts)) {
+    for (size_t k = 0; k < all.size(); ++k) {
+      right[k] += said[k];
+      all[k] += said[all.size() + k];
+    }
+    for (size_t a = 0; a < attributes; ++a) loss += said[4 * attributes + a];
   }
   double told = 0;
   for (size_t k = 0; k < all.size(); ++k) told += all[k] > 0 ? right[k] / all[k] : 0.5;

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "advface/core/enrolment.h"
+#include "advface/networks/validation.h"
 #include "autograd/tape.h"
 #include "tensor/backend.h"
 #include "tensor/hash.h"
@@ -72,9 +73,11 @@ namespace {
 // The mean over the validation rows of f(rows) -> (n).
 double mean_of(const std::vector<int64_t>& all,
                const std::function<Tensor(const std::vector<int64_t>& rows)>& f) {
+  const auto sum_of = [&](const std::vector<int64_t>& rows, int64_t) -> std::vector<double> {
+    return {sum_all(f(rows)).item()};
+  };
   double sum = 0;
-  for (int64_t begin = 0; begin < int64_t(all.size()); begin += kBatch)
-    sum += sum_all(f(part_of(all, begin, begin + kBatch))).item();
+  for (const auto& said : of_batches<double>(all, kBatch, sum_of)) sum += said[0];
   return sum / double(all.size());
 }
 
@@ -89,6 +92,7 @@ std::pair<double, double> ProjectionTrainer::validate() {
 
 double ProjectionTrainer::unaided() const {
   const NoTapeScope off;
+  const TeamScope alone(nullptr);  // one rank may ask for itself
   return mean_of(data_.validation, [this](const std::vector<int64_t>& rows) {
     return cosines(projection_.fitted(data_.features.batch(rows)), rows);
   });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "advface/networks/validation.h"
 #include "autograd/tape.h"
 #include "tensor/hash.h"
 #include "tensor/ops.h"
@@ -75,16 +76,17 @@ Tensor ReaderTrainer::loss(const std::vector<int64_t>& rows) {
 }
 
 double ReaderTrainer::mean_cosine(const std::function<Tensor(const Tensor& guarded)>& embed) {
+  const auto cosine = [&](const std::vector<int64_t>& rows, int64_t) -> std::vector<double> {
+    return {sum_all(cosines(embed(data_.guarded.batch(rows)), rows)).item()};
+  };
   double sum = 0;
-  for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
-    const auto rows = part_of(data_.validation, begin, begin + kBatch);
-    sum += sum_all(cosines(embed(data_.guarded.batch(rows)), rows)).item();
-  }
+  for (const auto& said : of_batches<double>(data_.validation, kBatch, cosine)) sum += said[0];
   return sum / double(data_.validation.size());
 }
 
 std::optional<double> ReaderTrainer::unaided() {
   if (reader_.emits_embeddings()) return {};
+  const TeamScope alone(nullptr);  // one rank may ask for itself
   return mean_cosine([this](const Tensor& z) { return recogniser_.embed_from(z, reader_.info().cut); });
 }
 

@@ -7,6 +7,7 @@
 
 #include "advface/core/feature_domain.h"
 #include "advface/networks/mean_face.h"
+#include "advface/networks/validation.h"
 #include "autograd/tape.h"
 #include "nn/layers.h"
 #include "nn/onnx/export.h"
@@ -172,12 +173,13 @@ void RecogniserTrainer::load_more(TensorMap tensors, const std::string& path) {
 }
 
 std::pair<double, double> RecogniserTrainer::validate() {
+  // Loss and score are of pairs, whose pictures lie in several batches: what ranks share is the embedding.
+  const auto embeddings = [this](const std::vector<int64_t>& rows, int64_t) {
+    return l2_normalise(net_.forward(network_input(data_.face(rows)))).to_vector<float>();
+  };
   std::vector<float> values;
-  for (int64_t begin = 0; begin < int64_t(data_.validation.size()); begin += kBatch) {
-    const Tensor faces = data_.face(part_of(data_.validation, begin, begin + kBatch));
-    const auto rows = l2_normalise(net_.forward(network_input(faces))).to_vector<float>();
+  for (const auto& rows : of_batches<float>(data_.validation, kBatch, embeddings))
     values.insert(values.end(), rows.begin(), rows.end());
-  }
   const size_t dim = values.size() / data_.validation.size();
   std::vector<ScoredPair> scores;
   double genuine = 0, impostor = 0;

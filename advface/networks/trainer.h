@@ -72,7 +72,8 @@ class Trainer {
   // In training mode, on the tape: a scalar, the mean over these rows of what each of them gives, so that
   // those of shares add up to that of the batch.
   virtual Tensor loss(const std::vector<int64_t>& rows) = 0;
-  virtual std::pair<double, double> validate() = 0;  // loss and score
+  // Loss and score, on a team the same on all ranks, which share the work (networks/validation.h).
+  virtual std::pair<double, double> validate() = 0;
   // The networks' forward pass of training mode, from which batch norm learns its statistics; off the tape.
   virtual void pass(const std::vector<int64_t>& rows) { loss(rows); }
   // What else a checkpoint must hold for a run to go on to the same bits, and its return. load_more throws

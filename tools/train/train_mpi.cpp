@@ -25,8 +25,8 @@ class MpiTeam : public Team {
 
  private:
   static int count_of(size_t bytes) {
-    check(bytes <= size_t(std::numeric_limits<int>::max()), "a network of ", bytes,
-          " bytes for each rank is more than MPI counts");
+    check(bytes <= size_t(std::numeric_limits<int>::max()), bytes,
+          " bytes for each rank are more than MPI counts");
     return int(bytes);
   }
   void gather(std::span<const std::byte> mine, std::span<std::byte> all) override {
