@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "tensor/backend.h"
 #include "tensor/hash.h"
+#include "tensor/ops/sum_in_order.h"
 
 namespace advf {
 namespace {
@@ -51,15 +53,73 @@ void Team::sum(std::span<float> values) {
     exchange(std::as_bytes(out), std::as_writable_bytes(in));
   }
   constexpr size_t kAtOnce = 1024;
-  for (size_t begin = 0; begin < block; begin += kAtOnce) {
-    double totals[kAtOnce] = {};
-    const size_t n = std::min(kAtOnce, block - begin);
-    for (size_t r = 0; r < ranks; ++r)
-      for (size_t i = 0; i < n; ++i) totals[i] += double(in[r * block + begin + i]);
-    for (size_t i = 0; i < n; ++i) in[begin + i] = float(totals[i]);
-  }
+  size_t done = 0;
+  for (; done + kAtOnce <= block; done += kAtOnce)
+    sum_in_order<kAtOnce>(&in[done], int64_t(ranks), int64_t(block), &in[done]);
+  for (; done < block; ++done) sum_in_order<1>(&in[done], int64_t(ranks), int64_t(block), &in[done]);
   timed_gather(std::as_bytes(in.first(block)), std::as_writable_bytes(out));
   if (out.data() != values.data()) std::copy_n(out.begin(), values.size(), values.begin());
+}
+
+void Team::meet(Backend& backend) {
+  if (size() == 1 || backend.is_host() || asked_for_link_) return;
+  asked_for_link_ = true;
+  link_ = link();
+}
+
+void Team::sum(std::vector<Tensor>& tensors) {
+  if (size() == 1 || tensors.empty()) return;
+  if (link_ && !tensors[0].backend().is_host()) return sum_on_device(tensors);
+  size_t total = 0;
+  for (const Tensor& t : tensors) total += size_t(t.numel());
+  const auto ranks = size_t(size());
+  tensors_.assign((total + ranks - 1) / ranks * ranks, 0);
+  size_t begin = 0;
+  for (const Tensor& t : tensors) {
+    const Tensor host = t.on_host();
+    std::copy_n(host.data<float>(), host.numel(), &tensors_[begin]);
+    begin += size_t(host.numel());
+  }
+  sum(std::span<float>(tensors_));
+  begin = 0;
+  for (Tensor& t : tensors) {
+    const auto n = size_t(t.numel());
+    const BackendScope there(t.backend());
+    t = Tensor::from(std::span<const float>(tensors_).subspan(begin, n), t.shape());
+    begin += n;
+  }
+}
+
+void Team::sum_on_device(std::vector<Tensor>& tensors) {
+  Backend& device = tensors[0].backend();
+  const BackendScope there(device);
+  int64_t total = 0;
+  for (const Tensor& t : tensors) total += t.numel();
+  const int64_t ranks = size(), block = (total + ranks - 1) / ranks;
+  const size_t bytes = size_t(block) * sizeof(float);
+  const Tensor out = Tensor::empty({ranks * block}), in = Tensor::empty({ranks * block});
+  std::byte* end = out.raw();
+  for (const Tensor& t : tensors) {
+    check(t.dtype() == DType::f32, "ranks sum f32, not ", name_of(t.dtype()));
+    device.copy_in(end, t.raw(), t.bytes());
+    end += t.bytes();
+  }
+  if (const int64_t rest = ranks * block - total; rest > 0) {
+    const std::vector<float> zeros(static_cast<size_t>(rest));
+    device.copy_in(end, zeros.data(), zeros.size() * sizeof(float));
+  }
+  const Watch watch(seconds_);
+  bytes_ += 2 * int64_t(bytes) * (ranks - 1);
+  link_->exchange(out.raw(), in.raw(), bytes);
+  auto* const sums = reinterpret_cast<float*>(in.raw());
+  link_->add(sums, ranks, block, sums);
+  link_->gather(sums, out.raw(), bytes);
+  int64_t begin = 0;
+  for (Tensor& t : tensors) {
+    const int64_t n = t.numel();
+    t = out.slice_batch(begin, begin + n).view(t.shape());
+    begin += n;
+  }
 }
 
 double Team::sum(double value) {

@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "tensor/device_link.h"
+#include "tensor/tensor.h"
 
 namespace advf {
 
@@ -21,7 +25,13 @@ class Team {
   // ranks call it with as many values: best a multiple of size(), which are not copied. Each rank sends and
   // receives less than twice the values' bytes.
   void sum(std::span<float> values);
+  // The same of tensors of f32 on one backend, which are replaced by their sums. What lies on a device stays
+  // there once meet() has linked the devices, and takes the way through the hosts' memory otherwise, to the
+  // same bits.
+  void sum(std::vector<Tensor>& tensors);
   double sum(double value);
+  // All ranks are about to compute on backends of this kind: links their devices where that can be done.
+  void meet(Backend& backend);
   bool any(bool mine) { return sum(mine ? 1.0 : 0.0) > 0; }
   // Whether all ranks have the same text.
   bool agree(const std::string& text);
@@ -46,7 +56,8 @@ class Team {
   bool shares_batch_norm() const { return shares_batch_norm_; }
   void set_shares_batch_norm(bool on) { shares_batch_norm_ = on; }
 
-  // Bytes that this rank has sent, and seconds that it has waited for others and the network.
+  // Bytes that this rank has sent, and seconds that its host has waited for others and the network: devices
+  // that are linked wait for themselves.
   int64_t bytes_sent() const { return bytes_; }
   double seconds() const { return seconds_; }
 
@@ -55,10 +66,16 @@ class Team {
   virtual void gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
   // `out` has a block for each rank, all of one size; block r of `in` becomes what rank r has for this one.
   virtual void exchange(std::span<const std::byte> out, std::span<std::byte> in) = 0;
+  // A link for all ranks, which call it together, or for none of them.
+  virtual std::unique_ptr<DeviceLink> link() { return nullptr; }
 
+  void sum_on_device(std::vector<Tensor>& tensors);
   std::vector<size_t> counts_of(size_t mine);  // of every rank
   void timed_gather(std::span<const std::byte> mine, std::span<std::byte> all);
-  std::vector<float> padded_, in_;  // of sum(), which a training calls again and again with as many values
+  // Of sum(), which a training calls again and again with as many values.
+  std::vector<float> tensors_, padded_, in_;
+  std::unique_ptr<DeviceLink> link_;
+  bool asked_for_link_ = false;
   int64_t bytes_ = 0;
   double seconds_ = 0;
   bool shares_batch_norm_ = true;

@@ -1,5 +1,6 @@
 #include "nn/team_batch_norm.h"
 
+#include "autograd/tape.h"
 #include "tensor/op.h"
 
 namespace advf {
@@ -19,20 +20,14 @@ Grads team_vjp(const VjpArgs& v) {
   const double eps = v.attr<ScalarAttrs>().a, total = v.attr<ScalarAttrs>().b;
   const double own = double(per_channel(x));
   Grads grads = apply(op_batch_norm_train_grad, ScalarAttrs{eps, 0}, {x, gamma, mean, var, v.gout(0)});
-  const std::vector<float> a = grads[1].to_vector<float>(), b = grads[2].to_vector<float>();
-  const size_t channels = a.size();
-  std::vector<float> sums = a;
-  sums.insert(sums.end(), b.begin(), b.end());
+  std::vector<Tensor> sums{grads[1], grads[2]};
   team->sum(sums);
-  std::vector<float> weight(channels), bias(channels);
-  for (size_t c = 0; c < channels; ++c) {
-    weight[c] = float(double(a[c]) / own - double(sums[c]) / total);
-    bias[c] = float(double(b[c]) / own - double(sums[channels + c]) / total);
-  }
-  const Shape shape{int64_t(channels)};
+  const auto missing = [&](size_t i) {
+    return sub(affine(grads[1 + i], 1 / own, 0), affine(sums[i], 1 / total, 0));
+  };
   const Tensor scale = mul(gamma, power(affine(var, 1, eps), -0.5));
-  grads[0] = add(grads[0], batch_norm_eval(x, mul(scale, Tensor::from(weight, shape)),
-                                           mul(scale, Tensor::from(bias, shape)), mean, var, eps));
+  grads[0] =
+      add(grads[0], batch_norm_eval(x, mul(scale, missing(0)), mul(scale, missing(1)), mean, var, eps));
   return grads;
 }
 
@@ -46,23 +41,17 @@ const OpDef op_team_batch_norm = {
 }  // namespace
 
 TeamStatistics of_team(Team& team, const Tensor& mean, const Tensor& var, int64_t count) {
-  const std::vector<float> m = mean.to_vector<float>(), v = var.to_vector<float>();
-  const size_t channels = m.size();
+  const NoTapeScope off_the_tape;
   TeamStatistics all;
   all.count = int64_t(team.sum(double(count)));
   const double share = double(count) / double(all.count);
-  std::vector<float> sums(channels);
-  for (size_t c = 0; c < channels; ++c) sums[c] = float(share * double(m[c]));
-  team.sum(sums);
-  std::vector<float> spread(channels);
-  for (size_t c = 0; c < channels; ++c) {
-    const double off = double(m[c]) - double(sums[c]);
-    spread[c] = float(share * (double(v[c]) + off * off));
-  }
-  team.sum(spread);
-  const Shape shape{int64_t(channels)};
-  all.mean = Tensor::from(sums, shape);
-  all.var = Tensor::from(spread, shape);
+  std::vector<Tensor> sum{affine(mean, share, 0)};
+  team.sum(sum);
+  all.mean = sum[0];
+  const Tensor off = sub(mean, all.mean);
+  sum = {affine(add(var, mul(off, off)), share, 0)};
+  team.sum(sum);
+  all.var = sum[0];
   return all;
 }
 

@@ -42,10 +42,10 @@ for kind, others in (("shadow", "1 2 4"), ("validated", "3"), ("recogniser", "2"
     curve = lambda n: [(e["train_loss"], e["validation_loss"]) for e in json.load(open(f"{kind}.{n}.json"))["history"]]
     for n in others.split():
         for epoch, (one, many) in enumerate(zip(curve("alone"), curve(n))):
-            for a, b in zip(one, many):
+            for what, (a, b) in enumerate(zip(one, many)):
                 # Sums in another order. Later epochs make more of it, as of weights that differ in the last bit. A
-                # recogniser of two epochs has losses of some tens.
-                close = 1e-5 if epoch == 0 and kind != "recogniser" else 2e-4
+                # recogniser of two epochs has losses of some tens, and to validate embeddings that hardly differ yet.
+                close = 1e-5 if epoch == 0 and kind != "recogniser" else 1e-3 if kind == "recogniser" and what == 1 else 2e-4
                 assert abs(a - b) <= close * max(1, abs(a)), (kind, n, a, b)
 PY
 

@@ -11,6 +11,7 @@
 #include "nn/schedule.h"
 #include "nn/state_dict.h"
 #include "nn/team.h"
+#include "tensor/backend.h"
 #include "tensor/hash.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/ops.h"
@@ -74,29 +75,6 @@ std::vector<int64_t> shuffled(std::vector<int64_t> items, uint64_t seed, uint64_
   return items;
 }
 
-namespace {
-
-// Gradients of each rank's share, each weighed by how much of the batch it is: their sum is that of the
-// batch. `all` is room for them, which the next step uses again.
-void add_up(Team& team, std::vector<Tensor>& gradients, std::vector<float>& all) {
-  all.clear();
-  for (const Tensor& g : gradients) {
-    const Tensor host = g.on_host();
-    all.insert(all.end(), host.data<float>(), host.data<float>() + host.numel());
-  }
-  const auto ranks = size_t(team.size());
-  all.resize((all.size() + ranks - 1) / ranks * ranks);
-  team.sum(all);
-  size_t begin = 0;
-  for (Tensor& g : gradients) {
-    const auto n = size_t(g.numel());
-    g = Tensor::from(std::span<const float>(all).subspan(begin, n), g.shape());
-    begin += n;
-  }
-}
-
-}  // namespace
-
 std::vector<int64_t> part_of(const std::vector<int64_t>& items, int64_t begin, int64_t end) {
   return {items.begin() + begin, items.begin() + std::min<int64_t>(end, int64_t(items.size()))};
 }
@@ -115,6 +93,7 @@ Trainer::Trainer(std::vector<std::pair<std::string, Module*>> modules, std::vect
   order_ = shuffled(rows_, settings_.seed, 0);
   if (Team* team = current_team()) {
     team->set_shares_batch_norm(!settings.batch_norm_per_rank);
+    team->meet(current_backend());
     check(settings.batch >= 2 * team->size(), "a batch of ", settings.batch, " is too small for ",
           team->size(), " ranks: each takes at least 2 images of it (--batch)");
     check(team->agree(run_name()),
@@ -153,7 +132,8 @@ double Trainer::step() {
         ", after ", steps_done(), " steps; use a smaller learning rate (--lr of advface-train)");
   const OneCycle schedule{.peak = settings_.learning_rate, .steps = batches_ * settings_.epochs};
   std::vector<Tensor> gradients = backward(tape, value, values(optimizer_.parameters()));
-  if (team) add_up(*team, gradients, gradients_);
+  // Of each rank's share, each weighed by how much of the batch it is: their sum is that of the batch.
+  if (team) team->sum(gradients);
   optimizer_.step(gradients, schedule.at(steps_done()));
   loss_sum_ += number;
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

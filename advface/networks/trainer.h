@@ -103,7 +103,6 @@ class Trainer {
   double loss_sum_ = 0, seconds_ = 0;
   std::vector<std::vector<double>> sums_;  // of the weights to be averaged, per parameter
   std::vector<EpochResult> history_;
-  std::vector<float> gradients_;  // of a step, as a team adds them up
 };
 
 // A permutation of `items` that depends on (seed, stream) alone.
