@@ -18,6 +18,8 @@ namespace advf {
 namespace cuda {
 namespace {
 
+int wanted_device = 0;  // modulo how many there are
+
 std::string version(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
 
 // Why there is nothing to compute on; empty where there is.
@@ -41,8 +43,11 @@ Context* open_context() {
   const std::string why = why_unusable();
   check(why.empty(), "cuda: ", why);
   auto context = std::make_unique<Context>();
-  check_cuda(cudaSetDevice(0), "opening device 0");
-  check_cuda(cudaGetDeviceProperties(&context->device, 0), "reading device 0's properties");
+  int devices = 1;
+  check_cuda(cudaGetDeviceCount(&devices), "counting the devices");
+  context->number = wanted_device % devices;
+  check_cuda(cudaSetDevice(context->number), "opening the device");
+  check_cuda(cudaGetDeviceProperties(&context->device, context->number), "reading the device's properties");
   check(context->device.major >= 8, "cuda: ", context->device.name, " has compute capability ",
         context->device.major, ".", context->device.minor, "; 8.0 is needed; use --device cpu");
   check_cuda(cudaStreamCreateWithFlags(&context->stream, cudaStreamNonBlocking), "creating a stream");
@@ -50,7 +55,7 @@ Context* open_context() {
   check_cuda(cudaHostAlloc(&fault, sizeof(Fault), cudaHostAllocMapped), "allocating host memory");
   context->fault = new (fault) Fault;
   cudaMemPool_t pool{};
-  check_cuda(cudaDeviceGetDefaultMemPool(&pool, 0), "opening the memory pool");
+  check_cuda(cudaDeviceGetDefaultMemPool(&pool, context->number), "opening the memory pool");
   uint64_t keep = UINT64_MAX;  // freed memory stays with the process
   check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
              "opening the memory pool");
@@ -69,7 +74,7 @@ std::byte* allocate(size_t bytes) {
     cudaGetLastError();
     check_cuda(cudaStreamSynchronize(c.stream), "waiting for the device");
     cudaMemPool_t pool{};
-    if (cudaDeviceGetDefaultMemPool(&pool, 0) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
+    if (cudaDeviceGetDefaultMemPool(&pool, c.number) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
     error = cudaMallocAsync(&p, bytes, c.stream);
   }
   if (error == cudaErrorMemoryAllocation) {
@@ -165,6 +170,10 @@ void fail_cuda(cudaError_t error, const char* what) {
 
 Context& context() {
   static Context& instance = *open_context();
+  // The runtime has a current device for each thread.
+  static thread_local const int here =
+      (check_cuda(cudaSetDevice(instance.number), "opening the device"), instance.number);
+  static_cast<void>(here);
   return instance;
 }
 
@@ -202,6 +211,13 @@ std::unique_ptr<BoundOp> bind_reshape(const BindArgs& args) {
 }
 
 }  // namespace cuda
+
+void take_cuda_device(int rank) { cuda::wanted_device = rank; }
+std::array<char, 16> cuda_device_uuid() {
+  std::array<char, 16> uuid;
+  std::copy_n(cuda::context().device.uuid.bytes, uuid.size(), uuid.begin());
+  return uuid;
+}
 
 std::string cuda_unusable() { return cuda::why_unusable(); }
 

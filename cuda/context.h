@@ -15,6 +15,7 @@ struct Fault {
 enum FaultCode : int { kBadLabel = 1 };
 
 struct Context {
+  int number = 0;                 // of the device, among those of the machine
   cudaStream_t stream = nullptr;  // all computing is on it, in order
   Fault* fault = nullptr;
   cudaDeviceProp device{};

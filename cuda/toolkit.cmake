@@ -28,6 +28,9 @@ foreach(library cudart cublas cudnn)
     HINTS ${roots} PATH_SUFFIXES lib64 lib lib/x86_64-linux-gnu)
 endforeach()
 
+# For a test alone: the backend finds NCCL when a program asks for it.
+find_path(ADVF_NCCL_INCLUDE NAMES nccl.h HINTS ${roots} PATH_SUFFIXES include)
+
 set(missing)
 foreach(found NVCC cuda_runtime_INCLUDE crt_INCLUDE cublas_v2_INCLUDE cudnn_INCLUDE cudart_LIBRARY cublas_LIBRARY
     cudnn_LIBRARY)

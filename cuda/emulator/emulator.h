@@ -24,7 +24,8 @@ const std::map<std::string, int64_t>& launches();
 // "kernel <tab> label" per kernel. Written when the process ends.
 void label_launches(const std::string& label);
 
-// The machine that the runtime shows. Zero devices, a driver older than the runtime, little memory.
+// The machine that the runtime shows. Zero devices, a driver older than the runtime, little memory. A program
+// under test has $ADVF_EMULATOR_DEVICES devices.
 struct Machine {
   int devices = 1;
   int driver_version = 13000, runtime_version = 13000;

@@ -57,7 +57,10 @@ void write_coverage();
 Runtime& runtime() {
   static Runtime& instance = *[] {
     std::atexit(write_coverage);
-    return new Runtime;
+    auto* made = new Runtime;
+    if (const char* devices = std::getenv("ADVF_EMULATOR_DEVICES"))
+      made->machine.devices = std::atoi(devices);
+    return made;
   }();
   return instance;
 }
@@ -114,6 +117,8 @@ bool lies_in(const Blocks& blocks, const void* p) {
   --after;
   return p < after->first + after->second;
 }
+
+thread_local int this_threads_device = 0;
 
 using Lock = std::lock_guard<std::recursive_mutex>;
 
@@ -203,10 +208,17 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
-  return result(device < runtime().machine.devices ? cudaSuccess : cudaErrorNoDevice);
+  if (device >= runtime().machine.devices) return result(cudaErrorNoDevice);
+  this_threads_device = device;
+  return result(cudaSuccess);
 }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
+cudaError_t cudaGetDevice(int* device) {
+  *device = this_threads_device;
+  return result(cudaSuccess);
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   *p = {};
+  p->uuid.bytes[0] = char(device);
   std::snprintf(p->name, sizeof p->name, "CUDA on the CPU (emulated)");
   p->major = 8;
   p->multiProcessorCount = 1;  // few, so that grids loop

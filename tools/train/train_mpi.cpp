@@ -8,6 +8,9 @@
 #include <iostream>
 #include <limits>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/nccl.h"
+#include "tools/train/link_devices.h"
 #include "tools/train/train.h"
 
 namespace advf::tools {
@@ -19,6 +22,12 @@ class MpiTeam : public Team {
   MpiTeam() {
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
+    MPI_Comm machine{};
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &machine);
+    int number = 0;
+    MPI_Comm_rank(machine, &number);
+    MPI_Comm_free(&machine);
+    take_cuda_device(number);
   }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -36,6 +45,12 @@ class MpiTeam : public Team {
   void exchange(std::span<const std::byte> out, std::span<std::byte> in) override {
     const int block = count_of(out.size() / size_t(size_));
     MPI_Alltoall(out.data(), block, MPI_BYTE, in.data(), block, MPI_BYTE, MPI_COMM_WORLD);
+  }
+
+  std::unique_ptr<DeviceLink> link() override {
+    LinkedDevices linked = link_devices(*this, kNcclLibrary);
+    std::cerr << linked.told << "\n";
+    return std::move(linked.link);
   }
 
   int rank_ = 0, size_ = 1;
