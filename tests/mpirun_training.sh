@@ -62,7 +62,8 @@ long=("${any[@]}" --batch 16 --epochs 8)
 quietly "$bin/advface-train" "${long[@]}" --out whole.safetensors --json long.alone.json
 for ((kill = 0; kill < ${ADVF_MPI_KILLS:-2}; ++kill)); do
   rm -f cut.*
-  ranks 2 "$bin/advface-train-mpi" "${long[@]}" --out cut.safetensors >log 2>&1 &
+  # Not by ranks(): $! is to be mpirun, whose children the ranks are, and no shell that has them.
+  mpirun -np 2 --oversubscribe "$bin/advface-train-mpi" "${long[@]}" --out cut.safetensors >log 2>&1 &
   launched=$!
   for ((wait = 0; wait < 1500; ++wait)); do
     [ ! -f cut.safetensors.checkpoint ] || break
