@@ -72,20 +72,23 @@ void Team::sum(std::vector<Tensor>& tensors) {
   if (link_ && !tensors[0].backend().is_host()) return sum_on_device(tensors);
   size_t total = 0;
   for (const Tensor& t : tensors) total += size_t(t.numel());
-  const auto ranks = size_t(size());
-  tensors_.assign((total + ranks - 1) / ranks * ranks, 0);
+  const auto ranks = size_t(size()), padded = (total + ranks - 1) / ranks * ranks;
+  // It only grows: between two steps' gradients come batch norm's few sums.
+  tensors_.resize(std::max(tensors_.size(), padded));
+  const std::span<float> all = std::span(tensors_).first(padded);
+  std::ranges::fill(all.subspan(total), 0.0f);
   size_t begin = 0;
   for (const Tensor& t : tensors) {
     const Tensor host = t.on_host();
-    std::copy_n(host.data<float>(), host.numel(), &tensors_[begin]);
+    std::copy_n(host.data<float>(), host.numel(), all.begin() + ptrdiff_t(begin));
     begin += size_t(host.numel());
   }
-  sum(std::span<float>(tensors_));
+  sum(all);
   begin = 0;
   for (Tensor& t : tensors) {
     const auto n = size_t(t.numel());
     const BackendScope there(t.backend());
-    t = Tensor::from(std::span<const float>(tensors_).subspan(begin, n), t.shape());
+    t = Tensor::from(std::span<const float>(all).subspan(begin, n), t.shape());
     begin += n;
   }
 }
