@@ -17,7 +17,7 @@ quietly "$bin/advface-faces" --out faces --identities 40 --per-identity 4 --imag
 quietly "$bin/advface-train" recogniser --images faces/images --architecture cnn_small --image-size 32 --embedding 8 \
   --width 25 --epochs 1 --batch 8 --threads 1 --out rec.json
 call=("$bin/advface-train-mpi" shadow --recogniser rec.json --images faces/images --image-size 32 --decoder deconv
-  --threads 1 --device cuda --people 8 --batch 8 --epochs 1)
+  --threads 1 --device cuda --people 4 --batch 8 --epochs 1)
 # train RANKS DEVICES FOLDER OUT SETTINGS...: on so many emulated devices, with the NCCL of that folder.
 train() {
   ADVF_EMULATOR_DEVICES=$2 LD_LIBRARY_PATH=$3 timeout 120 mpirun -np "$1" --oversubscribe "${call[@]}" --out "$4" \
