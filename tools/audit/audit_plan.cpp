@@ -143,9 +143,9 @@ class Planner : private PlanSteps {
     const int64_t images = std::min<int64_t>(c_.budget.inversion_images, 32);
     AuditStep step =
         evaluation("certificate", "", p,
-                   {text("--split"), text(c_.part), text("--split-seed"),
-                    text(std::to_string(c_.split_seed)), text("--limit"), text(std::to_string(images)),
-                    text("--prior"), text(std::to_string(std::min<int64_t>(256, f_.train_images)))});
+                   {text("--split"), text(c_.part), text("--split-seed"), text(std::to_string(c_.split_seed)),
+                    text("--limit"), text(std::to_string(images)), text("--prior"),
+                    text(std::to_string(std::min<int64_t>(256, f_.train_images)))});
     step.seconds += double(images) * 16 * 3 * f_.rate.recogniser + 256 * f_.rate.recogniser;
     return add(std::move(step));
   }
