@@ -126,24 +126,14 @@ void Team::sum_on_device(std::vector<Tensor>& tensors) {
 }
 
 double Team::sum(double value) {
-  std::vector<double> all(static_cast<size_t>(size()));
-  timed_gather(std::as_bytes(std::span(&value, 1)), std::as_writable_bytes(std::span(all)));
   double total = 0;
-  for (const double v : all) total += v;
+  for (const double v : of_each_rank(value)) total += v;
   return total;
 }
 
 bool Team::agree(const std::string& text) {
-  const uint64_t mine = fnv1a(text);
-  std::vector<uint64_t> all(static_cast<size_t>(size()));
-  timed_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  const std::vector<uint64_t> all = of_each_rank(fnv1a(text));
   return std::ranges::all_of(all, [&](uint64_t other) { return other == all[0]; });
-}
-
-std::vector<size_t> Team::counts_of(size_t mine) {
-  std::vector<size_t> all(static_cast<size_t>(size()));
-  timed_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
-  return all;
 }
 
 std::pair<int64_t, int64_t> Team::share(int64_t n) const {

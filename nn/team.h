@@ -38,7 +38,7 @@ class Team {
   // What all ranks have, one behind the other in their order; each may have another number of values.
   template <class T>
   std::vector<T> joined(std::vector<T> mine) {
-    const std::vector<size_t> counts = counts_of(mine.size());
+    const std::vector<size_t> counts = of_each_rank(mine.size());
     const size_t most = *std::max_element(counts.begin(), counts.end());
     mine.resize(most);
     std::vector<T> all(most * counts.size());
@@ -70,8 +70,13 @@ class Team {
   virtual std::unique_ptr<DeviceLink> link() { return nullptr; }
 
   void sum_on_device(std::vector<Tensor>& tensors);
-  std::vector<size_t> counts_of(size_t mine);  // of every rank
   void timed_gather(std::span<const std::byte> mine, std::span<std::byte> all);
+  template <class T>
+  std::vector<T> of_each_rank(const T& mine) {
+    std::vector<T> all(static_cast<size_t>(size()));
+    timed_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+    return all;
+  }
   // Of sum(), which a training calls again and again with as many values.
   std::vector<float> tensors_, padded_, in_;
   std::unique_ptr<DeviceLink> link_;

@@ -101,23 +101,6 @@ code=0
 "${pages[@]}" >log 2>&1 || code=$?
 [[ $code != 0 && $(wc -l <pages/broken.md) == 2 ]] && grep -q 'has no end' log || fail "audits.sh takes a page without an end ($code)"
 
-# A rotation that all rows of bits share is found without its key; of too few rows it is not.
-python=${ADVFACE_PYTHON:-$experiments/../../build/python/bin/python}
-if "$python" -c 'import numpy' 2>/dev/null; then
-  "$python" - <<'PY'
-import numpy as np
-rng = np.random.default_rng(3)
-np.save("bits.npy", np.sign(rng.standard_normal((2000, 16)) + 0.3 * rng.standard_normal((2000, 1))).astype(np.float32) / 4)
-PY
-  quietly "$python" "$experiments/rotation_of_bits.py" --in bits.npy --pairs 14
-  grep -q "16 of 16 columns are +-1, 16 are a bit" log || { cat log >&2; fail "the rotation of bits is not found"; }
-  quietly "$python" "$experiments/rotation_of_bits.py" --in bits.npy --records 70
-  ! grep -q "16 of 16" log || fail "a rotation is found that cannot be"
-  told "four rows for each value" "$python" "$experiments/rotation_of_bits.py" --in bits.npy --records 60
-else
-  echo "no numpy: rotation_of_bits.py is not tried"
-fi
-
 before=$(wc -l <calls)
 quietly "${choose[@]}" embedding
 quietly "$experiments/tables.sh" --shared shared --out tables --bin bin --images 12

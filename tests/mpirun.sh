@@ -4,12 +4,8 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/script_test.sh"
 bin=$(cd "$1" && pwd)
-command -v mpirun >/dev/null || { echo "SKIPPED: no mpirun on this machine"; exit 0; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-# More ranks than cores, also as root, as in a container.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+under_mpirun
+in_scratch
 ranks=(mpirun -np 4 --oversubscribe)
 
 quietly "$bin/advface-faces" --out faces --identities 40 --per-identity 4 --image-size 64

@@ -5,12 +5,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/script_test.sh"
 bin=$(cd "$1" && pwd)
 doubles=$(cd "$2" && pwd)
-command -v mpirun >/dev/null || { echo "SKIPPED: no mpirun on this machine"; exit 0; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-# More ranks than cores, also as root, as in a container. MPI's own leaks are not looked for.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+under_mpirun
+in_scratch
+# MPI's own leaks are not looked for.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 
 quietly "$bin/advface-faces" --out faces --identities 40 --per-identity 4 --image-size 32

@@ -5,13 +5,9 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/script_test.sh"
 bin=$(cd "$1" && pwd)
-command -v mpirun >/dev/null || { echo "SKIPPED: no mpirun on this machine"; exit 0; }
+under_mpirun
 [ -x "$bin/advface-train-mpi" ] || { echo "SKIPPED: no advface-train-mpi; cmake --preset release -DADVF_MPI=ON builds it"; exit 0; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-# More ranks than cores, also as root, as in a container.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+in_scratch
 ranks() { mpirun -np "$1" --oversubscribe "${@:2}"; }
 
 quietly "$bin/advface-faces" --out faces --identities 40 --per-identity 4 --image-size 64

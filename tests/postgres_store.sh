@@ -5,54 +5,8 @@
 # or a few. Skipped where there is no server, or the build knows none (ADVF_POSTGRES).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/script_test.sh"
-tests=$(cd "$(dirname "$0")" && pwd)
-bin=$(cd "$1" && pwd)
-"$bin/advface-store" list postgresql:///x?host=/nowhere >/dev/null 2>log.$$ || true
-said=$(cat log.$$; rm -f log.$$)
-[[ $said != *"knows no PostgreSQL"* ]] || { echo "SKIPPED: built without ADVF_POSTGRES"; exit 0; }
-[[ $said == *"no connection"* ]] || fail "a server that is not there: $said"
-work=$(mktemp -d)
-chmod 755 "$work"
-server=$work/server
-url=$(bash "$tests/postgres_server.sh" start "$server") || {
-  code=$?
-  rm -rf "$work"
-  [[ $code == 77 ]] || fail "the server does not start"
-  echo "$url"
-  exit 0
-}
-trap 'bash "$tests/postgres_server.sh" stop "$server"; rm -rf "$work"' EXIT
-cd "$work"
-store() { "$bin/advface-store" "$@"; }
-sql() { psql -qtA -v ON_ERROR_STOP=1 -h "$server" -U "${2:-owner}" -d people -c "$1"; }
-
-# Features of 600 people in records.npy, and of the same people on another day, two each, in probes.npy.
-python3 - <<'PY'
-import random, struct
-draw = random.Random(5)
-def unit(v):
-    length = sum(x * x for x in v) ** 0.5
-    return [x / length for x in v]
-def save(path, rows):
-    head = str({"descr": "<f4", "fortran_order": False, "shape": (len(rows), len(rows[0]))}).encode()
-    head += b" " * (63 - (10 + len(head)) % 64) + b"\n"
-    with open(path, "wb") as file:
-        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head)
-        for row in rows: file.write(struct.pack("<%df" % len(row), *row))
-people = [unit([draw.gauss(0, 1) for _ in range(48)]) for _ in range(600)]
-near = lambda v: unit([x + draw.gauss(0, 0.06) for x in v])
-save("records.npy", people[:500])
-save("probes.npy", [near(v) for v in people for _ in range(2)])
-save("others.npy", [near(v) for v in people[500:] for _ in range(4)])
-save("one.npy", [near(people[3])])
-save("more.npy", people[500:])
-open("records.txt", "w").write("".join("person %d\n" % i for i in range(500)))
-open("more.txt", "w").write("".join("person %d\n" % i for i in range(500, 600)))
-open("one.txt", "w").write("somebody\n")
-open("others.txt", "w").write("".join("other %d\n" % (i // 4) for i in range(400)))
-PY
-quietly "$bin/advface-key" new one.key
-quietly "$bin/advface-key" new two.key
+# shellcheck source=tests/postgres_test.sh
+source "$(dirname "${BASH_SOURCE[0]}")/postgres_test.sh" "$1"
 
 # Both stores say the same, but for their names, moments, digests, rates of progress and what is left of the
 # removed; and for scores, whose last digits depend on salts that are drawn.
@@ -121,21 +75,7 @@ quietly store import "$url" --set came --in set.jsonl
 quietly store remove "$url" --set came --whole-set
 quietly store check "$url" --repair
 
-# What was removed is in no file of the tables, and in the server's log alone. bytes_of SET NAME: some of its row.
-bytes_of() { store export "$url" --set "$1" --out row.jsonl >/dev/null 2>&1 && python3 - "$2" <<'PY'
-import json, struct, sys
-for line in open("row.jsonl"):
-    r = json.loads(line)
-    if r.get("subject") == sys.argv[1]: print(struct.pack("<8f", *r["feature"][:8]).hex())
-PY
-}
-is_in_tables() { python3 - "$1" "$server/data/base" <<'PY'
-import os, sys
-wanted = bytes.fromhex(sys.argv[1])
-found = any(wanted in open(os.path.join(at, name), "rb").read() for at, _, files in os.walk(sys.argv[2]) for name in files)
-sys.exit(0 if found else 1)
-PY
-}
+# What was removed is in no file of the tables, and in the server's log alone.
 row=$(bytes_of default "person 9")
 sql CHECKPOINT >/dev/null
 is_in_tables "$row" || fail "a record is not where it is looked for"
@@ -308,34 +248,7 @@ lines = open("vectors.txt").read().split()
 values = [float(v) for line in lines for v in line.strip("{}").split(",")]
 assert len(lines) == 500 and struct.pack("<%df" % len(values), *values) == data
 PY
-# With pgvector an index finds them, also what roles add later; removed rows are not in its file either.
-if psql -q -h "$server" -U owner -d people -c "CREATE EXTENSION vector" >log 2>&1; then
-  vectors() { quietly psql -q -h "$server" -U owner -d people -f "$tests/../tools/store/postgres_vectors.sql"; }
-  vectors
-  quietly store add "$(as enrol)" --set open --in more.npy --subjects more.txt --key one.key
-  id=$(sql "SELECT id FROM advface.sets WHERE name = 'open'")
-  for person in 3 123 555; do
-    probe=$(sql "SELECT vector::vector(48) FROM advface.vectors WHERE set_name = 'open' AND subject = 'person $person'")
-    query="SELECT id & ((1::bigint << 40) - 1) FROM advface.features WHERE id >= $id::bigint << 40 AND id < ($id + 1)::bigint << 40
-      ORDER BY (advface.reals(feature)::vector(48)) <#> '$probe'::vector(48) LIMIT 5"
-    [[ $(sql "SET enable_seqscan = off; EXPLAIN $query") == *"vectors_of_set_$id"* ]] || fail "a query does not use the index"
-    [[ $(sql "SET enable_seqscan = off; $query" | head -n 1) == "$person" ]] || fail "the index does not find person $person"
-  done
-  row=$(bytes_of open "person 9")
-  sql CHECKPOINT >/dev/null
-  is_in_tables "$row" || fail "a record is not where it is looked for"
-  quietly store remove "$url" --set open --subject "person 9"
-  quietly store check "$url" --repair
-  sql CHECKPOINT >/dev/null
-  ! is_in_tables "$row" || fail "bytes of a removed record are in the index"
-else
-  grep -q "is not available\|could not open extension control file" log || { cat log >&2; fail "the extension cannot be made"; }
-  vectors() { :; }
-  echo "SKIPPED: no pgvector in this server; its index is not tested"
-fi
 quietly store remove "$url" --set open --whole-set
-vectors
-[[ -z $(sql "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'vectors_of_set_%'") ]] || fail "the index of a removed set is left"
 
 # The server itself is killed: what was told stays.
 quietly store init "$url" --set later --like records.npy --protect rotation --key one.key

@@ -54,8 +54,8 @@ std::vector<Measure> IdentityJudge::judge(const Tensor& images, const TestImages
       other.values = accepted(cosine_rows(FeatureRows(embedded).at(v.other_of), v.other), v.threshold);
     all.push_back(std::move(other));
     all.push_back(std::move(cosine));
-    if (auto others = test.crowd.empty() ? mean_cosine_of_others(embedded, test.people, v.same, test.people)
-                                         : mean_cosine_of_others(embedded, test.people, v.crowd, test.crowd);
+    if (auto others = mean_cosine_of_others(embedded, test.people, test.crowd.empty() ? v.same : v.crowd,
+                                            test.crowd.empty() ? test.people : test.crowd);
         !others.empty())
       all.push_back({"cosine_of_others/" + v.name, std::move(others)});
   }

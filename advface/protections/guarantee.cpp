@@ -15,9 +15,6 @@ const char* name_of(WithoutKey what) {
                                               : "not proved";
 }
 
-// Whatever comes behind noise works on the noisy feature alone (post-processing). Probes go through maps that
-// keep angles, wherever an angle is promised, so that angles add up. Behind a key there is nothing to learn
-// from, whatever is done to what is stored, and before it nothing that it does not hide.
 nlohmann::json to_json(const Guarantee& proved) {
   nlohmann::json json = nlohmann::json::object();
   if (const auto& privacy = proved.privacy) {
@@ -32,6 +29,9 @@ nlohmann::json to_json(const Guarantee& proved) {
   return json;
 }
 
+// Whatever comes behind noise works on the noisy feature alone (post-processing). Probes go through maps that
+// keep angles, wherever an angle is promised, so that angles add up. Behind a key there is nothing to learn
+// from, whatever is done to what is stored, and before it nothing that it does not hide.
 Guarantee Guarantee::then(const Guarantee& next, bool next_sees_photograph) const {
   Guarantee both;
   both.privacy = next_sees_photograph ? next.privacy : privacy ? privacy : next.privacy;

@@ -22,8 +22,7 @@ struct Guarantee {
   struct Privacy {
     double epsilon = 0, delta = 0;
     PrivacyNoise noise;
-    bool of_seed =
-        false;  // it holds for who does not know the seed that was given, and can make no noise of it
+    bool of_seed = false;  // it holds for who does not know the seed, and cannot make the noise again
   };
   std::optional<Privacy> privacy;
   // In radians: of a unit vector, the largest angle between what is stored and the feature as a probe, which

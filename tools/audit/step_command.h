@@ -6,7 +6,7 @@
 
 namespace advf::tools {
 
-// The folder that all of these lie in: "/" where they have no other in common. paths: whole ones.
+// The folder that all of these inputs lie in: "/" where they have no other in common. digests: by whole path.
 std::string common_folder(const std::vector<std::pair<std::string, std::string>>& digests);
 
 // For a shell that finds the programs, in which AUDIT_DATA is AuditPlan::data_folder, or where its files lie

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <set>
 #include <vector>
 
 #include "advface/core/feature_file.h"

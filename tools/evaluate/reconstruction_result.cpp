@@ -1,8 +1,6 @@
 #include "tools/evaluate/reconstruction_result.h"
 
-#include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 
 #include "advface/core/json_text.h"

@@ -5,7 +5,9 @@
 -- product with a probe that was turned with the same key is the cosine. Where the extension vector is there, each such set of up to
 -- 2,000 values gets an index for it (HNSW, inner product), which a query uses that orders by
 --     (advface.reals(feature)::vector(512)) <#> '[...]'::vector(512)
--- over the rows of one set (what a removed or renewed set leaves behind goes with the next call): WHERE id >= set_id << 40 AND id < (set_id + 1) << 40.
+-- over the rows of one set, by its number in advface.sets, as a bigint:
+--     WHERE id >= 1::bigint << 40 AND id < 2::bigint << 40
+-- What a removed or renewed set leaves behind goes with the next call.
 \set ON_ERROR_STOP on
 SET client_min_messages TO warning;
 
