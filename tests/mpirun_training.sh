@@ -45,7 +45,7 @@ for kind, others in (("shadow", "1 2 4"), ("validated", "3"), ("recogniser", "2"
                 assert abs(a - b) <= close * max(1, abs(a)), (kind, n, a, b)
 PY
 
-told "as one of 2 by mpirun" ranks 2 "$bin/advface-train" "${shadow[@]}" --out no.safetensors
+told "SIZE=2); advface-train-mpi trains" ranks 2 "$bin/advface-train" "${shadow[@]}" --out no.safetensors
 told "one process" ranks 2 "$bin/advface-train-mpi" detector --scenes 20 --out no.json
 told "too small for 4 ranks" ranks 4 "$bin/advface-train-mpi" "${any[@]}" --batch 4 --out no.safetensors
 told "disagree" mpirun --oversubscribe -np 1 "$bin/advface-train-mpi" "${shadow[@]}" --out no.safetensors : \

@@ -93,6 +93,7 @@ told "a password in the name" store list "postgresql://owner@/people?host=$serve
 told "no connection" store list "postgresql://owner@/nothing?host=$server"
 told "no connection" store list "postgresql://127.0.0.1:1/people"
 told "invalid" store list "postgresql://owner@/people?wrong=1"
+told "begins with postgresql://" store list "host=$server dbname=people user=owner password=secret"
 told "pg_dump" store backup "$url" --out copy.db
 sql "CREATE DATABASE empty" >/dev/null
 told "begins with postgresql://" store list postgresql:people
@@ -100,7 +101,9 @@ told "begins with postgresql://" store list "POSTGRESQL://owner:secret@/people?h
 ! grep -q secret log || fail "a password is repeated"
 told "has no store; advface-store init makes one" store list "postgresql://owner@/empty?host=$server"
 told "version 99" bash -c "psql -q -h '$server' -U owner -d people -c 'UPDATE advface.store SET version = 99' && '$bin/advface-store' list '$url'"
-sql "UPDATE advface.store SET version = 4"
+sql "DELETE FROM advface.store"
+told "has no row" store list "$url"
+sql "INSERT INTO advface.store VALUES (4)"
 sql "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'" >/dev/null
 told "UTF8" store init "postgresql://owner@/latin?host=$server" --like records.npy --protect none
 sql "ALTER DATABASE people SET default_transaction_read_only = on"
@@ -192,6 +195,24 @@ quietly store check "$url" --repair
 quietly store check "$url" --set shared --key two.key
 [[ $(store list "$url" --sets | grep -c "^shared.500 records") == 1 ]] || fail "a shared renewal lost people"
 
+# Whoever comes second, makes no key, or finds nothing left to do has done nothing wrong.
+for _ in 1 2 3; do
+  pids=()
+  for worker in 1 2 3; do
+    (exec "$bin/advface-store" renew "$url" --set shared --old-key two.key --new-key made.key --batch 5 --wait 60 \
+      >worker$worker.said 2>&1) &
+    pids+=($!)
+  done
+  for worker in 1 2 3; do
+    wait "${pids[worker - 1]}" || { cat worker*.said >&2; fail "a worker that came second ended in an error"; }
+  done
+  [[ $(cat worker*.said | grep -c "a new key") == 1 ]] || { cat worker*.said >&2; fail "not one key was made"; }
+  quietly store check "$url" --repair
+  quietly store check "$url" --set shared --key made.key
+  rm two.key
+  mv made.key two.key
+done
+
 # Roles: each does its own, and nothing else.
 quietly psql -q -h "$server" -U owner -d people -f "$tests/../tools/store/postgres_roles.sql"
 quietly psql -q -h "$server" -U owner -d people -f "$tests/../tools/store/postgres_roles.sql"
@@ -201,6 +222,7 @@ shared=(--set shared --key two.key)
 quietly store verify "$(as verify)" "${shared[@]}" --in one.npy --subject "person 3" --threshold 0.5
 told "permission denied" store verify "$(as verify)" "${shared[@]}" --in one.npy --subject "person 3" --threshold 0.5 --log
 quietly store identify "$(as verify)" "${shared[@]}" --in one.npy --threshold 0.5
+quietly store check "$(as verify)"
 quietly store add "$(as enrol)" "${shared[@]}" --in more.npy --subjects more.txt
 quietly store remove "$(as erase)" --set shared --subject "person 11"
 for role in verify erase; do
@@ -239,7 +261,7 @@ quietly store init "$url" --set open --like records.npy --protect rotation --key
 quietly store add "$url" --set open --in records.npy --subjects records.txt --key one.key
 quietly psql -q -h "$server" -U owner -d people -f "$tests/../tools/store/postgres_vectors.sql"
 quietly store export "$url" --set open --out open.npy
-sql "SELECT vector FROM advface.vectors WHERE set_name = 'open' ORDER BY number" >vectors.txt
+sql "SELECT vector FROM advface.vectors WHERE set_name = 'open' ORDER BY number" u_verify >vectors.txt
 python3 - <<'PY' || fail "real[] is not what was stored"
 import struct
 data = open("open.npy", "rb").read()

@@ -5,7 +5,9 @@
 #include <ctime>
 
 #include "cli_test_util.h"
+#include "tensor/hash.h"
 #include "tensor/io/npy.h"
+#include "tools/options/cli.h"
 #include "tools/options/part.h"
 #include "tools/options/part_progress.h"
 
@@ -58,6 +60,12 @@ BOOST_AUTO_TEST_CASE(parts_are_all_rows_once) {
   BOOST_TEST((Part{2, 2}.range(17, 8) == std::pair<int64_t, int64_t>(8, 17)));
   BOOST_TEST((Part{2, 4}.path("a.b/z.npy") == "a.b/z.2-of-4.npy" && Part{2, 4}.path("z") == "z.2-of-4"));
   BOOST_TEST((Part{1, 1}.path("z.npy") == "z.npy" && Part{2, 4}.path("").empty()));
+  for (const std::string name : {"a.b/z.npy", "a.b/z", "z", "z.1.json", "z.1-of-2x.npy"}) {
+    const auto part = tools::part_name(Part{2, 4}.path(name));
+    BOOST_TEST((part && part->out == name && part->part.number == 2 && part->part.of == 4), name);
+  }
+  for (const char* name : {"z.npy", "z", "z.2-of-x.npy", "z.5-of-4", "z.02-of-4.npy"})
+    BOOST_TEST(!tools::part_name(name), name);
 }
 
 BOOST_AUTO_TEST_CASE(features_come_in_parts) {
@@ -147,6 +155,8 @@ BOOST_AUTO_TEST_CASE(what_does_not_go_together_is_told) {
   {
     const Variables wrong({{"OMPI_COMM_WORLD_RANK", "4"}, {"OMPI_COMM_WORLD_SIZE", "4"}});
     refuse(folder, "protect", protect, 2, {"OMPI_COMM_WORLD_SIZE=4", "--part"});
+    refuse(folder, "inspect", {"--join", out}, 2, {"OMPI_COMM_WORLD_SIZE=4", "work of one process"});
+    refuse(folder, "evaluate", {"join", "--json", out}, 2, {"join is the work of one process"});
     refuse(folder, "protect", protect + Args{"--steps", "0", "--part", "1/1"}, 2,
            {"steps"});  // said: not by the environment
   }
@@ -204,11 +214,23 @@ BOOST_AUTO_TEST_CASE(reconstruction_comes_in_parts) {
     std::filesystem::remove(std::filesystem::directory_iterator(person.path())->path());
     break;
   }
+  const std::string images = dir / "faces/test/images";
+  succeed("extract", Args{"--images", images, "--out", dir / "z.npy"} + world().recogniser());
+  const Args noise{"--protect", "noise", "--noise-length", "0.1"};
+  const auto protect = [&] {
+    succeed("protect", Args{"--in", dir / "z.npy", "--out", dir / "noise.npy"} + noise);
+  };
+  protect();
+  const std::string decoder = dir / "decoder.safetensors";
+  std::string weights = read_bytes(world().at("shadow.safetensors"));
+  write_bytes(decoder, weights);
   const Args how = Args{"reconstruction",
                         "--images",
-                        dir / "faces/test/images",
+                        images,
+                        "--protected",
+                        "noisy=" + dir / "noise.npy",
                         "--attacker",
-                        "deconv=" + world().at("shadow.safetensors"),
+                        "deconv=" + decoder,
                         "--split",
                         "all",
                         "--thresholds",
@@ -260,16 +282,60 @@ BOOST_AUTO_TEST_CASE(reconstruction_comes_in_parts) {
     all.insert(all.end(), words.begin(), words.end());
     refused({"join", "--json", out}, 1, all);
   }
+  // Files of the same name may hold something else.
+  std::vector<std::string> photographs;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(images))
+    if (entry.is_regular_file()) photographs.push_back(entry.path().string());
+  std::sort(photographs.begin(), photographs.end());
+  const std::string before = read_bytes(photographs[0]);
+  write_bytes(photographs[0], read_bytes(photographs.back()));
+  make("2/2");
+  refused({"join", "--json", out}, 1, {"p.2-of-2.json", "the input"});
+  write_bytes(photographs[0], before);
+  weights[weights.size() / 2] ^= 1;  // the last bits of a weight
+  write_bytes(decoder, weights);
+  make("2/2");
+  refused({"join", "--json", out}, 1, {"p.2-of-2.json", "the attackers", "network"});
+  weights[weights.size() / 2] ^= 1;
+  write_bytes(decoder, weights);
+  Tensor rows = load_npy(dir / "z.npy");
+  rows.mutable_data<float>()[0] *= -1;
+  save_npy(dir / "other.npy", rows);
+  succeed("protect", Args{"--in", dir / "other.npy", "--out", dir / "other-noise.npy"} + noise);
+  for (const char* end : {"", ".json"})
+    std::filesystem::rename(dir / "other-noise.npy" + end, dir / "noise.npy" + end);
+  make("2/2");
+  refused({"join", "--json", out}, 1, {"p.2-of-2.json", "the input"});
+  protect();
+  // What a killed call has left among the pictures goes; what somebody else has there stays.
+  const std::string pictures = dir / "pictures.2-of-2";
+  write_bytes(pictures + "/.unfinished", "");
+  write_bytes(pictures + "/deconv/left.png", "");
   make("2/2", {"--out", dir / "pictures"});
-  BOOST_TEST(std::filesystem::exists(dir / "pictures.2-of-2/originals"));
+  BOOST_TEST(std::filesystem::exists(pictures + "/originals"));
+  BOOST_TEST((!std::filesystem::exists(pictures + "/deconv/left.png") &&
+              !std::filesystem::exists(pictures + "/.unfinished")));
   BOOST_TEST(!std::filesystem::exists(dir / "pictures"));
+  refused(how + Args{"--part", "2/2", "--json", out, "--out", dir / "pictures"}, 1, {"not empty"});
   const nlohmann::json good = read_json(second);
+  const auto sealed = [](nlohmann::json part) {
+    part.erase("checksum");
+    part["checksum"] = hex(fnv1a(tools::json_text(part)));
+    return part;
+  };
+  BOOST_TEST((sealed(good) == good));
   const auto damaged = [&](const std::function<void(nlohmann::json&)>& damage, const std::string& word) {
     nlohmann::json bad = good;
     damage(bad);
-    write_bytes(second, bad.dump());
+    write_bytes(second, sealed(bad).dump());
     refused({"join", "--json", out}, 1, {"p.2-of-2.json", word});
   };
+  {
+    nlohmann::json bad = good;
+    bad["rows"][2]["measures"][0]["values"][0] = 0.5;
+    write_bytes(second, bad.dump());
+    refused({"join", "--json", out}, 1, {"p.2-of-2.json", "checksum"});
+  }
   damaged([](auto& j) { j["format"] = "x"; }, "no part of advface-evaluate");
   damaged([](auto& j) { j["part"]["number"] = 1; }, "part 2 of 2");
   damaged([](auto& j) { j["part"]["first"] = 65; }, "damaged");

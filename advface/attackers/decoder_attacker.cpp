@@ -9,7 +9,8 @@ std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 
 class DecoderAttacker : public Attacker {
  public:
-  explicit DecoderAttacker(std::unique_ptr<Decoder> decoder) : decoder_(std::move(decoder)) {}
+  explicit DecoderAttacker(const std::string& path)
+      : decoder_(Decoder::load(path)), fingerprint_(file_fingerprint(path)) {}
 
   const Provenance& provenance() const override { return decoder_->info(); }
   const Shape& row() const override { return decoder_->info().spec.feature; }
@@ -20,6 +21,7 @@ class DecoderAttacker : public Attacker {
     const DecoderInfo& info = decoder_->info();
     Metadata list{{"decoder", quoted(info.spec.name)},
                   {"loss", quoted(info.loss)},
+                  {"network", quoted(fingerprint_)},
                   {"mirrored", info.mirrored ? "true" : "false"},
                   {"people", std::to_string(info.people.size())}};
     if (info.training) {
@@ -35,12 +37,13 @@ class DecoderAttacker : public Attacker {
 
  private:
   std::unique_ptr<Decoder> decoder_;
+  std::string fingerprint_;
 };
 
 }  // namespace
 
 std::unique_ptr<Attacker> load_decoder_attacker(const std::string& path) {
-  return std::make_unique<DecoderAttacker>(Decoder::load(path));
+  return std::make_unique<DecoderAttacker>(path);
 }
 
 }  // namespace advf

@@ -11,6 +11,7 @@
 #include "advface/protections/random_noise.h"
 #include "advface/protections/registry.h"
 #include "nn/loss.h"
+#include "tensor/hash.h"
 #include "tensor/ops.h"
 
 namespace advf {
@@ -383,6 +384,31 @@ const TestImages& ReconstructionAudit::test() const { return state_->all; }
 const std::string& ReconstructionAudit::cut() const { return state_->cut; }
 const std::vector<LeftOut>& ReconstructionAudit::left_out() const { return state_->left_out; }
 const std::vector<LockKnowledge>& ReconstructionAudit::locks() const { return state_->locks; }
+
+std::string ReconstructionAudit::input_hash() const {
+  const State& s = *state_;
+  uint64_t hash = kFnvStart;
+  const auto add = [&](const std::string& text) {
+    hash = fnv1a(std::string_view(text.c_str(), text.size() + 1), hash);
+  };
+  add(feeding_hash(s.recogniser.card()));
+  add(s.o.faces.face_cut(s.recogniser).key());
+  add(s.o.average ? "average of " + std::to_string(*s.o.average) : "");
+  for (size_t i = 0; i < s.all.files.size(); ++i) {
+    add(s.all.files[i]);
+    add(s.all.identities[i]);
+    add(file_fingerprint(s.faces.path(s.set.indices[size_t(s.test.rows[i])])));
+  }
+  for (const ProtectedSet& given : s.given) {
+    add(given.name);
+    const FeatureRows rows = given.rows.selected(s.test.rows);
+    for (int64_t begin = 0; begin < rows.count(); begin += kBlock) {
+      const Tensor block = rows.batch(begin, std::min(rows.count(), begin + kBlock));
+      hash = fnv1a(std::as_bytes(std::span(block.data<float>(), size_t(block.numel()))), hash);
+    }
+  }
+  return hex(hash);
+}
 
 std::vector<std::pair<std::string, ProtectionId>> ReconstructionAudit::protections() const {
   return protections_of(state_->sets);

@@ -73,6 +73,10 @@ class ReconstructionAudit {
   const std::string& cut() const;
   const std::vector<LeftOut>& left_out() const;
   const std::vector<LockKnowledge>& locks() const;
+  // Tells apart what the images and features under test come from: names, people and bytes of the
+  // photographs, how faces are cut out of them and fed to the recogniser, and the rows of protected_files.
+  // Reads the photographs.
+  std::string input_hash() const;
   std::vector<std::pair<std::string, ProtectionId>> protections()
       const;  // of the protected features, by their name
   // The attackers, in the order of the call; as long as the audit.

@@ -44,8 +44,15 @@ void Waiter::forget_stop() {
 bool Database::is_on_server(const std::string& name) {
   // Also what is written a little otherwise, which nobody means as the name of a file.
   const std::string begin = name.substr(0, name.find(':') + 1);
-  return begin.size() <= 11 &&
-         (::strcasecmp(begin.c_str(), "postgresql:") == 0 || ::strcasecmp(begin.c_str(), "postgres:") == 0);
+  if (::strcasecmp(begin.c_str(), "postgresql:") == 0 || ::strcasecmp(begin.c_str(), "postgres:") == 0)
+    return true;
+  // libpq's other form, "host=db.example dbname=people password=...".
+  const size_t from = std::min(name.find_first_not_of(" \t"), name.size());
+  const std::string key = name.substr(from, name.find_first_of("= \t", from) - from);
+  if (name.find('=') == std::string::npos) return false;
+  for (const char* known : {"host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service"})
+    if (::strcasecmp(key.c_str(), known) == 0) return true;
+  return false;
 }
 
 std::unique_ptr<Database> Database::open(const std::string& name, Access access, const Patience& patience) {

@@ -101,7 +101,7 @@ class Database {
   // Throws Error for what is no database, cannot be read, or (Access::write) cannot be written.
   static std::unique_ptr<Database> open(const std::string& name, Access access,
                                         const Patience& patience = {});
-  // Whether the name is that of a database on a server: postgresql://...
+  // Whether the name is that of a database on a server: postgresql://..., or what is meant so.
   static bool is_on_server(const std::string& name);
 
   virtual ~Database() = default;

@@ -33,7 +33,9 @@ using Result = PostgresConnection::Result;
 PostgresConnection::PostgresConnection(const std::string& url, std::string name, Waiter& waiter)
     : name_(std::move(name)), waiter_(waiter) {
   if (!url.starts_with("postgresql://") && !url.starts_with("postgres://"))
-    throw WrongCall("the name of a database on a server begins with postgresql://");
+    throw WrongCall(
+        "the name of a database on a server begins with postgresql:// "
+        "(postgresql://[user@]host[:port]/database)");
   std::string error;
   if (holds_password(url, error))
     throw WrongCall(

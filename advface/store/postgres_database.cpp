@@ -198,7 +198,12 @@ int64_t PostgresDatabase::version() {
           "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = 'advface' AND tablename = 'store'") ==
       0)
     return 0;
-  return number("SELECT version FROM advface.store");
+  Statement version(*this, "SELECT version FROM advface.store");
+  if (!version.step())
+    throw DamagedDatabase(path_ +
+                          " is damaged: its table advface.store has no row, which says the version; "
+                          "restore it from a backup");
+  return version.number(0);
 }
 
 void PostgresDatabase::begin_tables() {

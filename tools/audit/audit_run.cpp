@@ -1,8 +1,5 @@
 // advface-audit CONFIG --out DIR, and its plan.
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -11,6 +8,7 @@
 #include <optional>
 
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/file_lock.h"
 #include "tools/audit/audit.h"
 #include "tools/audit/audit_facts.h"
 #include "tools/audit/audit_page.h"
@@ -41,17 +39,12 @@ class ReportFolder {
     std::error_code failed;
     fs::create_directories(folder, failed);
     check(!failed, folder, ": ", failed.message());
-    const std::string path = folder + "/.lock";
-    file_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    check(file_ >= 0, path, ": cannot be written");
-    check(flock(file_, LOCK_EX | LOCK_NB) == 0, folder,
-          ": another audit writes there now; wait for it, or name another folder");
+    lock_.emplace(folder + "/.lock");
+    check(lock_->held(), folder, ": another audit writes there now; wait for it, or name another folder");
   }
-  ~ReportFolder() { close(file_); }
-  ReportFolder(const ReportFolder&) = delete;
 
  private:
-  int file_ = -1;
+  std::optional<FileLock> lock_;
 };
 
 void check_room(const AuditPlan& plan, const std::string& cache) {

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -20,6 +19,7 @@
 #include "advface/core/text_file.h"
 #include "advface/keys/key.h"
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/file_lock.h"
 #include "tools/options/cli.h"
 #include "tools/options/progress.h"
 
@@ -52,22 +52,6 @@ nlohmann::json digests_in(const std::string& folder) {
   }
   return list;
 }
-
-// A file that one process at a time holds; given up when it ends, however it ends.
-class FileLock {
- public:
-  explicit FileLock(const std::string& path) : file_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    check(file_ >= 0, path, ": ", std::strerror(errno));
-    held_ = flock(file_, LOCK_EX | LOCK_NB) == 0;
-  }
-  ~FileLock() { close(file_); }
-  FileLock(const FileLock&) = delete;
-  bool held() const { return held_; }
-
- private:
-  int file_;
-  bool held_ = false;
-};
 
 // How far the whole is: a line that redraws itself on a terminal, lines of their own elsewhere.
 class WholeProgress {

@@ -5,7 +5,6 @@
 
 #include "advface/attackers/registry.h"
 #include "advface/audit/reconstruction_audit.h"
-#include "tensor/hash.h"
 #include "tools/evaluate/audit_json.h"
 #include "tools/evaluate/evaluate.h"
 #include "tools/evaluate/reconstruction_report.h"
@@ -118,15 +117,6 @@ nlohmann::json attackers_json(const ReconstructionAudit& audit) {
   return list;
 }
 
-// Which photographs of whom, in which order.
-std::string hash_of(const TestImages& images) {
-  uint64_t hash = kFnvStart;
-  for (size_t i = 0; i < images.files.size(); ++i)
-    for (const std::string* text : {&images.files[i], &images.identities[i]})
-      hash = fnv1a(std::string_view(text->c_str(), text->size() + 1), hash);
-  return hex(hash);
-}
-
 // Scores, JSON and table of what was measured of all images.
 void report(const ReconstructionResult& measured, const Common& common, const std::string& scores_path) {
   ScoreFile scores(scores_path);
@@ -169,7 +159,7 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
   audit.prepare();
   const TestImages& all = audit.test();
   const int64_t n = int64_t(all.images.size());
-  described = part.described(n, kAttackedAtOnce, o.common.seed, hash_of(all));
+  if (!part.whole()) described = part.described(n, kAttackedAtOnce, o.common.seed, audit.input_hash());
   ReconstructionResult result{
       result_json(o, part, audit), attackers_json(audit), {}, o.common.seed, {}, {}, {}};
   for (const Verifier& v : all.verifiers) result.verifiers.push_back(v.name);
@@ -186,10 +176,15 @@ int evaluate_reconstruction(ReconstructionOptions& o) {
     if (sheet && row.kind != "identity" && !(row.matched && (o.sheet_plain || row.features == "raw")))
       sheet->add(row.features, row.attacker + " " + row.features + (row.matched ? " matched" : ""), images);
   });
+  folder.finish();
   if (described) {
     write_part(o.common.json, result, *described);
-    std::printf("images %lld to %lld of %lld: %s\n", static_cast<long long>(described->first),
-                static_cast<long long>(described->end), static_cast<long long>(n), o.common.json.c_str());
+    if (described->first == described->end)
+      std::printf("none of the %lld images, which are fewer than %lld for each part: %s\n",
+                  static_cast<long long>(n), static_cast<long long>(kAttackedAtOnce), o.common.json.c_str());
+    else
+      std::printf("images %lld to %lld of %lld: %s\n", static_cast<long long>(described->first) + 1,
+                  static_cast<long long>(described->end), static_cast<long long>(n), o.common.json.c_str());
   } else {
     report(result, o.common, o.scores);
   }

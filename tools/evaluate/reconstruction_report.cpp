@@ -161,6 +161,9 @@ void Sheet::write(const std::string& path) const {
 
 namespace {
 
+// Lies among the images as long as they are not all there.
+constexpr const char* kUnfinished = ".unfinished";
+
 // A name as a folder has it: what is neither letter, digit, point nor underscore becomes a dash. Letters
 // beyond ASCII are bytes above it.
 std::string folder_name(const std::string& text) {
@@ -188,9 +191,32 @@ ImageFolder::ImageFolder(const std::string& folder) : folder_(folder) {
   fs::path there = fs::absolute(folder);
   while (!fs::exists(there, none) && there.has_relative_path()) there = there.parent_path();
   check(fs::is_directory(there, none), folder, ": Not a directory; images cannot be written there");
+  if (fs::exists(fs::path(folder) / kUnfinished, none)) {
+    begin();
+    for (const auto& left : fs::directory_iterator(folder))
+      if (left.path().filename() != kUnfinished) fs::remove_all(left.path());
+    return;
+  }
   check(!fs::exists(folder, none) || fs::is_empty(folder, none), folder,
         ": is not empty, and its files would lie among the images; choose another folder or empty this one");
   AtomicFile probe((there / "probe").string());
+}
+
+void ImageFolder::begin() {
+  namespace fs = std::filesystem;
+  if (unfinished_) return;
+  std::error_code failed;
+  fs::create_directories(folder_, failed);
+  check(!failed, folder_, ": ", failed.message());
+  unfinished_.emplace((fs::path(folder_) / kUnfinished).string());
+  check(unfinished_->held(), folder_, ": another call writes its images there now; choose another folder");
+}
+
+void ImageFolder::finish() {
+  if (!unfinished_) return;
+  std::error_code none;
+  std::filesystem::remove(std::filesystem::path(folder_) / kUnfinished, none);
+  unfinished_.reset();
 }
 
 // Each name of its own, as a folder has it.
@@ -208,6 +234,7 @@ std::string ImageFolder::folder_of(const std::string& name) {
 void ImageFolder::add(const std::vector<std::string>& below, const std::vector<std::string>& names,
                       const Tensor& images) {
   if (folder_.empty()) return;
+  begin();
   namespace fs = std::filesystem;
   fs::path place(folder_);
   for (const std::string& part : below) place /= folder_of(part);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/file_lock.h"
 #include "tensor/io/grid.h"
 #include "tools/evaluate/reconstruction_result.h"
 #include "tools/options/cli.h"
@@ -46,15 +47,19 @@ class Sheet {
 // is the photograph's, with its folders and its ending. An empty name: nothing.
 class ImageFolder {
  public:
-  // Throws Error where the folder cannot be made, or has files.
+  // Throws Error where the folder cannot be made, or has files: other files than those of a call that was
+  // killed, which go.
   explicit ImageFolder(const std::string& folder);
   void add(const std::vector<std::string>& below, const std::vector<std::string>& names,
            const Tensor& images);
+  void finish();  // all are there
 
  private:
   std::string folder_of(const std::string& name);
+  void begin();
 
   std::string folder_;
+  std::optional<FileLock> unfinished_;  // in the folder, until all are there
   int64_t written_ = 0;
   std::map<std::string, std::string> folders_;  // of the names of attackers and features
 };

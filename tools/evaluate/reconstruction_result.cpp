@@ -5,6 +5,7 @@
 
 #include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
+#include "tensor/hash.h"
 #include "tensor/io/atomic_file.h"
 #include "tools/options/cli.h"
 #include "tools/options/part.h"
@@ -98,15 +99,22 @@ ReconstructionRow row_in(const json& value, const ReconstructionResult& part) {
   return row;
 }
 
+// Of all other keys of a part: what was changed by accident is told, not who wants to deceive.
+std::string checksum(const json& part) { return hex(fnv1a(json_text(part))); }
+
 struct PartFile {
   ReconstructionResult result;
   FeaturePart part;
 };
 
 PartFile read_part(const std::string& path) {
-  const json root = parse_json(read_text(path), path);
+  json root = parse_json(read_text(path), path);
   check(root.is_object() && root.value("format", json()) == kResultPart, path,
         ": is no part of advface-evaluate reconstruction; run it again with --part");
+  const json told_sum = root.value("checksum", json());
+  root.erase("checksum");
+  check(told_sum == checksum(root), path,
+        ": is damaged or was changed (its checksum is another); run the part again");
   const auto part = part_in(root, path);
   check(part.has_value(), path, ": does not say which part it is");
   try {
@@ -190,16 +198,17 @@ TestedImages::TestedImages(const TestImages& images)
 void write_part(const std::string& path, const ReconstructionResult& result, const FeaturePart& part) {
   json rows = json::array();
   for (const ReconstructionRow& row : result.rows) rows.push_back(row_json(row));
+  json root = {{"format", kResultPart},
+               {"part", to_json(part)},
+               {"told", result.told},
+               {"attackers", result.attackers},
+               {"verifiers", result.verifiers},
+               {"images", images_json(result.all)},
+               {"known_by_another_photo", images_json(result.known)},
+               {"rows", rows}};
+  root["checksum"] = checksum(root);
   AtomicFile file(path);
-  file.write(json_text({{"format", kResultPart},
-                        {"part", to_json(part)},
-                        {"told", result.told},
-                        {"attackers", result.attackers},
-                        {"verifiers", result.verifiers},
-                        {"images", images_json(result.all)},
-                        {"known_by_another_photo", images_json(result.known)},
-                        {"rows", rows}}) +
-             "\n");
+  file.write(json_text(root) + "\n");
   file.commit();
 }
 

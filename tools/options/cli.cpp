@@ -25,6 +25,7 @@
 #include "tensor/check.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/parallel.h"
+#include "tools/options/part.h"
 #include "tools/options/progress.h"
 
 namespace advf::tools {
@@ -266,7 +267,26 @@ void check_outputs(const CLI::App& app) {
   }
 }
 
-int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+namespace {
+
+// Throws WrongCall where this process is one of several, and has no share of the work.
+void check_is_alone(const CLI::App& app) {
+  const std::vector<CLI::App*> verbs = app.get_subcommands();
+  const CLI::App& verb = verbs.empty() ? app : *verbs.back();
+  for (const char* share : {"--part", "--jobs"})
+    if (verb.get_option_no_throw(share)) return;
+  const std::string size = several_processes();
+  if (size.empty()) return;
+  const std::string work = verbs.empty() ? app.get_name() : verb.get_name();
+  throw WrongCall("started as one of several by mpirun or srun (" + size + "), but " + work +
+                  " is the work of one process, and all would write the same; start it alone, or, where "
+                  "each has work of its own, with env -u " +
+                  size.substr(0, size.find('=')));
+}
+
+}  // namespace
+
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body, Processes processes) {
   app.set_version_flag("--version", kProgramVersion);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is then a failed write, told and cleaned up
   try {
@@ -283,6 +303,7 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     return 2;
   }
   try {
+    if (processes == Processes::one) check_is_alone(app);
     as_usage([&] {
       check_outputs(app);
       for (const CLI::App* verb : app.get_subcommands()) check_outputs(*verb);

@@ -33,9 +33,15 @@ struct Common {
 // One text for all JSON that is written: names of files need not be UTF-8, and then lose those bytes.
 std::string json_text(const nlohmann::json& value, int indent = -1);
 
+// Who may be started several times at once, by mpirun or srun: a verb that takes a part of the work, by an
+// option or by itself, or calls that wait for one another. Each of the others would do all of it, and write
+// over what the next one wrote.
+enum class Processes { one, several };
+
 // Parses, runs the verb chosen, and turns exceptions into one line on stderr and an exit code. `body` runs
 // after a successful parse and returns the exit code.
-int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body,
+        Processes processes = Processes::one);
 
 // The context of a program: an interrupt stops its work, progress and notes go to stderr.
 Context console();

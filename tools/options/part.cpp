@@ -131,16 +131,18 @@ Part parse_part(const std::string& option, const std::string& text) {
 
 std::optional<PartName> part_name(const std::string& file) {
   const fs::path path(file);
-  const std::string stem = path.stem().string();
-  const size_t dot = stem.rfind('.'), of = stem.rfind("-of-");
-  if (dot == std::string::npos || of == std::string::npos || of < dot) return {};
-  const auto number = whole_number(std::string_view(stem).substr(dot + 1, of - dot - 1)),
-             count = whole_number(std::string_view(stem).substr(of + 4));
-  if (!number || !count || *number < 1 || *number > *count) return {};
-  PartName name{(path.parent_path() / (stem.substr(0, dot) + path.extension().string())).string(),
-                {*number, *count}};
-  if (name.part.path(name.out) != file) return {};
-  return name;
+  // The ending of a name that has none is ".2-of-4".
+  for (const std::string& ending : {path.extension().string(), std::string()}) {
+    const std::string all = path.filename().string(), stem = all.substr(0, all.size() - ending.size());
+    const size_t dot = stem.rfind('.'), of = stem.rfind("-of-");
+    if (dot == std::string::npos || of == std::string::npos || of < dot) continue;
+    const auto number = whole_number(std::string_view(stem).substr(dot + 1, of - dot - 1)),
+               count = whole_number(std::string_view(stem).substr(of + 4));
+    if (!number || !count || *number < 1 || *number > *count) continue;
+    PartName name{(path.parent_path() / (stem.substr(0, dot) + ending)).string(), {*number, *count}};
+    if (name.part.path(name.out) == file) return name;
+  }
+  return {};
 }
 
 std::vector<std::string> part_files(const std::string& out) {
@@ -160,6 +162,12 @@ std::vector<std::string> part_files(const std::string& out) {
 Part part_of_launcher() {
   const Rank process = among_processes(), task = among_array_tasks();
   return {task.rank * process.size + process.rank + 1, task.size * process.size};
+}
+
+std::string several_processes() {
+  for (const auto& [rank, size] : kProcesses)
+    if (const auto of = variable(size); of && *of > 1) return size + ("=" + std::to_string(*of));
+  return "";
 }
 
 void forget_launcher() {

@@ -33,8 +33,7 @@ struct Part {
 // The "format" of a part that is a result in JSON, of advface-evaluate reconstruction.
 inline constexpr const char* kResultPart = "advface-reconstruction-part-1";
 
-// The run's output, and the part, by the name of a file with an ending, as Part::path() has it; nothing for
-// another name.
+// The run's output, and the part, by the name of a file as Part::path() has it; nothing for another name.
 struct PartName {
   std::string out;
   Part part;
@@ -53,6 +52,9 @@ Part parse_part(const std::string& option, const std::string& text);
 // SLURM_ARRAY_TASK_ID with _MIN, _MAX and _STEP (an array job, each task of which may be started several
 // times). The whole where there is nothing. Throws WrongCall for what does not go together.
 Part part_of_launcher();
+// Which of them says that mpirun or srun has started several, as "OMPI_COMM_WORLD_SIZE=4"; "" for none.
+// Tasks of an array job are not meant: each may have work of its own.
+std::string several_processes();
 // Takes these variables out of the environment, for programs that this one starts.
 void forget_launcher();
 

@@ -3,7 +3,7 @@
 --     psql -d people -f postgres_roles.sql
 --     psql -d people -c "CREATE USER gate IN ROLE advface_verify"
 --
--- advface_verify looks records up and compares them (verify, identify, list, show, stats, export, log). advface_enrol adds
+-- advface_verify looks records up and compares them (verify, identify, list, show, stats, check, export, log). advface_enrol adds
 -- people as well. advface_erase removes people. Both write to the log and to the counts of a set, and whoever may write to
 -- the log can spoil it (log --verify tells); advface_verify may not: for verify --log GRANT INSERT ON advface.events. What changes a whole set (init,
 -- import, calibrate, renew, migrate, remove --whole-set) and what rewrites tables (check --repair) is the owner's.

@@ -32,6 +32,18 @@ CREATE OR REPLACE VIEW advface.vectors AS
   JOIN advface.sets s ON s.id = r.set_id
   WHERE s.row_type = 'f32' AND s.state = 'current';
 
+-- Who may read the features may read them so (postgres_roles.sql, before or after this).
+DO $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['advface_verify', 'advface_enrol'] LOOP
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+      EXECUTE format('GRANT SELECT ON advface.vectors TO %I', name);
+    END IF;
+  END LOOP;
+END $$;
+
 DO $$
 DECLARE
   one record;

@@ -25,11 +25,14 @@ int main(int argc, char** argv) {
   add_renew_verbs(app, verbs);
   add_exchange_verbs(app, verbs);
   add_manage_verbs(app, verbs);
-  return run(app, argc, argv, [&] {
-    install_interrupt_handler();
-    ::umask(077);  // what is told of people is for the owner alone, as the store is
-    for (const Verb& verb : verbs)
-      if (verb.app->parsed()) return verb.run();
-    return 2;
-  });
+  return run(
+      app, argc, argv,
+      [&] {
+        install_interrupt_handler();
+        ::umask(077);  // what is told of people is for the owner alone, as the store is
+        for (const Verb& verb : verbs)
+          if (verb.app->parsed()) return verb.run();
+        return 2;
+      },
+      Processes::several);
 }

@@ -46,11 +46,17 @@ int give_up(const RenewOptions& o, Store& store) {
   return 0;
 }
 
-// Another call was faster, and this one goes on with what it has begun.
+// Another call was faster, and this one goes on with what it has begun, or under the key that it has made.
 class BegunMeanwhile : public Error {
  public:
   BegunMeanwhile() : Error("the set is being renewed already") {}
 };
+
+// What was to be the next generation is the current one: another call of the same did the rest.
+bool others_ended_it(Store& store, const std::string& name, const StoredSet& next) {
+  const auto now = store.find_set(name, Generation::current);
+  return now && now->id == next.id;
+}
 
 // Throws where a renewal to something else is under way.
 void check_goes_on(const Store& store, const std::string& name, const std::optional<StoredSet>& begun,
@@ -195,13 +201,30 @@ int renew_in(Store& store, const RenewOptions& o) {
   check_goes_on(store, o.set, begun, described);
   store.check_salts(current);
   if (made) {  // only when nothing speaks against the rest
-    key->write_new(o.new_key);
+    try {
+      key->write_new(o.new_key);
+    } catch (const Error&) {
+      std::error_code none;
+      if (std::filesystem::exists(o.new_key, none)) throw BegunMeanwhile();
+      throw;
+    }
     std::cerr << "a new key, " << key->info().id << " -> " << o.new_key << "\n";
   }
   const StoredSet next = begin_or_go_on(store, o.set, begun, described);
-  renew_all(o, store, current, next, renewal);
-  if (!o.keep_both) return end_renewal(o, store, {});
-  o.common.write_json({{"switched", false}, {"records", store.set(o.set, Generation::next).records}});
+  try {
+    renew_all(o, store, current, next, renewal);
+    if (!o.keep_both) return end_renewal(o, store, {});
+    o.common.write_json({{"switched", false}, {"records", store.set(o.set, Generation::next).records}});
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error&) {
+    if (!others_ended_it(store, o.set, next)) throw;
+    const StoredSet now = store.set(o.set);
+    o.common.write_json({{"switched", true}, {"records", now.records}});
+    std::cout << "the set " << o.set << " is now " << now.info.protection.describe() << ": " << now.records
+              << " records; another call of renew has ended it meanwhile\n";
+    return 0;
+  }
   std::cout << "the set " << o.set
             << " has both generations; verify and identify --next use the new one, and renew "
                "--switch ends the old\n";
@@ -212,11 +235,12 @@ int renew(const RenewOptions& o) {
   o.common.activate();
   check_options(o);
   Store store = o.open(Database::Access::write);
-  try {
-    return renew_in(store, o);
-  } catch (const BegunMeanwhile&) {
-    return renew_in(store, o);
-  }
+  constexpr int kTimes = 3;  // one call makes the key, one begins the set
+  for (int i = 1;; ++i) try {
+      return renew_in(store, o);
+    } catch (const BegunMeanwhile&) {
+      if (i == kTimes) throw;
+    }
 }
 
 int migrate(const RenewOptions& o) {

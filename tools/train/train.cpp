@@ -64,24 +64,27 @@ int train_main(int argc, char** argv, Team* team) {
   auto* detector_app = add_detector_verb(app, detector);
   RecalibrateOptions recalibration;
   auto* recalibrate_app = add_recalibrate_verb(app, recalibration);
-  return run(app, argc, argv, [&] {
-    check_for_team(team, app, recogniser);
-    try {
-      if (*shadow_app) return train_decoder(shadow);
-      if (*attacker_app) return train_decoder(attacker);
-      if (*generator_app) return train_generator(generator);
-      if (*adapter_app) return train_reader(ReaderRole::adapter, adapter);
-      if (*linkage_app) return train_reader(ReaderRole::linkage, linkage);
-      if (*probe_app) return train_probe(probe);
-      if (*projection_app) return train_projection(projection);
-      if (*fit_app) return fit(fitted);
-      if (*detector_app) return train_detector(detector);
-      if (*recalibrate_app) return recalibrate_decoder(recalibration);
-      return train_recogniser(recogniser);
-    } catch (const NotTheWriter&) {
-      return 0;
-    }
-  });
+  return run(
+      app, argc, argv,
+      [&] {
+        check_for_team(team, app, recogniser);
+        try {
+          if (*shadow_app) return train_decoder(shadow);
+          if (*attacker_app) return train_decoder(attacker);
+          if (*generator_app) return train_generator(generator);
+          if (*adapter_app) return train_reader(ReaderRole::adapter, adapter);
+          if (*linkage_app) return train_reader(ReaderRole::linkage, linkage);
+          if (*probe_app) return train_probe(probe);
+          if (*projection_app) return train_projection(projection);
+          if (*fit_app) return fit(fitted);
+          if (*detector_app) return train_detector(detector);
+          if (*recalibrate_app) return recalibrate_decoder(recalibration);
+          return train_recogniser(recogniser);
+        } catch (const NotTheWriter&) {
+          return 0;
+        }
+      },
+      team ? Processes::several : Processes::one);
 }
 
 }  // namespace advf::tools
