@@ -300,8 +300,22 @@ BOOST_AUTO_TEST_CASE(files_are_read_and_what_is_wrong_is_named) {
   wrong(one({{"name", "A"}, {"protect", {"shuffle", "shuffle"}}}), {"twice"});
   // Numbers with which nothing can be computed.
   wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilon", 1e308}}), {"A", "epsilon is 1e+308"});
-  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"step-size", 1e300}}), {"A", "step_size"});
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise-length", 1e99}}), {"A", "noise_length"});
+  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"step-size", 1e300}}), {"A: step-size is"});
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise-length", 1e99}}), {"A: noise-length is 1e+99"});
+  // By the key that can be set: settings have names of their own in files, and options have dashes.
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise-length", "long"}}),
+        {"A: noise-length is \"long\""});
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise-length", 0}}),
+        {"A: noise-length is 0, and must"});
+  for (const char* near : {"noise_length", "length", "noise-lenght"})
+    wrong(one({{"name", "A"}, {"protect", {"noise"}}, {near, 0.4}}),
+          {"A: ", near, "did you mean noise-length?"});
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"epsilon", 3}}), {"did you mean privacy-epsilon?"});
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise", 3}}), {"no key noise; there are name"});
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"mechanism", "laplace"}}),
+        {"A: mechanism laplace needs privacy-epsilon"});
+  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"mechanism", "laplace"}, {"noise-length", 0.4}}),
+        {"A: noise-length goes with mechanism length alone"});
   wrong(one({{"name", "A"}, {"protect", {"projection"}}, {"fit", {{"shrinkage", 1e308}}}}),
         {"A: fit", "shrinkage"});
   wrong({{"eyes", {1, 2, 1e308, 4}}}, {"eyes", "1e+308"});

@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
   idle({{"protect", {"advface"}}, {"keep-recognition", 1}}, "keep-recognition is 1");
   idle({{"protect", {"generator"}}, {"keep-recognition", 1}}, "keep-recognition is 1");
   idle({{"protect", {"generator"}}, {"fit", {{"epsilon", 0}}}}, "fit: protects nothing: epsilon is 0");
-  idle({{"protect", {"noise"}}, {"noise-length", 0}}, "noise_length is 0");
+  idle({{"protect", {"noise"}}, {"noise-length", 0}}, "I: noise-length is 0");
   idle({{"protect", {"noise"}}, {"noise-length", 1e-8}}, "protects nothing: noise-length is 1e-08");
   idle({{"protect", {"advface", "quantise"}}, {"epsilon", 0}}, "protects nothing: epsilon is 0;");
   wrong({{"pairs", dir / "none.csv"}}, 1, {"pairs", "none.csv"});

@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(wrong_options) {
   wrong(duet, {"z.npy", "duet", "maps", "[16]", "--cut"}, 1);
   for (const char* share : {"0", "1", "nan", "-0.5"})
     wrong(duet + Args{"--hidden-share", share}, {"share", share});
-  wrong(duet + Args{"--duet-fill", "noise"}, {"duet_fill", "noise", "zero", "mean"});
+  wrong(duet + Args{"--duet-fill", "noise"}, {"--duet-fill is", "noise", "zero", "mean"});
   wrong({"--duet", here().duet}, {"--duet", "--protect"});
   refuse(
       folder, "protect",

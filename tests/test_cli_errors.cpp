@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(wrong_calls) {
        {"protect", protect_call(out) + Args{"--epsilon", "inf"}, {"epsilon", "inf"}},
        {"protect", with(protect_call(out), "--steps", "0"), {"steps", "0"}},
        {"protect", with(protect_call(out), "--steps", "2.5"), {"--steps", "2.5"}},
-       {"protect", protect_call(out) + Args{"--step-size", "-1"}, {"step_size", "-1"}},
+       {"protect", protect_call(out) + Args{"--step-size", "-1"}, {"--step-size is -1"}},
        {"protect", protect_call(out) + Args{"--objective", "indirect"}, {"indirect", "direct", "cycle"}},
        {"protect", protect_call(out) + Args{"--objective", "cycle"}, {"cycle", "--recogniser"}},
        {"protect", protect_call(out) + Args{"--objective", "original"}, {"original", "--images", "--list"}},

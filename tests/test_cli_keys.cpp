@@ -376,9 +376,9 @@ BOOST_AUTO_TEST_CASE(calls_that_are_refused) {
          {"rotation twice", "name each protection once"});
   refuse(folder, "key", {"new", dir / "no" + "/x.key"}, 1, {dir / "no" + "/x.key: No such file"});
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-set", "12"}, 2,
-         {"key_set", "32"});
+         {"--key-set is", "32"});
   refuse(folder, "protect", features(dir / "p.npy") + here().lock + Args{"--key-mode", "per-day"}, 2,
-         {"key_mode", "per-day"});
+         {"--key-mode is", "per-day"});
   // Nobody could say later under which name the rows of these are locked.
   refuse(folder, "protect", features("/dev/null") + here().lock, 1, {"/dev/null", "key_set"});
   succeed("protect",

@@ -207,6 +207,15 @@ std::string known_names(const std::string& given, const std::vector<std::string>
       best = &name;
     }
   }
+  // Or the one that holds what was given as a part of it: noise-length for length.
+  if (!best && !given.empty()) {
+    const auto holds = [&](const std::string& name) {
+      return name.ends_with("-" + given) || name.ends_with("_" + given) || name.starts_with(given + "-") ||
+             name.starts_with(given + "_");
+    };
+    const auto first = std::find_if(known.begin(), known.end(), holds);
+    if (first != known.end() && std::none_of(first + 1, known.end(), holds)) best = &*first;
+  }
   return (best ? ", did you mean " + *best + "?" : std::string()) + "; there are " + list;
 }
 

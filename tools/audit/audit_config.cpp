@@ -13,6 +13,7 @@
 #include "advface/protections/generator_protection.h"
 #include "advface/protections/registry.h"
 #include "tools/options/cli.h"
+#include "tools/options/setting_options.h"
 
 namespace advf::tools {
 namespace {
@@ -81,6 +82,19 @@ std::string text_of(const json& value, const std::string& where) {
   check(value.is_string() || value.is_number() || value.is_boolean(), where, " is ", value.dump(),
         ", neither a text nor a number");
   return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+// The key of a setting: its option, without dashes.
+std::string key_of(const Setting& s) { return s.option().substr(2); }
+
+// What a protection says of its settings names them as options; here these are keys.
+std::string with_keys(std::string said) {
+  for (size_t at = 0; (at = said.find("--", at)) != std::string::npos;)
+    if (at == 0 || said[at - 1] == ' ')
+      said.erase(at, 2);
+    else
+      at += 2;
+  return said;
 }
 
 bool is_chosen(const Setting& s) {
@@ -282,11 +296,11 @@ class Parser {
     for (AuditProtection::Link& link : p.links) {
       const FittedSettings fitted = fitted_settings(link.protection);
       for (const Setting& s : fitted.settings) {
-        const json* at = is_chosen(s) ? fields.find(s.option().substr(2)) : nullptr;
+        const json* at = is_chosen(s) ? fields.find(key_of(s)) : nullptr;
         if (!at) continue;
-        const std::string text = text_of(*at, where + ": fit: " + s.option().substr(2));
+        const std::string text = text_of(*at, where + ": fit: " + key_of(s));
         try {
-          s.read(text);
+          read_as(s, key_of(s), text);
         } catch (const Error& e) {
           fail(where, ": fit: ", e.what());
         }
@@ -295,7 +309,7 @@ class Parser {
       try {
         if (!link.fit.empty()) fitted.check_valid();
       } catch (const Error& e) {
-        fail(where, ": fit: ", e.what());
+        fail(where, ": fit: ", with_keys(e.what()));
       }
     }
     fields.done();
@@ -307,16 +321,16 @@ class Parser {
       const auto spec = protection_kind(link.protection, where).spec();
       for (const Setting& s : spec->settings()) {
         if (!is_chosen(s)) continue;
-        const json* at = fields.find(s.option().substr(2));
+        const json* at = fields.find(key_of(s));
         if (!at) continue;
-        check(s.name != "key" && s.name != "key_fd" && s.name != "key_set", where, ": ", s.option().substr(2),
+        check(s.name != "key" && s.name != "key_fd" && s.name != "key_set", where, ": ", key_of(s),
               ": an audit makes keys of its own, which are worth nothing; the operator's stays where it is");
         std::vector<std::string> texts;
         for (const json& one : at->is_array() && s.repeats ? *at : json::array({*at})) {
-          std::string text = text_of(one, where + ": " + s.option().substr(2));
+          std::string text = text_of(one, where + ": " + key_of(s));
           if (s.source == Setting::Source::file) text = path(text);
           try {
-            s.read(text);
+            read_as(s, key_of(s), text);
           } catch (const Error& e) {
             fail(where, ": ", e.what());
           }
@@ -329,14 +343,14 @@ class Parser {
         for (const auto& given : link.settings) {
           const Settings list = spec->settings();
           const Setting* s = &*std::ranges::find(list, given.first, &Setting::name);
-          if (!entry.contains(s->option().substr(2)))
-            for (const std::string& text : given.second) s->read(text);
-          check_applies(*s, s->option().substr(2));
+          if (!entry.contains(key_of(*s)))
+            for (const std::string& text : given.second) read_as(*s, key_of(*s), text);
+          check_applies(*s, key_of(*s));
         }
         spec->check_valid();
         check_protects(*spec);
       } catch (const Error& e) {
-        fail(where, ": ", e.what());
+        fail(where, ": ", with_keys(e.what()));
       }
     }
   }

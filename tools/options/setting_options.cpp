@@ -21,9 +21,9 @@ CLI::Option* add_setting(CLI::App& app, const Setting& setting, const std::strin
   const auto read = [setting, take](const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
       try {
-        setting.read(text);
+        read_as(setting, setting.option(), text);
       } catch (const Error& e) {
-        throw CLI::ValidationError(setting.option(), e.what());
+        throw CLI::ValidationError(e.what());
       }
       take(text);
     }
@@ -44,6 +44,15 @@ void add_settings(CLI::App& app, const Settings& settings, const std::string& gr
     if ((s.source == Setting::Source::option || s.source == Setting::Source::file) &&
         std::find(without.begin(), without.end(), s.name) == without.end())
       add_setting(app, s, group, [](const std::string&) {});
+}
+
+void read_as(const Setting& setting, const std::string& given_as, const std::string& text) {
+  try {
+    setting.read(text);
+  } catch (const Error& e) {
+    const std::string said = e.what();
+    fail(said.starts_with(setting.name) ? given_as + said.substr(setting.name.size()) : said);
+  }
 }
 
 void add_texts(CLI::App& app, const Settings& settings, const std::string& group,
@@ -67,7 +76,7 @@ void read_texts(const Settings& settings, const std::map<std::string, std::strin
     const auto s = std::find_if(settings.begin(), settings.end(),
                                 [&n = name](const Setting& setting) { return setting.name == n; });
     check(s != settings.end(), option_name(name), " is no option of ", whose);
-    s->read(text);
+    read_as(*s, s->option(), text);
   }
 }
 

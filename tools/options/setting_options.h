@@ -17,6 +17,10 @@ CLI::Option* add_setting(CLI::App& app, const Setting& setting, const std::strin
 void add_settings(CLI::App& app, const Settings& settings, const std::string& group,
                   const std::vector<std::string>& without = {});
 
+// Reads it. The message of an Error names the setting as whoever gave it did: "--noise-length" for an option,
+// "noise-length" for the key of a file that has options without dashes.
+void read_as(const Setting& setting, const std::string& given_as, const std::string& text);
+
 // Options whose values are read later, once it is known whose they are; their texts go to `given` by the
 // setting's name. An option that is there already is left.
 void add_texts(CLI::App& app, const Settings& settings, const std::string& group,
