@@ -300,12 +300,29 @@ BOOST_AUTO_TEST_CASE(labels_are_strict) {
            {"Åse Ærø", "Aase Aeroe"},
            {"Þóra Sigurðsdóttir", "Thóra Sigurdsdóttir"},
            {"Lech Wałęsa", "Lech Walęsa"},
-           {"Weiß", "WEISS"}})
+           {"Weiß", "WEISS"},
+           {"Ａｎｎａ　Ｓｍｉｔｈ", "anna_smith"},
+           {"ＢＯＢ＇ｓ", "Bob's"},
+           {"0", "00"},
+           {"7", "007"},
+           {"００７", "7"},
+           {"1-11", "1_11"}})
     BOOST_TEST(plain_spelling(one) == plain_spelling(other), one << " and " << other);
   BOOST_TEST(plain_spelling("Müller") != plain_spelling("Muller"));
   // Of what is ASCII alone no letter goes, and neither a mark that keyboards leave out.
-  for (const auto& [one, other] : std::vector<std::pair<const char*, const char*>>{
-           {"Michael", "Michal"}, {"Joel", "Jol"}, {"Noël", "Noeel"}, {"Lü", "Lǚ"}, {"José", "Jose"}})
+  for (const auto& [one, other] :
+       std::vector<std::pair<const char*, const char*>>{{"Michael", "Michal"},
+                                                        {"Joel", "Jol"},
+                                                        {"Noël", "Noeel"},
+                                                        {"Lü", "Lǚ"},
+                                                        {"José", "Jose"},
+                                                        {"0", "1"},
+                                                        {"10", "1"},
+                                                        {"1-11", "11-1"},
+                                                        {"a0", "a00"},
+                                                        {"person 7", "person 07"},
+                                                        {"camera 1, 11", "camera 11, 1"},
+                                                        {"А", "A"}})
     BOOST_TEST(plain_spelling(one) != plain_spelling(other), one << " and " << other);
   for (const auto& [one, other] :
        std::vector<std::pair<const char*, const char*>>{{"Müller", "Muller"},
@@ -315,19 +332,38 @@ BOOST_AUTO_TEST_CASE(labels_are_strict) {
                                                         {"Choi_Sung-hong", "Sung_Hong_Choi"},
                                                         {"Møller", "Moller"},
                                                         {"Lech Wałęsa", "Lech Walesa"},
-                                                        {"Семён", "Семен"}})
+                                                        {"Семён", "Семен"},
+                                                        {"person 7", "person_007"},
+                                                        {"p7", "p07"},
+                                                        {"Сара", "Capa"},
+                                                        {"А. Иванов", "A. Иванов"}})
     BOOST_TEST(loose_spelling(one) == loose_spelling(other), one << " and " << other);
   for (const auto& [one, other] : std::vector<std::pair<const char*, const char*>>{
            {"John Smith", "John Smithson"}, {"camera 1, face 2", "camera 2, face 1"}, {"Müller", "Miller"}})
     BOOST_TEST(loose_spelling(one) != loose_spelling(other), one << " and " << other);
   BOOST_TEST(loose_spelling(" -._").empty());
+  // Letters that look alike, of Latin, Cyrillic and Greek: nobody's name has two of these in a word.
+  for (const char* name : {"Аnna", "Αnna", "аnnа", "Anna"}) BOOST_TEST(look_of(name) == "anna", name);
+  BOOST_TEST((look_of("Cергей") == look_of("Сергей") && look_of("ВОВА") == look_of("Вова")));
+  BOOST_TEST(look_of("Анна") != look_of("Anna"));
+  BOOST_TEST((mixes_alphabets("Аnna") && mixes_alphabets("Cергей") && mixes_alphabets("Αnna")));
+  for (const char* name : {"Anna", "Сергей", "Γιώργος", "Анна Smith", "José", "А7", "李雷 Lee", "Straße"})
+    BOOST_TEST(!mixes_alphabets(name), name);
+  BOOST_TEST(alphabets_of("Анна Smith") == "Latin and Cyrillic");
+  BOOST_TEST((alphabets_of("Γιώργος 7") == "Greek" && alphabets_of("7").empty()));
   BOOST_TEST(plain_spelling("李雷") == "李雷");
   BOOST_TEST(plain_spelling("\xc4nne Q") == "\xc4nneq");  // Latin-1, which is no UTF-8
   BOOST_TEST(plain_spelling(" -._").empty());
 
   const Labels chosen = select(l, {"2.jpg"});
   BOOST_TEST((chosen.size() == 1 && chosen.identities[0] == "x y" && chosen.has(0, 0)));
-  refused([&] { select(l, {"3.jpg"}); }, {"3.jpg", "l.csv"});
+  refused([&] { select(l, {"3.jpg"}); }, {"l.csv: lacks a label of 1 of 1 photographs (3.jpg)"});
+  refused(
+      [&] {
+        select(l, {"3.jpg", "2.jpg", "4.jpg", "5.jpg"});
+      },
+      {"3 of 4 photographs (3.jpg, 4.jpg, ...)", "add their lines", "--list"});
+  refused([&] { labels_from_folders({"a/1.jpg", "2.jpg"}); }, {"1 of 2 photographs (2.jpg)", "--labels"});
   BOOST_TEST(labels_from_folders({"images/A_B/A_B_0001.jpg"}).identities[0] == "A_B");
   refused([] { labels_from_folders({"1.jpg"}); }, {"1.jpg", "no folder"});
 }

@@ -23,6 +23,14 @@ std::string pair_file(std::string_view name, int number) {
   return std::string(name) + "/" + std::string(name) + suffix;
 }
 
+// "3 of 120 photographs (a.jpg, b.jpg, ...)"
+std::string counted(const std::vector<std::string>& some, const std::vector<std::string>& all) {
+  constexpr size_t kNamed = 2;
+  std::string text = std::to_string(some.size()) + " of " + std::to_string(all.size()) + " photographs (";
+  for (size_t i = 0; i < std::min(some.size(), kNamed); ++i) text += (i > 0 ? ", " : "") + some[i];
+  return text + (some.size() > kNamed ? ", ...)" : ")");
+}
+
 }  // namespace
 
 size_t Labels::attribute(std::string_view name) const {
@@ -111,13 +119,20 @@ Labels load_labels(const std::string& path) { return parse_labels(read_text(path
 
 Labels labels_from_folders(const std::vector<std::string>& files) {
   Labels out;
+  std::vector<std::string> outside;
   for (const std::string& f : files) {
     const auto parts = split_fields(f, '/');
-    check(parts.size() >= 2, f,
-          ": lies in no folder, so whose face it is cannot be told; a labels file can say it");
+    if (parts.size() < 2) {
+      outside.push_back(f);
+      continue;
+    }
     out.files.push_back(f);
     out.identities.emplace_back(parts[parts.size() - 2]);
   }
+  check(
+      outside.empty(), "no folder of a person holds ", counted(outside, files),
+      ", so whose faces they show cannot be told: say it in a labels file (--labels), or leave them out by a "
+      "list of the others (--list)");
   return out;
 }
 
@@ -128,14 +143,20 @@ Labels select(const Labels& labels, const std::vector<std::string>& files) {
   out.source = labels.source;
   out.attributes = labels.attributes;
   const size_t width = labels.attributes.size();
+  std::vector<std::string> missing;
   for (const std::string& f : files) {
     const auto found = row.find(f);
-    check(found != row.end(), f, ": has no label", labels.source.empty() ? "" : " in ", labels.source);
+    if (found == row.end()) {
+      missing.push_back(f);
+      continue;
+    }
     out.files.push_back(f);
     out.identities.push_back(labels.identities[found->second]);
     const auto values = labels.values.begin() + long(found->second * width);
     out.values.insert(out.values.end(), values, values + long(width));
   }
+  check(missing.empty(), labels.source, labels.source.empty() ? "" : ": ", "lacks a label of ",
+        counted(missing, files), ": add their lines, or leave them out by a list of the others (--list)");
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "advface/core/text_file.h"
@@ -93,8 +94,26 @@ constexpr Written kWritten[] = {{0x00df, "ss"}, {0x1e9e, "ss"}, {0x00e6, "ae"}, 
                                 {0x00fe, "th"}, {0x0111, "d"},  {0x0127, "h"},  {0x0131, "i"}, {0x0133, "ij"},
                                 {0x0142, "l"},  {0x014b, "n"},  {0x0153, "oe"}, {0x0167, "t"}};
 
+// A small letter and the Latin one that it, or its capital, looks like.
+struct Alike {
+  uint16_t letter;
+  char latin;
+};
+constexpr Alike kAlike[] = {
+    {0x03b1, 'a'}, {0x03b2, 'b'}, {0x03b5, 'e'}, {0x03b6, 'z'}, {0x03b7, 'h'}, {0x03b9, 'i'}, {0x03ba, 'k'},
+    {0x03bc, 'm'}, {0x03bd, 'n'}, {0x03bf, 'o'}, {0x03c1, 'p'}, {0x03c4, 't'}, {0x03c5, 'y'}, {0x03c7, 'x'},
+    {0x0430, 'a'}, {0x0432, 'b'}, {0x0435, 'e'}, {0x043a, 'k'}, {0x043c, 'm'}, {0x043d, 'h'}, {0x043e, 'o'},
+    {0x0440, 'p'}, {0x0441, 'c'}, {0x0442, 't'}, {0x0443, 'y'}, {0x0445, 'x'}, {0x0455, 's'}, {0x0456, 'i'},
+    {0x0458, 'j'}, {0x04af, 'y'}, {0x04bb, 'h'}};
+
 bool within(uint32_t code, uint32_t first, uint32_t last) { return first <= code && code <= last; }
+bool is_digit(uint32_t code) { return within(code, '0', '9'); }
 bool is_mark(uint32_t code) { return within(code, 0x0300, 0x036f); }
+
+// Of a full-width letter, digit or blank the usual one.
+uint32_t usual_width(uint32_t code) {
+  return within(code, 0xff01, 0xff5e) ? code - 0xfee0 : code == 0x3000 ? ' ' : code;
+}
 
 // The small letter of a capital one.
 uint32_t small(uint32_t code) {
@@ -134,7 +153,7 @@ void decompose(uint32_t code, std::vector<uint32_t>& out) {
 // Neither letter nor mark nor digit: of ASCII, Latin-1, the letters that stand for apostrophes, and the
 // General Punctuation, where typographers' dashes and quotes are.
 bool is_punctuation(uint32_t code) {
-  if (code < 0x80) return !(within(code, '0', '9') || within(code, 'a', 'z'));
+  if (code < 0x80) return !(is_digit(code) || within(code, 'a', 'z'));
   return within(code, 0x80, 0xbf) || code == 0xd7 || code == 0xf7 || within(code, 0x02b9, 0x02bf) ||
          within(code, 0x2000, 0x206f);
 }
@@ -182,7 +201,7 @@ using Word = std::vector<uint32_t>;
 std::vector<Word> words_of(std::string_view name) {
   std::vector<Word> words(1);
   for (const uint32_t code : code_points(name)) {
-    const uint32_t letter = small(code);
+    const uint32_t letter = small(usual_width(code));
     if (!is_punctuation(letter))
       decompose(letter, words.back());
     else if (!is_apostrophe(letter) && !words.back().empty())
@@ -210,17 +229,46 @@ const Written* written(uint32_t letter) {
   return at == std::end(kWritten) ? nullptr : at;
 }
 
-}  // namespace
+// Without the zeros in front of a number that ends the word and begins at `digits`.
+void drop_zeros(Word& word, Word::iterator digits) {
+  if (digits == word.end() || !std::all_of(digits, word.end(), is_digit)) return;
+  word.erase(digits, std::find_if(digits, word.end() - 1, [](uint32_t c) { return c != '0'; }));
+}
 
-std::string plain_spelling(std::string_view name) {
-  std::string plain;
-  if (!is_utf8(name)) {
-    for (const char c : name)
-      if (uint8_t(c) >= 0x80 || !is_punctuation(small(uint8_t(c))))
-        plain += char(c < 0 ? c : small(uint8_t(c)));
-    return plain;
+// The words without what is between them; but a number does not go on in the next.
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) {
+    if (!text.empty() && !word.empty() && is_digit(uint8_t(text.back())) && is_digit(uint8_t(word[0])))
+      text += ' ';
+    text += word;
   }
-  for (const Word& word : words_of(name))
+  return text;
+}
+
+void make_latin(std::vector<Word>& words) {
+  for (Word& word : words)
+    for (uint32_t& code : word)
+      if (const auto at = std::ranges::find(kAlike, code, [](const Alike& a) { return uint32_t(a.letter); });
+          at != std::end(kAlike))
+        code = uint32_t(at->latin);
+}
+
+// Of ASCII alone, where nobody knows what the rest is.
+std::string plain_bytes(std::string_view name) {
+  std::string plain;
+  for (const char c : name)
+    if (uint8_t(c) >= 0x80 || !is_punctuation(small(uint8_t(c))))
+      plain += char(c < 0 ? c : small(uint8_t(c)));
+  return plain;
+}
+
+std::string plain_of(std::vector<Word> words) {
+  while (!words.empty() && words.back().empty()) words.pop_back();
+  if (words.size() == 1) drop_zeros(words[0], words[0].begin());
+  std::vector<std::string> texts;
+  for (const Word& word : words) {
+    std::string& plain = texts.emplace_back();
     for (size_t i = 0; i < word.size(); ++i) {
       const bool one_mark =
           i + 1 < word.size() && is_mark(word[i + 1]) && (i + 2 == word.size() || !is_mark(word[i + 2]));
@@ -234,17 +282,64 @@ std::string plain_spelling(std::string_view name) {
         append_utf8(word[i], plain);
       }
     }
-  return plain;
+  }
+  return joined(texts);
+}
+
+enum Alphabet : unsigned { kLatin = 1, kGreek = 2, kCyrillic = 4 };
+unsigned alphabet_of(uint32_t code) {
+  if (within(code, 'a', 'z') || within(code, 0xdf, 0x024f) || within(code, 0x1e00, 0x1eff)) return kLatin;
+  if (within(code, 0x0370, 0x03ff)) return kGreek;
+  return within(code, 0x0400, 0x052f) ? kCyrillic : 0u;
+}
+unsigned alphabets_in(const Word& word) {
+  unsigned all = 0;
+  for (const uint32_t code : word) all |= alphabet_of(code);
+  return all;
+}
+
+}  // namespace
+
+std::string plain_spelling(std::string_view name) {
+  return is_utf8(name) ? plain_of(words_of(name)) : plain_bytes(name);
+}
+
+std::string look_of(std::string_view name) {
+  if (!is_utf8(name)) return plain_bytes(name);
+  std::vector<Word> words = words_of(name);
+  make_latin(words);
+  return plain_of(std::move(words));
+}
+
+std::string alphabets_of(std::string_view name) {
+  unsigned all = 0;
+  if (is_utf8(name))
+    for (const Word& word : words_of(name)) all |= alphabets_in(word);
+  std::string text;
+  for (const auto& [alphabet, its_name] :
+       {std::pair(kLatin, "Latin"), std::pair(kGreek, "Greek"), std::pair(kCyrillic, "Cyrillic")})
+    if (all & alphabet) text += (text.empty() ? "" : " and ") + std::string(its_name);
+  return text;
+}
+
+bool mixes_alphabets(std::string_view name) {
+  return is_utf8(name) && std::ranges::any_of(words_of(name), [](const Word& word) {
+           const unsigned all = alphabets_in(word);
+           return (all & (all - 1)) != 0;  // more than one of them
+         });
 }
 
 std::string loose_spelling(std::string_view name) {
   if (!is_utf8(name)) return plain_spelling(name);
   std::vector<std::string> words;
   bool numbered = false;
-  for (const Word& word : words_of(name)) {
+  std::vector<Word> all = words_of(name);
+  make_latin(all);
+  for (Word& word : all) {
+    drop_zeros(word, std::ranges::find_if(word, is_digit));
     words.emplace_back();
     for (const uint32_t code : word) {
-      numbered |= within(code, '0', '9');
+      numbered |= is_digit(code);
       if (code == 0x00f8)
         words.back() += 'o';
       else if (const Written* w = written(code))
@@ -255,9 +350,7 @@ std::string loose_spelling(std::string_view name) {
   }
   // camera 1, person 2 is not camera 2, person 1.
   if (!numbered) std::sort(words.begin(), words.end());
-  std::string loose;
-  for (const std::string& word : words) loose += word;
-  return loose;
+  return joined(words);
 }
 
 }  // namespace advf
