@@ -237,6 +237,49 @@ BOOST_AUTO_TEST_CASE(attributes_are_compared_with_the_same_attribute) {
   BOOST_CHECK_CLOSE(v["leaks"]["attributes"]["raw"]["mean"].get<double>(), 0.70, 1e-6);
 }
 
+// Of many probes one finds something by chance: what one alone would have found takes a wider interval where
+// many ask (Bonferroni). A find that is none by chance stays one.
+BOOST_AUTO_TEST_CASE(many_probes_are_asked) {
+  const auto state = [](double half, int others) {
+    const auto probe = [](const std::string& protection, int number, double mean, double width) {
+      json r = row(protection, "attributes", protection == "none" ? "raw" : "protected",
+                   {{"balanced_accuracy", interval(mean, width)}}, {{"attributes", true}});
+      r["attribute"] = "Male";
+      r["id"] = r["id"].get<std::string>() + std::to_string(number);
+      return r;
+    };
+    json rows = json::array({probe("none", 0, 0.98, 0.01), probe("P", 0, 0.6, half)});
+    for (int i = 1; i <= others; ++i) rows.push_back(probe("P", i, 0.5, 0.02));
+    return audit_verdicts(rows, {"none", "P"})[0]["leaks"]["attributes"]["state"].get<std::string>();
+  };
+  // Half an interval of 95 % is 1.96 deviations; where two are asked it takes 2.2414 of them, of ten 2.807.
+  const double deviation = 0.1 / 1.96, of_ten = 0.1 / 2.807, of_two = 0.1 / 2.2414;
+  BOOST_TEST(state(1.96 * deviation * 0.999, 0) == "partly");
+  BOOST_TEST(state(1.96 * deviation * 1.001, 0) == "no conclusion");
+  BOOST_TEST(state(1.96 * of_two * 0.999, 1) == "partly");
+  BOOST_TEST(state(1.96 * of_two * 1.001, 1) == "no conclusion");
+  BOOST_TEST(state(1.96 * of_ten * 0.999, 9) == "partly");
+  BOOST_TEST(state(1.96 * of_ten * 1.001, 9) == "no conclusion");
+}
+
+// A protection that makes recognition better is not said to cost something.
+BOOST_AUTO_TEST_CASE(a_gain_is_no_loss) {
+  const auto said = [](double low, double loss, double high) {
+    json rows = json::array();
+    for (const char* protection : {"none", "P"}) {
+      const bool raw = protection == std::string("none");
+      rows.push_back(row(protection, kAccuracy, raw ? "raw" : "protected",
+                         {{"accuracy", interval(raw ? 0.9 : 0.9 - loss, 0.02)}}, json::object()));
+    }
+    rows[1]["measures"]["accuracy_loss"] = {{"mean", loss}, {"low", low}, {"high", high}};
+    return audit_verdicts(rows, {"none", "P"})[0]["sentence"].get<std::string>();
+  };
+  BOOST_TEST(said(0.01, 0.02, 0.03).find("0.8800 of 0.9000, a loss between 0.0100 and 0.0300.") !=
+             std::string::npos);
+  BOOST_TEST(said(-0.03, -0.02, 0.01).find("0.9200 of 0.9000, a gain between -0.0100 and 0.0300.") !=
+             std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(summaries_are_three_sentences_and_promise_nothing_of_a_quick_audit) {
   json rows = world();
   rows.push_back(protected_by(0.57, 0.02, true, false));

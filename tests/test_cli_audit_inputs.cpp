@@ -232,9 +232,9 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
         1, {"Anna_Smith", "anna smith", "spellings"});
   // The Cyrillic letter, which nobody tells by its look; and a number that a spreadsheet has shortened.
   wrong(labels([](int i) { return i == 0   ? "Anna"
-                                  : i == 1 ? "Аnna"
+                                  : i == 1 ? "\u0410nna"
                                            : "p" + std::to_string(i / 2); }), 1,
-        {"\"Anna\" (Latin letters)", "\"Аnna\" (Latin and Cyrillic letters)", "spellings"});
+        {"\"Anna\" (Latin letters)", "\"\u0410nna\" (Latin and Cyrillic letters)", "spellings"});
   wrong(labels([](int i) { return i == 0   ? "7"
                                   : i == 1 ? "007"
                                            : "p" + std::to_string(i / 2); }), 1,
@@ -266,6 +266,15 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
   for (const char* word : {"note: ", "labels.csv", "family", "look alike", "more pairs"})
     BOOST_TEST(told.find(word) != std::string::npos, word << " in " << told);
   BOOST_TEST(planned("Anna ", ", Eva").find("look alike") == std::string::npos);
+  // What this program writes would be read as photographs by the next call.
+  fs::create_directories(dir / "faces/within");
+  json among = quick_audit();
+  among["images"] = "faces";
+  const std::string same = write_json(dir, "among.json", among);
+  const std::string inside = dir / "faces/within/new", outside = dir / "out";
+  for (const auto& [out, cache] : {std::pair(inside, outside), std::pair(outside, inside)})
+    refuse(dir.path().string(), "audit", {same, "--out", out, "--cache", cache}, 2,
+           {out == inside ? "--out would" : "--cache would", inside + " among the photographs of"});
   const std::string file = write_json(dir, "audit.json", quick_audit());
   complain("audit", {file}, run_program("audit", {"plan", file, "--device", "abacus"}), 2,
            {"--device", "abacus"});

@@ -37,6 +37,7 @@ struct CompareCall {
   Common common;
   std::string before, after;
   double threshold = 0.02;
+  bool independent = false;  // other photographs or recognisers are no mistake
 };
 CLI::App* add_compare_verb(CLI::App& app, CompareCall& call);
 int audit_compare(CompareCall& call);

@@ -18,25 +18,58 @@ namespace {
 
 using nlohmann::json;
 
-// Half of the interval, as a deviation; of both ends, as intervals of shares are lopsided. D_sys stands
-// beside what it is less its bias, which has the interval.
-double deviation(const json& measures, const std::string& name) {
+// Half of the interval, of both ends, as intervals of shares are lopsided. D_sys stands beside what it is
+// less its bias, which has the interval.
+double half_width(const json& measures, const std::string& name) {
   const std::string corrected = name + "_corrected";
   const json& value =
       !measures[name].contains("low") && measures.contains(corrected) ? measures[corrected] : measures[name];
-  return value.contains("low") ? (value["high"].get<double>() - value["low"].get<double>()) / (2 * 1.96) : 0;
+  return value.contains("low") ? (value["high"].get<double>() - value["low"].get<double>()) / 2 : 0;
+}
+
+// Of a difference of two that were measured on their own, each with an interval of this half width: their
+// variances add up.
+Interval independent(double difference, double half_before, double half_after) {
+  const double half = std::hypot(half_before, half_after);
+  return {difference, difference - half, difference + half};
+}
+
+// Digests of a file or folder that the settings name under this key, and of what is read with it: of a card
+// its network's, which stands behind it (audit_facts.cpp). Null where there is none.
+json digests_at(const json& report, const std::string& key, bool card) {
+  const json path = report.value("config", json::object()).value(key, json()), &inputs = report["inputs"];
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i]["path"] == path)
+      return {inputs[i]["digest"], card && i + 1 < inputs.size() ? inputs[i + 1]["digest"] : json()};
+  return nullptr;
+}
+
+// What both were measured with, and have to share before a difference says something of a protection: those
+// settings under which they had other files.
+std::vector<std::string> other_ground(const json& before, const json& after) {
+  std::vector<std::string> list;
+  for (const auto& [key, card] :
+       {std::pair("recogniser", true), std::pair("second_recogniser", true), std::pair("images", false),
+        std::pair("list", false), std::pair("labels", false), std::pair("pairs", false)})
+    if (digests_at(before, key, card) != digests_at(after, key, card)) list.emplace_back(key);
+  return list;
+}
+
+std::string listed_keys(const std::vector<std::string>& keys) {
+  std::string text;
+  for (const std::string& key : keys) text += (text.empty() ? "" : ", ") + key;
+  return text;
 }
 
 // Whether both audits looked at the same people, and the intervals of differences where they did.
 class Pairing {
  public:
-  Pairing(const json& before, const json& after, const CompareCall& call) {
+  Pairing(const json& before, const json& after, const CompareCall& call,
+          const std::vector<std::string>& other) {
     ReportPeople first = people_of(before, call.before), second = people_of(after, call.after);
+    if (!other.empty()) why_not_ = "the audits are of other files: " + listed_keys(other);
     for (const ReportPeople* p : {&first, &second})
       if (!p->values && why_not_.empty()) why_not_ = p->why_not;
-    for (const char* key : {"images", "labels"})
-      if (why_not_.empty() && digest_at(before, key) != digest_at(after, key))
-        why_not_ = "the audits looked at other " + std::string(key);
     if (why_not_.empty()) before_ = std::move(first.values), after_ = std::move(second.values);
   }
 
@@ -68,12 +101,6 @@ class Pairing {
   static constexpr uint64_t kSeed = 1;
   static constexpr double kRounding = 1e-5;  // of means that were written with seven digits
 
-  static json digest_at(const json& report, const std::string& key) {
-    const json path = report.value("config", json::object()).value(key, json());
-    for (const json& input : report["inputs"])
-      if (input["path"] == path) return input["digest"];
-    return nullptr;
-  }
   // By person, how many more of the pairs are decided rightly by raw features.
   static std::optional<PeopleValues::People> loss_of(const json& report, const PeopleValues& values,
                                                      const json& protection) {
@@ -114,7 +141,7 @@ const json* row_of(const json& report, const std::string& id) {
 }
 
 // Of every measure by which a verdict goes, of rows that both have. Where people are others, or nobody knows,
-// both count as measured on their own: the deviations of the difference add up.
+// both count as measured on their own.
 std::vector<Change> changes(const json& before, const json& after, const CompareCall& call,
                             const Pairing& pairing) {
   std::vector<Change> list;
@@ -127,12 +154,10 @@ std::vector<Change> changes(const json& before, const json& after, const Compare
       if (!row["counts"].contains(m.leak) || !is.contains(m.measure) || !was.contains(m.measure)) continue;
       Change c{row["id"], m.leak, m.measure, was[m.measure]["mean"], is[m.measure]["mean"], 0, 0, {}, false};
       const double difference = c.after - c.before;
-      if (const auto paired = pairing.difference(*old, row, m.measure, c.why_not)) {
-        c.low = paired->low, c.high = paired->high;
-      } else {
-        const double half = 1.96 * std::hypot(deviation(was, m.measure), deviation(is, m.measure));
-        c.low = difference - half, c.high = difference + half;
-      }
+      const Interval within =
+          pairing.difference(*old, row, m.measure, c.why_not)
+              .value_or(independent(difference, half_width(was, m.measure), half_width(is, m.measure)));
+      c.low = within.low, c.high = within.high;
       c.worse = difference > call.threshold && c.low > 0;
       list.push_back(c);
     }
@@ -163,7 +188,7 @@ std::vector<std::string> other_settings(const json& before, const json& after) {
   return list;
 }
 
-// "protection/attacker", of protections that both have.
+// "protection/attacker", and "protection" where nobody asks about it any more.
 std::vector<std::string> no_more_asked(const json& before, const json& after) {
   const auto pairs = [](const json& report) {
     std::set<std::pair<std::string, std::string>> all;
@@ -175,10 +200,40 @@ std::vector<std::string> no_more_asked(const json& before, const json& after) {
   const auto now = pairs(after);
   std::vector<std::string> list;
   for (const auto& pair : pairs(before)) {
+    if (now.contains(pair)) continue;
     const bool there = std::ranges::any_of(now, [&](const auto& p) { return p.first == pair.first; });
-    if (there && !now.contains(pair)) list.push_back(pair.first + "/" + pair.second);
+    const std::string gone = there ? pair.first + "/" + pair.second : pair.first;
+    if (list.empty() || list.back() != gone) list.push_back(gone);
   }
   return list;
+}
+
+// Whether a protection costs more of accuracy than it did: prints a line, and adds to `list`.
+bool dearer(const json& before, const json& after, const json& old, const json& now, const CompareCall& call,
+            const Pairing& pairing, json& list) {
+  const json &a = old["cost"], &b = now["cost"];
+  if (!a.contains("loss") || !b.contains("loss")) return false;
+  const std::string name = now["protection"];
+  const double was = a["loss"], is = b["loss"], more = is - was;
+  std::optional<Interval> interval = pairing.loss(before, after, name);
+  const bool paired = interval.has_value();
+  if (!paired && a.contains("loss_low") && b.contains("loss_low")) {
+    const auto half = [](const json& c) {
+      return (c["loss_high"].get<double>() - c["loss_low"].get<double>()) / 2;
+    };
+    interval = independent(more, half(a), half(b));
+  }
+  const bool worse = more > call.threshold && (!interval || interval->low > 0);
+  json change = {{"protection", name}, {"before", was},   {"after", is}, {"difference", {{"mean", more}}},
+                 {"worse", worse},     {"paired", paired}};
+  std::printf("%s: costs %.4f of accuracy, cost %.4f: %+.4f", name.c_str(), is, was, more);
+  if (interval) {
+    change["difference"].update({{"low", interval->low}, {"high", interval->high}});
+    std::printf(" [%+.4f, %+.4f]", interval->low, interval->high);
+  }
+  std::printf("%s%s\n", paired ? "" : "  not paired", worse ? "  WORSE" : "");
+  list.push_back(std::move(change));
+  return worse;
 }
 
 const json* verdict_of(const json& report, const std::string& protection) {
@@ -187,19 +242,39 @@ const json* verdict_of(const json& report, const std::string& protection) {
   return nullptr;
 }
 
+void check_as_written(const json& report, const std::string& path) {
+  check(report.contains("digest"), path,
+        ": has no digest, so nothing tells whether it is as it was written; ", "audit again");
+  check(is_as_written(report), path,
+        ": is not as it was written; advface-audit verify says what does not follow");
+}
+
 }  // namespace
 
 int audit_compare(CompareCall& call) {
   call.common.activate();
   const json before = read_audit_report(call.before), after = read_audit_report(call.after);
-  const Pairing pairing(before, after, call);
+  check_as_written(before, call.before), check_as_written(after, call.after);
+  const std::vector<std::string> other = other_ground(before, after);
+  as_usage([&] {
+    check(other.empty() || call.independent, call.before, " and ", call.after, " are audits of other files (",
+          listed_keys(other),
+          "): what differs between them is not of the protections alone. Audit both with the same ones, or "
+          "compare them as two measurements on their own with --independent");
+  });
+  const Pairing pairing(before, after, call, other);
   const std::vector<Change> list = changes(before, after, call, pairing);
   check(!list.empty(), call.before, " and ", call.after, " have no row in common: nothing can be compared");
   json out = {{"before", call.before},         {"after", call.after},       {"threshold", call.threshold},
               {"rows", json::array()},         {"verdicts", json::array()}, {"accuracy", json::array()},
               {"no_more_asked", json::array()}};
   bool worse = false;
-  out["other_settings"] = other_settings(before, after);
+  out["other_settings"] = other_settings(before, after), out["other_files"] = other;
+  if (!other.empty())
+    std::printf(
+        "NOT THE SAME %s: each audit is a measurement on its own, nothing is paired, and a difference "
+        "may be theirs\n",
+        listed_keys(other).c_str());
   for (const json& key : out["other_settings"])
     std::cerr << "the audits differ in " << key.get<std::string>() << ": a change may come of that alone\n";
   std::printf("%-52s %-18s %8s %8s  %-25s\n", "row", "measure", "before", "after", "difference");
@@ -234,23 +309,7 @@ int audit_compare(CompareCall& call) {
     if (was != is)
       std::printf("%s: %s, was %s%s\n", name.c_str(), is.c_str(), was.c_str(), fell ? "  WORSE" : "");
     out["verdicts"].push_back({{"protection", name}, {"before", was}, {"after", is}, {"worse", fell}});
-    const json &a = (*old)["cost"], &b = v["cost"];
-    if (!a.contains("loss") || !b.contains("loss")) continue;
-    const double lost = b["loss"].get<double>() - a["loss"].get<double>();
-    const auto interval = pairing.loss(before, after, v["protection"]);
-    const bool dearer = lost > call.threshold && (!interval || interval->low > 0);
-    worse |= dearer;
-    json change = {{"protection", name}, {"before", a["loss"]},
-                   {"after", b["loss"]}, {"difference", {{"mean", lost}}},
-                   {"worse", dearer},    {"paired", interval.has_value()}};
-    std::printf("%s: costs %.4f of accuracy, cost %.4f: %+.4f", name.c_str(), b["loss"].get<double>(),
-                a["loss"].get<double>(), lost);
-    if (interval) {
-      change["difference"].update({{"low", interval->low}, {"high", interval->high}});
-      std::printf(" [%+.4f, %+.4f]", interval->low, interval->high);
-    }
-    std::printf("%s%s\n", interval ? "" : "  not paired", dearer ? "  WORSE" : "");
-    out["accuracy"].push_back(std::move(change));
+    worse |= dearer(before, after, *old, v, call, pairing, out["accuracy"]);
   }
   out["worse"] = worse;
   call.common.write_json(out);
@@ -269,6 +328,9 @@ CLI::App* add_compare_verb(CLI::App& app, CompareCall& call) {
                   "a measure that rises by no more is no worse, and one whose interval reaches zero neither")
       ->capture_default_str()
       ->check(number_in(0, 1));
+  sub->add_flag("--independent", call.independent,
+                "compare audits of other photographs, labels or recognisers as well, as two measurements on "
+                "their own");
   call.common.add_to(*sub);
   return sub;
 }

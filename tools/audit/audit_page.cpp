@@ -302,8 +302,8 @@ class Page {
     body_ += table.html();
     line(safe(r_["intervals"]) +
          " intervals of 95 % stand here: of so many, one in twenty misses its number by chance alone. A "
-         "single "
-         "surprising row is a reason to measure again, not a finding; verdicts ask for the whole interval.");
+         "single surprising row is a reason to measure again, not a finding; verdicts ask for the whole "
+         "interval, and of attributes, about which many probes ask, for a wider one (Bonferroni).");
   }
 
   void threats() {

@@ -97,10 +97,17 @@ json concluded_keys(const AuditConfig& config, const json& report) {
   return keys;
 }
 
+std::string report_text(const json& report) { return json_text(report, 2) + "\n"; }
+
 std::string report_digest(json report) {
   report.erase("digest");
-  const std::string text = json_text(report);
+  const std::string text = report_text(report);
   return digest(std::as_bytes(std::span(text)));
+}
+
+bool is_as_written(const json& report) {
+  const auto at = report.find("digest");
+  return at != report.end() && *at == report_digest(report);
 }
 
 AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,

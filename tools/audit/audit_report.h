@@ -24,9 +24,14 @@ AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, con
 // attackers reached are not among them.
 nlohmann::json planned_keys(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan);
 nlohmann::json concluded_keys(const AuditConfig& config, const nlohmann::json& report);
-// Of a report's other keys, which it has in its key `digest`: tells what was changed by accident or by who
-// does not know of it. Against anybody else it takes a signature.
+// What stands in report.json.
+std::string report_text(const nlohmann::json& report);
+// digest() (SHA-256, where the build has it) of that without the line of the key `digest`, which holds it:
+// tells what was changed by accident or by who does not know of it. Against anybody else it takes a
+// signature.
 std::string report_digest(nlohmann::json report);
+// Whether the report has a digest, and it is its own.
+bool is_as_written(const nlohmann::json& report);
 // Throws Error naming the file where it is no report, of a newer version, or lacks what it must have.
 nlohmann::json read_audit_report(const std::string& path);
 // The same rows and verdicts, whenever and however fast they were made: what two runs of one seed agree in.

@@ -1,6 +1,7 @@
 // advface-audit CONFIG --out DIR, and its plan.
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -116,7 +117,7 @@ void write_report(const AuditCall& call, const AuditConfig& config, const AuditF
   write_file(call.out + "/report.html", audit_page(report, plan, runner, !call.without_pictures));
   write_file(call.out + "/audit.json", json_text(report["config"], 2) + "\n");
   write_file(call.out + "/" + kPeopleFile, people);
-  write_file(call.out + "/report.json", json_text(report, 2) + "\n");
+  write_file(call.out + "/report.json", report_text(report));
   call.common.write_json(report);
   for (const auto& sentence : report["summary"]) std::cout << sentence.get<std::string>() << "\n";
   std::cout << std::endl;
@@ -148,6 +149,10 @@ int audit_run(AuditCall& call) {
   as_usage([&] { check(!call.out.empty() || !share.whole(), "--out names the folder of the report"); });
   const AuditConfig config = call.read();
   const std::string cache = call.cache_folder(), programs = programs_folder();
+  as_usage([&] {
+    if (!call.out.empty()) check_not_among("--out", call.out, true, config.faces.images);
+    check_not_among("--cache", cache, true, config.faces.images);
+  });
   const Context context = console();
   const AuditFacts facts = audit_facts(config, context);
   const AuditPlan plan =

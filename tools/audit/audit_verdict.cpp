@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "advface/core/normal_distribution.h"
 #include "tools/audit/audit_rows.h"
 
 namespace advf::tools {
@@ -171,6 +172,23 @@ class Judge {
     return told;
   }
 
+  // How many are asked about a protection, each of whom may find something by chance: every probe of every
+  // attribute, with every seed. Of the other leaks a few are asked, whose intervals stand as they are;
+  // p-values of linkers have been corrected where they were made (audit_rows.cpp).
+  int64_t asked_alike(const json& row, const LeakMeasure& m) const {
+    if (m.leak != "attributes") return 1;
+    return std::ranges::count_if(rows_, [&](const json& r) {
+      return r["protection"] == row["protection"] && r["features"] == row["features"] && measure_of(r, m);
+    });
+  }
+  // How many times wider than one of 95 % an interval is of which so many hold together with 95 %: each
+  // misses with a share of the 5 % (Bonferroni). Of a distribution near the normal one, as means over people
+  // have.
+  static double wider(int64_t asked) {
+    return normal_quantile(1 - kSignificant / 2 / double(std::max<int64_t>(asked, 1))) /
+           normal_quantile(1 - kSignificant / 2);
+  }
+
   // Nothing of who neither counts nor has found anything.
   std::optional<json> judged(const json& r, const LeakMeasure& m, const json& value) const {
     const std::optional<json> none = nothing(m, r), all = raw(m, r);
@@ -191,7 +209,9 @@ class Judge {
                         : !m.beyond.empty() && r["measures"].contains(m.beyond)
                             ? high(r["measures"][m.beyond])
                             : high(value) - from;
-    const bool found = !few && (r.contains("p_value") ? r["p_value"] <= kSignificant : least > 0);
+    // Below the mean by more than the interval's own end where many are asked.
+    const double surely = least - (wider(asked_alike(r, m)) - 1) * (mean - from - least);
+    const bool found = !few && (r.contains("p_value") ? r["p_value"] <= kSignificant : surely > 0);
     if (!found && !speaks(m, r, *none)) return {};
     one["nothing"] = *none;
     one["raw"] = *all;
@@ -260,7 +280,10 @@ class Judge {
     if (c.contains("loss"))
       text += ". Recognition: accuracy " + number(c["accuracy"], 4) + " of " + number(c["accuracy_raw"], 4);
     if (c.contains("loss_low"))
-      text += ", a loss between " + number(c["loss_low"], 4) + " and " + number(c["loss_high"], 4);
+      text += c["loss"] < 0
+                  ? ", a gain between " + number(-c["loss_high"].get<double>(), 4) + " and " +
+                        number(-c["loss_low"].get<double>(), 4)
+                  : ", a loss between " + number(c["loss_low"], 4) + " and " + number(c["loss_high"], 4);
     return text + ".";
   }
 

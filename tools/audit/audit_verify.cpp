@@ -59,13 +59,15 @@ bool check_inputs(const json& report, const AuditConfig& config, const Context& 
 }
 
 // Whether the report is what was written, as far as it says so itself.
-bool check_digest(const json& report) {
-  const bool named = report.contains("digest"), same = named && report["digest"] == report_digest(report);
-  std::printf("digest: %s\n", same    ? "the report is as it was written"
-                              : named ? "the report IS NOT as it was written: somebody changed it"
-                                      : "NONE, as the report was made before reports had one: its rows, "
-                                        "groups, dates and times are bound by a signature alone");
-  return same || !named;
+bool check_digest(const json& report, bool is_signed) {
+  const bool named = report.contains("digest"), same = is_as_written(report);
+  std::printf("digest: %s\n",
+              same        ? "the report is as it was written"
+              : named     ? "the report IS NOT as it was written: somebody changed it"
+              : is_signed ? "none, as in reports of older versions; the signature binds the report"
+                          : "NONE: somebody took it away, or the report is of an older version, and nothing "
+                            "binds its rows, groups, dates and times");
+  return same || (!named && is_signed);
 }
 
 // Keys that follow from others, made again. Older reports have fewer keys.
@@ -213,7 +215,7 @@ int audit_verify(VerifyCall& call) {
     told["signature"] = true;
   }
   const AuditConfig config = config_of(report, call.report);
-  bool good = check_digest(report);
+  bool good = check_digest(report, !call.signature.empty());
   told["digest"] = report.contains("digest") ? json(good) : json();
   told["verdicts"] = check_keys(report, concluded_keys(config, report), "the rows");
   good &= told["verdicts"].get<bool>();

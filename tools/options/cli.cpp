@@ -223,24 +223,27 @@ void check_keeps_descriptor(const CLI::Option& option, const std::vector<Written
 
 // Pictures that would lie among the photographs: the next call would read them.
 void check_not_among_photographs(const CLI::App& app, const std::vector<Written>& written) {
-  namespace fs = std::filesystem;
   const CLI::Option *images = app.get_option_no_throw("--images"), *list = app.get_option_no_throw("--list");
   if (!images || images->count() == 0) return;
-  const std::string folder = images->as<std::string>();
-  const auto whole = [](const std::string& path) {
-    std::error_code none;
-    return fs::weakly_canonical(fs::absolute(path, none), none);
-  };
-  for (const Written& w : written) {
-    const bool picture = has_picture_ending(w.path) && !(list && list->count() > 0);
-    const fs::path within = whole(w.path).lexically_relative(whole(folder));
-    if ((w.folder || picture) && !within.empty() && *within.begin() != "..")
-      fail(w.option, " would write ", w.path, " among the photographs of --images ", folder,
-           ", where the next call would read it; name another ", w.folder ? "folder" : "place");
-  }
+  for (const Written& w : written)
+    if (w.folder || (has_picture_ending(w.path) && !(list && list->count() > 0)))
+      check_not_among(w.option, w.path, w.folder, images->as<std::string>());
 }
 
 }  // namespace
+
+void check_not_among(const std::string& option, const std::string& path, bool is_folder,
+                     const std::string& images) {
+  namespace fs = std::filesystem;
+  const auto whole = [](const std::string& name) {
+    std::error_code none;
+    return fs::weakly_canonical(fs::absolute(name, none), none);
+  };
+  const fs::path within = whole(path).lexically_relative(whole(images));
+  check(within.empty() || *within.begin() == "..", option, " would write ", path,
+        " among the photographs of ", images, ", where the next call would read it; name another ",
+        is_folder ? "folder" : "place");
+}
 
 void check_outputs(const CLI::App& app) {
   std::map<std::string, std::string> writer;  // file -> option

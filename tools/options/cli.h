@@ -57,6 +57,10 @@ CLI::Validator svg_file();
 // Throws where two options name one file to be written, or one that is read, also by a setting of what they
 // name: the later would replace the earlier. And where pictures would be written among those that are read.
 void check_outputs(const CLI::App& app);
+// Throws where `path`, a folder that `option` fills or a picture that it writes, lies in the folder of the
+// photographs: the next call would read what is written there.
+void check_not_among(const std::string& option, const std::string& path, bool is_folder,
+                     const std::string& images);
 // Throws where a result could not be written in the end, before hours of work. Empty paths are skipped.
 void check_writable(std::initializer_list<std::string> paths);
 
