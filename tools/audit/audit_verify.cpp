@@ -27,7 +27,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMostBytes = uint64_t(1) << 30;
+constexpr uint64_t kMostReportBytes = uint64_t(1) << 30;
 
 // The settings of the report, as its author's file had them.
 AuditConfig config_of(const json& report, const std::string& path) {
@@ -209,7 +209,7 @@ int audit_verify(VerifyCall& call) {
   if (!call.rerun.empty()) row_of(call, report);
   json told = {{"report", call.report}, {"inputs", json::array()}};
   if (!call.signature.empty()) {
-    check_signature(read_file(call.report, kMostBytes), read_text(call.signature), call.signature,
+    check_signature(read_file(call.report, kMostReportBytes), read_text(call.signature), call.signature,
                     call.public_key);
     std::printf("signature: goes with the report and the key of %s\n", call.public_key.c_str());
     told["signature"] = true;
@@ -261,7 +261,7 @@ int audit_sign(SignCall& call) {
   call.common.activate();
   read_audit_report(call.report);
   const std::string out = call.out.empty() ? call.report + ".sig" : call.out;
-  const std::string signature = sign(read_file(call.report, kMostBytes), call.key);
+  const std::string signature = sign(read_file(call.report, kMostReportBytes), call.key);
   AtomicFile file(out);
   file.write(signature);
   file.commit();
