@@ -7,6 +7,7 @@
 #include "cli_test_util.h"
 #include "tensor/hash.h"
 #include "tensor/io/npy.h"
+#include "tensor/io/process.h"
 #include "tools/options/cli.h"
 #include "tools/options/part.h"
 #include "tools/options/part_progress.h"
@@ -86,11 +87,11 @@ BOOST_AUTO_TEST_CASE(features_come_in_parts) {
   same_files(dir / "z.npy", dir / "whole.npy", {"", ".json", ".txt"});
   // An array job, each of whose tasks runs two at once; more parts than batches: some have no rows.
   const int tasks = 20;
-  for (int id = 5; id < 5 + tasks; ++id)
+  for (int id = 1; id <= tasks; ++id)
     for (const char* rank : {"0", "1"}) {
       const Variables slurm({{"SLURM_ARRAY_TASK_ID", std::to_string(id)},
-                             {"SLURM_ARRAY_TASK_MIN", "5"},
-                             {"SLURM_ARRAY_TASK_MAX", std::to_string(4 + tasks)},
+                             {"SLURM_ARRAY_TASK_MIN", "1"},
+                             {"SLURM_ARRAY_TASK_MAX", std::to_string(tasks)},
                              {"SLURM_PROCID", rank},
                              {"SLURM_STEP_NUM_TASKS", "2"}});
       succeed("extract", extract + Args{"--out", dir / "y.npy"});
@@ -167,6 +168,17 @@ BOOST_AUTO_TEST_CASE(what_does_not_go_together_is_told) {
                          {"SLURM_ARRAY_TASK_STEP", "2"}});
     refuse(folder, "protect", protect, 2, {"--array=1-N"});
   }
+  {
+    const Variables again(
+        {{"SLURM_ARRAY_TASK_ID", "3"}, {"SLURM_ARRAY_TASK_MIN", "3"}, {"SLURM_ARRAY_TASK_MAX", "3"}});
+    refuse(folder, "protect", protect, 2, {"begin at 3", "--part i/N"});
+  }
+  {
+    const Variables half(std::vector<std::pair<std::string, std::string>>{{"PMI_RANK", "1"}});
+    refuse(folder, "protect", protect, 2, {"PMI_RANK=1", "PMI_SIZE"});
+  }
+  refuse(folder, "extract",
+         Args{"--out", dir / "p", "--part", "1/2"} + world().images() + world().recogniser(), 2, {"p.npy"});
   const auto join = [&](const std::vector<std::string>& words) {
     refuse(folder, "inspect", {"--join", out}, 1, words, Late::yes);
   };
@@ -356,7 +368,9 @@ BOOST_AUTO_TEST_CASE(all_parts_are_seen_from_one_place) {
   const std::string first = part_name(dir / "z.npy", 1, 5);
   BOOST_TEST(!std::filesystem::exists(first + ".progress"));
   const int64_t rows = load_npy(first).dim(0);
-  const auto told = [&](int part, const std::string& state, int64_t done, int64_t ago) {
+  constexpr int kNobody = (1 << 22) + 1;  // above the highest number that a process has
+  const auto told = [&](int part, const std::string& state, int64_t done, int64_t ago,
+                        const std::string& host = "node7") {
     write_bytes(part_name(dir / "z.npy", part, 5) + ".progress",
                 nlohmann::json{{"format", "advface-progress-1"},
                                {"what", "extract"},
@@ -364,8 +378,8 @@ BOOST_AUTO_TEST_CASE(all_parts_are_seen_from_one_place) {
                                {"part", part},
                                {"of", 5},
                                {"total", 100},
-                               {"host", "node7"},
-                               {"process", 4711},
+                               {"host", host},
+                               {"process", kNobody},
                                {"state", state},
                                {"done", done},
                                {"seconds", 5.0},
@@ -395,6 +409,8 @@ BOOST_AUTO_TEST_CASE(all_parts_are_seen_from_one_place) {
   for (const int part : {3, 4, 5}) told(part, "running", 50, 0);
   run = seen();
   BOOST_TEST((run["per_second"] == 35.0 && run["seconds_left"] == 15.0));
+  told(5, "running", 50, 0, host_name());  // killed: its process is gone
+  BOOST_TEST(seen()["each"][4]["state"] == "stopped");
 
   // What a part tells while it runs, where it stops, and where it is done.
   const std::string out = part_name(dir / "y.npy", 2, 5);

@@ -162,6 +162,10 @@ BOOST_AUTO_TEST_CASE(means_are_calibrated_as_means) {
                    .mean_of);
     BOOST_TEST(back.largest_mean(set) == 2);
   }
+  refuse(
+      o.dir.path().string(), "store",
+      {"calibrate", o.db(), "--in", o.at("others.npy"), "--people", o.at("others.txt"), "--key", o.at("key")},
+      2, {"calibrate takes no key"});
   refuse(o.dir.path().string(), "store",
          {"calibrate", o.db(), "--in", o.at("others.npy"), "--people", o.at("others.txt"), "--average", "0"},
          2, {"--average"}, Late::yes);

@@ -33,7 +33,7 @@ std::string hash_of(const std::vector<std::string>& names) {
 }
 
 int extract_file(Options& o) {
-  const Part part = o.part.part();
+  const Part part = o.part.part_of_features(o.out);
   for (std::string* path : {&o.out, &o.list_out, &o.sheet, &o.common.json}) *path = part.path(*path);
   o.common.activate();
   install_interrupt_handler();

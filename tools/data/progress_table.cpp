@@ -12,6 +12,7 @@
 #include "advface/core/feature_file.h"
 #include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
+#include "tensor/io/process.h"
 #include "tools/options/part.h"
 #include "tools/options/part_progress.h"
 
@@ -52,17 +53,15 @@ json under_way(const std::string& path, const Part& part) {
   check(text("format") == "advface-progress-1", path, ": is no progress of this version; remove it");
   const double done = number("done"), seconds = number("seconds");
   const int64_t silent = std::max<int64_t>(0, int64_t(std::time(nullptr)) - int64_t(number("at")));
-  const bool running = text("state") == "running";
-  json row = {{"part", part.number},
-              {"state", !running            ? "stopped"
-                        : silent >= kSilent ? "silent"
-                                            : "running"},
-              {"done", int64_t(done)},
-              {"total", int64_t(number("total"))},
-              {"unit", text("unit")},
-              {"host", text("host")},
-              {"process", int64_t(number("process"))},
-              {"seconds_silent", silent}};
+  const auto process = int64_t(number("process"));
+  // Of another machine's processes nobody knows but by what they tell.
+  const bool died = text("host") == host_name() && !is_running(pid_t(process));
+  const bool running = text("state") == "running" && !died;
+  json row = {
+      {"part", part.number},   {"state", !running ? "stopped" : silent >= kSilent ? "silent" : "running"},
+      {"done", int64_t(done)}, {"total", int64_t(number("total"))},
+      {"unit", text("unit")},  {"host", text("host")},
+      {"process", process},    {"seconds_silent", silent}};
   if (row["state"] == "running") row["per_second"] = seconds > 0 ? done / seconds : 0.0;
   return row;
 }

@@ -63,9 +63,12 @@ struct Rank {
 };
 
 Rank rank_of(const char* rank, const char* size) {
-  const auto of = variable(size);
+  const auto of = variable(size), mine = variable(rank);
+  // Slurm numbers the script of a job as well, which is one process.
+  if (!of && mine && *mine > 0 && std::string_view(rank) != "SLURM_PROCID")
+    throw WrongCall(std::string("the environment has ") + rank + "=" + std::to_string(*mine) + ", but no " +
+                    size + " that says of how many" + kSayIt);
   if (!of) return {};
-  const auto mine = variable(rank);
   if (!mine || *of < 1 || *mine >= *of)
     throw WrongCall(std::string("the environment has ") + size + "=" + std::to_string(*of) + ", but " + rank +
                     " is no number below that" + kSayIt);
@@ -91,6 +94,10 @@ Rank among_array_tasks() {
             "the tasks of this array job are not numbered without a gap, so that nobody knows which part "
             "is whose; use --array=1-N") +
         kSayIt);
+  if (first > 1)
+    throw WrongCall("the tasks of this array job begin at " + std::to_string(first) +
+                    ", as where one is submitted again, and nobody knows of how many; use --array=1-N, and "
+                    "--part i/N (of advface-audit --jobs i/N) for a part that is run again");
   return {*id - first, count};
 }
 
@@ -186,7 +193,16 @@ Part PartOption::part() const {
   const Part part = text_.empty() ? part_of_launcher() : parse_part("--part", text_);
   if (!part.whole() && text_.empty())
     std::cerr << "part " << part.text() << ", by the environment (--part 1/1 for the whole)\n";
+  else if (text_.empty() && variable("SLURM_ARRAY_TASK_ID"))
+    std::cerr << "the whole, as the only task of an array (--part i/N for a part that is run again)\n";
   return part;
+}
+
+Part PartOption::part_of_features(const std::string& out) const {
+  const Part found = part();
+  if (!found.whole() && !out.ends_with(".npy"))
+    throw WrongCall("parts are put together as FILE.npy: give --out " + out + ".npy");
+  return found;
 }
 
 }  // namespace advf::tools

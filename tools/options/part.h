@@ -65,6 +65,8 @@ class PartOption {
               const std::string& join = "advface-inspect --join OUT.npy");
   // As it was given, or as the launcher says; tells which it is where it is not the whole.
   Part part() const;
+  // Of features that go to `out`. Throws WrongCall for a name that a part cannot have.
+  Part part_of_features(const std::string& out) const;
 
  private:
   std::string text_;

@@ -241,7 +241,7 @@ void check_part(const Options& o, const Part& part, const ProtectionSpecs& specs
 }
 
 int protect_file(Options& o) {
-  const Part part = o.part.part();
+  const Part part = o.part.part_of_features(o.out);
   for (std::string* path : {&o.out, &o.report, &o.people_out, &o.common.json}) *path = part.path(*path);
   o.common.activate();
   const ProtectionSpecs specs = o.protect.specs(o.common.seed);

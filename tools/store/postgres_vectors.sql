@@ -30,7 +30,7 @@ CREATE OR REPLACE VIEW advface.vectors AS
   FROM advface.features f
   JOIN advface.records r ON r.id = f.id
   JOIN advface.sets s ON s.id = r.set_id
-  WHERE s.row_type = 'f32' AND s.state = 'current';
+  WHERE s.row_type = 'f32' AND s.state = 'current' AND s.protection NOT LIKE '%per-record%';
 
 -- Who may read the features may read them so (postgres_roles.sql, before or after this).
 DO $$

@@ -240,6 +240,8 @@ int calibrate(const CalibrateOptions& o) {
           "give either features (--in) or photographs (--images) of other people");
     check(o.in.empty() == o.people.empty(), "--people FILE names who the rows of --in are");
     check(o.faces.images.empty() || !o.faces.recogniser.empty(), "--images needs --recogniser");
+    check(!o.files.contains("key") && !o.files.contains("key_fd"),
+          "calibrate takes no key: a lock changes no score");
   });
   o.faces.check_cut();
   Store store = o.open(Database::Access::write);
