@@ -403,7 +403,7 @@ std::string ReconstructionAudit::input_hash() const {
     add(given.name);
     const FeatureRows rows = given.rows.selected(s.test.rows);
     for (int64_t begin = 0; begin < rows.count(); begin += kBlock) {
-      const Tensor block = rows.batch(begin, std::min(rows.count(), begin + kBlock));
+      const Tensor block = rows.range(begin, std::min(rows.count(), begin + kBlock));
       hash = fnv1a(std::as_bytes(std::span(block.data<float>(), size_t(block.numel()))), hash);
     }
   }

@@ -31,19 +31,22 @@ std::optional<FeaturePart> part_in(const json& root, const std::string& path) {
           "\"");
     return value->get<uint64_t>();
   };
-  check(found->is_object() && found->value("input", json()).is_string(), path,
-        ": \"part\" does not say which part of what it is");
+  check(found->is_object() && found->value("input", json()).is_string() &&
+            found->value("rows", json("")).is_string(),
+        path, ": \"part\" does not say which part of what it is");
   const auto at = [&](const char* key) { return int64_t(std::min(number(key), uint64_t(1) << 48)); };
-  const FeaturePart part{at("number"), at("of"),       at("first"),      at("end"),
-                         at("total"),  number("seed"), (*found)["input"]};
+  const FeaturePart part{at("number"), at("of"),       at("first"),       at("end"),
+                         at("total"),  number("seed"), (*found)["input"], found->value("rows", "")};
   check(part.number >= 1 && part.number <= part.of && part.first <= part.end && part.end <= part.total, path,
         ": \"part\" says what cannot be");
   return part;
 }
 
 json to_json(const FeaturePart& p) {
-  return {{"number", p.number}, {"of", p.of},     {"first", p.first}, {"end", p.end},
-          {"total", p.total},   {"seed", p.seed}, {"input", p.input}};
+  json part = {{"number", p.number}, {"of", p.of},     {"first", p.first}, {"end", p.end},
+               {"total", p.total},   {"seed", p.seed}, {"input", p.input}};
+  if (!p.rows.empty()) part["rows"] = p.rows;
+  return part;
 }
 
 namespace {
@@ -105,14 +108,19 @@ namespace {
 
 // array: where the rows lie as yet.
 std::string description_of(const std::string& array, const FeatureInfo& info) {
+  const FeatureRows rows = FeatureRows::open(array);
   json root = {{"format", kFormat},
-               {"rows", FeatureRows::open(array).sample_hash()},
+               {"rows", rows.sample_hash()},
                {"recogniser", info.recogniser},
                {"cut", info.cut},
                {"protection", json::parse(info.protection.to_json())}};
   if (!info.card.empty()) root["card"] = info.card;
   if (!info.salts_list.empty()) root["salts"] = info.salts_list;
-  if (info.part) root["part"] = to_json(*info.part);
+  if (info.part) {
+    FeaturePart part = *info.part;
+    part.rows = rows.hash();
+    root["part"] = to_json(part);
+  }
   return root.dump(1) + "\n";
 }
 

@@ -20,8 +20,9 @@ namespace advf {
 struct FeaturePart {
   int64_t number = 1, of = 1;  // counted from 1
   int64_t first = 0, end = 0, total = 0;
-  uint64_t seed = 1;  // of the run
-  std::string input;  // tells inputs apart
+  uint64_t seed = 1;      // of the run
+  std::string input;      // tells inputs apart
+  std::string rows = {};  // FeatureRows::hash() of what is in the file; empty: of none, or not known
 };
 nlohmann::json to_json(const FeaturePart& part);
 // What "part" of an object says of it; nothing where there is none. Throws Error naming the file for what

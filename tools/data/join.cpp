@@ -102,11 +102,15 @@ nlohmann::json join_parts(const std::string& out) {
       out, parts, [](const std::string& path) { return path + ".txt"; }, "", true));
   lists.push_back(join_lists(out, parts, face_list_path, face_list_header(), true));
   lists.push_back(join_lists(out, parts, left_out_path, left_out_header(), false));
-  for (const OpenPart& part : parts)
+  for (const OpenPart& part : parts) {
+    const std::string& told = part.file.info.part->rows;
+    check(told.empty() || told == part.file.rows.hash(), part.path,
+          ": its rows are not those that were written; run the part again");
     for (int64_t begin = 0; begin < part.file.rows.count(); begin += kRowsAtOnce) {
       if (interrupted()) throw Interrupted();
       rows.append_rows(part.file.rows.range(begin, std::min(part.file.rows.count(), begin + kRowsAtOnce)));
     }
+  }
   rows.finish();
   for (const auto& list : lists)
     if (list) list->finish();
