@@ -162,7 +162,7 @@ for ((k = 0; k < kills; ++k)); do
     kill -9 "${pids[$((k % 2))]}" 2>/dev/null || true
   fi
   for pid in "${pids[@]}"; do wait "$pid" || true; done
-  ! grep -v "connection was lost\|Killed\|100%\|^added\|taken for raw\|% " records.said more.said | grep . ||
+  ! grep -v "connection was lost\|no connection: .*terminating\|Killed\|100%\|^added\|taken for raw\|% " records.said more.said | grep . ||
     fail "another end of a writer that was killed or lost its connection"
   quietly store check "$url" --set killed --key one.key
   for part in records more; do

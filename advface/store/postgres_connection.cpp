@@ -58,6 +58,9 @@ void PostgresConnection::connect(const std::string& url) {
   const char* const values[] = {"10", "5", "3", "30000", "advface", url.c_str(), "UTF8", nullptr};
   connection_ = libpq().connectStartParams(keys, values, 1);
   if (!connection_) throw std::bad_alloc();
+  // What a server says to who asks nothing, that it goes down as well, is told by the next question.
+  libpq().setNoticeProcessor(
+      connection_, [](void*, const char*) {}, nullptr);
   const double most = std::max(waiter_.seconds(), 10.0);
   const auto begun = std::chrono::steady_clock::now();
   short events = POLLOUT;
@@ -72,8 +75,6 @@ void PostgresConnection::connect(const std::string& url) {
     state = libpq().connectPoll(connection_);
     events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT;
   }
-  libpq().setNoticeProcessor(
-      connection_, [](void*, const char*) {}, nullptr);
 }
 
 Result PostgresConnection::next_result() {
