@@ -282,6 +282,8 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
   complain("audit", {}, run_program("audit", {"--out", dir / "out"}), 2, {"advface-audit init"});
   complain("audit", {file}, run_program("audit", {file, "--jobs", "3/2", "--out", dir / "out"}), 2,
            {"--jobs", "3"});
+  complain("audit", {file}, run_program("audit", {file, "--part", "3/2", "--out", dir / "out"}), 2,
+           {"no part 3 of 2"});
   complain("audit", {file}, run_program("audit", {file, "--quick", "--out", dir / "out"}), 2, {"--quick"});
   write_bytes(dir / "plain", "x");
   complain("audit", {file},

@@ -53,7 +53,7 @@ void AuditCall::add_to(CLI::App& app) {
       "folder where networks, features and results are kept and found again (default: "
       "$XDG_CACHE_HOME/advface, or ~/.cache/advface)");
   app.add_option(
-      "--jobs", share,
+      "--jobs,--part", share,
       "i/n: only the i-th of n shares of the pairs; several calls with one --cache share the work, and a "
       "last one without --jobs makes the report (default: what mpirun, srun or an array job of Slurm says, "
       "else "
