@@ -76,7 +76,12 @@ BOOST_AUTO_TEST_CASE(states_by_where_the_interval_lies) {
   // A wide interval that reaches the mean face is no proof of being there.
   BOOST_TEST(state(protected_by(0.45, 0.12)) == "partly");
   BOOST_TEST(state(protected_by(0.45, 0.14)) == "no conclusion");
-  BOOST_TEST(state(protected_by(0.20, 0.01)) == "closed");
+  BOOST_TEST(state(protected_by(0.27, 0.01)) == "closed");
+  // A decoder that adapts and draws less than the mean face has not begun to learn; one that does not adapt
+  // is led astray.
+  BOOST_TEST(state(protected_by(0.20, 0.01)) == "no conclusion");
+  BOOST_TEST(appearance({protected_by(0.20, 0.01, true, true, "transfer"),
+                         protected_by(0.30, 0.01)})["leaks"]["appearance"]["state"] == "closed");
   // Whoever does not count says nothing; nor does one who found nothing and has not converged. What is found
   // is found.
   BOOST_TEST(state(protected_by(0.31, 0.02, false)) == "no conclusion");
@@ -95,6 +100,19 @@ BOOST_AUTO_TEST_CASE(the_strongest_who_counts_speaks) {
       appearance({protected_by(0.31, 0.02), protected_by(0.30, 0.02, true, false, "inversion")});
   BOOST_TEST(open["verdict"] == "no conclusion");
   BOOST_TEST(appearance({})["leaks"]["appearance"]["state"] == "not asked");
+}
+
+// What an attacker can tell is shown on raw features, by one who is at rest himself.
+BOOST_AUTO_TEST_CASE(who_is_not_at_rest_on_raw_features_closes_nothing) {
+  json all = world();
+  all[1]["converged"] = false;
+  all[1]["why_not"] = "it rises";
+  all.push_back(protected_by(0.31, 0.02));
+  const json told = audit_verdicts(all, {"none", "P"})[0]["leaks"]["appearance"];
+  BOOST_TEST(told["state"] == "no conclusion");
+  BOOST_TEST(told["said"] == "on raw features: it rises");
+  all.back() = protected_by(0.57, 0.02);  // what is found is found
+  BOOST_TEST(audit_verdicts(all, {"none", "P"})[0]["leaks"]["appearance"]["state"] == "open");
 }
 
 // A protection holds where everything that can always be asked was asked and is closed, appearance and
