@@ -158,6 +158,10 @@ BOOST_AUTO_TEST_CASE(what_does_not_go_together_is_told) {
     refuse(folder, "protect", protect, 2, {"OMPI_COMM_WORLD_SIZE=4", "--part"});
     refuse(folder, "inspect", {"--join", out}, 2, {"OMPI_COMM_WORLD_SIZE=4", "work of one process"});
     refuse(folder, "evaluate", {"join", "--json", out}, 2, {"join is the work of one process"});
+    const Args train = Args{"recogniser", "--out", dir / "r.json"} + world().images();
+    refuse(folder, "train", train, 2, {"OMPI_COMM_WORLD_SIZE=4", "advface-train-mpi"});
+    const Variables no_number({{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "many"}});
+    refuse(folder, "train", train, 2, {"OMPI_COMM_WORLD_SIZE=many", "no number"});
     refuse(folder, "protect", protect + Args{"--steps", "0", "--part", "1/1"}, 2,
            {"steps"});  // said: not by the environment
   }

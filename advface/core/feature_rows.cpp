@@ -56,13 +56,14 @@ std::string FeatureRows::sample_hash() const {
   return hex(fnv1a({some.raw(), some.bytes()}, fnv1a(shape().str())));
 }
 
-std::string FeatureRows::hash() const {
+std::string FeatureRows::hash(const std::function<void(const Tensor& some)>& each) const {
   constexpr int64_t kBytesAtOnce = int64_t(8) << 20;
   const int64_t block = std::max<int64_t>(1, kBytesAtOnce / (row_.numel() * int64_t(sizeof(float))));
   uint64_t all = fnv1a(shape().str());
   for (int64_t begin = 0; begin < count_; begin += block) {
     const Tensor some = range(begin, std::min(count_, begin + block));
     all = fnv1a({some.raw(), some.bytes()}, all);
+    if (each) each(some);
   }
   return hex(all);
 }

@@ -26,8 +26,8 @@ class FeatureRows {
   Shape shape() const;                       // (count, feature...)
   // Tells sets apart, wherever they lie: of the shape and of 64 rows that are spread over the set.
   std::string sample_hash() const;
-  // Of the shape and of all rows, which are read for it.
-  std::string hash() const;
+  // Of the shape and of all rows, which are read for it; each(some) has those that were read, in their order.
+  std::string hash(const std::function<void(const Tensor& some)>& each = {}) const;
 
   // (rows, feature...) in host memory, for what is stored, compared or added up.
   Tensor at(const std::vector<int64_t>& rows) const;

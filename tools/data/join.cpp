@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kRowsAtOnce = 4096;
-
 struct OpenPart {
   std::string path;
   FeatureFile file;
@@ -103,13 +101,12 @@ nlohmann::json join_parts(const std::string& out) {
   lists.push_back(join_lists(out, parts, face_list_path, face_list_header(), true));
   lists.push_back(join_lists(out, parts, left_out_path, left_out_header(), false));
   for (const OpenPart& part : parts) {
-    const std::string& told = part.file.info.part->rows;
-    check(told.empty() || told == part.file.rows.hash(), part.path,
-          ": its rows are not those that were written; run the part again");
-    for (int64_t begin = 0; begin < part.file.rows.count(); begin += kRowsAtOnce) {
+    const std::string &told = part.file.info.part->rows, read = part.file.rows.hash([&](const Tensor&some) {
       if (interrupted()) throw Interrupted();
-      rows.append_rows(part.file.rows.range(begin, std::min(part.file.rows.count(), begin + kRowsAtOnce)));
-    }
+      rows.append_rows(some);
+    });
+    check(told.empty() || told == read, part.path,
+          ": its rows are not those that were written; run the part again");
   }
   rows.finish();
   for (const auto& list : lists)

@@ -276,8 +276,7 @@ namespace {
 void check_is_alone(const CLI::App& app) {
   const std::vector<CLI::App*> verbs = app.get_subcommands();
   const CLI::App& verb = verbs.empty() ? app : *verbs.back();
-  for (const char* share : {"--part", "--jobs"})
-    if (verb.get_option_no_throw(share)) return;
+  if (verb.get_option_no_throw("--part")) return;
   const std::string size = several_processes();
   if (size.empty()) return;
   const std::string work = verbs.empty() ? app.get_name() : verb.get_name();

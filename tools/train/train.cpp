@@ -2,14 +2,21 @@
 // detector.
 #include <iostream>
 
+#include "tools/options/part.h"
 #include "tools/train/train.h"
 
 namespace advf::tools {
 namespace {
 
-// What several ranks cannot train together: losses that are no mean over the images of a batch.
+// What several ranks cannot train together: losses that are no mean over the images of a batch. And several
+// processes that are no team would train the same, and write over each other.
 void check_for_team(const Team* team, const CLI::App& app, const RecogniserOptions& recogniser) {
-  if (!team) return;
+  if (!team) {
+    if (const std::string size = several_processes(); !size.empty())
+      throw WrongCall("started as one of several by mpirun or srun (" + size +
+                      "); advface-train-mpi trains with all of them");
+    return;
+  }
   const CLI::App* verb = app.get_subcommands().at(0);
   as_usage([&] {
     const std::string name = verb->get_name();
@@ -84,7 +91,7 @@ int train_main(int argc, char** argv, Team* team) {
           return 0;
         }
       },
-      team ? Processes::several : Processes::one);
+      Processes::several);
 }
 
 }  // namespace advf::tools
