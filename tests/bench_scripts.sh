@@ -25,6 +25,6 @@ fi
 for file in "$root"/tools/bench/peers/*.py; do
   python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file"
 done
-for program in compare.py worker.py cuda_peers.py nearest.py photographs.py store.py; do
+for program in compare.py worker.py cuda_peers.py faiss_keyed.py nearest.py photographs.py scale.py store.py; do
   python3 -B "$root/tools/bench/peers/$program" --help >/dev/null
 done

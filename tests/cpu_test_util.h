@@ -42,7 +42,10 @@ inline double error_against_f64(const OpDef& op, const Attrs& attrs, const std::
                                 const Tensor& out) {
   BackendScope scope(backend("reference"));
   std::vector<Tensor> wide;
-  for (const Tensor& t : in) wide.push_back(t.defined() ? t.to(backend("reference")).to(DType::f64) : t);
+  for (const Tensor& t : in) {
+    Tensor there = t.defined() ? t.to(backend("reference")) : t;
+    wide.push_back(there.defined() && there.dtype() != DType::i32 ? there.to(DType::f64) : there);
+  }
   return relative_error(out.to(backend("reference")), apply1(op, attrs, wide));
 }
 

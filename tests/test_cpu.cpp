@@ -235,6 +235,72 @@ BOOST_AUTO_TEST_CASE(exponentials_and_logarithms_to_a_few_ulp) {
   });
 }
 
+// The C library's power in f64 decides, over all magnitudes and at the ends of the numbers.
+BOOST_AUTO_TEST_CASE(powers_to_half_an_ulp) {
+  on_every_isa([] {
+    std::vector<float> v{
+        0, -0.0f, 1, -1, 0x1p-149f, -0x1p-149f, 0x1.fffffep127f, -0x1.fffffep127f, INFINITY, -INFINITY, NAN};
+    for (int i = -1000; i <= 1000; ++i)
+      for (const float sign : {1.0f, -1.0f}) v.push_back(sign * std::exp(float(i) * 0.0883f));
+    for (int i = -500; i <= 500; ++i) v.push_back(1 + float(i) * 0x1p-20f);
+    const Tensor x = Tensor::from(v, {int64_t(v.size())});
+    for (const double a : {3.0, -3.0, 4.0, -2.0, 1.0, 1.7, -1.7, 0.3, 1.0 / 3, 1e-3, 700.5, -700.0, 0.0}) {
+      const auto y = bind_and_run(op_power, ScalarAttrs{a, 0}, {x}).to_vector<float>();
+      for (size_t i = 0; i < v.size(); ++i) {
+        const double exact = std::pow(double(v[i]), a);
+        const float nearest = float(exact);
+        const bool same = std::isnan(exact)
+                              ? std::isnan(y[i])
+                              : std::signbit(y[i]) == std::signbit(nearest) &&
+                                    (y[i] == nearest || std::abs(double(y[i]) - exact) <=
+                                                            std::abs(exact) * 0x1.04p-24 + 0x1.01p-150);
+        BOOST_TEST(same, v[i] << " to " << a << ": " << y[i] << ", not " << nearest);
+      }
+    }
+  });
+}
+
+// More rows than a task takes, each of its own size of loss, at any number of threads; and of labels that
+// are wrong the first is named.
+BOOST_AUTO_TEST_CASE(losses_of_classifiers_on_every_isa) {
+  on_every_isa([] {
+    constexpr int64_t n = 70, classes = 1001;
+    const Tensor x = affine(randn({n, classes}, 1, DType::f32), 20, 0),
+                 c = tanh(randn({n, classes}, 2, DType::f32));
+    std::vector<int32_t> places;
+    for (int64_t i = 0; i < n; ++i) places.push_back(int32_t(i * 577 % classes));
+    const Tensor labels = Tensor::from(places, {n}), g = randn({n, classes}, 3, DType::f32);
+    const Tensor one = Tensor::full({}, 0.7);
+    const auto run = [&] {
+      const auto loss = bind_and_run_all(op_softmax_cross_entropy, {}, {x, labels});
+      const ScalarAttrs arc{64, 0.5};
+      return std::vector<Tensor>{loss[0], loss[1],
+                                 bind_and_run(op_softmax_cross_entropy_grad, {}, {loss[1], labels, one}),
+                                 bind_and_run(op_arcface_margin, arc, {c, labels}),
+                                 bind_and_run(op_arcface_margin_grad, arc, {c, labels, g})};
+    };
+    const std::vector<Tensor> got = run();
+    {
+      ThreadsScope scope(3);
+      const std::vector<Tensor> again = run();
+      for (size_t i = 0; i < got.size(); ++i)
+        BOOST_TEST((again[i].to_vector<float>() == got[i].to_vector<float>()), i);
+    }
+    const auto error = [](const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
+                          const Tensor& out) { return error_against_f64(op, attrs, in, out); };
+    BOOST_TEST(error(op_softmax_cross_entropy, {}, {x, labels}, got[0]) < 1e-6);
+    BOOST_TEST(error(op_softmax_cross_entropy_grad, {}, {got[1], labels, one}, got[2]) < 2e-7);
+    BOOST_TEST(error(op_arcface_margin, ScalarAttrs{64, 0.5}, {c, labels}, got[3]) < 2e-7);
+    BOOST_TEST(error(op_arcface_margin_grad, ScalarAttrs{64, 0.5}, {c, labels, g}, got[4]) < 2e-7);
+    places[5] = 1001, places[60] = -3;
+    BOOST_CHECK_EXCEPTION(bind_and_run(op_softmax_cross_entropy, {}, {x, Tensor::from(places, {n})}), Error,
+                          [](const Error& e) {
+                            return std::string(e.what()).find("label 1001 of 1001 classes") !=
+                                   std::string::npos;
+                          });
+  });
+}
+
 // Pooling, resizing and copies of odd shapes: values and places exactly the reference's where nothing is
 // summed.
 BOOST_AUTO_TEST_CASE(random_windows_and_copies) {

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "advface/core/recogniser.h"
+#include "advface/networks/decoder_loss.h"
 #include "autograd/tape.h"
 #include "file_test_util.h"
 #include "onnx_test_util.h"
@@ -226,5 +227,41 @@ BOOST_AUTO_TEST_CASE(plans_of_real_networks) {
     const auto& input = r.card().input;
     const Tensor x = r.preprocess(randn({11, 3, input.height, input.width}, 3, DType::f32));
     rows_stand_alone(r, cut, x, {{1, 10}, {7, 4}});
+  }
+}
+
+// ---- what a decoder is trained against
+
+// The identity's term runs through a plan beside the tape: of every batch its value and its gradient are
+// those of the same sum on the tape, also where batches of several sizes take turns.
+BOOST_AUTO_TEST_CASE(identity_term_has_the_gradient_of_the_tape) {
+  const Recogniser r = small();
+  const Tensor features = l2_normalise(randn({8, 6}, 21, DType::f32));
+  DecoderLossSpec spec({"identity"}, {{"pixel_weight", "0"}, {"identity_weight", "0.3"}});
+  spec.open(r);
+  const auto term = spec.make({&r, r.card().embedding.name, FeatureRows(features)});
+  uint64_t seed = 30;
+  for (const std::vector<int64_t>& rows :
+       std::vector<std::vector<int64_t>>{{0, 1, 2}, {7}, {5, 2, 4}, {1, 6, 3, 0, 2}, {4, 3, 7}}) {
+    const int64_t n = int64_t(rows.size());
+    const Tensor images = sigmoid(randn({n, 3, 6, 7}, seed++, DType::f32));
+    const auto both = [&](const std::function<Tensor()>& sum) {
+      Tape tape;
+      Tensor loss;
+      {
+        const TapeScope record(tape);
+        loss = sum();
+      }
+      return std::pair(loss.item(), backward(tape, loss, {images})[0]);
+    };
+    const auto [value, gradient] = both([&] { return term->loss(images, images, rows); });
+    const auto [want, slope] = both([&] {
+      const Tensor found = r.embed(r.preprocess(images));
+      return affine(mean_all(reduce_sum(mul(found, FeatureRows(features).batch(rows)), {1}, false)), -0.3,
+                    0.3);
+    });
+    BOOST_TEST(std::abs(value - want) < 1e-6);
+    BOOST_TEST(relative_error(gradient, slope) < 1e-5);
+    BOOST_TEST(std::abs(term->loss(images, images, rows).item() - want) < 1e-6);  // nobody records
   }
 }

@@ -30,7 +30,9 @@ using BindFn = std::unique_ptr<BoundOp> (*)(const BindArgs& args);
                       op(batch_norm_train_grad) op(batch_norm_eval) op(l2_normalise) op(l2_normalise_grad)   \
                           op(max_pool2d) op(max_pool2d_grad) op(avg_pool2d) op(avg_pool2d_grad) op(resize2d) \
                               op(resize2d_grad) op(concat) op(slice) op(pad) op(permute) op(broadcast_to)    \
-                                  op(erf) op(softmax) op(batch_matmul)
+                                  op(erf) op(softmax) op(batch_matmul) op(softmax_cross_entropy)             \
+                                      op(softmax_cross_entropy_grad) op(arcface_margin)                      \
+                                          op(arcface_margin_grad)
 
 #define ADVF_DECLARE_BIND(name) std::unique_ptr<BoundOp> bind_##name(const BindArgs& args);
 ADVF_CPU_FAST_OPS(ADVF_DECLARE_BIND)

@@ -92,6 +92,8 @@ struct ElementwiseTable {
   // y[i] = w0[i] x[first[i]] + w1[i] x[second[i]]
   void (*mix_columns)(float* y, const float* x, const int32_t* first, const int32_t* second, const float* w0,
                       const float* w1, int64_t n);
+  // Of n numbers; what is no number is passed over, and of none it is -infinity.
+  float (*largest)(const float* x, int64_t n);
   // For i in [begin, end): y[i] = the largest of x[i * stride + offset[t]] over t < taps, place[i] the index
   // in x of the first that is this large.
   void (*max_pool)(float* y, int32_t* place, const float* x, int64_t begin, int64_t end,

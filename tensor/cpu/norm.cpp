@@ -174,7 +174,7 @@ std::unique_ptr<BoundOp> bind_softmax(const BindArgs& args) {
     parallel_rows(rows, d, [&](int64_t r) {
       const float* x = in[0].as<const float>() + r * d;
       float* y = out[0].as<float>() + r * d;
-      maps->affine(y, x, d, 1, -double(*std::max_element(x, x + d)));
+      maps->affine(y, x, d, 1, -double(maps->largest(x, d)));
       maps->exp(y, y, d, 0, 0);
       double sum = 0;
       for (int64_t i = 0; i < d; ++i) sum += double(y[i]);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/io/path_reason.h"
 #include "tensor/io/process.h"
 
 namespace advf {
@@ -50,7 +51,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(path_
   if (exists && S_ISDIR(info.st_mode)) fail(path_, ": cannot be written: is a folder");
   if (!exists || S_ISREG(info.st_mode)) temporary_ = temporary_name(target_);
   file_ = std::fopen((temporary_.empty() ? target_ : temporary_).c_str(), "wb");
-  if (!file_) fail(path_, ": cannot be written: ", std::strerror(errno));
+  if (!file_) fail(path_, ": cannot be written: ", path_reason(errno, path_));
 }
 
 AtomicFile::~AtomicFile() {

@@ -9,13 +9,14 @@
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/io/path_reason.h"
 
 namespace advf {
 
 InputFile::InputFile(std::string path) : path_(std::move(path)) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not wait; regular files do not care.
   fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd_ < 0) fail(path_, ": cannot be opened: ", std::strerror(errno));
+  if (fd_ < 0) fail(path_, ": cannot be opened: ", path_reason(errno, path_));
   struct stat info {};
   const bool known = ::fstat(fd_, &info) == 0;
   if (!known || !S_ISREG(info.st_mode)) {

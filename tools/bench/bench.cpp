@@ -39,10 +39,13 @@ BenchRow run_row(const BenchCase& row, int repeat) {
   std::vector<View> in_views, out_views, constants;
   double bytes = 0;
   for (const Shape& s : row.in) {
-    in.push_back(s == kAbsent ? Tensor() : random_tensor(s, 1 + in.size()));
-    call.in.push_back({s, DType::f32, in.back().defined()});
+    const DType type = row.labels && in.size() == 1 ? DType::i32 : DType::f32;
+    in.push_back(s == kAbsent         ? Tensor()
+                 : type == DType::i32 ? Tensor::full(s, 0, type)
+                                      : random_tensor(s, 1 + in.size()));
+    call.in.push_back({s, type, in.back().defined()});
     in_views.emplace_back(in.back());
-    constants.emplace_back(nullptr, s, DType::f32);
+    constants.emplace_back(nullptr, s, type);
     if (in.back().defined()) bytes += double(in.back().bytes());
   }
   row.op->infer(call);
@@ -151,9 +154,10 @@ int main(int argc, char** argv) {
       "--filter", options.filter,
       "only rows whose \"group case\" contains this text; W2: a workload, W2 plan: one variant of it");
   app.add_flag("--steps", options.steps, "below workloads that run a plan, what each step of it takes");
-  app.add_option("--facenet", options.workloads.facenet, "card of FaceNet (.json beside its .onnx), for W3");
+  app.add_option("--facenet", options.workloads.facenet,
+                 "card of FaceNet (.json beside its .onnx), for W3, W10, W11");
   app.add_flag("--random-facenet", options.workloads.random_facenet,
-               "W3 with random weights, where there is no card");
+               "W3, W10, W11 with random weights, where there is no card");
   app.add_option("--write-facenet", options.write_facenet,
                  "only write FaceNet's network with random weights as an ONNX file, for other programs");
   app.add_option("--photographs", options.photographs.images,
@@ -164,7 +168,7 @@ int main(int argc, char** argv) {
                  "folder for 600 MB of temporary files, for the program's rows of W6 (minutes)");
   app.add_option("--write-mobilefacenet", options.write_mobilefacenet,
                  "only write the network of W4 as an ONNX file, for other programs");
-  app.add_option("--batch", options.workloads.batch, "of W1, W2, W3 and W5; 0 = as they are defined")
+  app.add_option("--batch", options.workloads.batch, "of all workloads but W4; 0 = as they are defined")
       ->capture_default_str()
       ->check(CLI::Range(int64_t(0), int64_t(65536)));
   app.add_option(

@@ -121,6 +121,8 @@ std::vector<BenchCase> make_cases() {
   memory("resize2d 64 -> 160", op_resize2d, ResizeAttrs{{160, 160}}, {{16, 3, 64, 64}});
   memory("prelu per channel", op_prelu, {}, {image, channel});
   memory("tanh", op_tanh, {}, {image});
+  memory("erf", op_erf, {}, {image});
+  memory("power 1.7", op_power, ScalarAttrs{1.7, 0}, {image});
   memory("concat channels", op_concat, AxisAttrs{1}, {image, image});
   memory("slice channels", op_slice, SliceAttrs{{0, 16, 0, 0}, {32, 32, 64, 64}}, {image});
   memory("pad by 1", op_pad, PadAttrs{{0, 0, 1, 1}, {0, 0, 1, 1}}, {image});
@@ -128,6 +130,16 @@ std::vector<BenchCase> make_cases() {
   memory("broadcast_to", op_broadcast_to, ShapeAttrs{image}, {per_channel});
   const Shape parameters{2097152};
   memory("adam_step", op_adam_step, {}, {parameters, parameters, parameters, parameters, {8}});
+  // A batch of a classifier of 10,000 people.
+  const Shape logits{64, 10000}, labels{64};
+  const auto of_classes = [&](const char* name, const OpDef& op, Attrs attrs, std::vector<Shape> in) {
+    memory(name, op, attrs, std::move(in));
+    list.back().labels = true;
+  };
+  of_classes("softmax_cross_entropy", op_softmax_cross_entropy, {}, {logits, labels});
+  of_classes("softmax_cross_entropy_grad", op_softmax_cross_entropy_grad, {}, {logits, labels, {1}});
+  of_classes("arcface_margin", op_arcface_margin, ScalarAttrs{64, 0.5}, {logits, labels});
+  of_classes("arcface_margin_grad", op_arcface_margin_grad, ScalarAttrs{64, 0.5}, {logits, labels, logits});
   return list;
 }
 

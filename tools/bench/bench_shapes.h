@@ -17,6 +17,7 @@ struct BenchCase {
   std::vector<Shape> in;
   bool counts = false;           // in the geometric mean over convolutions
   bool constant_weight = false;  // input 1 is bound as a constant, as in a frozen recogniser
+  bool labels = false;           // input 1 is i32: the class of each row
 };
 
 const std::vector<BenchCase>& bench_cases();

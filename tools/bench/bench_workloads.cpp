@@ -17,19 +17,13 @@
 #include "tensor/io/atomic_file.h"
 #include "tensor/ops.h"
 #include "tensor/rng.h"
+#include "tools/bench/bench_gradient.h"
 #include "tools/bench/bench_pgd.h"
 #include "tools/bench/bench_shapes.h"
 #include "tools/options/cli.h"
 
 namespace advf::tools {
 namespace {
-
-Tensor uniform(const Shape& shape, uint64_t seed) {
-  std::vector<float> v(static_cast<size_t>(shape.numel()));
-  const Philox rng{seed, 2};
-  for (size_t i = 0; i < v.size(); ++i) v[i] = float(rng.uniform(i, 0.0, 1.0));
-  return Tensor::from(v, shape);
-}
 
 // ---- W1
 
@@ -124,11 +118,6 @@ Recogniser random_facenet() {
   return Recogniser::from_bytes(card, random_facenet_onnx());
 }
 
-struct Built {
-  Cost cost;
-  std::vector<Variant> variants;
-};
-
 Built forward_pass(Recogniser loaded, int64_t batch) {
   const auto net = std::make_shared<Recogniser>(std::move(loaded));
   const auto& input = net->card().input;
@@ -153,6 +142,10 @@ Built pgd_iteration(std::shared_ptr<Module> net, const Tensor& z, FeatureDomain 
 Built training_step(int64_t batch) {
   const auto training = std::make_shared<Training>(batch);
   return {training->cost(), {{"eager", [training] { training->step(); }}}};
+}
+
+Recogniser facenet(const std::string& card) {
+  return card.empty() ? random_facenet() : Recogniser::load(card);
 }
 
 struct Workload {
@@ -191,9 +184,7 @@ std::vector<Workload> workloads(int64_t wanted) {
                     double(n),
                     {"eager", "plan"},
                     true,
-                    [n](const std::string& card) {
-                      return forward_pass(card.empty() ? random_facenet() : Recogniser::load(card), n);
-                    }});
+                    [n](const std::string& card) { return forward_pass(facenet(card), n); }});
   list.push_back({"W4",
                   "MobileFaceNet forward, batch 16",
                   "images",
@@ -210,10 +201,32 @@ std::vector<Workload> workloads(int64_t wanted) {
                   [maps](const std::string&) {
                     return pgd_iteration(map_decoder(), uniform({maps, 64, 38, 38}, 5), FeatureDomain::real);
                   }});
+  const int64_t images = wanted > 0 ? wanted : 16;
+  list.push_back({"W10",
+                  "gradient to the image of FaceNet" + of_batch(images),
+                  "image-iterations",
+                  double(images),
+                  {"eager", "plan"},
+                  true,
+                  [images](const std::string& card) { return image_gradient(facenet(card), images); }});
+  list.push_back({"W11",
+                  "identity-loss training, 512 -> 3x64x64" + of_batch(batch),
+                  "images",
+                  double(batch),
+                  {"eager"},
+                  true,
+                  [batch](const std::string& card) { return identity_training(facenet(card), batch); }});
   return list;
 }
 
 }  // namespace
+
+Tensor uniform(const Shape& shape, uint64_t seed) {
+  std::vector<float> v(static_cast<size_t>(shape.numel()));
+  const Philox rng{seed, 2};
+  for (size_t i = 0; i < v.size(); ++i) v[i] = float(rng.uniform(i, 0.0, 1.0));
+  return Tensor::from(v, shape);
+}
 
 Tensor random_features(int64_t n, int64_t dimension) {
   std::vector<float> v(size_t(n * dimension));

@@ -6,15 +6,16 @@ usage() {
   cat <<'TEXT'
 Usage: tools/bench/compare.sh [--facenet CARD.json] [--env DIR] [--out PREFIX] [--document FILE] [...]
 
-Builds AdvFace, measures the workloads W1 to W6 of advface-bench, W1 to W5 in turns with PyTorch (eager and
-torch.compile) and ONNX Runtime on the same number of threads, prints a Markdown table. About ten minutes on two
-cores, which should have nothing else to do; W6 writes 600 MB beside PREFIX for a while.
-  --facenet CARD    FaceNet's card (.json beside its .onnx), for W3, which is skipped without it
+Builds AdvFace, measures the workloads W1 to W6, W10 and W11 of advface-bench, all but W6 in turns with PyTorch (eager
+and torch.compile) and ONNX Runtime on the same number of threads, prints a Markdown table that marks what falls short
+of what is aimed at. About ten minutes on two cores, which should have nothing else to do; W6 writes 600 MB beside
+PREFIX for a while.
+  --facenet CARD    FaceNet's card (.json beside its .onnx), for W3, W10 and W11, which are skipped without it
   --env DIR         Python environment of the peers (default build/peers). Made if missing, and kept: PyTorch's
                     wheel for Linux brings CUDA's libraries along, several GB to load and about 6 GB on disk
   --out PREFIX      where PREFIX.md and PREFIX.json go (default build/compare)
   --document FILE   also puts the tables into this Markdown file, between its marks
-  --workloads LIST  some of W1,W2,W3,W4,W5,W6
+  --workloads LIST  some of W1,W2,W3,W4,W5,W10,W11,W6
   --threads N  --rounds N  --repeat N  --verbose
 TEXT
 }

@@ -13,18 +13,20 @@ def norm_relu(channels):
 
 
 class Decoder(nn.Module):
-    """512 -> 3x112x112, as nn/nets/decoders.cpp has `deconv` at width 512."""
+    """512 -> 3 x side x side, as nn/nets/decoders.cpp has `deconv`."""
 
-    def __init__(self):
+    def __init__(self, width=512, side=112):
         super().__init__()
-        self.linear = nn.Linear(512, 512 * 7 * 7)
-        layers = norm_relu(512)
-        for channels in (512, 256, 128, 64):
+        self.base = width, side // 16, side // 16
+        self.linear = nn.Linear(512, width * (side // 16) ** 2)
+        layers = norm_relu(width)
+        for i in range(4):
+            channels = width >> i
             layers += [nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False), *norm_relu(channels // 2)]
-        self.grid = nn.Sequential(*layers, nn.Conv2d(32, 3, 3, padding=1), nn.Sigmoid())
+        self.grid = nn.Sequential(*layers, nn.Conv2d(width >> 4, 3, 3, padding=1), nn.Sigmoid())
 
     def forward(self, z):
-        return self.grid(self.linear(z).view(-1, 512, 7, 7))
+        return self.grid(self.linear(z).view(-1, *self.base))
 
 
 class MapDecoder(nn.Module):
@@ -94,6 +96,50 @@ def forward(path, batch, side, compile_):
     def run():
         with torch.inference_mode():
             return f(x)
+    return run
+
+
+def _recogniser(path):
+    """Images in [0,1] of any size to unit vectors, as Recogniser::preprocess and ::embed have it for FaceNet, whose
+    network normalises by itself."""
+    from onnx_torch import OnnxModule
+    net = OnnxModule(path).eval().requires_grad_(False)
+
+    def embed(images):
+        if images.shape[-1] != 160:
+            images = F.interpolate(images, size=(160, 160), mode="bilinear", align_corners=False)
+        return net((255 * images - 127.5) / 128)
+    return embed
+
+
+def image_gradient(path, batch, compile_):
+    embed = _recogniser(path)
+    target = F.normalize(torch.randn(batch, 512))
+    image = torch.rand(batch, 3, 160, 160, requires_grad=True)
+    adam = torch.optim.Adam([image], lr=0.01, fused=True)
+    loss = compile_(lambda image: -(embed(image) * target).sum())
+
+    def run():
+        adam.zero_grad(set_to_none=True)
+        loss(image).backward()
+        adam.step()
+    return run
+
+
+def identity_training(path, batch, compile_):
+    embed, net = _recogniser(path), Decoder(256, 64)
+    z, target = F.normalize(torch.randn(batch, 512)), torch.rand(batch, 3, 64, 64)
+    adam = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+
+    def distance(z, target):
+        images = net(z)
+        return F.l1_loss(images, target) + 0.5 * (1 - (embed(images) * z).sum(1).mean())
+    loss = compile_(distance)
+
+    def run():
+        adam.zero_grad(set_to_none=True)
+        loss(z, target).backward()
+        adam.step()
     return run
 
 

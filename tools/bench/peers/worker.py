@@ -1,5 +1,5 @@
-"""One contender of one workload, in a process of its own: prepares, prints "ready", then for every line "N" on its
-input measures N times and prints the seconds of one run each as a JSON list."""
+"""One contender of one workload, in a process of its own: prepares, prints the seconds of a run, then for every line
+"N" on its input measures N times and prints the seconds of one run each as a JSON list."""
 
 import argparse
 import json
@@ -23,24 +23,29 @@ def maker(args):
         return models.pgd(compile_)
     if args.workload == "W5":
         return models.map_pgd(compile_)
+    if args.workload == "W10":
+        return models.image_gradient(args.onnx, args.batch, compile_)
+    if args.workload == "W11":
+        return models.identity_training(args.onnx, args.batch, compile_)
     return models.forward(args.onnx, args.batch, 160 if args.workload == "W3" else 112, compile_)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("peer", choices=["eager", "torch.compile", "onnxruntime"])
-    parser.add_argument("workload", choices=["W1", "W2", "W3", "W4", "W5"])
-    parser.add_argument("--batch", type=int, default=1, help="of W3 and W4")
+    parser.add_argument("workload", choices=["W1", "W2", "W3", "W4", "W5", "W10", "W11"])
+    parser.add_argument("--batch", type=int, default=1, help="of W3, W4, W10 and W11")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--onnx", help="the network of W3 or W4")
+    parser.add_argument("--onnx", help="the network of W3, W4, W10 or W11")
     args = parser.parse_args()
     run = maker(args)
     for _ in range(3):  # compiles, and settles
         run()
     start = time.perf_counter()
     run()
-    calls = max(1, min(1000, int(0.02 / max(time.perf_counter() - start, 1e-7))))
-    print("ready", flush=True)
+    took = max(time.perf_counter() - start, 1e-7)
+    calls = max(1, min(1000, int(0.02 / took)))
+    print(took, flush=True)
     for line in sys.stdin:
         times = []
         for _ in range(int(line)):
