@@ -1,239 +1,26 @@
-#include <pwd.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <filesystem>
 #include <limits>
-#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "advface/store/set_calibration.h"
 #include "advface/store/set_scan.h"
-#include "lib/call.h"
 #include "lib/matches.h"
-#include "lib/requests.h"
+#include "lib/store_object.h"
 #include "tensor/backend.h"
 
 namespace advf::lib {
-
-// Which file a name led to; that of a database on a server leads to that server.
-struct FileIdentity {
-  dev_t device = 0;
-  ino_t number = 0;
-  bool operator==(const FileIdentity&) const = default;
-
-  static FileIdentity of(const std::string& path) {
-    if (Database::is_on_server(path)) return {};
-    struct stat found {};
-    if (::stat(path.c_str(), &found) != 0) fail(path, ": ", std::strerror(errno));
-    return {found.st_dev, found.st_ino};
-  }
-};
-
-// A set, as it was when it was opened. Readers have a connection each, and keep it for the next call.
-struct StoreObject {
-  std::string path;  // from the root, so that it is the same file wherever the process goes
-  FileIdentity file;
-  StoredSet set;
-  std::shared_ptr<RecogniserObject> recogniser;
-  std::unique_ptr<SetProtection> protection;
-  ProtectionFiles files;  // that it was made with, from the root, but for the key
-  Turns writing;          // one at a time, also where the protection is not for several threads
-  std::mutex idle_mutex;
-  std::vector<std::unique_ptr<Store>> idle;
-};
-
 namespace {
 
 constexpr int64_t kAtOnce = 4096;  // features that are protected between two looks at whether to stop
-
-// Another file in its place (a backup that was restored, another store) has other people under the same
-// numbers: nothing is read from the one and written to the other.
-void check_same_file(const StoreObject& object) {
-  check(FileIdentity::of(object.path) == object.file, object.path,
-        ": is another file than the one that was opened; close the store and open it again");
-}
-
-// Where a call waits for another program, and before it writes, its caller is asked.
-std::function<bool()> stop_of(Control& control) {
-  return [&control] { return control.stopped_now(); };
-}
-
-// A connection that reads, of those that are idle or a new one.
-class Reader {
- public:
-  Reader(StoreObject& object, Control& control) : object_(object) {
-    check_same_file(object);
-    {
-      const std::lock_guard lock(object.idle_mutex);
-      if (!object.idle.empty()) {
-        store_ = std::move(object.idle.back());
-        object.idle.pop_back();
-      }
-    }
-    const auto stop = stop_of(control);
-    if (!store_) {
-      store_ = std::make_unique<Store>(object.path, Database::Access::read, Patience{.stop = stop});
-      store_->check_log();
-    }
-    store_->database().set_stop(stop);
-  }
-  ~Reader() {
-    store_->database().set_stop({});
-    const std::lock_guard lock(object_.idle_mutex);
-    try {
-      object_.idle.push_back(std::move(store_));
-    } catch (const std::bad_alloc&) {  // the next call opens another
-    }
-  }
-  Reader(const Reader&) = delete;
-
-  Store& store() { return *store_; }
-  // The set as it is now. Throws Error where it is another than the one that was opened.
-  StoredSet set() { return set_now(*store_, object_); }
-
-  static StoredSet set_now(Store& store, const StoreObject& object) {
-    const auto now = store.find_set(object.set.name, Generation::current);
-    check(now && now->id == object.set.id, object.path, ": the set ", object.set.name,
-          " was renewed or removed since it was opened; open it again");
-    return *now;
-  }
-
- private:
-  StoreObject& object_;
-  std::unique_ptr<Store> store_;
-};
-
-// Who calls, as the system knows him.
-std::string user_name() {
-  char buffer[4096];
-  passwd entry, *found = nullptr;
-  if (::getpwuid_r(::getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found && found->pw_name)
-    return found->pw_name;
-  return "uid " + std::to_string(::getuid());
-}
-
-Store writer_of(const StoreObject& object, Control& control) {
-  check_same_file(object);  // before SQLite looks for a log beside it
-  Store store(object.path, Database::Access::write, {.stop = stop_of(control)});
-  check_same_file(object);  // what was opened just now: a name that leads elsewhere leads there from now on
-  store.check_log();
-  store.set_actor(user_name());
-  return store;
-}
-
-std::string absolute_path(const char* path) {
-  const std::string name = text_argument(path, "path");
-  return Database::is_on_server(name) ? name : std::filesystem::absolute(name).string();
-}
-
-// The store's file, made where it is not there; gone again where keep() was not called.
-class NewFile {
- public:
-  explicit NewFile(const std::string& path) : path_(path) {
-    std::error_code none;
-    made_ = !std::filesystem::exists(path, none);
-    if (made_) Store::create(path);
-  }
-  ~NewFile() {
-    std::error_code none;
-    if (made_)
-      for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path_ + end, none);
-  }
-  NewFile(const NewFile&) = delete;
-  void keep() { made_ = false; }
-
- private:
-  std::string path_;
-  bool made_;
-};
-
-// Of what was asked for, the files that a calibration reads again.
-ProtectionFiles files_of(const Asked& asked) {
-  ProtectionFiles files;
-  for (const Setting& s : protection_files()) {
-    const auto given = asked.request.settings.find(s.name);
-    if (given == asked.request.settings.end() || s.name == "key" || s.name == "key_fd") continue;
-    for (const std::string& path : given->second)
-      files[s.name].push_back(std::filesystem::absolute(path).string());
-  }
-  return files;
-}
 
 void check_threshold(const double* threshold, std::initializer_list<const advface_array*> arrays) {
   const advface_array place = bytes_of(threshold, 1);
   for (const advface_array* array : arrays) check_apart(array, &place, false);
 }
 
-std::string set_name(const char* set) { return set ? text_argument(set, "set") : "default"; }
-
-std::shared_ptr<StoreObject> create(const char* path, const char* set, const advface_space* space,
-                                    const Asked& asked, Control& control) {
-  auto object = std::make_shared<StoreObject>();
-  object->path = absolute_path(path);
-  const std::string name = set_name(set);
-  const SpaceOf of = space_of(space);
-  check_argument(of.input.space.row.rank() == 1, "features of shape ", of.input.space.row,
-                 " are maps; a store keeps vectors: name the embedding as the cut");
-  check_argument(!asked.none() || (asked.request.settings.empty() && !asked.key),
-                 "protect none takes no setting of a protection, and no key");
-  const ProtectionSpecs specs = asked.none() ? ProtectionSpecs() : specs_for_store(asked.specs());
-  object->recogniser = of.recogniser;
-  object->protection = std::make_unique<SetProtection>(specs, of.input);
-  object->files = files_of(asked);
-  NewFile file(object->path);
-  object->file = FileIdentity::of(object->path);
-  Store store = writer_of(*object, control);
-  object->set = store.begin_set(name, Generation::current,
-                                {{of.input.recogniser, of.input.cut, object->protection->id(), of.input.card},
-                                 of.input.space,
-                                 object->protection->dimension()});
-  file.keep();
-  return object;
-}
-
-std::shared_ptr<StoreObject> open(const char* path, const char* set, const Asked& asked,
-                                  const advface_recogniser* recogniser, Control& control) {
-  auto object = std::make_shared<StoreObject>();
-  object->path = absolute_path(path);
-  object->recogniser = held_or_none(recogniser);
-  auto store =
-      std::make_unique<Store>(object->path, Database::Access::read, Patience{.stop = stop_of(control)});
-  object->file = FileIdentity::of(object->path);
-  store->check_log();
-  object->set = store->set(set_name(set));
-  const std::string what = object->path + ": set " + object->set.name;
-  const FeatureInfo& info = object->set.info;
-  ProtectionInput input = raw_input(*store, object->set);
-  if (object->recogniser) {
-    const Recogniser& network = object->recogniser->recogniser;
-    check_recogniser(*store, object->set, network);
-    input.network = &network;
-  }
-  input.to_keep = true;
-  input.beside = &info.protection;
-  input.beside_what = object->path;
-  object->protection = std::make_unique<SetProtection>(asked.specs_again(info.protection, what), input);
-  object->files = files_of(asked);
-  const ProtectionId mine = object->protection->id();
-  const std::string difference = mine.difference(info.protection);
-  check(
-      mine == info.protection, object->path, ": the set ", object->set.name,
-      " was protected otherwise than with what is given: ", difference.empty() ? "another seed" : difference);
-  check(object->protection->dimension() == object->set.dimension, object->path, " is damaged: the set ",
-        object->set.name, " has records of ", object->set.dimension, " values, but its protection makes ",
-        object->protection->dimension());
-  store->database().set_stop({});
-  object->idle.push_back(std::move(store));
-  return object;
-}
-
 nlohmann::json description(StoreObject& object, Control& control) {
-  Reader reader(object, control);
+  StoreReader reader(object, control);
   const StoredSet set = reader.set();
   nlohmann::json json = {{"path", object.path},
                          {"set", set.name},
@@ -277,7 +64,7 @@ void add(StoreObject& object, const Tensor& rows, const std::vector<std::string>
   const int64_t n = rows.dim(0);
   const Turn turn(object.writing, control);
   Store store = writer_of(object, control);
-  const StoredSet set = Reader::set_now(store, object);
+  const StoredSet set = StoreReader::set_now(store, object);
   const std::string known = store.first_known(set, names);
   check(known.empty(), store.path(), ": ", known, " is in the set ", set.name,
         " already, or named twice; remove that record first. Nothing was written");
@@ -304,14 +91,14 @@ void add(StoreObject& object, const Tensor& rows, const std::vector<std::string>
 double calibrate(StoreObject& object, const Tensor& rows, const std::vector<std::string>& people, double rate,
                  const std::string& source, Control& control) {
   Store store = writer_of(object, control);
-  const StoredSet set = Reader::set_now(store, object);
+  const StoredSet set = StoreReader::set_now(store, object);
   SetProtection protection = protection_under_lock(
       store, set, object.files, object.recogniser ? &object.recogniser->recogniser : nullptr);
   Calibration calibration = calibrated_by(protection, rows, people, 1, control.context());
   calibration.source = source;
   calibration.threshold = calibration.threshold_at(rate);
   const Turn turn(object.writing, control);
-  calibration.write(store, Reader::set_now(store, object));  // as it still is, after so long
+  calibration.write(store, StoreReader::set_now(store, object));  // as it still is, after so long
   return calibration.threshold;
 }
 
@@ -328,8 +115,9 @@ Tensor turned(const StoreObject& object, const Tensor& rows, std::span<const int
   });
 }
 
-std::vector<std::vector<Neighbour>> nearest(const StoreObject& object, Reader& reader, const StoredSet& set,
-                                            const Tensor& probes, int64_t most, Control& control) {
+std::vector<std::vector<Neighbour>> nearest(const StoreObject& object, StoreReader& reader,
+                                            const StoredSet& set, const Tensor& probes, int64_t most,
+                                            Control& control) {
   const int64_t m = probes.dim(0);
   if (!object.protection->separates_records())
     return nearest_in_set(reader.store(), set,
@@ -357,8 +145,8 @@ advface_status advface_store_create(const char* path, const char* set, const adv
     Control asked(control);
     const NoSizeSignal quiet;
     check_argument(store, "store is NULL: the handle has nowhere to go");
-    *store =
-        new_handle<advface_store>(create(path, set, space, asked_for(settings, count, key, asked), asked));
+    *store = new_handle<advface_store>(
+        create_store(path, set, space, asked_for(settings, count, key, asked), asked));
   });
 }
 
@@ -370,8 +158,8 @@ advface_status advface_store_open(const char* path, const char* set, const advfa
     Control asked(control);
     const NoSizeSignal quiet;
     check_argument(store, "store is NULL: the handle has nowhere to go");
-    *store =
-        new_handle<advface_store>(open(path, set, asked_for(settings, count, key, asked), recogniser, asked));
+    *store = new_handle<advface_store>(
+        open_store(path, set, asked_for(settings, count, key, asked), recogniser, asked));
   });
 }
 
@@ -414,7 +202,7 @@ advface_status advface_store_verify(const advface_store* store, const char* subj
     double* out = written_f64(scores, "scores", {rows.dim(0)});
     check_apart(probes, scores, false);
     check_threshold(threshold, {probes, scores});
-    Reader reader(*object, asked);
+    StoreReader reader(*object, asked);
     const StoredSet set = reader.set();
     const auto record = reader.store().find(set, who);
     if (!record)
@@ -441,7 +229,7 @@ advface_status advface_store_identify(const advface_store* store, const advface_
     for (const advface_array* array : {numbers, scores}) check_apart(probes, array, false);
     check_apart(numbers, scores, false);
     check_threshold(threshold, {probes, numbers, scores});
-    Reader reader(*object, asked);
+    StoreReader reader(*object, asked);
     const StoredSet set = reader.set();
     if (threshold) *threshold = threshold_of(reader.store(), set);
     if (m > 0) give_neighbours(nearest(*object, reader, set, rows, most, asked), most, out, values);
@@ -475,7 +263,7 @@ advface_status advface_store_subject(const advface_store* store, int64_t number,
     Control asked(control);
     const NoSizeSignal quiet;
     check_argument(number >= 0, "the number ", number, " is below 0");
-    Reader reader(*object, asked);
+    StoreReader reader(*object, asked);
     const StoredSet set = reader.set();
     const auto found = reader.store().records(set, number, 1);
     if (found.empty() || found[0].number != number)
@@ -494,7 +282,7 @@ advface_status advface_store_remove(const advface_store* store, const char* cons
     if (names.empty()) return;
     const Turn turn(object->writing, asked);
     Store writer = writer_of(*object, asked);
-    const StoredSet set = Reader::set_now(writer, *object);
+    const StoredSet set = StoreReader::set_now(writer, *object);
     for (const std::string& name : names)
       if (!writer.find(set, name))
         refuse(ADVFACE_NOT_FOUND, object->path, ": nobody in the set ", set.name, " is called ", name,

@@ -171,6 +171,7 @@ FaceSource::FaceSource(std::string folder, std::vector<std::string> names)
     : folder_(std::move(folder)), names_(std::move(names)) {}
 
 void FaceSource::keep_range(int64_t begin, int64_t end) {
+  of_others_ += size() - (end - begin);
   names_ = {names_.begin() + begin, names_.begin() + end};
 }
 
@@ -274,13 +275,15 @@ void FaceSource::count_broken(std::span<const BrokenFace> broken) {
   const auto judge = [&](bool unreadable, double most, const char* what, const char* option) {
     int64_t count = 0;
     for (const auto& [unused, face] : left_out_) count += face.is_broken() == unreadable ? 1 : 0;
-    if (double(count) <= most * double(size())) return;
+    const int64_t all = size() + of_others_;
+    if (double(count) <= most * double(all)) return;
     std::string some;
     int named = 0;
     for (const BrokenFace& face : broken)
       if (face.is_broken() == unreadable && named++ < 3) some += (some.empty() ? "" : "; ") + face.why;
     fail(folder_, ": ", count, " of ", size(), " pictures ", what, ", more than the ", most * 100,
-         " % that are tolerated (", option, "): ", some, listed_before_the_end());
+         of_others_ == 0 ? " %" : " % of all " + std::to_string(all), " that are tolerated (", option,
+         "): ", some, listed_before_the_end());
   };
   judge(true, max_broken_share_, "cannot be read", "--max-broken");
   judge(false, max_rejected_share_, "give no face to work with", "--max-rejected");

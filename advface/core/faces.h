@@ -74,7 +74,7 @@ class FaceSource {
   const std::string& folder() const { return folder_; }
   const std::string& name(int64_t i) const { return names_.at(size_t(i)); }  // relative path with '/'
   const std::vector<std::string>& names() const { return names_; }
-  // Only these from now on, [begin, end).
+  // Only these from now on, [begin, end), of a run over all: how many may be left out is a share of all.
   void keep_range(int64_t begin, int64_t end);
   std::string path(int64_t i) const;                              // of the file: the picture of a FaceName
   const PassedOver& passed_over() const { return passed_over_; }  // empty where a list was given
@@ -116,6 +116,7 @@ class FaceSource {
   std::string folder_;
   std::vector<std::string> names_;
   PassedOver passed_over_;
+  int64_t of_others_ = 0;  // pictures of the run that keep_range() left out
   double max_broken_share_ = 0.01;
   double max_rejected_share_ = 1;
   std::string left_out_file_;

@@ -8,6 +8,7 @@
 #include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "advface/detect/face_list.h"
+#include "advface/protections/protection.h"
 #include "advface/protections/registry.h"
 #include "advface/store/enrolled_set.h"
 #include "tensor/io/atomic_file.h"
@@ -35,8 +36,14 @@ std::optional<FeaturePart> part_in(const json& root, const std::string& path) {
             found->value("rows", json("")).is_string(),
         path, ": \"part\" does not say which part of what it is");
   const auto at = [&](const char* key) { return int64_t(std::min(number(key), uint64_t(1) << 48)); };
-  const FeaturePart part{at("number"), at("of"),       at("first"),       at("end"),
-                         at("total"),  number("seed"), (*found)["input"], found->value("rows", "")};
+  FeaturePart part{at("number"), at("of"),       at("first"),       at("end"),
+                   at("total"),  number("seed"), (*found)["input"], found->value("rows", "")};
+  const json lists = found->value("lists", json::object());
+  check(lists.is_object(), path, ": \"lists\" of its \"part\" is no object");
+  for (const auto& [ending, hash] : lists.items()) {
+    check(hash.is_string(), path, ": \"lists\" of its \"part\" has no text for ", ending);
+    part.lists[ending] = hash;
+  }
   check(part.number >= 1 && part.number <= part.of && part.first <= part.end && part.end <= part.total, path,
         ": \"part\" says what cannot be");
   return part;
@@ -46,6 +53,7 @@ json to_json(const FeaturePart& p) {
   json part = {{"number", p.number}, {"of", p.of},     {"first", p.first}, {"end", p.end},
                {"total", p.total},   {"seed", p.seed}, {"input", p.input}};
   if (!p.rows.empty()) part["rows"] = p.rows;
+  if (!p.lists.empty()) part["lists"] = p.lists;
   return part;
 }
 
@@ -143,6 +151,10 @@ FeatureFileWriter::FeatureFileWriter(const std::string& path, const Shape& row, 
       !info_.protection.needs_key() || fs::is_regular_file(array_.written_at(), none), path,
       ": is no file, beside which a description could say under which name (key_set) these rows are locked; "
       "without it they could never be compared with anything");
+}
+
+void FeatureFileWriter::bind_list(const std::string& ending, const std::string& written_at) {
+  if (info_.part) info_.part->lists[ending] = file_fingerprint(written_at);
 }
 
 void FeatureFileWriter::finish() {

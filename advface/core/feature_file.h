@@ -2,6 +2,7 @@
 // stands in FILE.npy.json beside FILE.npy, or in the index of a set of an older version, so that no program
 // has to guess.
 #pragma once
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -23,6 +24,10 @@ struct FeaturePart {
   uint64_t seed = 1;      // of the run
   std::string input;      // tells inputs apart
   std::string rows = {};  // FeatureRows::hash() of what is in the file; empty: of none, or not known
+  // Of the lists beside the file, by what their names have behind its own (".txt"): file_fingerprint() of
+  // protections/protection.h. None where
+  // they are not known.
+  std::map<std::string, std::string> lists = {};
 };
 nlohmann::json to_json(const FeaturePart& part);
 // What "part" of an object says of it; nothing where there is none. Throws Error naming the file for what
@@ -43,6 +48,9 @@ struct FeatureFile {
   FeatureRows rows;
   FeatureInfo info;
 };
+
+// Behind the name of a file of features: the list of the files that its rows were made of, a line each.
+constexpr const char* kFileListEnding = ".txt";
 
 // FILE.npy.json, also for a FILE without an ending.
 std::string feature_info_path(const std::string& path);
@@ -66,6 +74,9 @@ class FeatureFileWriter {
   FeatureFileWriter(const std::string& path, const Shape& row, FeatureInfo info);
   void append_rows(const Tensor& rows) { array_.append_rows(rows); }
   int64_t rows() const { return array_.rows(); }
+  // A list that is to lie beside the file, under its name and `ending`; its bytes are in `written_at` by now.
+  // Of a file that is a part the description binds it. Before finish().
+  void bind_list(const std::string& ending, const std::string& written_at);
   void set_salts_list(std::string hash) { info_.salts_list = std::move(hash); }  // before finish()
   void finish();                                                                 // as AtomicFile has it
   void commit();

@@ -329,6 +329,20 @@ bool mixes_alphabets(std::string_view name) {
          });
 }
 
+bool stays_within_quotes(std::string_view name) {
+  if (!is_utf8(name)) return false;
+  return std::ranges::none_of(code_points(name), [](uint32_t code) {
+    const bool unseen = code < ' ' || within(code, 0x7f, 0x9f) || code == 0xad || code == 0x061c ||
+                        within(code, 0x200b, 0x200f) || within(code, 0x2028, 0x202e) ||
+                        within(code, 0x2060, 0x206f) || within(code, 0xfe00, 0xfe0f) || code == 0xfeff ||
+                        within(code, 0xe0000, 0xe0fff);
+    const bool quotes = code == '"' || code == 0xab || code == 0xbb || within(code, 0x201c, 0x201f) ||
+                        within(code, 0x2033, 0x2036) || within(code, 0x275d, 0x275e) || code == 0x2e42 ||
+                        within(code, 0x300c, 0x300f) || within(code, 0x301d, 0x301f) || code == 0xff02;
+    return unseen || quotes;
+  });
+}
+
 std::string loose_spelling(std::string_view name) {
   if (!is_utf8(name)) return plain_spelling(name);
   std::vector<std::string> words;

@@ -32,6 +32,11 @@ std::string alphabets_of(std::string_view name);
 // keyboards.
 bool mixes_alphabets(std::string_view name);
 
+// Whether a name stays within quotation marks, and all of it is seen: it holds no such mark itself, and no
+// character that is not drawn or turns the order of reading (controls, blanks and joiners without width,
+// marks of direction).
+bool stays_within_quotes(std::string_view name);
+
 // What two names have in common that may, but need not, be one person's: the same without marks (José, Jose),
 // as they look, without zeros in front of numbers (person 7 and person_007, p7 and p07), and whatever the
 // order of words (Smith, John and John_Smith), which is kept where the name has a digit.

@@ -198,6 +198,10 @@ int64_t PostgresDatabase::version() {
           "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = 'advface' AND tablename = 'store'") ==
       0)
     return 0;
+  check(number("SELECT count(*) FROM pg_catalog.pg_attribute WHERE attrelid = 'advface.store'::regclass AND "
+               "attname = 'version'") == 1,
+        path_,
+        ": its schema advface is another program's, and a store needs that name; take another database");
   Statement version(*this, "SELECT version FROM advface.store");
   if (!version.step())
     throw DamagedDatabase(path_ +
@@ -245,7 +249,12 @@ std::vector<std::unique_ptr<Database>> PostgresDatabase::readers(int64_t n) {
     if (i == 0)
       snapshot = PostgresStatement(*reader, "SELECT pg_export_snapshot()", Rows::few).first_text();
     else
-      reader->connection_.query("SET TRANSACTION SNAPSHOT '" + snapshot + "'");
+      try {
+        reader->connection_.query("SET TRANSACTION SNAPSHOT '" + snapshot + "'");
+      } catch (const Error&) {
+        list[0]->execute("SELECT 1");  // where the first one's connection is lost, its moment is gone with it
+        throw;
+      }
     list.push_back(std::move(reader));
   }
   return list;

@@ -120,6 +120,12 @@ ProtectionSpecs specs_for_store(const ProtectionSpecs& specs) {
       throw WrongCall(
           "the order of shuffle stands beside the records, where whoever has them undoes it; in a store take "
           "rotation, whose key lies elsewhere");
+    // Of one key record numbers of several calls would share their noise.
+    const std::unique_ptr<ProtectionSpec> asked = spec->clone();  // its settings are bound to it
+    for (const Setting& s : asked->settings())
+      if ((s.name == "start_key" || s.name == "noise_key") && s.paths && !s.paths().empty())
+        throw WrongCall("a store draws noise anew in each call, and forgets of what: leave " + s.option() +
+                        " out");
     const auto is = [&](const char* name, const char* text) {
       const auto found = values.find(name);
       return found != values.end() && found->second == text;

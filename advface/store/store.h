@@ -15,6 +15,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "advface/core/feature_file.h"
@@ -100,6 +101,9 @@ class Store {
   enum class Known { refused, skipped };
   std::vector<int64_t> add(const StoredSet& set, const Tensor& rows, std::span<const StoredRecord> records,
                            Known known = Known::refused);
+  // Those of these who are in the set, and under which number.
+  std::unordered_map<std::string, int64_t> numbers_of(const StoredSet& set,
+                                                      std::span<const std::string> subjects);
   // The first of these that is in the set, or stands here twice; empty where none is.
   std::string first_known(const StoredSet& set, std::span<const std::string> subjects);
 
