@@ -42,23 +42,31 @@ std::vector<ScoredPair> sorted(std::vector<ScoredPair> pairs) {
   return pairs;
 }
 
-// The lowest of the midpoints with the most correct decisions on `pairs`.
-double best_midpoint(std::vector<ScoredPair> pairs) {
+// The lowest of the midpoints with the most correct decisions on `pairs`, and how many these are.
+struct Midpoint {
+  double threshold = 0;
+  int64_t correct = -1;
+};
+Midpoint best_midpoint(std::vector<ScoredPair> pairs) {
   check(pairs.size() >= 2, "a threshold cannot be chosen from ", pairs.size(), " scores");
   pairs = sorted(std::move(pairs));
   std::vector<int64_t> genuine_below(pairs.size() + 1, 0);  // among the first i
   for (size_t i = 0; i < pairs.size(); ++i) genuine_below[i + 1] = genuine_below[i] + pairs[i].genuine;
-  int64_t best = -1;
-  double threshold = 0;
+  Midpoint best;
   size_t rejected = 0;  // scores below the candidate
   for (size_t i = 0; i + 1 < pairs.size(); ++i) {
     const double middle = (pairs[i].score + pairs[i + 1].score) / 2;
     while (pairs[rejected].score < middle) ++rejected;
     const int64_t impostors_below = int64_t(rejected) - genuine_below[rejected];
     const int64_t correct = impostors_below + genuine_below.back() - genuine_below[rejected];
-    if (correct > best) best = correct, threshold = middle;
+    if (correct > best.correct) best = {middle, correct};
   }
-  return threshold;
+  return best;
+}
+
+ScoredPair with_sign(ScoredPair pair, bool turned) {
+  if (turned) pair.score = -pair.score;
+  return pair;
 }
 
 // Larger than every score up to and including `score`: the smallest threshold that rejects it.
@@ -66,9 +74,7 @@ double just_above(double score) { return std::nextafter(score, kInfinity); }
 
 void check_rate(double rate) { check(rate >= 0 && rate < 1, "a false match rate is in [0, 1), not ", rate); }
 
-}  // namespace
-
-FoldAccuracy fold_accuracy(std::span<const ScoredPair> pairs) {
+FoldAccuracy accuracy_by_folds(std::span<const ScoredPair> pairs, bool either_way) {
   count(pairs);
   int folds = 0;
   for (const ScoredPair& p : pairs) {
@@ -78,13 +84,20 @@ FoldAccuracy fold_accuracy(std::span<const ScoredPair> pairs) {
   check(folds >= 2, "the threshold is chosen on other folds: at least 2 are needed");
   FoldAccuracy out;
   for (int fold = 0; fold < folds; ++fold) {
-    std::vector<ScoredPair> train, test;
+    std::vector<ScoredPair> train, test, train_turned;
     for (const ScoredPair& p : pairs) (p.fold == fold ? test : train).push_back(p);
     check(!test.empty(), "fold ", fold, " has no pairs");
-    const double threshold = best_midpoint(std::move(train));
+    if (either_way)
+      for (const ScoredPair& p : train) train_turned.push_back(with_sign(p, true));
+    Midpoint best = best_midpoint(std::move(train));
+    bool turned = false;
+    if (either_way)
+      if (const Midpoint other = best_midpoint(std::move(train_turned)); other.correct > best.correct)
+        best = other, turned = true;
     int64_t correct = 0;
-    for (const ScoredPair& p : test) correct += (p.score >= threshold) == p.genuine;
-    out.threshold.push_back(threshold);
+    for (const ScoredPair& p : test) correct += (with_sign(p, turned).score >= best.threshold) == p.genuine;
+    out.threshold.push_back(best.threshold);
+    out.turned.push_back(turned);
     out.accuracy.push_back(double(correct) / double(test.size()));
     out.mean += out.accuracy.back() / folds;
   }
@@ -93,10 +106,21 @@ FoldAccuracy fold_accuracy(std::span<const ScoredPair> pairs) {
   return out;
 }
 
+}  // namespace
+
+FoldAccuracy fold_accuracy(std::span<const ScoredPair> pairs) { return accuracy_by_folds(pairs, false); }
+
+FoldAccuracy fold_accuracy_either_way(std::span<const ScoredPair> pairs) {
+  return accuracy_by_folds(pairs, true);
+}
+
 std::vector<bool> decided_rightly(std::span<const ScoredPair> pairs, const FoldAccuracy& accuracy) {
   std::vector<bool> right;
-  for (const ScoredPair& p : pairs)
-    right.push_back((p.score >= accuracy.threshold.at(size_t(p.fold))) == p.genuine);
+  for (const ScoredPair& p : pairs) {
+    const auto fold = size_t(p.fold);
+    right.push_back((with_sign(p, accuracy.turned.at(fold)).score >= accuracy.threshold.at(fold)) ==
+                    p.genuine);
+  }
   return right;
 }
 

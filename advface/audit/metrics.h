@@ -20,12 +20,18 @@ struct ScoredPair {
 // Accuracy of verification by folds (LFW's "View 2"). The threshold of each fold is chosen on all other folds
 // among the midpoints of neighbours in their sorted scores: the lowest of those with the best accuracy.
 struct FoldAccuracy {
-  std::vector<double> accuracy, threshold;  // by fold
+  std::vector<double> accuracy,
+      threshold;             // by fold; threshold of the scores, or of what they are turned into
+  std::vector<bool> turned;  // by fold: whether scores take the other sign, so that the lower is more alike
   double mean = 0;
   double deviation = 0;  // over the folds, divided by (folds - 1), as LFW's report defines it
 };
 // Folds are numbered 0, 1, ... without a gap, at least two; each needs a pair.
 FoldAccuracy fold_accuracy(std::span<const ScoredPair> pairs);
+// The same for who does not know either whether a high score means one person, as after a protection that
+// turns features round: the other folds choose the sign as well, that of the better accuracy; where both are
+// as good, that of similarities.
+FoldAccuracy fold_accuracy_either_way(std::span<const ScoredPair> pairs);
 // Of each pair, whether the threshold that the other folds chose decides it rightly.
 std::vector<bool> decided_rightly(std::span<const ScoredPair> pairs, const FoldAccuracy& accuracy);
 

@@ -15,6 +15,7 @@
 #include "advface/keys/key.h"
 #include "tensor/check.h"
 #include "tensor/io/atomic_file.h"
+#include "tensor/io/path_reason.h"
 
 namespace advf {
 namespace {
@@ -81,7 +82,7 @@ void new_signing_key(const std::string& path) {
     AtomicFile other(path + ".pub");
     other.write(std::string(kPublic) + hex_of(open) + "\n");
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    check(file >= 0, path, ": ", std::strerror(errno));
+    check(file >= 0, path, ": ", path_reason(errno, path));
     const bool written = ::write(file, line.data(), line.size()) == ssize_t(line.size()) && fsync(file) == 0;
     const int why = errno;
     ::close(file);
@@ -94,7 +95,7 @@ void new_signing_key(const std::string& path) {
 std::string sign(std::span<const std::byte> message, const std::string& key_path) {
   start();
   const int file = ::open(key_path.c_str(), O_RDONLY | O_CLOEXEC);
-  check(file >= 0, key_path, ": ", std::strerror(errno));
+  check(file >= 0, key_path, ": ", path_reason(errno, key_path));
   SecretBytes line(kSecret.size() + 2 * crypto_sign_SECRETKEYBYTES + 1), secret(crypto_sign_SECRETKEYBYTES);
   struct stat is {};
   const bool known = fstat(file, &is) == 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numbers>
 #include <sstream>
 
 #include "advface/protections/random_noise.h"
@@ -47,7 +48,7 @@ Settings NoiseSpec::settings() {
               "--mechanism length", [this] { return !is_private(); },
               number_setting("noise_length", length, {0, 2, true},
                              "length of the noise over that of the feature; 2 turns a unit vector "
-                             "round")),
+                             "round, which protects nothing")),
           going_with(either, private_only,
                      number_setting("privacy_epsilon", privacy_epsilon, {0, kMostPrivacyEpsilon, true},
                                     "epsilon of the guarantee")),
@@ -65,6 +66,11 @@ Settings NoiseSpec::settings() {
                   choice_setting("noise_from", source,
                                  "noise comes of --seed, or of a number that is drawn for the call and "
                                  "forgotten, so that nobody can take it off again")),
+          going_with(
+              "--noise-from secret", [this] { return source == NoiseSource::secret; },
+              file_setting("noise_key", noise_key,
+                           "derive the secret number from this key (default: it is drawn for the call, and "
+                           "forgotten); record i of all that one key protects has the same noise")),
           secret};
 }
 
@@ -121,6 +127,26 @@ std::string NoiseSpec::summary() const {
   return out.str();
 }
 
+// So near to the opposite of a unit vector the random direction is lost in rounding, and nothing is left but
+// the other sign.
+std::string NoiseSpec::idle_in(const FeatureSpace& in) const {
+  if (is_private() || in.domain != FeatureDomain::sphere ||
+      std::numbers::pi - angle_of_chord(length) >= kLostInRounding)
+    return "";
+  std::ostringstream out;
+  out << "noise-length is " << length
+      << ", which turns every unit vector round, and whoever knows that turns "
+      << "it back";
+  return out.str();
+}
+
+std::string NoiseSpec::undone_by() const {
+  if (source == NoiseSource::secret) return "";
+  return "whoever knows the seed and a record's number takes the noise off again, and so does who sees "
+         "another "
+         "feature with the same noise; noise-from secret draws a number that nobody keeps";
+}
+
 std::unique_ptr<Protection> NoiseSpec::make(const ProtectionInput& input) const {
   check_domain_known(input, "noise");
   const bool on_sphere = input.space.domain == FeatureDomain::sphere;
@@ -130,7 +156,7 @@ std::unique_ptr<Protection> NoiseSpec::make(const ProtectionInput& input) const 
   check(is_private() || !on_sphere || input.space.row.numel() > 1, input.what,
         ": a unit vector of one value cannot be turned");
   NoiseSpec made = *this;
-  if (source == NoiseSource::secret) made.seed = drawn_seed();
+  if (source == NoiseSource::secret) made.seed = secret_seed(noise_key, "advface-noisenum");
   return std::make_unique<NoiseProtection>(made, input.space);
 }
 

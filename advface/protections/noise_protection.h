@@ -16,7 +16,8 @@ template <>
 const std::vector<Choice<NoiseMechanism>>& choices<NoiseMechanism>();
 
 // What the noise is drawn from: the program's seed, which whoever repeats the work has, and which stands
-// beside noise of a given length; or a number that is drawn for the call, and stands nowhere.
+// beside noise of a given length; or a number that is drawn for the call, or derived from a key, and stands
+// nowhere.
 enum class NoiseSource { seed, secret };
 template <>
 const std::vector<Choice<NoiseSource>>& choices<NoiseSource>();
@@ -32,6 +33,7 @@ struct NoiseSpec : ProtectionSpec {
   std::optional<double> noise_scale;  // in files: sigma, or b; it follows from the others
   uint64_t seed = 1;
   NoiseSource source = NoiseSource::seed;
+  std::string noise_key;  // the key of which a secret seed is derived; none: it is drawn
 
   void keep_secrets() override { source = NoiseSource::secret; }
   std::unique_ptr<ProtectionSpec> clone() const override { return std::make_unique<NoiseSpec>(*this); }
@@ -42,6 +44,8 @@ struct NoiseSpec : ProtectionSpec {
   std::string idle_because() const override {
     return is_private() ? "" : idle_by_noise("noise-length", length);
   }
+  std::string idle_in(const FeatureSpace& in) const override;
+  std::string undone_by() const override;
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;
 
   bool is_private() const { return mechanism != NoiseMechanism::length; }

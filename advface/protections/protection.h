@@ -148,6 +148,12 @@ class ProtectionSpec {
   // Why these settings protect nothing, where what is stored is the feature itself, as far as a number of 32
   // bits has it: "epsilon 0". Such a thing is no protection that an audit could measure.
   virtual std::string idle_because() const { return ""; }
+  // The same of features in this space, where it depends on that: each becomes what anybody undoes who knows
+  // the settings, though it is another number.
+  virtual std::string idle_in(const FeatureSpace& /*in*/) const { return ""; }
+  // Who undoes it without having to learn anything, as it is drawn of a number that others may know: a whole
+  // clause. Empty: nobody is known who does.
+  virtual std::string undone_by() const { return ""; }
   // Whether a probe must go through Protection::apply_probe() before it is compared with what is stored.
   virtual bool changes_probe() const { return false; }
   // Whether every record ends up in a space of its own: then two stored ones say nothing to each other, and

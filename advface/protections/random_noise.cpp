@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "advface/keys/key.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/rng.h"
@@ -18,6 +19,15 @@ uint64_t drawn_seed() {
   uint64_t seed = 0;
   check(::getrandom(&seed, sizeof seed, 0) == ssize_t(sizeof seed),
         "the system gave no random number: ", std::strerror(errno));
+  return seed;
+}
+
+uint64_t secret_seed(const std::string& key_file, std::string_view purpose) {
+  if (key_file.empty()) return drawn_seed();
+  SecretBytes derived(Key::kBytes);
+  Key::read(key_file).derive(purpose, Salt{}, derived.bytes());
+  uint64_t seed = 0;
+  for (size_t i = 0; i < sizeof seed; ++i) seed |= uint64_t(derived.data()[i]) << (8 * i);
   return seed;
 }
 

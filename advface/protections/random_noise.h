@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "advface/core/feature_domain.h"
 #include "tensor/tensor.h"
@@ -10,6 +12,9 @@ namespace advf {
 
 // 64 bits of the system's, for noise that nobody is to repeat. Throws Error where it gives none.
 uint64_t drawn_seed();
+// 64 bits that stand nowhere: of the key in this file and a purpose of 16 letters (Key::derive, the first 8
+// bytes), so that who has the key can repeat the noise; without a file they are drawn. Throws as Key::read.
+uint64_t secret_seed(const std::string& key_file, std::string_view purpose);
 
 // Moves `feature` in a direction drawn from the stream Philox(seed, stream): by a vector of norm `distance`,
 // or, on the sphere, turns it by the angle with this cosine.

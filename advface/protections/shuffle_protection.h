@@ -17,6 +17,9 @@ struct ShuffleSpec : ProtectionSpec {
   Settings settings() override { return {seed_setting(seed)}; }
   void check_valid() const override {}
   std::string summary() const override { return "seed " + std::to_string(seed); }
+  std::string undone_by() const override {
+    return "whoever knows the seed puts the values back in their order";
+  }
   bool changes_probe() const override { return true; }
   FeatureSpace out(const FeatureSpace& in) const override { return {in.row, in.domain, true}; }
   std::unique_ptr<Protection> make(const ProtectionInput& input) const override;

@@ -56,12 +56,22 @@ void CutReport::check_any() {
 }
 
 void CutReport::finish() {
-  if (finds_) begin(left_out_path(out_)).write(left_out_list(faces_));
+  if (finds_) {
+    left_out_ = &begin(left_out_path(out_));
+    left_out_->write(left_out_list(faces_));
+  }
   if (sheet_ && sheet_->faces() > 0) {
     const std::vector<std::byte> png = encode_png(sheet_->draw("faces cut out"));
     begin(sheet_file_).write(png.data(), png.size());
   }
   for (const auto& file : files_) file->finish();
+}
+
+std::vector<std::pair<std::string, std::string>> CutReport::lists() const {
+  std::vector<std::pair<std::string, std::string>> list;
+  if (list_) list.emplace_back(face_list_path(""), list_->written_at());
+  if (left_out_) list.emplace_back(left_out_path(""), left_out_->written_at());
+  return list;
 }
 
 void CutReport::commit() {

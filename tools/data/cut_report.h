@@ -4,6 +4,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "advface/detect/contact_sheet.h"
@@ -26,6 +27,9 @@ class CutReport {
   void check_any();
   // Makes the files, as AtomicFile has it.
   void finish();
+  // The lists among them, once they are made: what stands behind OUT in their names, and where their bytes
+  // lie.
+  std::vector<std::pair<std::string, std::string>> lists() const;
   // Puts them where they belong, and removes those of an earlier call that this one has not.
   void commit();
   // How many were found, in how many pictures, and what is left out.
@@ -39,7 +43,7 @@ class CutReport {
   bool finds_, several_;
   FaceSource& faces_;
   std::vector<std::unique_ptr<AtomicFile>> files_;
-  AtomicFile* list_ = nullptr;  // begun with the first face
+  AtomicFile *list_ = nullptr, *left_out_ = nullptr;  // begun with the first face; with finish()
   std::unique_ptr<ContactSheet> sheet_;
   int64_t taken_ = 0;
   // Of faces that were found: the pictures that they are of, and how many faces these have besides that were

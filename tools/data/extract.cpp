@@ -49,7 +49,7 @@ int extract_file(Options& o) {
   faces.keep_range(begin, end);
   const std::string cut = o.faces.cut_of(recogniser);
   const Shape row = recogniser.feature_shape(cut);
-  if (o.list_out.empty()) o.list_out = o.out + ".txt";
+  if (o.list_out.empty()) o.list_out = o.out + kFileListEnding;
   for (const std::string& file :
        {o.out, feature_info_path(o.out), o.list_out, face_list_path(o.out), left_out_path(o.out)})
     remove_stale_temporaries(file);
@@ -72,8 +72,10 @@ int extract_file(Options& o) {
   if (faces.size() > 0) report.check_any();  // of more parts than batches some are empty
   const int64_t rows = writer.rows(), broken = faces.broken_count();
   list.finish();
-  writer.finish();
   report.finish();
+  if (o.list_out == o.out + kFileListEnding) writer.bind_list(kFileListEnding, list.written_at());
+  for (const auto& [ending, written_at] : report.lists()) writer.bind_list(ending, written_at);
+  writer.finish();
   writer.commit();
   list.commit();
   report.commit();

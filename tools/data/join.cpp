@@ -8,6 +8,7 @@
 #include "advface/core/feature_file.h"
 #include "advface/core/text_file.h"
 #include "advface/detect/face_list.h"
+#include "advface/protections/protection.h"
 #include "tools/options/part.h"
 #include "tools/options/progress.h"
 
@@ -59,17 +60,21 @@ std::vector<OpenPart> open_parts(const std::string& out) {
   return parts;
 }
 
-// A list of lines beside each part, one behind the other. rows: whether there is a line for each row. A head
-// that all of them begin with stands once.
+// A list of lines beside each part, of the name of the part and `ending`, one behind the other. rows: whether
+// there is a line for each row. A head that all of them begin with stands once.
 std::unique_ptr<AtomicFile> join_lists(const std::string& out, const std::vector<OpenPart>& parts,
-                                       const std::function<std::string(const std::string&)>& beside,
-                                       const std::string& head, bool rows) {
+                                       const std::string& ending, const std::string& head, bool rows) {
   std::unique_ptr<AtomicFile> joined;
   std::error_code none;
   for (const OpenPart& part : parts) {
-    const std::string path = beside(part.path);
+    const std::string path = part.path + ending;
     const bool there = fs::exists(path, none);
-    check(!rows || there == fs::exists(beside(parts[0].path), none), path,
+    const auto& bound = part.file.info.part->lists;
+    if (const auto hash = bound.find(ending); hash != bound.end())
+      check(there && hash->second == file_fingerprint(path), path,
+            there ? " is another list than" : " is not there;", " the one that was written beside ",
+            part.path, "; run the part again");
+    check(!rows || there == fs::exists(parts[0].path + ending, none), path,
           there ? " is there" : " is not there", ", while that of part 1 is", there ? " not" : "");
     if (!there) continue;
     std::string text = read_text(path);
@@ -79,7 +84,7 @@ std::unique_ptr<AtomicFile> join_lists(const std::string& out, const std::vector
     check(!rows || lines == part.file.rows.count(), path, " has ", lines, " lines, but ", part.path, " has ",
           part.file.rows.count(), " rows");
     if (!joined) {
-      joined = std::make_unique<AtomicFile>(beside(out));
+      joined = std::make_unique<AtomicFile>(out + ending);
       joined->write(head);
     }
     joined->write(text);
@@ -96,10 +101,9 @@ nlohmann::json join_parts(const std::string& out) {
   info.part.reset();
   FeatureFileWriter rows(out, parts[0].file.rows.row(), info);
   std::vector<std::unique_ptr<AtomicFile>> lists;
-  lists.push_back(join_lists(
-      out, parts, [](const std::string& path) { return path + ".txt"; }, "", true));
-  lists.push_back(join_lists(out, parts, face_list_path, face_list_header(), true));
-  lists.push_back(join_lists(out, parts, left_out_path, left_out_header(), false));
+  lists.push_back(join_lists(out, parts, kFileListEnding, "", true));
+  lists.push_back(join_lists(out, parts, face_list_path(""), face_list_header(), true));
+  lists.push_back(join_lists(out, parts, left_out_path(""), left_out_header(), false));
   for (const OpenPart& part : parts) {
     const std::string &told = part.file.info.part->rows, read = part.file.rows.hash([&](const Tensor&some) {
       if (interrupted()) throw Interrupted();

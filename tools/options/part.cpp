@@ -64,8 +64,8 @@ struct Rank {
 
 Rank rank_of(const char* rank, const char* size) {
   const auto of = variable(size), mine = variable(rank);
-  // Slurm numbers the script of a job as well, which is one process.
-  if (!of && mine && *mine > 0 && std::string_view(rank) != "SLURM_PROCID")
+  // The script of a job is process 0 of one.
+  if (!of && mine && *mine > 0)
     throw WrongCall(std::string("the environment has ") + rank + "=" + std::to_string(*mine) + ", but no " +
                     size + " that says of how many" + kSayIt);
   if (!of) return {};
@@ -84,15 +84,17 @@ Rank among_processes() {
 Rank among_array_tasks() {
   const auto id = variable("SLURM_ARRAY_TASK_ID");
   if (!id) return {};
-  const int64_t first = variable("SLURM_ARRAY_TASK_MIN").value_or(0),
-                last = variable("SLURM_ARRAY_TASK_MAX").value_or(first),
-                step = variable("SLURM_ARRAY_TASK_STEP").value_or(1),
+  const auto least = variable("SLURM_ARRAY_TASK_MIN"), most = variable("SLURM_ARRAY_TASK_MAX");
+  if (!least || !most)
+    throw WrongCall("the environment has SLURM_ARRAY_TASK_ID=" + std::to_string(*id) +
+                    ", but no SLURM_ARRAY_TASK_MIN and _MAX that say of how many" + kSayIt);
+  const int64_t first = *least, last = *most, step = variable("SLURM_ARRAY_TASK_STEP").value_or(1),
                 count = variable("SLURM_ARRAY_TASK_COUNT").value_or(last - first + 1);
   if (step != 1 || last - first + 1 != count || *id < first || *id > last)
     throw WrongCall(
         std::string(
-            "the tasks of this array job are not numbered without a gap, so that nobody knows which part "
-            "is whose; use --array=1-N") +
+            "the tasks of this array job are not numbered one by one, as where some are submitted again, so "
+            "that nobody knows which part is whose; use --array=1-N") +
         kSayIt);
   if (first > 1)
     throw WrongCall("the tasks of this array job begin at " + std::to_string(first) +
@@ -186,7 +188,10 @@ void PartOption::add_to(CLI::App& app, const std::string& out, const std::string
   app.add_option("--part", text_,
                  "part i of n alone, as 2/4, to " + Part{2, 4}.path(out) + "; " + join +
                      " puts the parts together (default: what mpirun, srun or an array job of Slurm says, "
-                     "else the whole)");
+                     "else the whole)")
+      ->check([](const std::string& text) {
+        return text.empty() ? std::string("takes i/n, as 2/4, not nothing") : std::string();
+      });
 }
 
 Part PartOption::part() const {

@@ -192,7 +192,10 @@ void write_result(const Options& o, const Job& job, const FeatureInfo& made, con
                    {"records_bounded", totals.bounded()}});
   o.common.write_json(result);
   std::cout << "protected " << rows << " features -> " << o.out;
-  if (job.chain.moves())
+  if (rows == 0 && made.part)
+    std::cout << ": nothing falls to this part, as parts begin where one of the " << rows_at_once(o)
+              << " rows of --batch does";
+  else if (job.chain.moves())
     std::cout << ": features of shape " << job.chain.in().row << " became " << job.chain.out().row;
   else
     std::cout << ": mean cosine to the original " << short_number(totals.cosine()) << ", mean noise norm "

@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <unordered_map>
 
 #include "advface/core/feature_domain.h"
 #include "tools/options/progress.h"
@@ -153,16 +154,22 @@ std::vector<StoredRecord> records_of(const AddOptions& o, const FeaturesToProtec
   return records;
 }
 
+std::vector<std::string> subjects_of(const std::vector<StoredRecord>& records) {
+  std::vector<std::string> subjects;
+  for (const StoredRecord& r : records) subjects.push_back(r.subject);
+  return subjects;
+}
+
 // Leaves those out that are in the set; else tells the first.
 std::vector<int64_t> rows_to_add(const AddOptions& o, Store& store, const StoredSet& set,
                                  const std::vector<StoredRecord>& records) {
   std::vector<int64_t> rows;
-  std::vector<std::string> subjects;
-  for (size_t i = 0; i < records.size(); ++i) {
-    if (o.skip_known && store.find(set, records[i].subject)) continue;
-    rows.push_back(int64_t(i));
-    subjects.push_back(records[i].subject);
-  }
+  std::vector<std::string> subjects = subjects_of(records);
+  std::unordered_map<std::string, int64_t> there;
+  if (o.skip_known) there = store.numbers_of(set, subjects);
+  for (size_t i = 0; i < records.size(); ++i)
+    if (!there.contains(subjects[i])) rows.push_back(int64_t(i));
+  std::erase_if(subjects, [&](const std::string& s) { return there.contains(s); });
   if (o.skip_known) {  // else who is enrolled meanwhile would be told as named twice
     std::set<std::string_view> seen;
     for (const std::string& subject : subjects)
@@ -180,11 +187,12 @@ std::vector<int64_t> rows_to_add(const AddOptions& o, Store& store, const Stored
 void give_numbers(Store& store, const StoredSet& set, const std::optional<StoredSet>& current,
                   std::vector<StoredRecord>& records) {
   std::vector<StoredRecord*> fresh;
+  std::unordered_map<std::string, int64_t> there;
+  if (current) there = store.numbers_of(*current, subjects_of(records));
   for (StoredRecord& r : records) {
     r.salt = fresh_salt();
-    const auto there = current ? store.find(*current, r.subject) : std::nullopt;
-    if (there)
-      r.number = there->number;
+    if (const auto found = there.find(r.subject); found != there.end())
+      r.number = found->second;
     else
       fresh.push_back(&r);
   }

@@ -34,7 +34,7 @@ int train_main(int argc, char** argv, Team* team) {
   CLI::App app(
       "Trains shadow models, attackers, generators of noise, adapters, linkage networks, probes, small "
       "recognisers and a detector for drawn scenes; fits projections.",
-      "advface-train");
+      team ? "advface-train-mpi" : "advface-train");
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"

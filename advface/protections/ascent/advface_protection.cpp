@@ -2,9 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
-#include "advface/keys/key.h"
 #include "advface/networks/ascent_shadow.h"
 #include "advface/networks/attribute_probe.h"
 #include "advface/protections/random_noise.h"
@@ -16,17 +14,6 @@ namespace {
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code none;
   return a == b || std::filesystem::equivalent(a, b, none);
-}
-
-// 64 bits that stand nowhere: of the key, or from the system.
-uint64_t secret_seed(const std::string& key_file) {
-  if (key_file.empty()) return drawn_seed();
-  constexpr std::string_view kPurpose = "advface-startpnt";
-  SecretBytes derived(Key::kBytes);
-  Key::read(key_file).derive(kPurpose, Salt{}, derived.bytes());
-  uint64_t seed = 0;
-  for (size_t i = 0; i < sizeof seed; ++i) seed |= uint64_t(derived.data()[i]) << (8 * i);
-  return seed;
 }
 
 }  // namespace
@@ -101,7 +88,8 @@ AdvFaceProtection::AdvFaceProtection(const AdvFaceSpec& spec, const ProtectionIn
   if (!recogniser_ && spec_.ascent.needs_recogniser(domain_ == FeatureDomain::sphere))
     throw WrongCall(spec_.ascent.summary() + " needs the recogniser: " + input.why_no_network());
   networks.check_fit(spec_.ascent);
-  if (spec_.ascent.start == Start::secret) spec_.ascent.seed = secret_seed(spec_.start_key);
+  if (spec_.ascent.start == Start::secret)
+    spec_.ascent.seed = secret_seed(spec_.start_key, "advface-startpnt");
 }
 
 AppliedProtection AdvFaceProtection::applied() const {
