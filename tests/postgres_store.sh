@@ -106,6 +106,9 @@ told "has no row" store list "$url"
 sql "INSERT INTO advface.store VALUES (4)"
 sql "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'" >/dev/null
 told "UTF8" store init "postgresql://owner@/latin?host=$server" --like records.npy --protect none
+sql "CREATE DATABASE others" >/dev/null
+psql -q -h "$server" -U owner -d others -c 'CREATE SCHEMA advface; CREATE TABLE advface.store(name text)' >/dev/null
+told "another program's" store list "postgresql://owner@/others?host=$server"
 sql "ALTER DATABASE people SET default_transaction_read_only = on"
 told "cannot be written" store remove "$url" --subject "person 1"
 PGOPTIONS="-c default_transaction_read_only=off" sql "ALTER DATABASE people RESET default_transaction_read_only"

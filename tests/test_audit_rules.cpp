@@ -3,17 +3,15 @@
 #include <sys/stat.h>
 
 #include <boost/test/unit_test.hpp>
-#include <iostream>
-#include <set>
 
 #include "advface/keys/key.h"
 #include "advface/keys/signature.h"
 #include "file_test_util.h"
-#include "tools/audit/audit_config.h"
 #include "tools/audit/audit_report.h"
 #include "tools/audit/audit_rows.h"
 #include "tools/audit/audit_verdict.h"
 #include "tools/audit/page_parts.h"
+#include "tools/audit/page_pictures.h"
 
 using namespace advf;
 using namespace advf::test;
@@ -55,14 +53,6 @@ json protected_by(double ssim, double half, bool counts = true, bool converged =
              converged);
 }
 
-const std::string kMinimal =
-    R"({"version": 1, "recogniser": "r.json", "images": "faces", "protections": [{"name": "A", "protect": ["shuffle"]}]})";
-AuditConfig config(const json& changed) {
-  json c = json::parse(kMinimal);
-  c.update(changed);
-  return parse_audit_config(c.dump(), "audit.json", "");
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(states_by_where_the_interval_lies) {
@@ -100,6 +90,22 @@ BOOST_AUTO_TEST_CASE(the_strongest_who_counts_speaks) {
       appearance({protected_by(0.31, 0.02), protected_by(0.30, 0.02, true, false, "inversion")});
   BOOST_TEST(open["verdict"] == "no conclusion");
   BOOST_TEST(appearance({})["leaks"]["appearance"]["state"] == "not asked");
+}
+
+// Who does not count, but has found it, is cited as who he is.
+BOOST_AUTO_TEST_CASE(who_is_cited_and_does_not_count_is_told) {
+  const json found = appearance({protected_by(0.57, 0.02, false)});
+  BOOST_TEST(found["leaks"]["appearance"]["state"] == "open");
+  BOOST_TEST(found["leaks"]["appearance"]["counts"] == false);
+  const std::string told = "adaptive, who does not count by what it gets of raw features but has found it, ";
+  BOOST_TEST(found["sentence"].get<std::string>().find(told + "ssim") != std::string::npos,
+             found["sentence"]);
+  const std::string worst = audit_summary(json::array({found}), json::object())[1];
+  BOOST_TEST(worst.find("the attacker " + told + "gets 90 %") != std::string::npos, worst);
+  const json counted = appearance({protected_by(0.57, 0.02)});
+  BOOST_TEST(!counted["leaks"]["appearance"].contains("counts"));
+  BOOST_TEST(audit_summary(json::array({counted}), json::object())[1].find("does not count") ==
+             std::string::npos);
 }
 
 // What an attacker can tell is shown on raw features, by one who is at rest himself.
@@ -304,161 +310,9 @@ BOOST_AUTO_TEST_CASE(summaries_are_three_sentences_and_promise_nothing_of_a_quic
   const json verdicts = audit_verdicts(rows, {"none", "P"});
   const std::vector<std::string> said = audit_summary(verdicts, {{"converges", false}});
   BOOST_TEST(said.size() == 3u);
-  BOOST_TEST(said[0].find("None of the 1 protections") == 0u);
-  BOOST_TEST(said[1].find("P leaks") == 0u);
+  BOOST_TEST(said[0].find("The protection that was tried is not shown") == 0u);
+  BOOST_TEST(said[1].find("“P” leaks") == 0u);
   BOOST_TEST(said[2].find("not converged") != std::string::npos);
-}
-
-BOOST_AUTO_TEST_CASE(files_are_read_and_what_is_wrong_is_named) {
-  const AuditConfig c = config({{"eyes", {1, 2, 3, 4}}, {"budget", {{"decoder_epochs", 7}}}});
-  BOOST_TEST(c.budget.decoder_epochs == 7);
-  BOOST_TEST(c.budget.linkage_epochs == audit_sizes()[1].budget.linkage_epochs);
-  BOOST_TEST(c.protections.size() == 2u);
-  BOOST_TEST(c.protections[0].raw());
-  // What was understood reads as the same again.
-  const json once = to_json(c);
-  BOOST_TEST(to_json(parse_audit_config(once.dump(), "again", "")) == once);
-
-  const auto refused = [](const std::string& text, const std::vector<std::string>& words) {
-    try {
-      parse_audit_config(text, "audit.json", "");
-      BOOST_ERROR("taken: " << text);
-    } catch (const Error& e) {
-      BOOST_TEST(std::string(e.what()).starts_with("audit.json: "), e.what());
-      for (const std::string& word : words)
-        BOOST_TEST(std::string(e.what()).find(word) != std::string::npos,
-                   "\"" << e.what() << "\" lacks " << word);
-    }
-  };
-  const auto wrong = [&](const json& changed, const std::vector<std::string>& words) {
-    json c = json::parse(kMinimal);
-    c.update(changed);
-    refused(c.dump(), words);
-  };
-  wrong({{"recognizer", "x"}}, {"audit.json", "recognizer", "did you mean recogniser"});
-  wrong({{"budget", {{"decoder_epoch", 3}}}}, {"budget", "decoder_epoch", "did you mean decoder_epochs"});
-  wrong({{"budget", {{"decoder_epochs", 0}}}}, {"decoder_epochs", "0", "below 1"});
-  wrong({{"budget", {{"decoder_epochs", 1.5}}}}, {"decoder_epochs", "1.5", "no whole number"});
-  wrong({{"budget", {{"images", uint64_t(1) << 63}}}}, {"images", "no whole number"});
-  wrong({{"size", "quik"}}, {"size is quik", "did you mean quick"});
-  wrong({{"version", 2}}, {"version 2"});
-  wrong({{"attackers", {"adaptiv"}}}, {"adaptiv", "did you mean adaptive"});
-  wrong({{"attackers", {"transfer", "transfer"}}}, {"twice"});
-  wrong({{"eyes", {1, 2, 3}}}, {"eyes", "four numbers"});
-  wrong({{"part", "train"}}, {"part is train"});
-  wrong({{"protections", json::array()}}, {"no protections"});
-  const auto one = [](const json& protection) { return json{{"protections", {protection}}}; };
-  wrong(one({{"protect", {"advface"}}}), {"no name"});
-  wrong(one({{"name", "A"}}), {"A", "protect"});
-  wrong(one({{"name", "A"}, {"protect", {"advfac"}}}), {"advfac", "did you mean advface"});
-  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilom", 0.1}}),
-        {"A", "epsilom", "did you mean epsilon"});
-  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilon", "much"}}), {"A", "epsilon", "much"});
-  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilon", -1}}), {"A", "epsilon"});
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"privacy-epsilon", 3}}), {"A", "privacy-epsilon"});
-  wrong(one({{"name", "A"}, {"protect", {"rotation"}}, {"key", "mine.key"}}), {"A", "key", "of its own"});
-  wrong(one({{"name", "A/B"}, {"protect", {"shuffle"}}}), {"A/B", "slash"});
-  wrong(one({{"name", "A"}, {"protect", {"shuffle", "shuffle"}}}), {"twice"});
-  // Numbers with which nothing can be computed.
-  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"epsilon", 1e308}}), {"A", "epsilon is 1e+308"});
-  wrong(one({{"name", "A"}, {"protect", {"advface"}}, {"step-size", 1e300}}), {"A: step-size is"});
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise-length", 1e99}}), {"A: noise-length is 1e+99"});
-  // By the key that can be set: settings have names of their own in files, and options have dashes.
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise-length", "long"}}),
-        {"A: noise-length is \"long\""});
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise-length", 0}}),
-        {"A: noise-length is 0, and must"});
-  for (const char* near : {"noise_length", "length", "noise-lenght"})
-    wrong(one({{"name", "A"}, {"protect", {"noise"}}, {near, 0.4}}),
-          {"A: ", near, "did you mean noise-length?"});
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"epsilon", 3}}), {"did you mean privacy-epsilon?"});
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"noise", 3}}), {"no key noise; there are name"});
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"mechanism", "laplace"}}),
-        {"A: mechanism laplace needs privacy-epsilon"});
-  wrong(one({{"name", "A"}, {"protect", {"noise"}}, {"mechanism", "laplace"}, {"noise-length", 0.4}}),
-        {"A: noise-length goes with mechanism length alone"});
-  wrong(one({{"name", "A"}, {"protect", {"projection"}}, {"fit", {{"shrinkage", 1e308}}}}),
-        {"A: fit", "shrinkage"});
-  wrong({{"eyes", {1, 2, 1e308, 4}}}, {"eyes", "1e+308"});
-  wrong(one({{"name", "A"}, {"protect", {"generator"}}, {"fit", {{"steps", 3}}}}), {"A: fit", "steps"});
-  wrong(one({{"name", "A"}, {"protect", {"generator"}}, {"fit", {{"epsilon", 1e308}}}}),
-        {"A: fit", "epsilon"});
-  wrong({{"protections",
-          {{{"name", "A"}, {"protect", {"shuffle"}}}, {{"name", "A"}, {"protect", {"shuffle"}}}}}},
-        {"two protections are called A"});
-  for (const char* text : {"", "{", "[]", "3", "{\"version\": 1}"}) refused(text, {});
-  // Of a key that stands twice one line would count, and nobody knows which.
-  const auto doubled = [&](const std::string& from, const std::string& to, const std::string& key) {
-    std::string text = kMinimal;
-    refused(text.replace(text.find(from), from.size(), to), {"the key " + key + " stands there twice"});
-  };
-  doubled("\"images\"", "\"images\": \"others\", /* of last year */ \"images\"", "images");
-  doubled("\"name\"", "\"name\": \"B\", \"name\"", "protections.name");
-  doubled("\"version\"", "\"budget\": {\"seeds\": 1, \"images\": 0, \"seeds\": 2}, \"version\"",
-          "budget.seeds");
-}
-
-// A generator that no file holds is trained, for the ball that `fit` names.
-BOOST_AUTO_TEST_CASE(a_generator_is_asked_for) {
-  const json p = {{"name", "G"}, {"protect", {"generator"}}, {"fit", {{"epsilon", 0.1}}}};
-  const AuditConfig c = config({{"protections", {p}}, {"budget", {{"generator_epochs", 3}}}});
-  BOOST_TEST(c.budget.generator_epochs == 3);
-  const json once = to_json(c);
-  BOOST_TEST(once["protections"][1]["fit"]["epsilon"] == "0.1");
-  BOOST_TEST(to_json(parse_audit_config(once.dump(), "again", "")) == once);
-}
-
-BOOST_AUTO_TEST_CASE(a_locked_protection_is_measured_with_the_key_leaked_too) {
-  if (!has_keys()) return;
-  const AuditConfig c =
-      config({{"protections", {{{"name", "L"}, {"protect", {"default"}}, {"fit", {{"dims", 16}}}}}}});
-  BOOST_REQUIRE(c.protections.size() == 3u);
-  BOOST_TEST(c.protections[1].locked());
-  BOOST_TEST(c.protections[2].name == "L (key leaked)");
-  BOOST_TEST(!c.protections[2].locked());
-  BOOST_TEST(c.protections[2].has("projection"));
-  BOOST_TEST(c.protections[2].has("quantise"));
-  // Under a lock alone lies the raw feature, which is measured in any case.
-  BOOST_TEST(config({{"protections", {{{"name", "L"}, {"protect", {"rotation"}}}}}}).protections.size() ==
-             2u);
-}
-
-BOOST_AUTO_TEST_CASE(examples_are_files_that_can_be_read) {
-  FaceSettings faces;
-  faces.recogniser = "r \"quoted\".json";
-  faces.images = "faces";
-  for (const AuditSize& size : audit_sizes())
-    for (const bool maps : {false, true}) {
-      const std::string text =
-          example_config(faces, "", size.name, {"Eyeglasses"}, maps ? Shape{8, 7, 7} : Shape{512}, 500, 1);
-      const AuditConfig c = parse_audit_config(text, "audit.json", "");
-      BOOST_TEST(c.size == size.name);
-      BOOST_TEST(c.faces.recogniser == std::filesystem::absolute(faces.recogniser).string());
-      BOOST_TEST(c.protections.size() >= 2u);
-      // Lines that are commented out hold what they say: with them the file means the same.
-      std::string whole;
-      for (size_t at = 0; at < text.size();) {
-        const size_t end = text.find('\n', at);
-        std::string line = text.substr(at, end - at);
-        const bool budget =
-            line.starts_with("  // \"budget\"") || line.starts_with("  //   \"") || line == "  // },";
-        if (budget) line.replace(2, 2, "  ");
-        whole += line + "\n";
-        at = end + 1;
-      }
-      BOOST_TEST(to_json(parse_audit_config(whole, "audit.json", "")) == to_json(c));
-    }
-}
-
-// A projection takes more people than it has dimensions, and fewer than the values of a feature.
-BOOST_AUTO_TEST_CASE(usual_projections_are_of_what_there_is) {
-  const auto dims = [](int64_t values, int64_t people) {
-    for (const json& p : usual_protections("default", Shape{values}, people))
-      if (p["name"] == "projection") return p.contains("fit") ? p["fit"]["dims"].get<int64_t>() : int64_t(-1);
-    return int64_t(-2);
-  };
-  BOOST_TEST((dims(512, 1000) == -1 && dims(512, 0) == -1));
-  BOOST_TEST((dims(512, 50) == 25 && dims(16, 50) == 8 && dims(512, 1) == 1));
 }
 
 BOOST_AUTO_TEST_CASE(digests_are_those_of_sha256sum) {
@@ -495,8 +349,11 @@ BOOST_AUTO_TEST_CASE(signatures_go_with_one_report_and_one_key) {
 }
 
 BOOST_AUTO_TEST_CASE(texts_of_pages_are_made_safe) {
-  BOOST_TEST(picture(Image(1, 1, 3), "<script>&\"'").find("alt=\"&lt;script&gt;&amp;&quot;&#39;\"") !=
-             std::string::npos);
+  const std::string png =
+      "<img src=\"data:image/png;base64,iVBORw0KGgoA\" alt=\"&lt;script&gt;&amp;&quot;&#39;\">";
+  const PagePictures pictures(png + "<img src=\"data:image/png;base64,PHN2Zz4=\" alt=\"b\">");
+  BOOST_TEST(pictures.html("<script>&\"'") == png);
+  BOOST_TEST((!pictures.has("b") && pictures.html("c").empty()));
   HtmlTable table("t", {"<a>", "b"});
   table.add({"1", "2"}, {"", "\"k\""});
   BOOST_TEST(table.html().find("scope=\"col\">&lt;a&gt;</th>") != std::string::npos);

@@ -247,6 +247,12 @@ BOOST_AUTO_TEST_CASE(rows_of_the_benchmark, *boost::unit_test::enable_if<!kUnder
   const Outcome steps = succeed("bench", {"--filter", "W5 plan", "--repeat", "1", "--steps"});
   for (const char* op : {" conv2d_fused ", " conv_transpose2d_fused ", " resize2d ", " pgd_step "})
     BOOST_TEST(steps.out.find(op) != std::string::npos, op << " in\n" << steps.out);
+  // To the image and back: the forward pass twice, but for what no gradient of a weight takes.
+  succeed("bench", {"--filter", "W10 plan", "--repeat", "1", "--random-facenet", "--batch", "1", "--json",
+                    dir / "gradient.json"});
+  const json gradient = read_json(dir / "gradient.json")["workloads"];
+  BOOST_REQUIRE(gradient.size() == 1u);
+  BOOST_TEST(std::fabs(gradient[0]["flops"].get<double>() / (4 * 1418e6) - 1) < 0.01);  // 1,418 MMAC an image
 }
 
 BOOST_AUTO_TEST_CASE(what_the_benchmark_needs_it_names) {
@@ -258,6 +264,9 @@ BOOST_AUTO_TEST_CASE(what_the_benchmark_needs_it_names) {
   BOOST_TEST(lines[1].starts_with("memory,\"relu\","), lines[1]);
   const Outcome skipped = succeed("bench", {"--filter", "W3 plan", "--repeat", "1"});
   BOOST_TEST(skipped.out.find("skipped; give the card of FaceNet with --facenet") != std::string::npos);
+  const Outcome both = succeed("bench", {"--filter", "W1", "--repeat", "1", "--batch", "1"});
+  for (const char* row : {"W10 gradient to the image", "W11 identity-loss training"})
+    BOOST_TEST(both.out.find(row) != std::string::npos, both.out);
   const Outcome no_folder = succeed("bench", {"--filter", "W6 program", "--repeat", "1"});
   BOOST_TEST(no_folder.out.find("--scratch") != std::string::npos);
   succeed("bench", {"--write-mobilefacenet", dir / "net.onnx"});

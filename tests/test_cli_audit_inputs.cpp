@@ -7,6 +7,7 @@
 #include <set>
 
 #include "audit_test_util.h"
+#include "tensor/io/image.h"
 
 using namespace advf;
 using namespace advf::test;
@@ -17,7 +18,7 @@ BOOST_AUTO_TEST_CASE(a_plan_says_what_would_be_run_and_runs_nothing) {
   const TempDir dir;
   const Outcome o =
       succeed("audit", {"plan", write_json(dir, "audit.json", quick_audit()), "--cache", dir / "cache"});
-  for (const char* word : {"AdvFace", "adaptive", "memory MiB", "left out: none, adaptive", "steps, about"})
+  for (const char* word : {"AdvFace", "adaptive", "memory MiB", "left out: “none”, adaptive", "steps, about"})
     BOOST_TEST(o.out.find(word) != std::string::npos, word << " in " << o.out);
   BOOST_TEST(!fs::exists(dir / "cache"));
 }
@@ -33,9 +34,9 @@ BOOST_AUTO_TEST_CASE(pairs_that_cannot_be_are_left_out) {
   const Outcome o = succeed("audit", {"plan", write_json(dir, "audit.json", s)});
   for (const char* protection : {"shuffled", "shuffled bits"})
     for (const char* attacker : {"transfer", "oracle"})
-      BOOST_TEST(o.out.find("left out: " + std::string(protection) + ", " + attacker) != std::string::npos,
+      BOOST_TEST(o.out.find("left out: “" + std::string(protection) + "”, " + attacker) != std::string::npos,
                  o.out);
-  for (const char* asked : {"shuffled, linkage", "locked, transfer", "AdvFace, transfer"})
+  for (const char* asked : {"“shuffled”, linkage", "“locked”, transfer", "“AdvFace”, transfer"})
     BOOST_TEST(o.out.find("left out: " + std::string(asked)) == std::string::npos, o.out);
 }
 
@@ -95,12 +96,43 @@ BOOST_AUTO_TEST_CASE(photographs_are_looked_through_first) {
       many.err);
 }
 
+// Eyes that the settings have at one place are held against every photograph before anything is trained.
+BOOST_AUTO_TEST_CASE(eyes_lie_within_every_photograph) {
+  const TempDir dir;
+  fs::copy(toy_world().at("faces/images"), dir / "images", fs::copy_options::recursive);
+  json s = quick_audit();
+  s["images"] = dir / "images";
+  s["budget"]["images"] = 0;
+  const auto plan = [&](double x2) {
+    s["eyes"] = {15, 20, x2, 20};
+    return run_program("audit", {"plan", write_json(dir, "audit.json", s)});
+  };
+  BOOST_TEST(plan(33).code == 0);
+  complain("audit", {"plan"}, plan(500), 1, {"audit.json: eyes: ", ".png: is 48 x 48 pixels", "outside"},
+           Late::yes);
+  std::string one;
+  for (const auto& entry : fs::recursive_directory_iterator(dir / "images"))
+    if (entry.is_regular_file()) one = std::max(one, entry.path().string());
+  const auto replaced_by = [&](int width, int height) {
+    const auto png = encode_png(Image(width, height, 3));
+    write_bytes(one, {reinterpret_cast<const char*>(png.data()), png.size()});
+    return plan(33);
+  };
+  const std::string name = fs::path(one).filename().string();
+  complain("audit", {"plan"}, replaced_by(16, 48), 1,
+           {"audit.json: eyes: ", name + ": is 16 x 48 pixels", "outside"}, Late::yes);
+  complain("audit", {"plan"}, replaced_by(60, 50), 1,
+           {"audit.json: eyes: ", name + " is 60 x 50 pixels, and most others are 48 x 48"}, Late::yes);
+}
+
 // Every step computes where the audit is told to, and what another device made is another result.
 BOOST_AUTO_TEST_CASE(steps_compute_on_the_device) {
   const TempDir dir;
   json s = quick_audit();
   s["attackers"] = {"linkage"};
   s["protections"] = {{{"name", "noise"}, {"protect", {"noise"}}}};
+  // What is drawn and forgotten elsewhere comes out the same again when a row is made anew.
+  if (has_keys()) s["protections"][0]["noise-from"] = "secret";
   const std::string file = write_json(dir, "audit.json", s);
   const Outcome plan = succeed("audit", {"plan", file, "--device", "reference"});
   BOOST_TEST(plan.out.find("on this machine (reference)") != std::string::npos, plan.out);
@@ -120,15 +152,18 @@ BOOST_AUTO_TEST_CASE(steps_compute_on_the_device) {
                     "noise/linkage/the recogniser alone/protected"});
 }
 
-// A generator is trained where none is named, against a shadow that is as well; and who climbs has a shadow
-// that is fitted.
+// A generator is trained where none is named, against a shadow that is as well; who climbs has a shadow that
+// is fitted; and what is secret comes of keys: who learns has another one than what he attacks, and so has
+// the second of two sets.
 BOOST_AUTO_TEST_CASE(what_is_not_named_is_made) {
   const TempDir dir;
   json s = quick_audit();
-  s["attackers"] = {"linkage"};
+  s["attackers"] = {"linkage", "unlinkability"};
   s["protections"] = {
       {{"name", "G"}, {"protect", {"generator"}}, {"fit", {{"epsilon", 0.1}}}},
       {{"name", "I"}, {"protect", {"advface"}}, {"objective", "inversion"}, {"steps", 2}, {"epsilon", 0.2}}};
+  if (has_keys())
+    s["protections"].push_back({{"name", "N"}, {"protect", {"noise", "rotation"}}, {"noise-from", "secret"}});
   s["budget"]["generator_epochs"] = 1;
   succeed("audit", {write_json(dir, "audit.json", s), "--out", dir / "report", "--cache", dir / "cache",
                     "--threads", "2"});
@@ -136,7 +171,9 @@ BOOST_AUTO_TEST_CASE(what_is_not_named_is_made) {
   BOOST_TEST(report["failed"].empty());
   std::string shadow;
   bool fitted = false;
+  std::map<std::string, std::string> commands;
   for (const json& step : report["steps"]) {
+    commands[step["id"]] = step["command"];
     if (step["id"] == "shadow") shadow = step["hash"];
     fitted = fitted || step["id"] == "fit advface";
     if (step["id"] != "generator, 0.1") continue;
@@ -144,6 +181,23 @@ BOOST_AUTO_TEST_CASE(what_is_not_named_is_made) {
     BOOST_TEST(step["command"].get<std::string>().find("--epsilon 0.1") != std::string::npos);
   }
   BOOST_TEST(fitted);
+  // The word behind an option.
+  const auto named = [&](const std::string& id, const std::string& option) {
+    const std::string& text = commands[id];
+    const size_t at = text.find(option);
+    BOOST_TEST(at != std::string::npos, id << " has no " << option << ": " << text);
+    if (at == std::string::npos) return std::string();
+    const size_t from = at + option.size();
+    return text.substr(from, text.find(' ', from) - from);
+  };
+  if (has_keys()) {
+    const std::string stored = named("linkage, N", "--noise-key ");
+    BOOST_TEST((stored == named("linkage, N", "--key ") && stored != named("linkage of N", "--noise-key ")));
+    BOOST_TEST(stored == named("unlinkability, N", "--noise-key "));
+    const std::string other = named("unlinkability, N", "--other noise-key=");
+    BOOST_TEST((other != stored && other == named("unlinkability, N", "--other key=")));
+    BOOST_TEST(stored == named("linkage, N (key leaked)", "--noise-key "));
+  }
   bool measured = false;
   for (const json& row : report["rows"]) {
     if (row["id"] == "I/stored/protected")
@@ -186,6 +240,15 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
   wrong({{"attackers", json::array()}}, 1, {"attackers is empty"});
   wrong({{"protections", {{{"name", "P"}, {"protect", {"projection"}}, {"fit", {{"dims", 79}}}}}}}, 1,
         {"P", "79 dimensions"});
+  if (has_keys()) {
+    const auto one = [](const json& protection) { return json{{"protections", {protection}}}; };
+    wrong(one({{"name", "P"}, {"protect", {"rotation", "quantise"}}}), 1,
+          {"P: ", "key goes last", "quantise"});
+    wrong(one({{"name", "P"}, {"protect", {"quantise", "rotation"}}, {"key-mode", "per-set"}}), 1,
+          {"P: key-mode per-set", "take key-mode per-record"});
+    wrong(one({{"name", "P"}, {"protect", {"default"}}, {"key-mode", "per-set"}}), 1,
+          {"P: key-mode per-set"});
+  }
   wrong({{"recogniser", dir / "none.json"}}, 1, {"none.json"});
   wrong({{"images", dir / "none"}}, 1, {"none"});
   wrong({{"cut", "nowhere"}}, 1, {"nowhere"});
@@ -209,6 +272,10 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
   idle({{"protect", {"generator"}}, {"fit", {{"epsilon", 0}}}}, "fit: protects nothing: epsilon is 0");
   idle({{"protect", {"noise"}}, {"noise-length", 0}}, "I: noise-length is 0");
   idle({{"protect", {"noise"}}, {"noise-length", 1e-8}}, "protects nothing: noise-length is 1e-08");
+  idle({{"protect", {"noise"}}, {"noise-length", 2}},
+       "protects nothing: noise-length is 2, which turns every unit vector round");
+  idle({{"protect", {"projection", "noise"}}, {"fit", {{"dims", 8}}}, {"noise-length", 2}},
+       "protects nothing: noise-length is 2");
   idle({{"protect", {"advface", "quantise"}}, {"epsilon", 0}}, "protects nothing: epsilon is 0;");
   wrong({{"pairs", dir / "none.csv"}}, 1, {"pairs", "none.csv"});
   write_bytes(dir / "pairs.csv",

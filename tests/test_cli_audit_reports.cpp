@@ -1,16 +1,17 @@
-// What becomes of a report of advface-audit at the command line: commands that are pasted elsewhere,
-// comparing, quoting, verifying and signing.
+// What becomes of a report of advface-audit at the command line: commands that are pasted elsewhere, quoting,
+// verifying and signing; comparing stands in audit_compare_cases.cpp, and what of a report follows from what
+// in report_check_cases.cpp.
 #define BOOST_TEST_MODULE cli_audit_reports
 #include <boost/test/unit_test.hpp>
-#include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
-#include <set>
 
 #include "advface/keys/key.h"
 #include "advface/keys/signature.h"
 #include "audit_test_util.h"
-#include "tools/audit/audit_report.h"
+#include "sealed_report.h"
+#include "tools/audit/audit_page.h"
 
 using namespace advf;
 using namespace advf::test;
@@ -18,12 +19,6 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
-
-// With the digest that it has to have, as anybody can make it who knows of it.
-json sealed(json report) {
-  report["digest"] = tools::report_digest(report);
-  return report;
-}
 
 const char* kRerun = "none/linkage/the recogniser alone/raw";
 
@@ -63,158 +58,6 @@ BOOST_AUTO_TEST_CASE(commands_are_pasted_elsewhere) {
   BOOST_TEST(count(a.page, "export AUDIT_DATA=") == 1u);
 }
 
-// Differences of the same people are paired: what all of them share is told, however much people differ.
-BOOST_AUTO_TEST_CASE(the_same_people_are_paired) {
-  const Audited& a = audited();
-  const std::string report = a.dir / "report/report.json", id = "AdvFace/transfer/protected";
-  const auto compared = [&](const std::string& after, int code, const Args& more = {}) {
-    const Outcome o =
-        run_program("audit", Args{"compare", report, after, "--json", a.dir / "compare.json"} + more);
-    BOOST_TEST(o.code == code, o.out + o.err);
-    return std::pair(read_json(a.dir / "compare.json"), o.out);
-  };
-  const auto row_of = [&](const json& result, const std::string& measure) {
-    for (const json& row : result["rows"])
-      if (row["id"] == id && row["measure"] == measure) return row;
-    BOOST_FAIL("no row " + id);
-    return json();
-  };
-  const json same = compared(report, 0).first;
-  std::set<std::string> paired;
-  for (const json& row : same["rows"]) {
-    BOOST_TEST(row["paired"] == (row["measure"] != "d_sys" && row["measure"] != "auc"), row.dump());
-    if (row["paired"] == false) continue;
-    BOOST_TEST((row["difference"]["low"] == 0 && row["difference"]["high"] == 0));
-    paired.insert(row["measure"].get<std::string>());
-  }
-  BOOST_TEST(same["accuracy"].size() == a.report["verdicts"].size());
-  for (const json& row : same["accuracy"])
-    BOOST_TEST((row["paired"] == true && row["difference"]["low"] == 0 && row["difference"]["high"] == 0),
-               row.dump());
-  BOOST_TEST((paired == std::set<std::string>{"ssim", "cosine", "replay", "rank_1", "balanced_accuracy"}));
-
-  // Pictures of everybody come out a little better.
-  const double more = 0.03;
-  json people = read_json(a.dir / "report/people.json"), better = a.report;
-  for (json& row : people["rows"])
-    if (row["id"] == id && row["measure"] == "ssim")
-      for (json& mean : row["of"][0]["means"]) mean = mean.get<double>() + more;
-  for (json& row : better["rows"])
-    if (row["id"] == id)
-      for (const char* end : {"mean", "low", "high"})
-        row["measures"]["ssim"][end] = row["measures"]["ssim"][end].get<double>() + more;
-  const TempDir dir;
-  const std::string text = people.dump();
-  write_bytes(dir / "people.json", text);
-  better["people"]["digest"] = digest(std::as_bytes(std::span(text)));
-  const json told = row_of(compared(write_json(dir, "report.json", sealed(better)), 1).first, "ssim");
-  BOOST_TEST((told["paired"] == true && told["worse"] == true));
-  BOOST_TEST(std::abs(told["difference"]["low"].get<double>() - more) < 1e-5);
-  BOOST_TEST(std::abs(told["difference"]["high"].get<double>() - more) < 1e-5);
-
-  // Every decision about two people in three goes wrong: a loss that no draw of people explains.
-  json wrong = read_json(a.dir / "report/people.json"), dearer = a.report;
-  for (json& row : wrong["rows"])
-    if (row["id"] == "AdvFace/accuracy/protected")
-      for (size_t i = 0; i < row["of"][0]["means"].size(); ++i)
-        if (i % 3 > 0) row["of"][0]["means"][i] = 0;
-  const TempDir paid;
-  const std::string lost = wrong.dump();
-  write_bytes(paid / "people.json", lost);
-  dearer["people"]["digest"] = digest(std::as_bytes(std::span(lost)));
-  for (json& v : dearer["verdicts"])
-    if (v["protection"] == "AdvFace") v["cost"]["loss"] = v["cost"]["loss"].get<double>() + 0.5;
-  const json costs = compared(write_json(paid, "report.json", sealed(dearer)), 1).first;
-  for (const json& row : costs["accuracy"])
-    BOOST_TEST((row["worse"] == (row["protection"] == "AdvFace") &&
-                (row["worse"] == false || row["difference"]["low"] > 0)),
-               row.dump());
-
-  // Where people are others, or nobody knows, both intervals count, and the rise is lost in them.
-  const auto not_paired = [&](const std::function<void(json&)>& edit, const std::string& reason,
-                              const Args& more = {}) {
-    json other = better;
-    edit(other);
-    const auto [result, out] = compared(write_json(dir, "report.json", sealed(other)), 0, more);
-    const json row = row_of(result, "ssim");
-    for (const json& costs : result["accuracy"])
-      BOOST_TEST(
-          (costs["paired"] == false && costs["difference"]["low"] < 0 && costs["difference"]["high"] > 0),
-          costs.dump());
-    BOOST_TEST((row["paired"] == false && row["worse"] == false));
-    BOOST_TEST(row["difference"]["low"] < 0);
-    BOOST_TEST(row["why_not_paired"].get<std::string>().find(reason) != std::string::npos, row.dump());
-    BOOST_TEST(out.find(reason) != std::string::npos, out);
-    BOOST_TEST(out.find("not paired") != std::string::npos);
-  };
-  not_paired([](json& r) { r.erase("people"); }, "before reports came with people.json");
-  not_paired([](json& r) { r["people"]["digest"] = "sha256:0"; }, "of another report");
-  // Of other photographs, or another recogniser, whose network stands behind its card, nothing is said of a
-  // protection, unless somebody asks for it.
-  const auto changed = [](json& r, const std::string& key, size_t behind) {
-    json& inputs = r["inputs"];
-    for (size_t i = 0; i < inputs.size(); ++i)
-      if (inputs[i]["path"] == r["config"][key]) inputs.at(i + behind)["digest"] = "sha256:0";
-  };
-  for (const auto& [key, behind] : {std::pair("images", 0), std::pair("recogniser", 1)}) {
-    json other = better;
-    changed(other, key, size_t(behind));
-    complain("audit", {"compare"},
-             run_program("audit", {"compare", report, write_json(dir, "report.json", sealed(other))}), 2,
-             {std::string("other files (") + key + ")", "--independent"});
-  }
-  not_paired([&](json& r) { changed(r, "images", 0), changed(r, "recogniser", 1); },
-             "of other files: recogniser, images", {"--independent"});
-  for (json& set : people["sets"]) set["people"][0] = "00000000000000ff";
-  const std::string others = people.dump();
-  write_bytes(dir / "people.json", others);
-  not_paired([&](json& r) { r["people"]["digest"] = digest(std::as_bytes(std::span(others))); },
-             "other people");
-  fs::remove(dir / "people.json");
-  not_paired([](json&) {}, "is not there");
-  write_bytes(dir / "people.json", "{}");
-  better["people"]["digest"] = digest(std::as_bytes(std::span("{}", 2)));
-  const Args broken{"compare", report, write_json(dir, "report.json", sealed(better))};
-  complain("audit", {"compare"}, run_program("audit", broken), 1, {"people.json", "damaged"});
-}
-
-BOOST_AUTO_TEST_CASE(reports_are_compared) {
-  const Audited& a = audited();
-  const std::string report = a.dir / "report/report.json";
-  const Outcome same = succeed("audit", {"compare", report, report, "--json", a.dir / "compare.json"});
-  BOOST_TEST(read_json(a.dir / "compare.json")["worse"] == false);
-  json worse = a.report;
-  for (json& row : worse["rows"])
-    if (row["id"] == "AdvFace/adaptive/protected")
-      for (const char* end : {"mean", "low", "high"})
-        row["measures"]["ssim"][end] = row["measures"]["ssim"][end].get<double>() + 0.9;
-  complain("audit", {"compare"},
-           run_program("audit", {"compare", report, write_json(a.dir, "worse.json", worse)}), 1,
-           {"worse.json", "not as it was written"});
-  worse.erase("digest");
-  complain("audit", {"compare"},
-           run_program("audit", {"compare", write_json(a.dir, "worse.json", worse), report}), 1,
-           {"worse.json", "no digest"});
-  const std::string other = write_json(a.dir, "worse.json", sealed(worse));
-  const Outcome told = run_program("audit", {"compare", report, other});
-  BOOST_TEST(told.code == 1);
-  BOOST_TEST(told.out.find("WORSE") != std::string::npos);
-  BOOST_TEST(succeed("audit", {"compare", other, report}).out.find("WORSE") == std::string::npos);
-  BOOST_TEST(succeed("audit", {"compare", report, other, "--threshold", "1"}).out.find("WORSE") ==
-             std::string::npos);
-  // A protection about which nobody asks any more.
-  json more = a.report;
-  for (const json& row : a.report["rows"])
-    if (row["protection"] == "AdvFace") {
-      more["rows"].push_back(row);
-      more["rows"].back()["protection"] = "Gone";
-    }
-  const Outcome gone = run_program("audit", {"compare", write_json(a.dir, "more.json", sealed(more)), report,
-                                             "--json", a.dir / "compare.json"});
-  BOOST_TEST((gone.code == 1 && count(gone.out, "Gone was asked before") == 1u), gone.out + gone.err);
-  BOOST_TEST(read_json(a.dir / "compare.json")["no_more_asked"] == json::array({"Gone"}));
-}
-
 // As docs/audit.md says: by anybody, with grep and sha256sum.
 BOOST_AUTO_TEST_CASE(the_digest_is_of_the_file_without_its_line) {
   std::string rest;
@@ -241,7 +84,8 @@ BOOST_AUTO_TEST_CASE(reports_are_quoted) {
   complain("audit", {"table"}, run_program("audit", {"table", a.file}), 1, {"audit.json", "no report"});
   succeed("audit", {"table", a.dir / "report/report.json", "--picture", a.dir / "costs.svg"});
   const std::string picture = read_bytes(a.dir / "costs.svg");
-  BOOST_TEST((picture.starts_with("<svg") && picture.find("AdvFace (linkage)") != std::string::npos));
+  BOOST_TEST((picture.starts_with("<svg") && picture.find("rank_1, by linkage") != std::string::npos &&
+              picture.find(">“AdvFace”<") != std::string::npos));
 }
 
 BOOST_AUTO_TEST_CASE(reports_are_verified) {
@@ -252,13 +96,19 @@ BOOST_AUTO_TEST_CASE(reports_are_verified) {
   BOOST_TEST(good.out.find("Without a signature") != std::string::npos);
   json changed = a.report;
   for (json& row : changed["rows"])
-    if (row["id"] == kRerun) row["measures"]["rank_1"]["mean"] = 0.123;
+    if (row["id"] == kRerun) {
+      row["measures"]["rank_1"]["mean"] = 0.123;
+      row["measures"]["auc"]["low"] = 0.123;
+      row["counts"]["linkability"] = !row["counts"]["linkability"].get<bool>();
+    }
   for (json& g : changed["groups"])
     if (g["attacker"] == "linkage" && g["protection"] == "none") g["value"]["mean"] = 0.123;
   const std::string other = write_json(a.dir, "changed.json", sealed(changed));
   const Outcome bad = run_program("audit", {"verify", other, "--rerun", kRerun});
   BOOST_TEST(bad.code == 1);
-  BOOST_TEST(bad.out.find("DIFFERS") != std::string::npos, bad.out + bad.err);
+  BOOST_TEST(count(bad.out, "DIFFERS") == 3u, bad.out + bad.err);
+  for (const char* told : {"DIFFERS in its interval", "counts: is {"})
+    BOOST_TEST(bad.out.find(told) != std::string::npos, told << " in " << bad.out);
   BOOST_TEST(bad.out.find("groups: 0 of ") != std::string::npos, bad.out);
   changed = a.report;
   changed["verdicts"][0]["verdict"] = "holds";
@@ -288,7 +138,8 @@ BOOST_AUTO_TEST_CASE(what_follows_is_made_again) {
       {"left_out", [](json& r) { r["left_out"] = json::array(); }},
       {"data", [](json& r) { r["data"]["test_people"] = 1000; }},
       {"people_shown", [](json& r) { r["people_shown"].erase(0); }},
-      {"data_folder", [](json& r) { r["data_folder"] = "/"; }}};
+      {"data_folder", [](json& r) { r["data_folder"] = "/"; }},
+      {"inputs", [](json& r) { r["inputs"].erase(r["inputs"].size() - 1); }}};  // the photographs
   const Outcome all = edited([&](json& r) {
     for (const auto& [key, edit] : edits) edit(r);
   });
@@ -300,12 +151,206 @@ BOOST_AUTO_TEST_CASE(what_follows_is_made_again) {
            [](json& r) {
              r["unmeasured"].push_back({{"protection", "AdvFace"}, {"attacker", "stored"}});
            },
-           [](json& r) { r["steps"].erase(0); }, [](json& r) { r["rows"][0]["command"] = "true"; }}) {
+           [](json& r) { r["steps"].erase(0); }, [](json& r) { r["steps"][0]["command"] = "true"; }}) {
     const Outcome o = edited(edit);
     BOOST_TEST((o.code == 1 && o.out.find("steps: ARE NOT") != std::string::npos), o.out);
   }
   BOOST_TEST(edited([](json& r) { r["converges"] = true; }).code == 1);
   BOOST_TEST(edited([](json& r) { r["inputs"] = json::array(); }).out.find("NONE") != std::string::npos);
+}
+
+// A report with all that lies beside it.
+// Of the chapter of pictures nothing but the bytes of PNG files is free: what is written around them follows
+// from the report as the rest of the page does.
+BOOST_AUTO_TEST_CASE(what_stands_around_pictures_is_told) {
+  const Audited& a = audited();
+  const auto follows = [&](const std::string& page) {
+    const tools::PagePictures pictures(page);
+    return page == tools::audit_page(a.report, tools::has_pictures(page) ? &pictures : nullptr);
+  };
+  const auto changed = [&](const std::string& was, const std::string& is) {
+    std::string page = a.page;
+    const size_t at = page.find(was);
+    BOOST_REQUIRE_MESSAGE(at != std::string::npos, was);
+    return page.replace(at, was.size(), is);
+  };
+  BOOST_TEST((tools::has_pictures(a.page) && follows(a.page)));
+  std::string page = a.page;
+  // A photograph stands in several tables, and must be the same in all; what is stored stands in one.
+  char& letter = page[page.find("base64,", page.find("<img class=\"cells\"")) + 40];
+  letter = letter == 'A' ? 'B' : 'A';
+  BOOST_TEST(follows(page));
+  const std::string png = "src=\"data:image/png;base64,";
+  for (const auto& [was, is] : std::vector<std::pair<std::string, std::string>>{
+           {png, "src=\"http://elsewhere/x.png\" data-was=\"" + png.substr(5)},
+           {png, "onerror=\"alert(1)\" " + png},
+           {png, png + "\" alt=\"\"><script>document.title='holds'</script><img " + png},
+           {png + "iVBOR", png + "PHN2Zy"},
+           {"<img class=\"cells\"", "<b>holds</b><img class=\"cells\""},
+           {"alt=\"photograph of", "alt=\"no photograph of"},
+           {"Stored and drawn: ", "Nothing is drawn: "},
+           {"<div class=\"gallery\">", "<div class=\"gallery\"><h1>Every protection holds</h1>"},
+           {"give it to nobody", "give it to everybody"}})
+    BOOST_TEST(!follows(changed(was, is)), is);
+}
+
+BOOST_AUTO_TEST_CASE(the_page_goes_with_the_report) {
+  const Audited& a = audited();
+  const TempDir dir;
+  fs::copy(a.dir / "report", dir / "report");
+  const std::string report = dir / "report/report.json", page = dir / "report/report.html";
+  const Outcome whole = succeed("audit", {"verify", report});
+  for (const char* told :
+       {"digest: the report is as it was written\n", "shape: as ", "programs: those that are here",
+        "people: as they were, and they make", "page: as it follows", "inputs: as it follows",
+        "steps: as they were planned", "rows: one or more", "The report is intact.\n"})
+    BOOST_TEST(whole.out.find(told) != std::string::npos, told << " in " << whole.out);
+  // Pictures, too, are bound by the page's digest.
+  std::string text = read_bytes(page);
+  const size_t picture = text.find("base64,") + 40;
+  text[picture] = text[picture] == 'A' ? 'B' : 'A';
+  write_bytes(page, text);
+  const Outcome other = run_program("audit", {"verify", report});
+  BOOST_TEST((other.code == 1 && other.out.find("report.html IS NOT as it was written") != std::string::npos),
+             other.out);
+  // Who makes the digests again, and says something else on the page, is told all the same; and who lays the
+  // file out anew changes nothing that it says.
+  const size_t at = text.find(" leaks");
+  BOOST_REQUIRE(at != std::string::npos);
+  write_bytes(page, text.replace(at, 6, " holds"));
+  json changed = a.report;
+  tools::seal(changed, text);
+  write_bytes(report, changed.dump());
+  const Outcome said = run_program("audit", {"verify", report});
+  BOOST_TEST(said.code == 1);
+  for (const char* told : {"page: DOES NOT follow", "laid out anew", "steps: as they were planned"})
+    BOOST_TEST(said.out.find(told) != std::string::npos, told << " in " << said.out);
+  // What nobody knows is told by the schema.
+  changed["certified"] = true, changed["rows"][0]["certified"] = true, changed.erase("page");
+  changed = sealed(changed);
+  write_bytes(report, changed.dump());
+  const Outcome shape = run_program("audit", {"verify", report});
+  BOOST_TEST((shape.code == 1 && count(shape.out, "has certified") == 2u), shape.out);
+  BOOST_TEST(shape.out.find("has programs and lacks \"page\"") != std::string::npos, shape.out);
+}
+
+// Programs that are newer, or others: what the report says is held against them as far as that goes, and the
+// rest is told.
+BOOST_AUTO_TEST_CASE(other_programs_are_told) {
+  const Audited& a = audited();
+  const TempDir dir;
+  for (const char* program : {"train", "evaluate", "extract", "protect", "audit"}) {
+    const std::string name = std::string("/advface-") + program;
+    if (program == std::string("audit") || program == std::string("extract"))
+      fs::copy(ADVF_PROGRAMS + name, dir.path().string() + name);
+    else
+      fs::create_symlink(ADVF_PROGRAMS + name, dir.path().string() + name);
+  }
+  std::ofstream(dir / "advface-extract", std::ios::app) << "newer";
+  const auto verify = [&](const std::string& report) {
+    const std::string log = dir / "log";
+    const int status = std::system(
+        ("'" + dir.path().string() + "/advface-audit' verify '" + report + "' > '" + log + "' 2>&1").c_str());
+    return std::pair(WEXITSTATUS(status), read_bytes(log));
+  };
+  const auto [code, out] = verify(a.dir / "report/report.json");
+  BOOST_TEST(code == 3, out);
+  for (const char* told : {"programs: NOT THE SAME as here: advface-extract;", "steps: as they were planned",
+                           "not compared: whether its own programs", "intact as far as it could be compared"})
+    BOOST_TEST(out.find(told) != std::string::npos, told << " in " << out);
+  json changed = a.report;
+  changed["config"]["budget"]["probe_epochs"] = 99;
+  const auto [bad, said] = verify(write_json(a.dir, "edited.json", sealed(changed)));
+  BOOST_TEST((bad == 1 && said.find("the command of attributes, none") != std::string::npos), said);
+}
+
+// What is not there is told, as is what to do; it is no change, and not intact either.
+BOOST_AUTO_TEST_CASE(what_is_absent_is_told) {
+  const Audited& a = audited();
+  const TempDir dir;
+  const auto says = [](const Outcome& o, int code, const std::vector<std::string>& all) {
+    BOOST_TEST(o.code == code, o.out + o.err);
+    for (const std::string& told : all)
+      BOOST_TEST(o.out.find(told) != std::string::npos, told << " in " << o.out << o.err);
+  };
+  fs::copy(a.dir / "report", dir / "report");
+  const std::string report = dir / "report/report.json";
+  for (const char* file : {"people.json", "report.html"}) fs::remove(dir / (std::string("report/") + file));
+  const std::vector<std::string> gone{"people.json is not there, and is part of the audit",
+                                      "report.html is not there, and is part of the audit",
+                                      "intact as far as it could be compared"};
+  says(run_program("audit", {"verify", report}), 3, gone);
+  if (has_keys()) {
+    succeed("audit", {"new-key", dir / "key"});
+    says(run_program("audit", {"sign", report, "--signing-key", dir / "key"}), 0,
+         {"signed, but not compared: what the page says"});
+    BOOST_TEST(fs::exists(report + ".sig"));
+  }
+  // Made where the inputs lay in a folder that is gone here.
+  const std::string folder = a.report["data_folder"], elsewhere = dir / "gone";
+  std::string text = a.report.dump();
+  for (size_t at = 0; (at = text.find(folder, at)) != std::string::npos; at += elsewhere.size())
+    text.replace(at, folder.size(), elsewhere);
+  json moved = json::parse(text);
+  const std::string page = tools::audit_page(moved);
+  tools::seal(moved, page);
+  fs::copy(a.dir / "report/people.json", dir / "report/people.json");
+  write_bytes(dir / "report/report.html", page);
+  write_bytes(report, tools::report_text(moved));
+  const Outcome absent = run_program("audit", {"verify", report});
+  says(absent, 3,
+       {"gone/rec.json: is not there\n", "not compared: inputs that are not there (",
+        "put them into " + elsewhere + ", or name the folder that holds what lay there with --data DIR"});
+  BOOST_TEST(absent.out.find("CHANGED") == std::string::npos, absent.out);
+  says(succeed("audit", {"verify", report, "--data", folder}), 0,
+       {"inputs: as it follows", "config: as it follows", "steps: as they were planned",
+        "The report is intact.\n"});
+  complain("audit", {"verify"}, run_program("audit", {"verify", report, "--data", dir / "nowhere"}), 2,
+           {"--data", "is no folder", elsewhere});
+  moved["rows"][0]["measures"]["accuracy"]["mean"] = 0.123;
+  write_bytes(report, tools::report_text(sealed(moved)));
+  says(run_program("audit", {"verify", report}), 1, {"The report is not what was made"});
+  const Outcome rerun = run_program("audit", {"verify", report, "--rerun", kRerun});
+  BOOST_TEST((rerun.code == 1 && rerun.err.find("--rerun takes the inputs") != std::string::npos), rerun.err);
+  // No help where a folder is a file.
+  for (const Args& args : {Args{"verify", report + "/report.json"}, Args{a.file, "--out", report + "/x"}}) {
+    const Outcome o = run_program("audit", args);
+    BOOST_TEST((o.code == 1 &&
+                o.err.find("Not a directory: " + report + " is a file; name a path") != std::string::npos),
+               o.err);
+  }
+}
+
+// Who makes a failure up, with all that follows from it, is not told by what the report says; but it is
+// named, and the exit code is not that of an intact report. --rerun tells.
+BOOST_AUTO_TEST_CASE(failures_are_not_taken_for_granted) {
+  const Audited& a = audited();
+  const TempDir dir;
+  json r = a.report;
+  json hash;
+  for (json& step : r["steps"]) {
+    if (step["id"] != "stored, AdvFace") continue;
+    step["seconds"] = nullptr, step["peak_memory_bytes"] = nullptr;
+    hash = step["hash"];
+  }
+  r["failed"].push_back({{"step", "stored, AdvFace"}, {"hash", hash}, {"reason", "no room"}});
+  r["unmeasured"].push_back({{"protection", "AdvFace"}, {"attacker", "stored"}});
+  for (size_t i = 0; i < r["rows"].size(); ++i)
+    if (r["rows"][i]["id"] == "AdvFace/stored/protected") r["rows"].erase(i);
+  r.update(tools::concluded_keys(tools::parse_audit_config(r["config"].dump(), "report.json", "/"), r));
+  const std::string page = tools::audit_page(r);
+  tools::seal(r, page);
+  write_bytes(dir / "report.html", page);
+  fs::copy(a.dir / "report/people.json", dir / "people.json");
+  const std::string report = dir / "report.json";
+  write_bytes(report, tools::report_text(r));
+  const Outcome o = run_program("audit", {"verify", report});
+  BOOST_TEST(o.code == 3, o.out);
+  for (const char* told : {"failed: stored, AdvFace\n", "not compared: whether 1 step failed",
+                           "not compared, in any report: what was measured"})
+    BOOST_TEST(o.out.find(told) != std::string::npos, told << " in " << o.out);
+  const Outcome again = run_program("audit", {"verify", report, "--rerun", "stored, AdvFace"});
+  BOOST_TEST((again.code == 1 && again.out.find("and here it DOES NOT") != std::string::npos), again.out);
 }
 
 // By who does not know of it: whatever changes, the digest is another one.
@@ -329,21 +374,33 @@ BOOST_AUTO_TEST_CASE(a_signature_binds_a_report) {
   changed["date"] = "2020-01-01T00:00:00Z";
   const std::string other = write_json(a.dir, "dated.json", changed);
   changed = a.report;
-  changed.erase("digest"), changed.erase("data_folder");
+  for (const char* key : {"digest", "data_folder", "programs", "page"}) changed.erase(key);
   const std::string older = write_json(a.dir, "older.json", changed);
   const Outcome bare = run_program("audit", {"verify", older});
-  BOOST_TEST((bare.code == 1 && bare.out.find("digest: NONE") != std::string::npos), bare.out);
+  BOOST_TEST(bare.code == 1, bare.out);
+  for (const char* told : {"digest: NONE", "programs: NOT named", "not compared: commands",
+                           "not compared: hashes of steps", "steps: as they were planned"})
+    BOOST_TEST(bare.out.find(told) != std::string::npos, told << " in " << bare.out);
   if (!has_keys()) return;
-  succeed("audit", {"new-key", a.dir / "auditor.key"});
+  const std::string key = a.dir / "auditor.key";
+  succeed("audit", {"new-key", key});
   const auto signature = [&](const std::string& of) {
-    return Args{"--signature", of + ".sig", "--public-key", a.dir / "auditor.key.pub"};
+    return Args{"--signature", of + ".sig", "--public-key", key + ".pub"};
   };
-  for (const std::string& one : {report, older})
-    succeed("audit", {"sign", one, "--signing-key", a.dir / "auditor.key"});
+  succeed("audit", {"sign", report, "--signing-key", key});
+  // As the version signed it that made it; this one does not, as it finds no digest.
+  const std::string bytes = read_bytes(older);
+  write_bytes(older + ".sig", sign(std::as_bytes(std::span(bytes)), key));
   BOOST_TEST(succeed("audit", Args{"verify", report} + signature(report)).out.find("goes with the report") !=
              std::string::npos);
-  BOOST_TEST(succeed("audit", Args{"verify", older} + signature(older)).out.find("the signature binds") !=
-             std::string::npos);
+  const Outcome bound = run_program("audit", Args{"verify", older} + signature(older));
+  BOOST_TEST((bound.code == 3 && bound.out.find("the signature binds") != std::string::npos), bound.out);
+  fs::remove(older + ".sig");
+  for (const std::string& one : {older, other}) {
+    const Outcome refused = run_program("audit", {"sign", one, "--signing-key", key});
+    BOOST_TEST((refused.code == 1 && refused.err.find("is not signed") != std::string::npos), refused.err);
+    BOOST_TEST(!fs::exists(one + ".sig"));
+  }
   complain("audit", {"verify"}, run_program("audit", Args{"verify", other} + signature(report)), 1,
            {".sig", "changed"});
 }

@@ -405,29 +405,37 @@ BOOST_AUTO_TEST_CASE(calls_that_are_refused) {
          {"rotation"});
 }
 
-// Noise that nobody can make again: its start comes of the key, or of what is drawn for the run.
-BOOST_AUTO_TEST_CASE(noise_starts_where_nobody_knows) {
+// Noise that nobody can make again: it comes of the key, or of what is drawn for the run; so does the start
+// of an ascent.
+BOOST_AUTO_TEST_CASE(noise_comes_of_what_nobody_knows) {
   if (!ready()) return;
   const TempDir dir;
   succeed("key", {"new", dir / "other"});
-  const auto protect = [&](const Args& more) {
-    succeed("protect", toy_world().shadow() + Args{"--steps", "2", "--start", "secret"} +
-                           features(dir / "p.npy") + more);
-    return read_bytes(dir / "p.npy");
+  struct Secret {
+    Args protect;
+    std::string setting, option, key;
   };
-  const Args with_key{"--start-key", here().key};
-  const std::string one = protect(with_key);
-  BOOST_TEST((one == protect(with_key)));
-  BOOST_TEST((one == protect(with_key + Args{"--seed", "7"})));
-  BOOST_TEST((one != protect({"--start-key", dir / "other"})));
-  const std::string drawn = protect({});
-  BOOST_TEST((drawn != one && drawn != protect({})));
-  const json settings = read_json(dir / "p.npy.json")["protection"][0]["settings"];
-  BOOST_TEST((settings["start"] == "secret" && !settings.contains("seed")));
-  BOOST_TEST(read_bytes(dir / "p.npy.json").find(secret_of(here().key)) == std::string::npos);
-  const std::string folder = dir.path().string();
-  const Args call = toy_world().shadow() + features(dir / "q.npy");
-  refuse(folder, "protect", call + with_key, 2, {"--start-key", "--start secret"});
-  refuse(folder, "protect", call + Args{"--start", "secret", "--start-key", dir / "p.npy"}, 1, {"p.npy"});
-  refuse(folder, "protect", call + Args{"--start", "sometimes"}, 2, {"sometimes"});
+  for (const Secret& s :
+       {Secret{toy_world().shadow() + Args{"--steps", "2"}, "start", "--start", "--start-key"},
+        Secret{{"--protect", "noise"}, "noise_from", "--noise-from", "--noise-key"}}) {
+    const auto protect = [&](const Args& more) {
+      succeed("protect", s.protect + Args{s.option, "secret"} + features(dir / "p.npy") + more);
+      return read_bytes(dir / "p.npy");
+    };
+    const Args with_key{s.key, here().key};
+    const std::string one = protect(with_key);
+    BOOST_TEST((one == protect(with_key)));
+    BOOST_TEST((one == protect(with_key + Args{"--seed", "7"})));
+    BOOST_TEST((one != protect({s.key, dir / "other"})));
+    const std::string drawn = protect({});
+    BOOST_TEST((drawn != one && drawn != protect({})));
+    const json settings = read_json(dir / "p.npy.json")["protection"][0]["settings"];
+    BOOST_TEST((settings[s.setting] == "secret" && !settings.contains("seed")));
+    BOOST_TEST(read_bytes(dir / "p.npy.json").find(secret_of(here().key)) == std::string::npos);
+    const std::string folder = dir.path().string();
+    const Args call = s.protect + features(dir / "q.npy");
+    refuse(folder, "protect", call + with_key, 2, {s.key, s.option + " secret"});
+    refuse(folder, "protect", call + Args{s.option, "secret", s.key, dir / "p.npy"}, 1, {"p.npy"});
+    refuse(folder, "protect", call + Args{s.option, "sometimes"}, 2, {"sometimes"});
+  }
 }

@@ -276,6 +276,12 @@ BOOST_AUTO_TEST_CASE(noise_in_a_store_has_no_seed) {
   refuse(o.dir.path().string(), "store",
          Args{"init", o.at("new.db"), "--protect", "shuffle"} + world().recogniser(), 2,
          {"shuffle", "take rotation"}, Late::yes);
+  // Of one key the records of two calls would share their noise.
+  refuse(o.dir.path().string(), "store",
+         Args{"init", o.at("new.db"), "--protect", "noise", "--noise-from", "secret", "--noise-key",
+              o.key()[1]} +
+             world().recogniser(),
+         2, {"--noise-key", "anew in each call"}, Late::yes);
 }
 
 // Nobody is turned away because the disk is full: to read takes no room.

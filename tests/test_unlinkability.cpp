@@ -1,6 +1,7 @@
 // Unlinkability as numbers, against tests/oracles/unlinkability_oracle.py and where the truth is known; pairs
 // and shuffles of records; what links two sets without a key; what known pairs give away.
 #define BOOST_TEST_MODULE unlinkability
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <map>
@@ -99,6 +100,31 @@ BOOST_AUTO_TEST_CASE(d_sys_is_that_of_the_oracle) {
     const auto mated = normals(60000, c["shift"], 1), others = normals(300000, 0, 2);
     const double found = local_linkability(mated, others, linkability_bins(60000)).system;
     BOOST_TEST(std::abs(found - truth) < 0.01, found << ", not " << truth);
+  }
+}
+
+// As docs/method.md says it, for who wants the same number of another program: by what lies below a score.
+BOOST_AUTO_TEST_CASE(bins_are_those_of_the_page) {
+  for (const json& c : oracle()["cases"]) {
+    const std::vector<double> mated = c["mated"], others = c["non_mated"];
+    const auto m = int64_t(mated.size()), n = int64_t(others.size()), bins = c["bins"].get<int64_t>();
+    std::map<int64_t, std::pair<int64_t, int64_t>> counts;  // mated and others by bin
+    const auto bin_of = [&](double s) {
+      const auto below = [&](const std::vector<double>& list) {
+        return int64_t(std::ranges::count_if(list, [&](double other) { return other < s; }));
+      };
+      return bins * (below(mated) * n + below(others) * m) / (2 * m * n);
+    };
+    for (double s : mated) ++counts[bin_of(s)].first;
+    for (double s : others) ++counts[bin_of(s)].second;
+    const double odds = c["odds"];
+    double system = 0;
+    for (const auto& [bin, both] : counts) {
+      BOOST_TEST((bin >= 0 && bin < bins));
+      const double x = odds * double(both.first) / double(m), y = double(both.second) / double(n);
+      system += x > y ? double(both.first) / double(m) * (x - y) / (x + y) : 0;
+    }
+    near({local_linkability(mated, others, bins, odds).system}, {system}, c["name"]);
   }
 }
 

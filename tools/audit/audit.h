@@ -38,6 +38,7 @@ struct CompareCall {
   std::string before, after;
   double threshold = 0.02;
   bool independent = false;  // other photographs or recognisers are no mistake
+  bool weaker = false;       // nor are attackers that ask less
 };
 CLI::App* add_compare_verb(CLI::App& app, CompareCall& call);
 int audit_compare(CompareCall& call);
@@ -50,16 +51,18 @@ struct TableCall {
 CLI::App* add_table_verb(CLI::App& app, TableCall& call);
 int audit_table(TableCall& call);
 
+// Of verify: nothing contradicts, but not everything that is compared could be.
+inline constexpr int kNotAllCompared = 3;
 struct VerifyCall {
   Common common;
-  std::string report, rerun, signature, public_key;
+  std::string report, rerun, data, signature, public_key;
 };
 CLI::App* add_verify_verb(CLI::App& app, VerifyCall& call);
 int audit_verify(VerifyCall& call);
 
 struct SignCall {
   Common common;
-  std::string report, key, out;
+  std::string report, key, data, out;
 };
 CLI::App* add_sign_verb(CLI::App& app, SignCall& call);
 int audit_sign(SignCall& call);

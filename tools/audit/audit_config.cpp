@@ -8,10 +8,12 @@
 #include <set>
 
 #include "advface/core/json_text.h"
+#include "advface/core/name_spelling.h"
 #include "advface/core/text_file.h"
 #include "advface/protections/ascent/advface_protection.h"
 #include "advface/protections/generator_protection.h"
 #include "advface/protections/registry.h"
+#include "tools/audit/audit_rows.h"
 #include "tools/options/cli.h"
 #include "tools/options/setting_options.h"
 
@@ -34,7 +36,9 @@ class Fields {
   const json* find(const std::string& key) {
     known_.push_back(key);
     const auto at = object_.find(key);
-    return at == object_.end() || at->is_null() ? nullptr : &*at;
+    if (at == object_.end()) return nullptr;
+    check(!at->is_null(), where_, ": ", key, " is null; give it a value, or leave the key out");
+    return &*at;
   }
   void text(const std::string& key, std::string& value) {
     if (const json* at = find(key)) {
@@ -235,18 +239,27 @@ class Parser {
               " protects nothing; raw features are called none");
         continue;
       }
-      check(std::ranges::find(c.protections, p.name, &AuditProtection::name) == c.protections.end(), file_,
-            ": two protections are called ", p.name);
       const bool locked = p.locked();
-      c.protections.push_back(p);
+      add(p, c);
       if (!locked) continue;
       AuditProtection leaked{p.name + kUnlocked, {}, p.name};
       for (const AuditProtection::Link& link : p.links)
-        if (!protection_kind(link.protection, file_).spec()->needs_key()) leaked.links.push_back(link);
+        if (!link.spec()->needs_key()) leaked.links.push_back(link);
       // Of a lock alone raw features are left, which are measured in any case.
-      if (!leaked.raw()) c.protections.push_back(std::move(leaked));
+      if (!leaked.raw()) add(leaked, c);
     }
     check(c.protections.size() > 1, file_, ": names no protection beside none");
+  }
+
+  // Nobody is to take one protection for another.
+  void add(const AuditProtection& p, AuditConfig& c) const {
+    for (const AuditProtection& other : c.protections) {
+      check(p.name != other.name, file_, ": two protections are called ", p.name);
+      check(look_of(p.name) != look_of(other.name), file_, ": the protections ", json(other.name).dump(),
+            " and ", json(p.name).dump(), " look alike (", alphabets_of(other.name), " and ",
+            alphabets_of(p.name), " letters); call one of them by what it does otherwise");
+    }
+    c.protections.push_back(p);
   }
 
   AuditProtection protection(const json& entry) const {
@@ -259,9 +272,19 @@ class Parser {
     check(!p.name.empty(), file_, ": a protection has no name: ", entry.dump());
     check(p.name.find_first_of("\t\n\r/") == std::string::npos && p.name.size() <= 60 &&
               !p.name.ends_with(kUnlocked),
-          file_, ": a protection is called ", json(p.name).dump(),
+          file_, ": a protection is called ",
+          json(p.name.substr(0, 80)).dump(-1, ' ', false, json::error_handler_t::replace),
           "; at most 60 letters, without slash and line breaks, and not with \"", kUnlocked,
           "\" at the end, which is what the audit calls one of whose key is known");
+    check(p.name == single_spaced(p.name) && !plain_spelling(p.name).empty() &&
+              std::ranges::none_of(p.name, [](unsigned char c) { return c < ' ' || c == 127; }),
+          file_, ": a protection is called ", json(p.name).dump(),
+          "; a name has a letter or a digit, single blanks between words, and none before or behind");
+    check(stays_within_quotes(p.name), file_, ": a protection is called ", json(p.name).dump(),
+          ", which holds quotation marks, between which names stand in reports, or what cannot be seen");
+    check(!mixes_alphabets(p.name), file_, ": a protection is called ", json(p.name).dump(),
+          ", a word of which has ", alphabets_of(p.name),
+          " letters; write it in one alphabet, as such words look like others");
     const std::string where = file_ + ": " + p.name;
     std::vector<std::string> names;
     fields.texts("protect", names);
@@ -284,15 +307,46 @@ class Parser {
       for (size_t j = 0; j < i; ++j)
         check(p.links[i].protection != p.links[j].protection, where, ": names ", p.links[i].protection,
               " twice");
+    if (!p.raw()) check_not_reserved(p.name);
     settings(entry, fields, where, p);
     if (const json* fit = fields.find("fit")) fit_settings(*fit, where, p);
     fields.done();
     return p;
   }
 
+  // Sentences and tables would say one thing and mean another: "none leaks", "identity: identity closed", the
+  // mean face beside one that is called so.
+  void check_not_reserved(const std::string& name) const {
+    std::vector<std::string> words{
+        "none",      "raw",         "raw features",  "unprotected", "unprotected features",
+        "protected", "mean face",   "photograph",    "original",    "originals",
+        "stored",    "nothing",     "nobody",        "everything",  "person",
+        "accuracy",  "certificate", "holds",         "leaks",       "closed",
+        "partly",    "open",        "no conclusion", "not asked",   "protections",
+        "attacker"};
+    for (const AuditAttacker& a : audit_attackers()) words.push_back(a.name);
+    words.insert(words.end(), leaks().begin(), leaks().end());
+    for (const std::string& word : words)
+      check(look_of(name) != look_of(word), file_, ": a protection is called ", json(name).dump(),
+            ", which stands for something else in reports (", word,
+            "); call it by what it does, as \"noise 0.4\"");
+  }
+
+  // Of a protection that learns nothing there is nothing to say.
+  void check_fitted(const std::string& where, const AuditProtection& p) const {
+    std::string names;
+    for (const AuditProtection::Link& link : p.links) {
+      if (!fitted_settings(link.protection).settings.empty()) return;
+      names += (names.empty() ? "" : ", ") + link.protection;
+    }
+    fail(where, ": fit: ", p.raw() ? "raw features are" : names + (p.links.size() == 1 ? " is" : " are"),
+         " not fitted, so that there is nothing to choose; leave the key out");
+  }
+
   // As options of advface-train, without dashes.
   void fit_settings(const json& given, const std::string& where, AuditProtection& p) const {
     Fields fields(given, where + ": fit");
+    check_fitted(where, p);
     for (AuditProtection::Link& link : p.links) {
       const FittedSettings fitted = fitted_settings(link.protection);
       for (const Setting& s : fitted.settings) {
@@ -323,7 +377,7 @@ class Parser {
         if (!is_chosen(s)) continue;
         const json* at = fields.find(key_of(s));
         if (!at) continue;
-        check(s.name != "key" && s.name != "key_fd" && s.name != "key_set", where, ": ", key_of(s),
+        check(!is_key(s.name) && s.name != "key_fd" && s.name != "key_set", where, ": ", key_of(s),
               ": an audit makes keys of its own, which are worth nothing; the operator's stays where it is");
         std::vector<std::string> texts;
         for (const json& one : at->is_array() && s.repeats ? *at : json::array({*at})) {
@@ -361,9 +415,20 @@ class Parser {
 
 }  // namespace
 
+bool is_key(const std::string& setting) {
+  return setting == "key" || setting == "start_key" || setting == "noise_key";
+}
+
+std::unique_ptr<ProtectionSpec> AuditProtection::Link::spec() const {
+  std::unique_ptr<ProtectionSpec> made = protection_kind(protection, "audit").spec();
+  const advf::Settings list = made->settings();
+  for (const auto& [name, texts] : settings)
+    for (const std::string& text : texts) std::ranges::find(list, name, &Setting::name)->read(text);
+  return made;
+}
+
 bool AuditProtection::locked() const {
-  return std::ranges::any_of(
-      links, [](const Link& l) { return protection_kind(l.protection, "audit").spec()->needs_key(); });
+  return std::ranges::any_of(links, [](const Link& l) { return l.spec()->needs_key(); });
 }
 
 bool AuditProtection::has(const std::string& protection) const {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -13,6 +14,9 @@
 
 namespace advf::tools {
 
+// Whether a setting of this name is the file of a key: those an audit makes itself, from public numbers.
+bool is_key(const std::string& setting);
+
 // A protection as programs take it on the command line: links with the texts of their settings.
 struct AuditProtection {
   struct Link {
@@ -20,6 +24,8 @@ struct AuditProtection {
     using Settings = std::vector<std::pair<std::string, std::vector<std::string>>>;  // name, texts
     Settings settings;
     Settings fit = {};  // of what the audit fits for it, where it names no file
+
+    std::unique_ptr<ProtectionSpec> spec() const;  // with these settings
   };
   std::string name;  // in tables: "AdvFace 0.02"
   std::vector<Link> links;
@@ -44,12 +50,13 @@ struct AuditBudget {
   int64_t decoder_epochs = 8, linkage_epochs = 20, probe_epochs = 30;
   int64_t seeds = 1;  // every network and attack is made with as many
 };
-// Name, place in the budget, least and most, what it says.
+// Name, place in the budget, least and most, what it says, and whose strength it is.
 struct BudgetField {
   const char* name;
   int64_t AuditBudget::*value;
   int64_t least, most;
   const char* help;
+  std::vector<std::string> of = {};  // attackers; "all" of them; empty: of protections
 };
 const std::vector<BudgetField>& budget_fields();
 

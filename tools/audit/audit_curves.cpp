@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "tools/audit/audit_rows.h"
 
@@ -40,6 +41,7 @@ Plot curve_of(const json& report, const LeakMeasure& m) {
                               m.measure + "; the same numbers stand in the table of all rows."};
   Series points;
   points.name = "protections", points.line = false;
+  std::vector<std::string> attackers;  // of each point
   double left = INFINITY, right = -INFINITY, nothing = NAN, raw = NAN;
   for (const json& v : report["verdicts"]) {
     const json* worst = worst_row(report, v["protection"], m);
@@ -50,14 +52,19 @@ Plot curve_of(const json& report, const LeakMeasure& m) {
     points.xs.push_back(x), points.ys.push_back(value["mean"]);
     points.low.push_back(value.value("low", double(NAN)));
     points.high.push_back(value.value("high", double(NAN)));
-    points.labels.push_back(v["protection"].get<std::string>() + " (" +
-                            (*worst)["attacker"].get<std::string>() + ")");
+    points.labels.push_back(in_quotes(v["protection"]));
+    attackers.push_back((*worst)["attacker"].get<std::string>());
     const json& leak = v["leaks"][m.leak];
     if (leak.contains("nothing") && leak["measure"] == m.measure)
       nothing = leak["nothing"]["mean"], raw = leak["raw"]["mean"];
     left = std::min({left, x, most}), right = std::max({right, x, most});
   }
   if (points.xs.empty()) return plot;
+  // One attacker for all stands beside the axis, where it crowds no point.
+  if (std::ranges::all_of(attackers, [&](const std::string& a) { return a == attackers[0]; }))
+    plot.y_label += ", by " + attackers[0];
+  else
+    for (size_t i = 0; i < attackers.size(); ++i) points.labels[i] += " (" + attackers[i] + ")";
   plot.series.push_back(points);
   if (right - left < 0.5) left -= 0.25, right += 0.25;
   if (std::isfinite(nothing)) plot.series.push_back(level("who has no feature", nothing, left, right));

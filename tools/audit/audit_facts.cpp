@@ -110,36 +110,69 @@ void choose(const std::vector<int64_t>& part, const Labels& labels, double share
   }
 }
 
-// Which of these cannot be read: a step that meets them may come after hours of training. digests: of those
-// whose bytes are there.
-std::vector<std::string> unreadable(const FaceSource& images, const std::vector<int64_t>& rows,
-                                    const Context& context, PhotographDigests& digests) {
+// Of one photograph, as it is looked at before the work.
+struct Looked {
+  bool broken = false;
+  std::string digest;         // of its bytes, where they are there
+  int width = 0, height = 0;  // of one that can be read
+  std::string misfit = {};    // why no face can be cut out where the settings say that the eyes are
+};
+
+// Eyes at one place are for pictures that were aligned alike: one of another size was not, and one that they
+// lie outside of would end a step that comes after hours of training.
+void check_eyes(const AuditConfig& c, const FaceSource& images, const std::vector<int64_t>& rows,
+                const std::vector<Looked>& looked) {
+  std::map<std::pair<int, int>, int64_t> sizes;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    check(looked[i].misfit.empty(), c.file, ": eyes: ", looked[i].misfit);
+    if (!looked[i].broken) ++sizes[{looked[i].width, looked[i].height}];
+  }
+  if (sizes.size() < 2) return;
+  const auto usual = std::ranges::max_element(sizes, {}, [](const auto& size) { return size.second; })->first;
+  for (size_t i = 0; i < rows.size(); ++i)
+    check(
+        looked[i].broken || std::pair(looked[i].width, looked[i].height) == usual, c.file,
+        ": eyes: ", images.name(rows[i]), " is ", looked[i].width, " x ", looked[i].height,
+        " pixels, and most others are ", usual.first, " x ", usual.second,
+        ": eyes at one place are for photographs of one size, aligned alike; take it out, or give a detector "
+        "in place of eyes");
+}
+
+// Which of these cannot be read: a step that meets them may come after hours of training.
+std::vector<std::string> unreadable(const AuditConfig& c, const FaceSource& images,
+                                    const std::vector<int64_t>& rows, const Context& context,
+                                    PhotographDigests& digests) {
   constexpr int64_t kAtOnce = 64;
+  const bool by_eyes = !c.faces.eyes.empty();
+  const FaceCut cut = by_eyes ? c.faces.face_cut(load_card(c.faces.recogniser).crop) : FaceCut();
   const auto n = int64_t(rows.size());
   std::vector<std::string> names;
-  std::vector<char> broken(rows.size());
-  std::vector<std::string> sums(rows.size());
+  std::vector<Looked> looked(rows.size());
   const auto progress = context.begin("look through", n, "images");
   for (int64_t begin = 0; begin < n; begin += kAtOnce) {
     context.check_stop();
     const int64_t end = std::min(n, begin + kAtOnce);
     parallel_for(end - begin, [&](int64_t k) {
       const auto i = size_t(begin + k);
+      Looked& one = looked[i];
       try {
         const std::string path = images.path(rows[i]);
         const std::vector<std::byte> bytes = read_file(path, ImageLimits{}.max_file_bytes);
-        sums[i] = digest(bytes);
-        decode_image(bytes, path);
+        one.digest = digest(bytes);
+        const Image image = decode_image(bytes, path);
+        one.width = image.width, one.height = image.height;
+        if (by_eyes) one.misfit = cut.cut(image, images.name(rows[i]), path, 1).why;
       } catch (const Error&) {
-        broken[i] = 1;
+        one.broken = true;
       }
     });
     progress->advance(end - begin);
   }
   progress->finish();
+  if (by_eyes) check_eyes(c, images, rows, looked);
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (broken[i]) names.push_back(images.name(rows[i]));
-    if (!sums[i].empty()) digests.emplace(images.path(rows[i]), std::move(sums[i]));
+    if (looked[i].broken) names.push_back(images.name(rows[i]));
+    if (!looked[i].digest.empty()) digests.emplace(images.path(rows[i]), std::move(looked[i].digest));
   }
   return names;
 }
@@ -151,7 +184,7 @@ void leave_out_unreadable(const AuditConfig& c, const FaceSource& images, const 
   const std::set<std::string> chosen(facts.chosen.begin(), facts.chosen.end());
   for (int64_t i = 0; i < images.size(); ++i)
     if (chosen.empty() || chosen.contains(images.name(i))) rows.push_back(i);
-  const std::vector<std::string> broken = unreadable(images, rows, context, digests);
+  const std::vector<std::string> broken = unreadable(c, images, rows, context, digests);
   if (broken.empty()) return;
   const std::string which =
       broken[0] + (broken.size() > 1 ? ", " + broken[1] : "") + (broken.size() > 2 ? ", ..." : "");
@@ -279,21 +312,38 @@ void check_dimensions(const AuditProtection::Link& link, const AuditFacts& facts
         facts.feature.numel());
 }
 
+// What a lock is refused for by the links before and behind it, which their files do not change.
+void check_lock(const AuditProtection& p) {
+  bool of_few_values = false, locked = false;
+  for (const AuditProtection::Link& link : p.links) {
+    check(!locked, "the protection with a key goes last, and ", link.protection,
+          " stands behind it, which who has the key could not undo");
+    const auto spec = link.spec();
+    locked = spec->needs_key();
+    const Metadata values = spec->values();
+    const auto mode = values.find("key_mode");
+    check(!of_few_values || mode == values.end() || mode->second != "\"per-set\"",
+          "key-mode per-set over quantise: rows of a few bits a value show the one rotation of such a key to "
+          "whoever has them; take key-mode per-record, or leave quantise out");
+    of_few_values = of_few_values || link.protection == "quantise";
+  }
+}
+
 // Each chain as far as it can be made now: up to the first link whose file the audit will make.
 void check_chains(const AuditConfig& c, const Recogniser& recogniser, const AuditFacts& facts) {
   for (const AuditProtection& p : c.protections) {
     ProtectionSpecs specs;
-    std::string where = p.name;
+    bool complete = true;  // so far; what comes behind a file that the audit makes is not made here
     try {
+      check_lock(p);
       FeatureSpace space = input_of(recogniser, facts.cut, "features").space;
       for (const AuditProtection::Link& link : p.links) {
-        std::shared_ptr<ProtectionSpec> spec = protection_kind(link.protection, p.name).spec();
+        std::shared_ptr<ProtectionSpec> spec = link.spec();
         const Settings list = spec->settings();
         set_seed(list, c.seed);
-        for (const auto& [name, texts] : link.settings)
-          for (const std::string& text : texts) std::ranges::find(list, name, &Setting::name)->read(text);
-        check(link.protection != "rotation" || has_keys(),
-              "needs a key, and this build has none (ADVF_KEYS)");
+        for (const Setting& s : list)
+          check(has_keys() || !is_key(s.name) || (s.applies && !s.applies()),
+                "needs a key, and this build has none (ADVF_KEYS)");
         check(link.protection != "rotation" || space.row.rank() == 1,
               "rotation is for unit vectors, and the features at ", facts.cut,
               " are maps: do not store them, or encrypt them");
@@ -302,11 +352,15 @@ void check_chains(const AuditConfig& c, const Recogniser& recogniser, const Audi
         check((link.protection != "projection" && link.protection != "attributes") || space.row.rank() == 1,
               link.protection, " is for vectors, and the features at ", facts.cut, " are maps");
         check_dimensions(link, facts);
+        // What the audit makes leaves unit vectors such.
+        const std::string why = spec->idle_in(space);
+        check(why.empty(), "protects nothing: ", why);
         try {
-          spec->check_complete();
-        } catch (const Error&) {  // a file that the audit makes
-          break;
+          if (complete) spec->check_complete();
+        } catch (const Error&) {
+          complete = false;
         }
+        if (!complete) continue;
         specs.push_back(spec);
         space = spec->out(space);
       }
@@ -413,7 +467,7 @@ AuditFacts audit_facts(const AuditConfig& c, const Context& context) {
     at_key(c, key, [&, file = *path] { add(file); });
   for (const AuditProtection& p : c.protections)
     for (const AuditProtection::Link& link : p.links) {
-      const auto spec = protection_kind(link.protection, p.name).spec();
+      const auto spec = link.spec();
       for (const auto& [name, texts] : link.settings)
         if (find_setting(spec->settings(), name, Setting::Source::file))
           at_key(c, p.name + ": " + option_name(name).substr(2), [&, files = texts] {

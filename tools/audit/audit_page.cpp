@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <set>
 
-#include "advface/core/text_file.h"
-#include "tensor/io/npy.h"
 #include "tools/audit/audit_curves.h"
 #include "tools/audit/audit_groups.h"
 #include "tools/audit/audit_rows.h"
@@ -19,10 +16,17 @@ namespace advf::tools {
 namespace {
 
 using nlohmann::json;
-namespace fs = std::filesystem;
+
+constexpr const char* kPictures = "What attackers make of what is stored";
+
+std::string heading(const std::string& title) { return "<h2>" + svg_escaped(title) + "</h2>\n"; }
 
 std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 std::string safe(const json& value) { return svg_escaped(text_of(value)); }
+// Of a protection.
+std::string name_html(const json& name) { return svg_escaped(in_quotes(text_of(name))); }
+// A step's name has a protection's in it.
+std::string step_html(const json& step) { return "<code>" + safe(step) + "</code>"; }
 
 // A state by word and sign, so that colour alone says nothing.
 std::string state_html(const std::string& state) {
@@ -42,26 +46,9 @@ std::string verdict_html(const std::string& verdict) {
   return std::string("<span class=\"state ") + css + "\">" + sign + svg_escaped(verdict) + "</span>";
 }
 
-// What is stored, as a picture: a cell a value; blue below zero, orange above.
-Image cells_of(std::span<const float> values, int64_t across) {
-  float most = 0;
-  for (const float v : values) most = std::max(most, std::fabs(v));
-  Image image;
-  image.width = int(across), image.height = int((int64_t(values.size()) + across - 1) / across),
-  image.channels = 3;
-  image.pixels.assign(size_t(image.width) * size_t(image.height) * 3, 255);
-  for (size_t i = 0; i < values.size(); ++i) {
-    const float v = most > 0 ? values[i] / most : 0;
-    const float to[3] = {v < 0 ? 0.f : 213.f, v < 0 ? 114.f : 94.f, v < 0 ? 178.f : 0.f};
-    for (size_t c = 0; c < 3; ++c) image.pixels[3 * i + c] = uint8_t(255 + (to[c] - 255) * std::fabs(v));
-  }
-  return image;
-}
-
 class Page {
  public:
-  Page(const json& report, const AuditPlan& plan, const StepRunner& runner, bool pictures)
-      : r_(report), plan_(plan), runner_(runner), pictures_(pictures) {}
+  Page(const json& report, const PagePictures* pictures) : r_(report), pictures_(pictures) {}
 
   std::string html() {
     body_ += "<header><h1>Audit of protected face features</h1>\n";
@@ -81,8 +68,7 @@ class Page {
     remake();
     body_ +=
         "</main><footer><p>Numbers in square brackets are 95 % intervals from a bootstrap over people; of "
-        "accuracy, one deviation "
-        "over the folds.</p></footer>\n";
+        "accuracy, over those in the gallery.</p></footer>\n";
     return "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
            "content=\"width=device-width,initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" "
            "content=\"default-src 'none'; "
@@ -94,7 +80,7 @@ class Page {
   }
 
  private:
-  void head(const std::string& title) { body_ += "<h2>" + svg_escaped(title) + "</h2>\n"; }
+  void head(const std::string& title) { body_ += heading(title); }
   void line(const std::string& html) { body_ += "<p>" + html + "</p>\n"; }
   void list(const std::vector<std::string>& items) {
     body_ += "<ul>\n";
@@ -112,7 +98,9 @@ class Page {
                      "Accuracy", "Bytes", "ms"},
                     "stack");
     for (const json& v : r_["verdicts"]) {
-      std::vector<std::string> cells{safe(v["protection"]), verdict_html(v["verdict"])};
+      std::vector<std::string> cells{
+          name_html(v["protection"]),
+          verdict_html(v["verdict"]) + (v.contains("undone_by") ? "<br>undone by who knows the seed" : "")};
       for (const std::string& leak : leaks()) cells.push_back(leak_html(v["leaks"][leak]));
       const json& c = v["cost"];
       const auto cost = [&](const char* key, const char* format) {
@@ -141,8 +129,9 @@ class Page {
   static std::string leak_html(const json& leak) {
     std::string text = state_html(leak["state"]);
     if (leak.contains("value")) {
-      text += "<br>" + safe(leak["attacker"]) + ", " + measure_html(leak["measure"]) + " " +
-              figure_number(leak["value"]);
+      text += "<br>" + safe(leak["attacker"]) + (leak.contains("counts") ? ", who does not count," : ",") +
+              " " + measure_html(leak["measure"]) + " " + figure_number(leak["value"]) +
+              (leak.contains("turned") ? " by scores turned round" : "");
       if (leak.contains("nothing")) {
         char beside[96];
         std::snprintf(beside, sizeof beside, "<br>nothing %.3f, raw %.3f: %.0f %%",
@@ -155,102 +144,48 @@ class Page {
     return text;
   }
 
-  // The step of a pair; -1 where it was not run.
-  int64_t step_of(const std::string& protection, const std::string& attacker) const {
-    for (const AuditPair& pair : plan_.pairs)
-      if (pair.protection == protection && pair.attacker == attacker && runner_.result(pair.step))
-        return pair.step;
-    return -1;
-  }
-  // Where the pictures lie that an attacker made of features of this kind; "" where there are none.
-  std::string made_in(int64_t step, const std::string& attacker, const std::string& kind) const {
-    std::error_code none;
-    const fs::path below = fs::path(runner_.folder(step)) / "images" / attacker;
-    std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(below, none))
-      if (entry.is_directory() && entry.path().filename().string().starts_with(kind))
-        found.push_back(entry.path());
-    std::sort(found.begin(), found.end());
-    return found.empty() ? "" : found[0].string();
-  }
-
   void people() {
-    head("What attackers make of what is stored");
+    head(kPictures);
     line(
         "Each row is a person of the test part, whom no network was trained on. First the photograph, then "
         "what is stored of it (a cell a "
         "value), then what each attacker draws from that alone. <strong>This page shows photographs of " +
-        std::to_string(plan_.people_shown.size()) +
+        std::to_string(r_["people_shown"].size()) +
         " people</strong>: give it to nobody who may not see them, or make it again with "
         "<code>--without-pictures</code>.");
-    std::string originals;
-    for (const AuditPair& pair : plan_.pairs) {
-      const std::string at = runner_.folder(pair.step) + "/images/originals";
-      if (originals.empty() && runner_.result(pair.step) && fs::exists(at)) originals = at;
-    }
-    if (originals.empty()) return line("No attacker draws pictures in this audit.");
+    size_t there = 0;
+    for (size_t i = 1; i <= r_["people_shown"].size(); ++i) there += pictures_->has(photograph_of(i)) ? 1 : 0;
+    if (there == 0) return line("No attacker draws pictures in this audit.");
     body_ += "<div class=\"gallery\">\n";
-    for (const json& p : r_["protections"]) people_of(text_of(p["name"]), originals);
+    for (const json& p : r_["protections"]) people_of(text_of(p["name"]));
     body_ += "</div>\n";
   }
 
-  void people_of(const std::string& protection, const std::string& originals) {
+  // A column for each attacker of whom there is a picture.
+  void people_of(const std::string& protection) {
     const bool raw = protection == text_of(r_["protections"][0]["name"]);
-    std::vector<std::string> names{"photograph", "stored"}, folders;
-    for (const AuditAttacker& row : audit_attackers()) {  // others make no pictures, and have no folder
-      const std::string& attacker = row.name;
-      const int64_t step = step_of(protection, attacker);
-      const std::string at = step < 0 ? "" : made_in(step, attacker, raw ? "raw" : "protected");
-      if (!at.empty()) names.push_back(attacker), folders.push_back(at);
-    }
-    const std::vector<Image> stored = stored_of(protection);
-    if (folders.empty() && stored.empty()) return;
-    body_ += "<div><h3>" + svg_escaped(raw ? "Unprotected features" : protection) + "</h3>\n";
-    std::vector<std::string> columns{"person"};
-    columns.insert(columns.end(), names.begin(), names.end());
-    HtmlTable table("Stored and drawn: " + (raw ? std::string("unprotected") : protection), columns,
-                    "pictures");
-    for (size_t i = 0; i < plan_.people_shown.size(); ++i) {
-      const std::string file = plan_.people_shown[i] + ".png", person = std::to_string(i + 1);
-      std::vector<std::string> cells{person,
-                                     picture(originals + "/" + file, "photograph of person " + person)};
-      std::string drawn =
-          i < stored.size()
-              ? picture(stored[i], "what " + protection + " stores of person " + person + ", a cell a value")
-              : "";
-      if (!drawn.empty()) drawn.replace(0, 4, "<img class=\"cells\"");
-      cells.push_back(drawn);
-      for (size_t k = 0; k < folders.size(); ++k)
-        cells.push_back(
-            picture(folders[k] + "/" + file, "person " + person + " as the attacker " + names[k + 2] +
-                                                 " draws them from what " +
-                                                 (raw ? "is stored unprotected" : protection + " stores")));
+    const size_t people = r_["people_shown"].size();
+    std::vector<std::string> columns{"person", "photograph", "stored"};
+    bool stored = false;
+    for (size_t i = 1; i <= people; ++i) stored = stored || pictures_->has(stored_of(protection, i));
+    for (const AuditAttacker& row : audit_attackers())
+      for (size_t i = 1; i <= people; ++i)
+        if (pictures_->has(drawn_by(row.name, protection, raw, i))) {
+          columns.push_back(row.name);
+          break;
+        }
+    if (columns.size() == 3 && !stored) return;
+    const std::string called = raw ? "unprotected" : in_quotes(protection);
+    body_ += "<div><h3>" + svg_escaped(raw ? "Unprotected features" : called) + "</h3>\n";
+    HtmlTable table("Stored and drawn: " + called, columns, "pictures");
+    for (size_t i = 1; i <= people; ++i) {
+      std::vector<std::string> cells{std::to_string(i), pictures_->html(photograph_of(i)),
+                                     pictures_->html(stored_of(protection, i), "cells")};
+      for (size_t k = cells.size(); k < columns.size(); ++k)
+        cells.push_back(pictures_->html(drawn_by(columns[k], protection, raw, i)));
       table.add(cells);
     }
     body_ += table.html() + "</div>\n";
-  }
-
-  std::vector<Image> stored_of(const std::string& protection) const {
-    std::vector<Image> list;
-    const int64_t step = step_of(protection, kStored);
-    if (step < 0) return list;
-    const Tensor rows = load_npy(runner_.folder(step) + "/out.npy");
-    const int64_t n = std::min(rows.dim(0), int64_t(plan_.people_shown.size())),
-                  values = rows.numel() / rows.dim(0);
-    const std::vector<float> all = rows.to_vector<float>();
-    for (int64_t i = 0; i < n; ++i) {
-      std::vector<float> row(all.begin() + i * values, all.begin() + (i + 1) * values);
-      // Of a map the mean of its channels, as it lies in the picture.
-      int64_t across = int64_t(std::ceil(std::sqrt(double(values))));
-      if (rows.shape().rank() == 4) {
-        const int64_t plane = rows.dim(2) * rows.dim(3);
-        std::vector<float> mean(static_cast<size_t>(plane));
-        for (int64_t k = 0; k < values; ++k) mean[size_t(k % plane)] += std::fabs(row[size_t(k)]);
-        row = mean, across = rows.dim(3);
-      }
-      list.push_back(cells_of(row, across));
-    }
-    return list;
   }
 
   void curves() {
@@ -287,17 +222,17 @@ class Page {
       if (r["counts"].empty()) counts = "-";
       const std::string variant = text_of(r["variant"]);
       const double magnitude = std::fabs(one.value);
-      table.add(
-          {safe(r["protection"]), safe(r["attacker"]) + (variant.empty() ? "" : ": " + svg_escaped(variant)),
-           measure_html(one.measure),
-           number_html(r["measures"][one.measure], magnitude >= 100            ? 0
-                                                   : magnitude >= 10           ? 2
-                                                   : one.measure == "accuracy" ? 4
-                                                                               : 3),
-           safe(r["features"]), r.contains("images") ? safe(r["images"]) : "-", counts,
-           "<a href=\"#step-" + safe(r["step"]) + "\" title=\"the command\">" +
-               std::to_string(int(std::lround(r["seconds"].get<double>()))) + "</a>"},
-          {"", "", "", std::to_string(one.value)});
+      table.add({name_html(r["protection"]),
+                 safe(r["attacker"]) + (variant.empty() ? "" : ": " + svg_escaped(variant)),
+                 measure_html(one.measure),
+                 number_html(r["measures"][one.measure], magnitude >= 100            ? 0
+                                                         : magnitude >= 10           ? 2
+                                                         : one.measure == "accuracy" ? 4
+                                                                                     : 3),
+                 safe(r["features"]), r.contains("images") ? safe(r["images"]) : "-", counts,
+                 "<a href=\"#step-" + safe(r["step"]) + "\" title=\"the command\">" +
+                     std::to_string(int(std::lround(r["seconds"].get<double>()))) + "</a>"},
+                {"", "", "", std::to_string(one.value)});
     }
     body_ += table.html();
     line(safe(r_["intervals"]) +
@@ -311,7 +246,9 @@ class Page {
     line(
         "All attackers hold the stored features, the deployed recogniser, and photographs of other people; "
         "all but "
-        "transfer know the protection with all its settings and networks. Where a protection has a key, "
+        "transfer know the protection with all its settings and networks, but not what a seed draws of it "
+        "for a "
+        "record. Where a protection has a key, "
         "nobody but "
         "the matching side has it; the entries <em>(key leaked)</em> say what is left when somebody does.");
     std::vector<std::string> items;
@@ -333,9 +270,13 @@ class Page {
         items.push_back("no attacker <strong>" + svg_escaped(a.name) + "</strong>: " + svg_escaped(a.help));
     }
     for (const json& l : r_["left_out"])
-      items.push_back(safe(l["protection"]) + ", " + safe(l["attacker"]) + ": " + safe(l["reason"]));
+      items.push_back(name_html(l["protection"]) + ", " + safe(l["attacker"]) + ": " + safe(l["reason"]));
+    for (const json& p : r_["protections"])
+      if (p.contains("undone_by"))
+        items.push_back("<strong>" + name_html(p["name"]) +
+                        "</strong>, by who knows the seed: " + safe(p["undone_by"]));
     for (const json& f : r_["failed"])
-      items.push_back("<strong>failed</strong>: " + safe(f["step"]) + ": " + safe(f["reason"]));
+      items.push_back("<strong>failed</strong>: " + step_html(f["step"]) + ": " + safe(f["reason"]));
     items.push_back(
         "other recognisers, cuts and photographs than those named below; attackers with more photographs, "
         "larger networks, or more time");
@@ -355,7 +296,7 @@ class Page {
     HtmlTable table("By attribute",
                     {"Protection", "Attacker", "Attribute", "Group", "Images", "Measure", "Value"}, "sorted");
     for (const json& g : r_["groups"])
-      table.add({safe(g["protection"]),
+      table.add({name_html(g["protection"]),
                  safe(g["attacker"]) + (g.contains("variant") ? ": " + safe(g["variant"]) : ""),
                  safe(g["attribute"]), g["has"] == true ? "with" : "without", safe(g["images"]),
                  measure_html(g["measure"]), number_html(g["value"])});
@@ -391,7 +332,7 @@ class Page {
         else
           said += " " + safe(what) + ": " + safe(value) + ".";
       }
-      if (!said.empty()) items.push_back("<strong>" + safe(p["name"]) + "</strong>:" + said);
+      if (!said.empty()) items.push_back("<strong>" + name_html(p["name"]) + "</strong>:" + said);
     }
     if (items.empty()) return;
     head("What is proved");
@@ -459,7 +400,7 @@ class Page {
     std::set<std::string> named;
     for (const json& step : r_["steps"]) {
       const std::string hash = step["hash"];
-      body_ += "<details><summary>" + safe(step["id"]) + " (" +
+      body_ += "<details><summary>" + step_html(step["id"]) + " (" +
                (step["seconds"].is_number()
                     ? std::to_string(int(std::lround(step["seconds"].get<double>()))) + " s"
                     : "not run") +
@@ -473,16 +414,16 @@ class Page {
   }
 
   const json& r_;
-  const AuditPlan& plan_;
-  const StepRunner& runner_;
-  bool pictures_;
+  const PagePictures* pictures_;  // null: the chapter that shows them is left out
   std::string body_;
 };
 
 }  // namespace
 
-std::string audit_page(const json& report, const AuditPlan& plan, const StepRunner& runner, bool pictures) {
-  return Page(report, plan, runner, pictures).html();
+std::string audit_page(const json& report, const PagePictures* pictures) {
+  return Page(report, pictures).html();
 }
+
+bool has_pictures(const std::string& page) { return page.find(heading(kPictures)) != std::string::npos; }
 
 }  // namespace advf::tools

@@ -3,13 +3,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "tools/audit/audit_plan.h"
-#include "tools/audit/step_runner.h"
+#include "tools/audit/page_pictures.h"
 
 namespace advf::tools {
 
-// pictures: whether photographs of the people shown stand in it, and what attackers made of them.
-std::string audit_page(const nlohmann::json& report, const AuditPlan& plan, const StepRunner& runner,
-                       bool pictures);
+inline constexpr const char* kPageFile = "report.html";
+
+// With the chapter of pictures, where there are any to show; what else it says follows from the report.
+std::string audit_page(const nlohmann::json& report, const PagePictures* pictures = nullptr);
+bool has_pictures(const std::string& page);  // whether the chapter is there
 
 }  // namespace advf::tools

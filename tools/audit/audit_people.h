@@ -32,6 +32,7 @@ class PeopleValues {
   // Throws Error naming the file where it is none of these.
   static PeopleValues parse(const std::string& text, const std::string& file);
   std::optional<People> of(const std::string& row, const std::string& measure) const;
+  std::vector<std::pair<std::string, std::string>> names() const;  // rows and measures
 
  private:
   std::map<std::pair<std::string, std::string>, std::map<int64_t, PersonSums>> rows_;
@@ -43,5 +44,15 @@ struct ReportPeople {
   std::string why_not;  // "older.json: was made before people.json was"
 };
 ReportPeople people_of(const nlohmann::json& report, const std::string& path);
+// Whether these people make a row's mean, as far as seven digits of each of them tell.
+bool is_mean_of(const PeopleValues::People& people, const nlohmann::json& told);
+// Means of rows that their people do not make, or that lack them, or are of other photographs than these, and
+// values of rows that are not there: "AdvFace/transfer/protected: ssim". Of accuracy, which is a mean over
+// folds, what a protection costs of it, with its interval.
+std::vector<std::string> not_of_people(const nlohmann::json& report, const PeopleValues& values);
+// identities: of each photograph under test, in order. Values of others, or of more photographs than there
+// are, and intervals of rows that the bootstrap over these people does not give again.
+std::vector<std::string> not_of_tested(const nlohmann::json& report, const PeopleValues& values,
+                                       const std::vector<std::string>& identities);
 
 }  // namespace advf::tools

@@ -40,7 +40,10 @@ class Planner : private PlanSteps {
         leave_out(p, "anybody who has the key", "under the lock lies the raw feature: see none");
     plan_.steps = std::move(steps_), plan_.device = device_;
     plan_.data_folder = common_folder(f_.digests);
-    hash_steps(plan_.steps, c_, f_, programs);
+    for (const AuditStep& step : plan_.steps)
+      if (std::string& bytes = plan_.programs[step.program]; bytes.empty())
+        bytes = digest_of_file(programs + "/advface-" + step.program);
+    hash_steps(plan_.steps, c_, f_, plan_.programs);
     return std::move(plan_);
   }
 
@@ -184,7 +187,7 @@ class Planner : private PlanSteps {
   // To a space of its own, also for who has undone the lock, which is undone for decoders of raw features.
   static bool moved(const AuditProtection& p) {
     return std::ranges::any_of(p.links, [](const AuditProtection::Link& l) {
-      const auto spec = protection_kind(l.protection, "audit").spec();
+      const auto spec = l.spec();
       return !spec->needs_key() && spec->out({}).moved;
     });
   }
@@ -291,15 +294,21 @@ class Planner : private PlanSteps {
     if (!p.unlocked.empty())
       return leave_out(p, "unlinkability", "who has both keys compares what lies under them");
     Words options = part();
-    if (p.locked()) {
-      join(options, {text("--other"), {Kind::key, "", "key=", kNextKey}});
-      join(options, {text("--other"), text("key-set=" + std::string(31, '0') + std::to_string(kNextKey))});
-    } else if (std::ranges::any_of(p.links, [](const AuditProtection::Link& l) {
-                 const auto spec = protection_kind(l.protection, "audit").spec();
-                 return find_setting(spec->settings(), "seed", Setting::Source::seed) != nullptr;
-               })) {
-      join(options, {text("--other"), text("seed=" + std::to_string(seed_ + 1000))});
+    // The second set has another key; where there is none, another seed.
+    bool keyed = false, seeded = false;
+    for (const AuditProtection::Link& link : p.links) {
+      const auto spec = link.spec();
+      for (const Setting& s : spec->settings()) {
+        if (s.applies && !s.applies()) continue;
+        if (is_key(s.name))
+          join(options, {text("--other"), {Kind::key, "", s.option().substr(2) + "=", kNextKey}});
+        keyed = keyed || is_key(s.name);
+        seeded = seeded || s.source == Setting::Source::seed;
+      }
     }
+    if (p.locked())
+      join(options, {text("--other"), text("key-set=" + std::string(31, '0') + std::to_string(kNextKey))});
+    if (seeded && !keyed) join(options, {text("--other"), text("seed=" + std::to_string(seed_ + 1000))});
     join(options, {text("--epochs"), text(std::to_string(c_.budget.linkage_epochs))});
     AuditStep step = evaluation("unlinkability", "", p, std::move(options));
     step.seconds += double(f_.images) *

@@ -3,6 +3,7 @@
 // that its result depends on, so that it is made once, by whichever call of whichever audit comes first.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,8 @@ struct AuditWord {
   std::string text;         // of made, out and beside: the file's name in the step's folder
   std::string before = {};  // stands before the path, in the same word: "transfer="
   int64_t number = 0;       // of a step, or a key
+
+  bool operator==(const AuditWord&) const = default;
 };
 
 struct AuditStep {
@@ -61,6 +64,8 @@ inline constexpr const char* kAccuracy = "accuracy";  // what recognition pays
 inline constexpr const char* kStored = "stored";      // bytes and time of a record, and what it looks like
 inline constexpr const char* kCertificate = "certificate";  // what is proved
 
+using ProgramDigests = std::map<std::string, std::string>;
+
 struct AuditPlan {
   std::vector<AuditStep> steps;  // each after those that it needs
   std::vector<AuditPair> pairs;
@@ -71,14 +76,16 @@ struct AuditPlan {
   std::vector<std::string> people_shown;  // files of photographs in the report's pictures
   AuditDevice device;
   std::string data_folder;  // that all inputs lie in
+  // Digests of the programs that steps are calls of, by the name without "advface-".
+  ProgramDigests programs;
 
   double seconds() const;
 };
 
 // Fills in AuditStep::hash: by the program's bytes, its words, the bytes of what they name, and the steps
-// before it.
+// before it. Throws Error where a program is not among `programs`.
 void hash_steps(std::vector<AuditStep>& steps, const AuditConfig& config, const AuditFacts& facts,
-                const std::string& programs);
+                const ProgramDigests& programs);
 // programs: the folder of advface-train and the others, whose bytes count as well.
 AuditPlan make_audit_plan(const AuditConfig& config, const AuditFacts& facts, const std::string& programs,
                           const AuditDevice& device);

@@ -1,10 +1,16 @@
 #include "tools/audit/audit_report.h"
 
+#include <algorithm>
+#include <set>
+
 #include "advface/core/json_text.h"
 #include "advface/core/text_file.h"
 #include "advface/core/utc_time.h"
 #include "advface/keys/signature.h"
+#include "advface/protections/registry.h"
+#include "tools/audit/at_rest.h"
 #include "tools/audit/audit_groups.h"
+#include "tools/audit/audit_page.h"
 #include "tools/audit/audit_people.h"
 #include "tools/audit/audit_rows.h"
 #include "tools/audit/audit_verdict.h"
@@ -17,6 +23,8 @@ namespace {
 using nlohmann::json;
 
 json steps_json(const AuditPlan& plan, const StepRunner& runner) {
+  std::set<int64_t> trainings;  // of who attacks
+  for (const AuditPair& pair : plan.pairs) trainings.insert(pair.trained);
   json list = json::array();
   for (int64_t i = 0; i < int64_t(plan.steps.size()); ++i) {
     const AuditStep& step = plan.steps[size_t(i)];
@@ -30,6 +38,10 @@ json steps_json(const AuditPlan& plan, const StepRunner& runner) {
     const auto done = runner.result(i);
     one["seconds"] = done ? json(done->seconds) : json();
     one["peak_memory_bytes"] = done ? json(done->peak_memory) : json();
+    if (done && trainings.contains(i)) {
+      const std::string path = done->folder + "/result.json";
+      one["rest"] = rest_of_training(parse_json(read_text(path), path));
+    }
     list.push_back(std::move(one));
   }
   return list;
@@ -49,12 +61,23 @@ int64_t intervals_of(const json& rows) {
   return count;
 }
 
-json protections_of(const AuditConfig& config, const json& rows) {
+// Without its key none of the links can be reached.
+std::string undone_by(const AuditProtection& p) {
+  for (const AuditProtection::Link& link : p.links) {
+    if (p.locked()) break;
+    if (std::string why = link.spec()->undone_by(); !why.empty()) return why;
+  }
+  return "";
+}
+
+// told: whether it is said who undoes a protection, which older reports do not.
+json protections_of(const AuditConfig& config, const json& rows, bool told) {
   json list = json::array();
   for (const AuditProtection& p : config.protections) {
     json one = {{"name", p.name},
                 {"locked", p.locked()},
                 {"key_leaked_of", p.unlocked.empty() ? json() : json(p.unlocked)}};
+    if (const std::string why = told ? undone_by(p) : ""; !why.empty()) one["undone_by"] = why;
     for (const json& row : rows)
       if (row["protection"] == p.name && row.contains("protection_id"))
         one["applied"] = row["protection_id"], one["proved"] = row["proved"];
@@ -69,6 +92,8 @@ json planned_keys(const AuditConfig& config, const AuditFacts& facts, const Audi
   json left_out = json::array();
   for (const AuditPlan::LeftOut& l : plan.left_out)
     left_out.push_back({{"protection", l.protection}, {"attacker", l.attacker}, {"reason", l.reason}});
+  json inputs = json::array();
+  for (const auto& [path, digest] : facts.digests) inputs.push_back({{"path", path}, {"digest", digest}});
   return {{"device", plan.device.device},
           {"precision", plan.device.precision},
           {"config", to_json(config)},
@@ -81,6 +106,7 @@ json planned_keys(const AuditConfig& config, const AuditFacts& facts, const Audi
             {"cut", facts.cut},
             {"feature_shape", shape_json(facts.feature)}}},
           {"data_folder", plan.data_folder},
+          {"inputs", std::move(inputs)},
           {"people_shown", plan.people_shown},
           {"left_out", std::move(left_out)}};
 }
@@ -90,9 +116,10 @@ json concluded_keys(const AuditConfig& config, const json& report) {
   for (const AuditProtection& p : config.protections) names.push_back(p.name);
   json keys = {{"size", config.size},
                {"converges", config.size_row().converges},
-               {"protections", protections_of(config, report["rows"])},
+               {"protections", protections_of(config, report["rows"], report.contains("programs"))},
                {"intervals", intervals_of(report["rows"])},
                {"verdicts", audit_verdicts(report["rows"], names, report["unmeasured"])}};
+  note_undone(keys["verdicts"], keys["protections"]);
   keys["summary"] = audit_summary(keys["verdicts"], keys);
   return keys;
 }
@@ -116,12 +143,12 @@ AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, con
   json report = planned_keys(config, facts, plan);
   report["rows"] = audit_rows(config, plan, runner, &values);
   std::string people = values.text();
-  report["inputs"] = json::array(), report["failed"] = json::array();
-  for (const auto& [path, digest] : facts.digests)
-    report["inputs"].push_back({{"path", path}, {"digest", digest}});
+  report["programs"] = programs_json(plan);
+  report["failed"] = json::array();
   for (const auto& [step, why] : runner.failures())
-    report["failed"].push_back(
-        {{"step", plan.steps[size_t(step)].id}, {"hash", plan.steps[size_t(step)].hash}, {"reason", why}});
+    if (!runner.result(step))  // another call may have made it meanwhile
+      report["failed"].push_back(
+          {{"step", plan.steps[size_t(step)].id}, {"hash", plan.steps[size_t(step)].hash}, {"reason", why}});
   report["unmeasured"] = json::array();
   for (const AuditPair& pair : plan.pairs)
     if (!runner.result(pair.step))
@@ -134,8 +161,23 @@ AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, con
   report["people"] = {{"file", kPeopleFile}, {"digest", digest(std::as_bytes(std::span(people)))}};
   report["groups"] = audit_groups(config, plan, runner);
   report["steps"] = steps_json(plan, runner);
-  report["digest"] = report_digest(report);
   return {std::move(report), std::move(people)};
+}
+
+void seal(json& report, const std::string& page) {
+  report["page"] = {{"file", kPageFile}, {"digest", digest(std::as_bytes(std::span(page)))}};
+  report["digest"] = report_digest(report);
+}
+
+std::string own_digest() {
+  static const std::string digest = digest_of_file("/proc/self/exe");
+  return digest;
+}
+
+json programs_json(const AuditPlan& plan) {
+  json programs = plan.programs;
+  programs["audit"] = own_digest();
+  return programs;
 }
 
 json read_audit_report(const std::string& path) {
@@ -161,7 +203,7 @@ json without_times(json report) {
   for (json& step : report["steps"])
     step.erase("seconds"), step.erase("peak_memory_bytes"), step.erase("command"),
         step.erase("expected_seconds");
-  report.erase("digest");
+  report.erase("digest"), report.erase("page");
   report.erase("data_folder");
   report.erase("inputs");
   report.erase("config");

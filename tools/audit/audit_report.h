@@ -17,8 +17,15 @@ struct AuditReport {
   nlohmann::json report;
   std::string people;  // the bytes of people.json (audit_people.h)
 };
+// Lacks `page` and `digest`, which seal() adds.
 AuditReport audit_report(const AuditConfig& config, const AuditFacts& facts, const AuditPlan& plan,
                          const StepRunner& runner);
+// What stands in a report when its page is made of it.
+void seal(nlohmann::json& report, const std::string& page);
+// Of the bytes of this program.
+std::string own_digest();
+// Of the programs of the plan, and of this one: what `programs` of a report made here says.
+nlohmann::json programs_json(const AuditPlan& plan);
 // The keys of a report that follow from its settings and inputs, and those that follow from its rows,
 // settings and what was not measured: whoever checks a report makes them again. Times, dates and what the
 // attackers reached are not among them.

@@ -8,6 +8,8 @@
 #include "advface/core/dataset.h"
 #include "advface/core/text_file.h"
 #include "tensor/io/npy.h"
+#include "tools/audit/at_rest.h"
+#include "tools/audit/pair_decisions.h"
 #include "tools/audit/score_table.h"
 #include "tools/audit/step_command.h"
 
@@ -19,22 +21,6 @@ using nlohmann::json;
 json only(double value) { return {{"mean", value}}; }
 bool is_interval(const json& value) {
   return value.is_object() && value.contains("mean") && value["mean"].is_number();
-}
-
-// Of these the gain of more was small where it was measured (docs/results.md).
-constexpr int64_t kStepsOfAscent = 40, kQueries = 500;
-// A network that links learns for so many epochs at least, and is at rest where the last fifth of them takes
-// no more than this share from the best loss of validation.
-constexpr int64_t kFewestEpochs = 8;
-constexpr double kRest = 0.02;
-
-// A share of n people of whom all or none are found has an interval all the same, which no bootstrap sees:
-// its far end is where 2.5 % of draws would be like this (Clopper and Pearson, Biometrika 26, 1934).
-void widen_ends(json& share, double n) {
-  if (!is_interval(share) || !(n >= 1)) return;
-  const double end = std::pow(0.025, 1 / n);
-  if (share["mean"] == 0) share["high"] = std::max(share.value("high", 0.0), 1 - end);
-  if (share["mean"] == 1) share["low"] = std::min(share.value("low", 1.0), end);
 }
 
 class Collector {
@@ -91,52 +77,9 @@ class Collector {
         people_->add(r["id"], measure, person_key(scores.text(i, "person")),
                      present.empty() ? 0 : size_t(scores.number(i, present) != 0), scores.number(i, column));
   }
-  // Of the pair of raw features with this attacker and seed.
-  const AuditPair* raw_pair(const AuditPair& pair, const std::string& attacker) const {
-    for (const AuditPair& other : plan_.pairs)
-      if (other.protection == c_.protections[0].name && other.attacker == attacker && other.seed == pair.seed)
-        return &other;
-    return nullptr;
-  }
-  const json* raw_result(const AuditPair& pair, const std::string& attacker) {
-    const AuditPair* raw = raw_pair(pair, attacker);
+  const json* raw_result(const AuditPair& pair) {
+    const AuditPair* raw = pair_on_raw(c_, plan_, pair);
     return raw ? result_of(raw->step) : nullptr;
-  }
-
-  // Whether the training of who attacks came to rest.
-  struct Converged {
-    bool yes = true;
-    std::string why = {};
-  };
-  Converged converged(const AuditPair& pair) {
-    if (!c_.size_row().converges) return {false, "a quick audit's attackers have not converged"};
-    const bool climbs = pair.attacker == "inversion" || pair.attacker == "corrected";
-    if (climbs && c_.budget.inversion_steps < kStepsOfAscent)
-      return {false, "its ascent takes fewer than " + std::to_string(kStepsOfAscent) + " steps"};
-    if (pair.attacker == "oracle" && c_.budget.oracle_queries < kQueries)
-      return {false, "it asks fewer than " + std::to_string(kQueries) + " times"};
-    if (pair.trained < 0) return {};
-    const json* training = result_of(pair.trained);
-    if (!training) return {false, "its training failed"};
-    if (!training->contains("flat")) return linkage_at_rest(*training);
-    const std::string verdict = (*training)["flat"]["verdict"];
-    const bool rest = verdict.starts_with("settled") || verdict == "flat";
-    return rest
-               ? Converged{}
-               : Converged{false, "its training has not come to rest (" + verdict + "); give it more epochs"};
-  }
-
-  static Converged linkage_at_rest(const json& training) {
-    if (!training.contains("history")) return {};
-    std::vector<double> losses;
-    for (const json& epoch : training["history"]) losses.push_back(epoch.value("validation_loss", 0.0));
-    const auto n = int64_t(losses.size());
-    if (n < kFewestEpochs)
-      return {false, "its network learns for fewer than " + std::to_string(kFewestEpochs) + " epochs"};
-    const double before = *std::min_element(losses.begin(), losses.begin() + (n - n / 5));
-    const double best = *std::min_element(losses.begin(), losses.end());
-    if (best >= before * (1 - kRest)) return {};
-    return {false, "its network has not come to rest; give it more epochs"};
   }
 
   json row(const AuditPair& pair, const std::string& features, const std::string& variant = "") {
@@ -153,22 +96,25 @@ class Collector {
               {"step", plan_.steps[size_t(pair.step)].hash},
               {"command", pasted_command(plan_, pair.step)},
               {"seconds", done->seconds}};
-    r["id"] = pair.protection + "/" + pair.attacker + (variant.empty() ? "" : "/" + variant) + "/" +
-              features + (c_.budget.seeds > 1 ? "/" + std::to_string(pair.seed) : "");
+    r["id"] = row_id(r, c_.budget.seeds > 1);
     return r;
   }
   void judge(json& r, const AuditPair& pair) {
-    const Converged rest = converged(pair);
+    const json* training = pair.trained < 0 ? nullptr : result_of(pair.trained);
+    const AtRest rest = at_rest(c_, pair, r, training ? rest_of_training(*training) : json());
     r["converged"] = rest.yes;
-    if (!rest.yes) r["why_not"] = rest.why;
+    if (!rest.yes) r["why_not"] = rest.why_not;
   }
 
   void accuracy(const AuditPair& pair, const json& result) {
     json r = row(pair, pair.protection == c_.protections[0].name ? "raw" : "protected");
-    const double mean = result["accuracy"]["mean"], deviation = result["accuracy"]["std"];
-    r["measures"]["accuracy"] = {{"mean", mean}, {"low", mean - deviation}, {"high", mean + deviation}};
-    // Without a key whoever has the records compares them as the deployed matcher does.
+    const PairDecisions& mine = decisions(pair.step);
+    r["measures"]["accuracy"] = accuracy_interval(mine, mine.plain, c_.seed);
+    // Without a key whoever has the records compares them as the deployed matcher does, or the other way
+    // round where that tells more.
     if (!is_locked(pair.protection)) r["counts"] = {{"linkability", true}};
+    if (!is_locked(pair.protection) && mine.turns())
+      r["measures"][kAccuracyEitherWay] = accuracy_interval(mine, mine.either_way, c_.seed);
     note_decisions(r, pair);
     r["measures"]["tar_at_far_1e-3"] = only(result["tar_at_far"]["1e-3"]);
     r["measures"]["tar_at_far_1e-2"] = only(result["tar_at_far"]["1e-2"]);
@@ -187,42 +133,24 @@ class Collector {
   // What each pair of photographs comes to, as one of the person in the gallery, and what the protection
   // costs beside raw features: paired, as both were asked about the same pairs.
   void note_decisions(json& r, const AuditPair& pair) {
-    const Decisions& mine = decisions(pair.step);
-    for (size_t i = 0; people_ && i < mine.right.size(); ++i)
-      people_->add(r["id"], kAccuracy, mine.person[i], 0, mine.right[i]);
+    const PairDecisions& mine = decisions(pair.step);
+    for (size_t i = 0; people_ && i < mine.person.size(); ++i)
+      people_->add(r["id"], kAccuracy, mine.person[i], 0, mine.plain.right[i]);
     if (r["features"] == "raw") return;
-    const AuditPair* other = raw_pair(pair, kAccuracy);
+    const AuditPair* other = pair_on_raw(c_, plan_, pair);
     if (!other || !result_of(other->step)) return;
-    const Decisions& raw = decisions(other->step);
+    const PairDecisions& raw = decisions(other->step);
     if (raw.files != mine.files) return;  // of other pairs, as photographs could not be read
     std::vector<double> lost;
-    for (size_t i = 0; i < mine.right.size(); ++i) lost.push_back(double(raw.right[i]) - mine.right[i]);
+    for (size_t i = 0; i < mine.person.size(); ++i)
+      lost.push_back(double(raw.plain.right[i]) - mine.plain.right[i]);
     const Interval loss = bootstrap_mean(lost, mine.person, c_.seed);
     r["measures"]["accuracy_loss"] = {{"mean", loss.mean}, {"low", loss.low}, {"high", loss.high}};
   }
-  // Of each pair: its files, whether it is decided rightly, and who is in the gallery.
-  struct Decisions {
-    std::vector<std::pair<std::string, std::string>> files;
-    std::vector<bool> right;
-    std::vector<int64_t> person;
-  };
-  const Decisions& decisions(int64_t step) {
+  const PairDecisions& decisions(int64_t step) {
     const auto [at, fresh] = decisions_.try_emplace(step);
-    Decisions& all = at->second;
-    if (!fresh) return all;
-    const ScoreTable& scores = scores_of(step);
-    std::vector<ScoredPair> pairs;
-    std::vector<std::string> gallery;
-    for (size_t i = 0; i < scores.size(); ++i) {
-      pairs.push_back(
-          {scores.number(i, "score"), scores.text(i, "genuine") == "1", int(scores.number(i, "fold"))});
-      gallery.push_back(scores.text(i, "a"));
-      all.files.emplace_back(scores.text(i, "a"), scores.text(i, "b"));
-    }
-    all.right = decided_rightly(pairs, fold_accuracy(pairs));
-    for (const std::string& who : c_.faces.labels_of(gallery).identities)
-      all.person.push_back(person_key(who));
-    return all;
+    if (fresh) at->second = PairDecisions::of(scores_of(step), c_.faces);
+    return at->second;
   }
 
   void stored(const AuditPair& pair, const json& result) {
@@ -291,7 +219,7 @@ class Collector {
       if (from["queries"].is_object()) r["measures"]["queries"] = only(from["queries"]["mean"]);
       if (kind == "none") {
         r["attacker"] = who, r["variant"] = pair.attacker;
-        r["id"] = who + "/" + pair.attacker + (c_.budget.seeds > 1 ? "/" + std::to_string(pair.seed) : "");
+        r["id"] = row_id(r, c_.budget.seeds > 1);
         r["counts"] = {{"appearance", false}, {"identity", false}};
         r["why_not"] = "a reference";
       } else {
@@ -369,7 +297,7 @@ class Collector {
   // By how it did on raw features; of one who adapts, by how the same decoder did that was trained on these.
   void counts(json& r, const AuditPair& pair) {
     judge(r, pair);
-    const json* raw = raw_result(pair, pair.attacker == "adaptive" ? "transfer" : pair.attacker);
+    const json* raw = raw_result(pair);
     r["counts"] = {{"appearance", false}, {"identity", false}};
     if (!raw) {
       r["why_not"] = "nobody knows how it does on raw features";
@@ -401,7 +329,7 @@ class Collector {
       r["measures"]["tar_at_far_1e-3"] = from["tar_at_far"]["1e-3"];
       r["chance"] = {{"rank_1", only(chance)}};
       r["images"] = result["probes"];
-      if (who != "none") judge(r, pair);
+      judge(r, pair);
       const bool links = ceiling && (*ceiling)["rank_1"]["low"] > chance;
       r["counts"] = {{"linkability", links}};
       if (!links) r["why_not"] = "raw features do not link these people either";
@@ -435,12 +363,7 @@ class Collector {
       const bool links = !ceiling || (*ceiling)["d_sys_corrected"]["low"] > 0;
       r["counts"] = {{"linkability", links}};
       if (!links) r["why_not"] = "it does not link raw features either";
-      if (linker == "network") {
-        judge(r, pair);
-        if (r["converged"] == true && c_.budget.linkage_epochs < kFewestEpochs)
-          r["converged"] = false,
-          r["why_not"] = "its networks learn for fewer than " + std::to_string(kFewestEpochs) + " epochs";
-      }
+      judge(r, pair);
       rows_.push_back(std::move(r));
     }
   }
@@ -485,7 +408,7 @@ class Collector {
   std::map<int64_t, json> results_;
   std::map<int64_t, ScoreTable> scores_;
   std::map<std::pair<int64_t, std::string>, ByImage> mean_face_;
-  std::map<int64_t, Decisions> decisions_;
+  std::map<int64_t, PairDecisions> decisions_;
   json rows_ = json::array();
 };
 

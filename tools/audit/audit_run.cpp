@@ -10,12 +10,14 @@
 
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/file_lock.h"
+#include "tensor/io/path_reason.h"
 #include "tools/audit/audit.h"
 #include "tools/audit/audit_facts.h"
 #include "tools/audit/audit_page.h"
 #include "tools/audit/audit_people.h"
 #include "tools/audit/audit_plan.h"
 #include "tools/audit/audit_report.h"
+#include "tools/audit/audit_rows.h"
 #include "tools/audit/step_runner.h"
 #include "tools/options/part.h"
 #include "tools/options/progress.h"
@@ -39,7 +41,7 @@ class ReportFolder {
   explicit ReportFolder(const std::string& folder) {
     std::error_code failed;
     fs::create_directories(folder, failed);
-    check(!failed, folder, ": ", failed.message());
+    check(!failed, folder, ": ", path_reason(failed.value(), folder));
     lock_.emplace(folder + "/.lock");
     check(lock_->held(), folder, ": another audit writes there now; wait for it, or name another folder");
   }
@@ -100,7 +102,8 @@ void print_plan(const AuditPlan& plan, const AuditFacts& facts, const AuditConfi
                 mebibytes(disk).c_str(), judges.c_str());
   }
   for (const AuditPlan::LeftOut& l : plan.left_out)
-    std::printf("left out: %s, %s: %s\n", l.protection.c_str(), l.attacker.c_str(), l.reason.c_str());
+    std::printf("left out: %s, %s: %s\n", in_quotes(l.protection).c_str(), l.attacker.c_str(),
+                l.reason.c_str());
   std::printf("%zu steps, about %s on this machine (%s)\n", plan.steps.size(),
               short_duration(plan.seconds()).c_str(), device.text().c_str());
 }
@@ -113,8 +116,12 @@ void write_file(const std::string& path, const std::string& bytes) {
 
 void write_report(const AuditCall& call, const AuditConfig& config, const AuditFacts& facts,
                   const AuditPlan& plan, const StepRunner& runner) {
-  const auto [report, people] = audit_report(config, facts, plan, runner);
-  write_file(call.out + "/report.html", audit_page(report, plan, runner, !call.without_pictures));
+  auto [report, people] = audit_report(config, facts, plan, runner);
+  std::optional<PagePictures> pictures;
+  if (!call.without_pictures) pictures.emplace(report, plan, runner);
+  const std::string page = audit_page(report, pictures ? &*pictures : nullptr);
+  seal(report, page);
+  write_file(call.out + "/" + kPageFile, page);
   write_file(call.out + "/audit.json", json_text(report["config"], 2) + "\n");
   write_file(call.out + "/" + kPeopleFile, people);
   write_file(call.out + "/report.json", report_text(report));

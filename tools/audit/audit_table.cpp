@@ -18,6 +18,7 @@ using nlohmann::json;
 
 struct Column {
   std::string attacker, measure, leak;
+  const LeakMeasure* of;
 };
 
 // What each attacker is after, as far as the report has it.
@@ -28,7 +29,7 @@ std::vector<Column> columns_of(const json& report) {
       if (m.leak != a.leak) continue;
       for (const json& row : report["rows"])
         if (row["attacker"] == a.name && row["measures"].contains(m.measure)) {
-          list.push_back({a.name, m.measure, m.leak});
+          list.push_back({a.name, m.measure, m.leak, &m});
           break;
         }
     }
@@ -43,7 +44,9 @@ std::string cell(const json& report, const std::string& protection, const Column
     if (row["protection"] != protection || row["attacker"] != column.attacker ||
         row["features"] != (raw ? "raw" : "protected") || !row["measures"].contains(column.measure))
       continue;
-    const auto value = [&](const json& r) { return r["measures"][column.measure]["mean"].get<double>(); };
+    const auto value = [&](const json& r) {
+      return judged_value(r["measures"], *column.of)->value["mean"].get<double>();
+    };
     if (!worst || counts(row) > counts(*worst) ||
         (counts(row) == counts(*worst) && value(row) > value(*worst)))
       worst = &row;
@@ -81,8 +84,8 @@ void print_table(const std::string& path, const json& report) {
         accuracy = figure_number(row["measures"]["accuracy"], 4),
         loss = row["measures"].contains("accuracy_loss") ? figure_number(row["measures"]["accuracy_loss"], 4)
                                                          : "";
-    std::cout << "| " << plain(raw ? "raw features" : name) << " | " << verdict << " | " << accuracy << " | "
-              << loss << " |";
+    std::cout << "| " << plain(raw ? "raw features" : in_quotes(name)) << " | " << verdict << " | "
+              << accuracy << " | " << loss << " |";
     for (const Column& c : columns) std::cout << " " << cell(report, name, c, raw) << " |";
     std::cout << "\n";
   }

@@ -29,6 +29,8 @@ std::string interval(const json& v, int digits = 3) {
 double low(const json& v) { return v.contains("low") ? v["low"].get<double>() : v["mean"].get<double>(); }
 double high(const json& v) { return v.contains("high") ? v["high"].get<double>() : v["mean"].get<double>(); }
 
+// Behind the name of an attacker who is cited and does not count (docs/audit.md).
+constexpr const char* kFoundIt = ", who does not count by what it gets of raw features but has found it,";
 constexpr double kSignificant = 0.05;
 constexpr int kFewestPhotographs = 20;  // an interval over fewer says little
 // Who is held for closed is shown to let less than this share of the way from nothing to raw features
@@ -94,15 +96,13 @@ class Judge {
     });
   }
 
-  const json* measure_of(const json& row, const LeakMeasure& m) const {
-    if (!row["counts"].contains(m.leak) || !row["measures"].contains(m.measure)) return nullptr;
-    return &row["measures"][m.measure];
+  static std::optional<json> measure_of(const json& row, const LeakMeasure& m) {
+    if (!row["counts"].contains(m.leak)) return {};
+    const std::optional<JudgedValue> judged = judged_value(row["measures"], m);
+    return judged ? std::optional<json>(judged->value) : std::nullopt;
   }
 
-  // Who tells of raw features how an attacker does: the same one; of who adapts, the decoder that did not.
-  static std::string on_raw(const json& row) {
-    return row["attacker"] == "adaptive" ? "transfer" : row["attacker"].get<std::string>();
-  }
+  static std::string on_raw(const json& row) { return attacker_on_raw(row["attacker"]); }
 
   // What somebody reaches who has no feature, over the same photographs.
   std::optional<json> nothing(const LeakMeasure& m, const json& row) const {
@@ -119,18 +119,18 @@ class Judge {
   // What attackers get of raw features, of those who count if there are such; of attributes of the same one.
   std::optional<json> raw(const LeakMeasure& m, const json& row) const {
     if (m.measure == "d_sys") return json{{"mean", 1.0}};
-    const json* best = nullptr;
+    std::optional<json> best;
     bool best_counts = false;
     for (const json& r : rows_) {
       if (r["protection"] != raw_ || r["features"] != "raw") continue;
-      const json* value = measure_of(r, m);
+      const std::optional<json> value = measure_of(r, m);
       if (!value) continue;
       if (m.measure == "balanced_accuracy" && r["attribute"] != row["attribute"]) continue;
       const bool counts = r["counts"][m.leak] == true;
       if (!best || counts > best_counts || (counts == best_counts && (*value)["mean"] > (*best)["mean"]))
         best = value, best_counts = counts;
     }
-    return best ? std::optional<json>(*best) : std::nullopt;
+    return best;
   }
 
   // Whether an attacker has shown on raw features that it can tell something by this measure.
@@ -140,10 +140,10 @@ class Judge {
     bool asked = false;
     for (const json& r : rows_) {
       if (r["protection"] != raw_ || r["features"] != "raw" || r["attacker"] != on_raw(row)) continue;
-      const json* value = measure_of(r, m);
+      const std::optional<json> value = measure_of(r, m);
       const bool paired = r.contains("above") && r["above"].contains(m.measure);
       if (value && (paired ? low(r["above"][m.measure]) > 0 : low(*value) > high(none))) return true;
-      asked |= value != nullptr;
+      asked |= value.has_value();
     }
     return !asked;
   }
@@ -174,7 +174,7 @@ class Judge {
     json told = {{"state", kNotAsked}, {"measure", m.measure}};
     for (const json& r : rows_) {
       if (r["protection"] != protection || r["features"] != "protected") continue;
-      const json* value = measure_of(r, m);
+      const std::optional<json> value = measure_of(r, m);
       if (!value) continue;
       asked = true;
       const std::optional<json> one = judged(r, m, *value);
@@ -212,6 +212,7 @@ class Judge {
   std::optional<json> judged(const json& r, const LeakMeasure& m, const json& value) const {
     const std::optional<json> none = nothing(m, r), all = raw(m, r);
     json one = {{"measure", m.measure}, {"worst", r["id"]}, {"attacker", r["attacker"]}, {"value", value}};
+    if (judged_value(r["measures"], m)->turned) one["turned"] = true;
     if (!none || !all) {
       if (r["counts"][m.leak] == false) return {};
       one["state"] = kNoConclusion;
@@ -227,11 +228,14 @@ class Judge {
     const double most = above ? high(*above)
                         : !m.beyond.empty() && r["measures"].contains(m.beyond)
                             ? high(r["measures"][m.beyond])
-                            : high(value) - from;
+                        : m.either_way ? std::max(high(value) - from, from - low(value))
+                                       : high(value) - from;
     // Below the mean by more than the interval's own end where many are asked.
     const double surely = least - (wider(asked_alike(r, m)) - 1) * (mean - from - least);
     const bool found = !few && (r.contains("p_value") ? r["p_value"] <= kSignificant : surely > 0);
-    if (!found && !speaks(m, r, *none)) return {};
+    const bool counts = speaks(m, r, *none);
+    if (!found && !counts) return {};
+    if (!counts) one["counts"] = false;
     one["nothing"] = *none;
     one["raw"] = *all;
     one["share"] = to > from ? std::clamp((mean - from) / (to - from), 0.0, 1.0) : found ? 1.0 : 0.0;
@@ -279,7 +283,7 @@ class Judge {
   }
 
   static std::string sentence(const json& v) {
-    std::string text = v["protection"].get<std::string>() + ": ";
+    std::string text = in_quotes(v["protection"]) + ": ";
     bool first = true;
     for (const std::string& leak : leaks()) {
       const json& l = v["leaks"][leak];
@@ -287,8 +291,9 @@ class Judge {
       text += (first ? "" : "; ") + leak + " " + state;
       first = false;
       if (l.contains("value"))
-        text += " (" + l["attacker"].get<std::string>() + ", " + l["measure"].get<std::string>() + " " +
-                interval(l["value"]) +
+        text += " (" + l["attacker"].get<std::string>() + (l.contains("counts") ? kFoundIt : ",") + " " +
+                l["measure"].get<std::string>() + " " + interval(l["value"]) +
+                (l.contains("turned") ? " by scores turned round" : "") +
                 (l.contains("nothing") ? "; without a feature " + number(l["nothing"]["mean"]) + ", raw " +
                                              number(l["raw"]["mean"])
                                        : "") +
@@ -335,9 +340,21 @@ json audit_verdicts(const json& rows, const std::vector<std::string>& protection
   return list;
 }
 
+void note_undone(json& verdicts, const json& protections) {
+  for (json& v : verdicts)
+    for (const json& p : protections) {
+      if (p["name"] != v["protection"] || !p.contains("undone_by")) continue;
+      const std::string why = p["undone_by"];
+      v["undone_by"] = why;
+      if (v["verdict"] == "holds") v["verdict"] = "no conclusion";
+      v["sentence"] =
+          v["sentence"].get<std::string>() + " No attacker here does what can be done at once: " + why + ".";
+    }
+}
+
 std::vector<std::string> audit_summary(const json& verdicts, const json& report) {
   std::map<std::string, std::vector<std::string>> by;
-  for (const json& v : verdicts) by[v["verdict"]].push_back(v["protection"]);
+  for (const json& v : verdicts) by[v["verdict"]].push_back(in_quotes(v["protection"]));
   std::vector<std::string> said;
   if (!by["holds"].empty())
     said.push_back("Against every attacker that was tried, " + listed(by["holds"]) +
@@ -345,8 +362,12 @@ std::vector<std::string> audit_summary(const json& verdicts, const json& report)
                    " away no more than somebody learns who has no feature at all" + not_asked(verdicts) +
                    ".");
   else
-    said.push_back("None of the " + std::to_string(verdicts.size()) +
-                   " protections that were tried is shown to keep everything from every attacker.");
+    said.push_back(
+        (verdicts.size() == 1
+             ? std::string("The protection that was tried is not")
+             : "None of the " + std::to_string(verdicts.size()) +
+                   " that were tried (each protection, and a locked one with its key leaked as well) is") +
+        " shown to keep everything from every attacker.");
   if (!by["leaks"].empty()) {
     // The one that lets most through, of the strongest attacker.
     const json* worst = nullptr;
@@ -355,12 +376,12 @@ std::vector<std::string> audit_summary(const json& verdicts, const json& report)
       for (const auto& [leak, l] : v["leaks"].items())
         if (l.contains("share") && (l["state"] == kOpen || l["state"] == kPartly))
           if (!worst || l["share"] > (*worst)["share"])
-            worst = &l, leak_name = v["protection"].get<std::string>() + " lets " + leak;
+            worst = &l, leak_name = in_quotes(v["protection"]) + " lets " + leak;
     std::string text = listed(by["leaks"]) + (by["leaks"].size() == 1 ? " leaks" : " leak");
     if (worst)
       text += "; at worst " + leak_name + " through: the attacker " +
-              (*worst)["attacker"].get<std::string>() + " gets " +
-              number(100 * (*worst)["share"].get<double>(), 0) +
+              (*worst)["attacker"].get<std::string>() + (worst->contains("counts") ? kFoundIt : "") +
+              " gets " + number(100 * (*worst)["share"].get<double>(), 0) +
               " % of the way from nothing to unprotected features";
     said.push_back(text + ".");
   } else if (!by["holds"].empty()) {
@@ -369,8 +390,13 @@ std::vector<std::string> audit_summary(const json& verdicts, const json& report)
     said.push_back("Nothing was found, which says nothing: not enough was asked, or by nobody who counts.");
   }
   std::string limits;
+  std::vector<std::string> undone;
+  for (const json& v : verdicts)
+    if (v.contains("undone_by")) undone.push_back(in_quotes(v["protection"]));
+  if (!undone.empty())
+    limits = "Whoever knows the seed undoes " + listed(undone) + ", which no attacker here was told. ";
   if (!by["no conclusion"].empty())
-    limits = "Nothing can be concluded of " + listed(by["no conclusion"]) + ": see why below. ";
+    limits += "Nothing can be concluded of " + listed(by["no conclusion"]) + ": see why below. ";
   if (report.contains("converges") && report["converges"] == false)
     limits +=
         "This was a quick audit whose attackers have not converged: what it found is found, what it did not "

@@ -22,11 +22,14 @@ inline constexpr const char* kNotAsked = "not asked";
 // {`protection`, `attacker`} that were to be measured and failed: of what they are after nothing is
 // concluded. A list, an entry for each of the others: `protection`; `verdict` ("holds", "leaks", "no
 // conclusion"); `leaks`, by leak {`state`, `measure`, `worst` (id of a row), `value`, `nothing` (who has no
-// feature), `raw`, `share` of the way from nothing to raw, `said`}; `cost`
+// feature), `raw`, `share` of the way from nothing to raw, `turned`, `said`}; `cost`
 // {`accuracy_raw`, `accuracy`, `loss` (with its interval `loss_low`, `loss_high`), `bytes`, `bytes_raw`,
 // `ms`}; `sentence`.
 nlohmann::json audit_verdicts(const nlohmann::json& rows, const std::vector<std::string>& protections,
                               const nlohmann::json& unmeasured = nlohmann::json::array());
+// Says of each protection who undoes it (`undone_by` of `protections`), in its entry and its sentence. One
+// that anybody undoes who knows a number does not hold, whatever attackers reach who were not told it.
+void note_undone(nlohmann::json& verdicts, const nlohmann::json& protections);
 // Three sentences: what holds, what is worst, and what this audit cannot say.
 std::vector<std::string> audit_summary(const nlohmann::json& verdicts, const nlohmann::json& report);
 

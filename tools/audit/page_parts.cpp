@@ -1,5 +1,7 @@
 #include "tools/audit/page_parts.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -7,33 +9,20 @@
 #include "tensor/io/input_file.h"
 
 namespace advf::tools {
-namespace {
-
-std::string base64(std::span<const std::byte> bytes) {
-  static constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t n = std::min<size_t>(3, bytes.size() - i);
-    uint32_t three = 0;
-    for (size_t k = 0; k < 3; ++k) three = three << 8 | (k < n ? uint32_t(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) text += k <= n ? kLetters[three >> (18 - 6 * k) & 63] : '=';
+Image cells_of(std::span<const float> values, int64_t across) {
+  float most = 0;
+  for (const float v : values) most = std::max(most, std::fabs(v));
+  Image image;
+  image.width = int(across), image.height = int((int64_t(values.size()) + across - 1) / across),
+  image.channels = 3;
+  image.pixels.assign(size_t(image.width) * size_t(image.height) * 3, 255);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float v = most > 0 ? values[i] / most : 0;
+    const float to[3] = {v < 0 ? 0.f : 213.f, v < 0 ? 114.f : 94.f, v < 0 ? 178.f : 0.f};
+    for (size_t c = 0; c < 3; ++c) image.pixels[3 * i + c] = uint8_t(255 + (to[c] - 255) * std::fabs(v));
   }
-  return text;
+  return image;
 }
-
-std::string element(std::span<const std::byte> png, const std::string& alt) {
-  return "<img src=\"data:image/png;base64," + base64(png) + "\" alt=\"" + svg_escaped(alt) + "\">";
-}
-
-}  // namespace
-
-std::string picture(const std::string& file, const std::string& alt) {
-  std::error_code none;
-  if (!std::filesystem::is_regular_file(file, none)) return "";
-  return element(read_file(file, uint64_t(1) << 26), alt);
-}
-
-std::string picture(const Image& image, const std::string& alt) { return element(encode_png(image), alt); }
 
 std::string figure_number(const nlohmann::json& value, int digits) {
   if (!value.is_object() || !value.contains("mean") || !value["mean"].is_number()) return "-";

@@ -1,6 +1,7 @@
-// The parts of a page: tables, pictures within the page, its style and its script.
+// The parts of a page: tables, numbers, its style and its script.
 #pragma once
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,9 +11,8 @@
 
 namespace advf::tools {
 
-// Pictures within the page; alt: what is seen, as text. Of a PNG file "" where it is not there.
-std::string picture(const std::string& file, const std::string& alt);
-std::string picture(const Image& image, const std::string& alt);
+// What is stored, as a picture: a cell a value; blue below zero, orange above.
+Image cells_of(std::span<const float> values, int64_t across);
 // As people read a list of JSON: "epochs 8, images 24".
 std::string without_brackets(const nlohmann::json& value);
 // "0.512 [0.480, 0.540]"; "-" of nothing.

@@ -8,7 +8,7 @@
 namespace advf::tools {
 namespace {
 
-constexpr std::string_view kMadeFor[] = {"key", "shadow", "projection", "eraser", "duet", "generator"};
+constexpr std::string_view kFitted[] = {"shadow", "projection", "eraser", "duet", "generator"};
 constexpr const char* kChosen = "photographs.txt";
 // As kDecoderStep; of a generator the step through its shadow, of the ascent for a record all of its steps.
 constexpr double kShadowStep = 0.2e9, kGeneratorStep = 0.3e9, kAscent = 1.2e9;
@@ -17,9 +17,9 @@ constexpr int64_t kBatch = 64, kLeastBatch = 8, kStepsAnEpoch = 40;
 constexpr double kProcess = 0.05;  // seconds that a program takes to begin and end, beside what it reads
 constexpr int64_t kProcessBytes = int64_t(400) << 20, kNetworkBytes = int64_t(12) << 20;
 
-// The files without which a protection cannot be made; others (a key for secret starts) it does without.
+// The files that the audit makes for a protection which does not name them.
 bool is_made_for(const std::string& setting) {
-  return std::ranges::find(kMadeFor, setting) != std::end(kMadeFor);
+  return is_key(setting) || std::ranges::find(kFitted, setting) != std::end(kFitted);
 }
 
 }  // namespace
@@ -66,13 +66,19 @@ std::string PlanSteps::named(const std::string& what, const std::string& of) con
 }
 
 int64_t PlanSteps::add(AuditStep step) {
-  const auto same = std::ranges::find_if(steps_, [&](const AuditStep& s) { return s.id == step.id; });
-  if (same != steps_.end()) return same - steps_.begin();
-  if (std::ranges::find(step.words, kChosen, &Word::text) != step.words.end())
-    step.files.emplace_back(kChosen, chosen_);
   // Devices give other bits, so that it is part of what a step depends on; drawing pairs computes nothing.
   if (step.words.empty() || step.words[0].text != "pairs")
     for (const std::string& word : device_.options()) step.words.push_back(text(word));
+  // Two of one name that do something else, as two fits by values of other settings, are two.
+  const std::string id = step.id;
+  for (int number = 2;; ++number) {
+    const auto same = std::ranges::find(steps_, step.id, &AuditStep::id);
+    if (same == steps_.end()) break;
+    if (same->words == step.words) return same - steps_.begin();
+    step.id = id + ", " + std::to_string(number);
+  }
+  if (std::ranges::find(step.words, kChosen, &Word::text) != step.words.end())
+    step.files.emplace_back(kChosen, chosen_);
   step.memory += kProcessBytes + f_.images * f_.feature.numel() * 4;
   // A large recogniser takes longer to read than many a step to compute.
   step.seconds += kProcess;
@@ -110,7 +116,7 @@ int64_t PlanSteps::shadow() {
 
 // What a protection needs and the file does not name.
 AuditWord PlanSteps::missing(const AuditProtection::Link& link, const std::string& setting, int64_t key) {
-  if (setting == "key") return {Word::Kind::key, "", "", key};
+  if (is_key(setting)) return {Word::Kind::key, "", "", key};
   const auto chosen = [&](const std::string& name) -> std::string {
     const auto at = std::ranges::find(link.settings, name, [](const auto& pair) { return pair.first; });
     return at == link.settings.end() || at->second.empty() ? "" : at->second[0];
@@ -141,7 +147,7 @@ PlanSteps::Words PlanSteps::protect(const AuditProtection& p, int64_t key) {
   Words words;
   for (const AuditProtection::Link& link : p.links) {
     join(words, {text("--protect"), text(link.protection)});
-    const auto spec = protection_kind(link.protection, "audit").spec();
+    const auto spec = link.spec();
     for (const Setting& s : spec->settings()) {
       const auto given =
           std::ranges::find(link.settings, s.name, [](const auto& pair) { return pair.first; });
@@ -149,7 +155,7 @@ PlanSteps::Words PlanSteps::protect(const AuditProtection& p, int64_t key) {
       if (given != link.settings.end()) {
         for (const std::string& value : given->second)
           join(words, {text(s.option()), file ? input(value) : text(value)});
-      } else if (file && is_made_for(s.name)) {
+      } else if (file && is_made_for(s.name) && (!s.applies || s.applies())) {
         words.push_back(text(s.option()));
         words.push_back(missing(link, s.name, key));
       }

@@ -44,7 +44,7 @@ class PlanSteps {
 
   // The name of a step: with the seed, where there are several.
   std::string named(const std::string& what, const std::string& of = "") const;
-  // Its number; a step of the same name is there already.
+  // Its number; a step of the same name and words may be there already.
   int64_t add(AuditStep step);
   // A training; its result is out.safetensors. cost: multiply-adds for an image of an epoch.
   int64_t train(const std::string& id, Words verb, const Words& options, int64_t epochs, double cost,

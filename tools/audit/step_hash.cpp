@@ -1,6 +1,5 @@
 // What a step of an audit depends on: the steps before it, and all of it as a hash.
 #include <algorithm>
-#include <map>
 
 #include "advface/core/recogniser.h"
 #include "advface/detect/detector_card.h"
@@ -51,13 +50,13 @@ double AuditPlan::seconds() const {
 }
 
 void hash_steps(std::vector<AuditStep>& steps, const AuditConfig& config, const AuditFacts& facts,
-                const std::string& programs) {
+                const ProgramDigests& programs) {
   using Kind = AuditWord::Kind;
-  std::map<std::string, std::string> program;
   for (AuditStep& step : steps) {
-    std::string& bytes = program[step.program];
-    if (bytes.empty()) bytes = digest_of_file(programs + "/advface-" + step.program);
-    std::string all = std::string(kFormat) + "\n" + step.program + " " + bytes + "\n";
+    const auto program = programs.find(step.program);
+    check(program != programs.end(), "no digest of advface-", step.program, ", which \"", step.id,
+          "\" is a call of");
+    std::string all = std::string(kFormat) + "\n" + step.program + " " + program->second + "\n";
     for (const AuditWord& w : step.words) {
       all += w.before;
       switch (w.kind) {

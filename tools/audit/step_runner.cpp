@@ -20,6 +20,7 @@
 #include "advface/keys/key.h"
 #include "tensor/io/atomic_file.h"
 #include "tensor/io/file_lock.h"
+#include "tensor/io/path_reason.h"
 #include "tools/options/cli.h"
 #include "tools/options/progress.h"
 
@@ -38,7 +39,7 @@ double since(Clock::time_point start) { return std::chrono::duration<double>(Clo
 void make_folder(const std::string& path) {
   std::error_code failed;
   fs::create_directories(path, failed);
-  check(!failed, path, ": ", failed.message());
+  check(!failed, path, ": ", path_reason(failed.value(), path));
 }
 
 // Of the files that a step has made; pictures for the page, in a folder of their own, are left out.
