@@ -19,6 +19,9 @@ seconds=$((2 * $2 / targets))
 [ "$seconds" -ge 1 ] || seconds=1  # 0 would be without an end
 export seconds
 
+# What those that failed said comes last, where it is looked for.
+rm -f "$build"/fuzz_crashes/*.failed
+failed=0
 # shellcheck disable=SC2016
 printf '%s\n' "$build"/bin/fuzz_* | xargs -P 2 -I TARGET sh -c '
   name=$(basename TARGET)
@@ -31,7 +34,14 @@ printf '%s\n' "$build"/bin/fuzz_* | xargs -P 2 -I TARGET sh -c '
     echo "$name: no finds, $(sed -n "s/^stat::number_of_executed_units: *//p" "$log") inputs," \
       "$(grep -o "cov: [0-9]*" "$log" | tail -n 1)"
   else
-    echo "$name: FAILED; see $log"
-    tail -n 30 "$log"
+    echo "$name: FAILED"
+    echo "$log" >"$build/fuzz_crashes/$name.failed"
     exit 1
-  fi'
+  fi' || failed=1
+for name in "$build"/fuzz_crashes/*.failed; do
+  [ -e "$name" ] || continue
+  echo "== the end of $(cat "$name")"
+  # The summary of a sanitizer, and what follows it: the input as bytes, as a file and in base64.
+  { grep -E "^(SUMMARY|.*ERROR:)" "$(cat "$name")" || true; tail -n 9 "$(cat "$name")"; } | cut -c 1-600
+done
+exit "$failed"

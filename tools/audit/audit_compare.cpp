@@ -251,8 +251,10 @@ int audit_compare(CompareCall& call) {
   });
   const Pairing pairing(before, after, call, other);
   const std::vector<Change> list = changes(before, after, call, pairing);
-  check(!list.empty(), call.before, " and ", call.after,
-        " have no protection in common that the same attackers were asked about: nothing can be compared");
+  as_usage([&] {  // 1 is for what got worse
+    check(!list.empty(), call.before, " and ", call.after,
+          " have no protection in common that the same attackers were asked about: nothing can be compared");
+  });
   json out = {{"before", call.before}, {"after", call.after},       {"threshold", call.threshold},
               {"rows", json::array()}, {"verdicts", json::array()}, {"accuracy", json::array()}};
   bool worse = false;
