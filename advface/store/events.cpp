@@ -17,8 +17,14 @@ constexpr int64_t kRowsAtOnce = 4096;
 constexpr const char* kEventColumns =
     "SELECT number, time, actor, what, set_name, detail, chain FROM events ";
 
-StoredEvent read_event(const Statement& row) {
-  return {row.number(0), row.text(1), row.text(2), row.text(3), row.text(4), row.text(5), row.text(6)};
+// More are in no store; of a damaged one a number may be anything, also one that nothing can be added to.
+constexpr int64_t kMostEvents = int64_t(1) << 53;
+
+StoredEvent read_event(const Statement& row, const std::string& path) {
+  const int64_t number = row.number(0);
+  check(number > 0 && number < kMostEvents, path, " is damaged: an event has the number ", number,
+        "; a backup has what was there");
+  return {number, row.text(1), row.text(2), row.text(3), row.text(4), row.text(5), row.text(6)};
 }
 
 // What the digest is of. Every text stands with its length before it, so that none can be read as another.
@@ -57,6 +63,9 @@ std::optional<Addition> addition_of(const StoredEvent& e) {
   if (!(text >> a.count >> word) || !word.starts_with("record") || !(text >> a.low)) return {};
   a.high = a.low;
   if (text.peek() != ',' && text >> word && word == "to") text >> a.high;
+  for (const int64_t n : {a.count, a.low, a.high})
+    if (n < 0 || n >= kMostNumbers)
+      return {};  // of no record; that the text was changed is told by the chain
   if (text.peek() == ',') text.get();
   text >> a.digest;
   return a;
@@ -79,7 +88,7 @@ void Store::tell(const std::string& what, const std::string& set, const std::str
   {
     Statement last(*database_, std::string(kEventColumns) + "ORDER BY number DESC LIMIT 1");
     if (last.step()) {
-      const StoredEvent e = read_event(last);
+      const StoredEvent e = read_event(last, path());
       event.number = e.number + 1;
       before = e.chain;
     }
@@ -93,15 +102,15 @@ void Store::tell(const std::string& what, const std::string& set, const std::str
 bool Store::last_event_is_chained() {
   Statement last(*database_, std::string(kEventColumns) + "ORDER BY number DESC LIMIT 2");
   if (!last.step()) return true;
-  const StoredEvent e = read_event(last);
-  return goes_with(last.step() ? read_event(last).chain : "", e);
+  const StoredEvent e = read_event(last, path());
+  return goes_with(last.step() ? read_event(last, path()).chain : "", e);
 }
 
 std::vector<StoredEvent> Store::events(int64_t from, int64_t most) {
   Statement some(*database_, std::string(kEventColumns) + "WHERE number >= ? ORDER BY number LIMIT ?");
   some.bind(0, from).bind(1, most);
   std::vector<StoredEvent> list;
-  while (some.step()) list.push_back(read_event(some));
+  while (some.step()) list.push_back(read_event(some, path()));
   check_in_order(list, from, path());
   return list;
 }
@@ -111,7 +120,7 @@ std::string Store::verify_events(const std::string& known) {
   std::string before;
   bool met = known.empty();
   for (int64_t number = 1; all.step(); ++number) {
-    const StoredEvent e = read_event(all);
+    const StoredEvent e = read_event(all, path());
     check(e.number == number, path(), ": event ", number, " is missing");
     check(goes_with(before, e), path(), ": event ", number,
           " does not go with the chain: it, or one before it, was changed");
@@ -127,7 +136,7 @@ Store::Contradictions Store::hold_against_events(const StoredSet& set) {
   Statement told(*database_, std::string(kEventColumns) + "WHERE set_name = ? ORDER BY number", Rows::many);
   told.bind(0, set.name);
   while (told.step()) {
-    const StoredEvent e = read_event(told);
+    const StoredEvent e = read_event(told, path());
     const auto numbers = e.what == "add" || e.what == "remove" ? addition_of(e) : std::nullopt;
     if (e.what == "remove set" || e.what == "switch") additions.clear();  // other records, other salts
     if (!numbers) continue;

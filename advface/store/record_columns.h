@@ -7,6 +7,9 @@
 
 namespace advf {
 
+inline constexpr int kNumberBits = 40;  // of a row's id; the set has the others
+inline constexpr int64_t kMostNumbers = int64_t(1) << kNumberBits;
+
 constexpr const char* kRecordColumns =
     "SELECT id, subject, photograph, quality, created, salt, mean_of FROM records ";
 

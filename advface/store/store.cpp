@@ -22,8 +22,6 @@
 namespace advf {
 namespace {
 
-constexpr int kNumberBits = 40;  // of a row's id; the set has the others
-constexpr int64_t kMostNumbers = int64_t(1) << kNumberBits;
 
 const char* state_of(Generation generation) { return generation == Generation::current ? "current" : "next"; }
 

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "advface/store/calibration.h"
-#include "advface/store/set_scan.h"
+#include "../store_questions.h"
 #include "fuzz.h"
 
 namespace {
@@ -45,27 +44,9 @@ std::string good_store() {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-void ask_everything(Database::Access access) {
+void ask(Database::Access access) {
   Store store(path(), access, Patience{.seconds = 0.1});
-  for (const StoredSet& set : store.sets()) {
-    const std::vector<StoredRecord> records = store.records(set, 0, 100);
-    for (const StoredRecord& r : records) store.find(set, r.subject);
-    for (int64_t from = 0;;) {
-      const auto some = store.records(set, from, 7);
-      if (some.empty()) break;
-      from = some.back().number + 1;
-    }
-    Calibration::read(store, set);
-    if (set.dimension == kDimension) nearest_in_set(store, set, some_rows(1), 3);
-    if (access == Database::Access::write && !records.empty())
-      store.remove(set.name, std::vector<std::string>{records[0].subject});
-  }
-  for (int64_t from = 1;;) {
-    const auto some = store.events(from, 3);
-    if (some.empty()) break;
-    from = some.back().number + 1;
-  }
-  store.problems();
+  test::ask_everything(store, some_rows(1), access == Database::Access::write);
 }
 
 }  // namespace
@@ -83,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const auto access : {Database::Access::read, Database::Access::write}) {
     for (const char* end : {"-wal", "-shm"}) std::filesystem::remove(path() + end);
     std::ofstream(path(), std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
-    fuzz(data, size, [access](auto) { ask_everything(access); });
+    fuzz(data, size, [access](auto) { ask(access); });
   }
   return 0;
 }
