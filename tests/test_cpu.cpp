@@ -14,15 +14,6 @@
 using namespace advf;
 using namespace advf::test;
 
-namespace {
-
-struct ThreadsScope {
-  explicit ThreadsScope(int n) { set_num_threads(n); }
-  ~ThreadsScope() { set_num_threads(0); }
-};
-
-}  // namespace
-
 BOOST_AUTO_TEST_CASE(parallel_for_visits_every_index_once) {
   for (int threads : {1, 2, 7}) {
     ThreadsScope scope(threads);

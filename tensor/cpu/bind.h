@@ -12,7 +12,13 @@ struct BindArgs {
   const OpCall& call;
   std::span<const View> constants;  // empty, or one per input: data where the value never changes
   const KernelTable& kernels;
+  const KernelTable* bf16 = nullptr;  // of a plan that computes in bf16: for products with a constant operand
 
+  // With the kernels of a product over `depth` numbers, whose second operand is the input that may be
+  // constant. A single number would leave half of each word empty.
+  BindArgs for_product(int64_t depth) const {
+    return {call, constants, bf16 && constant(1) && depth > 1 ? *bf16 : kernels};
+  }
   // The bytes of input i if they are constant, else null.
   const float* constant(size_t i) const {
     return i < constants.size() ? constants[i].as<const float>() : nullptr;
