@@ -1,8 +1,7 @@
-// The programs with --precision bf16 on the CPU: end to end beside f32, the same at any number of threads,
-// and refused by name where the processor, or ADVF_CPU_ISA, has no AVX512_BF16.
+// The programs with --precision bf16 on the CPU: end to end beside f32, the same at any number of threads.
+// test_cli_errors has what they say where the processor lacks it.
 #define BOOST_TEST_MODULE cli_precision
 #include <cmath>
-#include <cstdlib>
 
 #include "bf16_test_util.h"
 #include "cli_test_util.h"
@@ -29,11 +28,6 @@ Args inversion_call(const std::string& out) {
   return Args{"reconstruction", "--attacker", "inversion:steps=10", "--json", out, "--limit", "8"} +
          world().images() + world().recogniser();
 }
-
-struct IsaScope {
-  explicit IsaScope(const char* isa) { ::setenv("ADVF_CPU_ISA", isa, 1); }
-  ~IsaScope() { ::unsetenv("ADVF_CPU_ISA"); }
-};
 
 double relative(double a, double b) { return std::abs(a / b - 1); }
 
@@ -83,20 +77,4 @@ BOOST_AUTO_TEST_CASE(an_inversion_in_bf16_is_as_good) {
       BOOST_TEST(std::abs(a.get<double>() - b.get<double>()) < 0.01, want.dump());
   }
   BOOST_TEST(inverted);
-}
-
-BOOST_AUTO_TEST_CASE(it_is_refused_where_the_processor_lacks_it) {
-  const TempDir dir;
-  const auto refuse_all = [&](int code, const std::vector<std::string>& words, const Args& how) {
-    const std::string folder = dir.path().string();
-    refuse(folder, "protect", protect_call(dir / "out") + how, code, words);
-    refuse(folder, "extract", extract_call(dir / "out") + how, code, words);
-  };
-  for (const char* isa : {"avx2", "reference"}) {
-    if (std::string(isa) != "reference" && !cpu::kernels_named(isa)) continue;
-    const IsaScope scope(isa);
-    refuse_all(1, {"AVX512_BF16", "--precision f32"}, kHalf);
-    if (cpu::bf16_kernels()) refuse_all(1, {"ADVF_CPU_ISA=" + std::string(isa)}, kHalf);
-  }
-  refuse_all(2, {"--precision bf16", "cpu or cuda"}, {"--device", "reference", "--precision", "bf16"});
 }

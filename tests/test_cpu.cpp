@@ -349,3 +349,18 @@ BOOST_AUTO_TEST_CASE(random_windows_and_copies) {
     }
   });
 }
+
+// Without AVX512_BF16 the device is refused, and says what is missing.
+BOOST_AUTO_TEST_CASE(bf16_is_refused_by_name) {
+  const cpu::KernelTable* before = cpu::kernels();
+  for (const cpu::KernelTable* table : {cpu::kernels_named("avx2"), (const cpu::KernelTable*)nullptr}) {
+    cpu::set_kernels(table);
+    BOOST_TEST(cpu::bf16_kernels() == nullptr);
+    BOOST_CHECK_EXCEPTION(backend("cpu-bf16"), Error, [](const Error& e) {
+      const std::string text = e.what();
+      return text.find("AVX512_BF16") != std::string::npos &&
+             text.find("--precision f32") != std::string::npos;
+    });
+  }
+  cpu::set_kernels(before);
+}

@@ -34,12 +34,16 @@ Tensor whole(const Tensor& t) {
 }
 
 // Sums of the rounded operands, or (Winograd) of transformed tiles that were rounded: then the error is that
-// of rounding. Counts which it was.
+// of rounding. Counts which it was. Of up to three channels it is f32, bit for bit.
 struct Comparison {
   int direct = 0, transformed = 0;
-  void operator()(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
+  void operator()(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in, int64_t channels,
                   const std::string& what) {
     const Tensor out = run_bf16(op, attrs, in);
+    if (channels <= 3) {
+      BOOST_TEST(same_bits(out, bind_and_run(op, attrs, in, true)), op.name << " of " << what);
+      return;
+    }
     const double error = error_against_f64(op, attrs, rounded(in), out);
     if (error <= op.bound) {
       ++direct;
@@ -48,20 +52,22 @@ struct Comparison {
     ++transformed;
     const double rounding = error_against_f64(op, attrs, in, out);
     BOOST_TEST(rounding < 8e-3, op.name << " of " << what << ": " << rounding);
+    BOOST_TEST(rounding > 1e-4, op.name << " of " << what << " was not computed in bf16");
   }
 };
 
 void compare_both_directions(const ConvCase& c, Comparison& compare) {
   const Tensor x = randn(c.x, 1, DType::f32), w = randn(c.w, 2, DType::f32), y = randn(c.y, 3, DType::f32);
+  const int64_t in = c.w[1], out = c.w[0] / c.attrs.groups;
   ConvAttrs a = c.attrs;
-  compare(op_conv2d, a, {x, w, randn({c.w[0]}, 4, DType::f32)}, describe(c));
+  compare(op_conv2d, a, {x, w, randn({c.w[0]}, 4, DType::f32)}, in, describe(c));
   a.size = {c.x[2], c.x[3]};
-  compare(op_conv_transpose2d, a, {y, w, randn({c.x[1]}, 5, DType::f32)}, describe(c));
+  compare(op_conv_transpose2d, a, {y, w, randn({c.x[1]}, 5, DType::f32)}, out, describe(c));
   a.epilogue = {Activation::relu_grad, 0};
-  compare(op_conv_transpose2d_fused, a, {y, w, {}, x, randn(c.x, 6, DType::f32)}, describe(c));
+  compare(op_conv_transpose2d_fused, a, {y, w, {}, x, randn(c.x, 6, DType::f32)}, out, describe(c));
   a.size = {};
   a.epilogue = {Activation::prelu, 0};
-  compare(op_conv2d_fused, a, {x, w, {}, y, randn({c.w[0]}, 7, DType::f32)}, describe(c));
+  compare(op_conv2d_fused, a, {x, w, {}, y, randn({c.w[0]}, 7, DType::f32)}, in, describe(c));
 }
 
 }  // namespace
@@ -77,26 +83,20 @@ BOOST_AUTO_TEST_CASE(random_convolutions) {
     const Tensor x = randn(c.x, seed, DType::f32), w = randn(c.w, seed + 1, DType::f32),
                  y = randn(c.y, seed + 2, DType::f32);
     ConvAttrs a = c.attrs;
-    const auto test = [&](const OpDef& op, const std::vector<Tensor>& in, int64_t depth) {
-      if (depth > 1) {
-        compare(op, a, in, describe(c));
-      } else {  // a single number would leave half of each word empty: f32, bit for bit
-        BOOST_TEST(same_bits(run_bf16(op, a, in), bind_and_run(op, a, in, true)), describe(c));
-      }
-    };
-    test(op_conv2d, {x, w, i % 2 ? randn({c.w[0]}, seed + 3, DType::f32) : Tensor()}, c.w[1]);
+    compare(op_conv2d, a, {x, w, i % 2 ? randn({c.w[0]}, seed + 3, DType::f32) : Tensor()}, c.w[1],
+            describe(c));
     a.size = {c.x[2], c.x[3]};
-    test(op_conv_transpose2d, {y, w, i % 2 ? randn({c.x[1]}, seed + 4, DType::f32) : Tensor()},
-         c.w[0] / a.groups);
+    compare(op_conv_transpose2d, a, {y, w, i % 2 ? randn({c.x[1]}, seed + 4, DType::f32) : Tensor()},
+            c.w[0] / a.groups, describe(c));
   }
-  BOOST_TEST(compare.direct > 200);
+  BOOST_TEST(compare.direct > (kUnderSanitizer ? 80 : 240));
 }
 
 BOOST_AUTO_TEST_CASE(convolutions_over_strips) {
   if (!has_bf16()) return;
   Comparison compare;
   for (const ConvCase& c : kStripCases) compare_both_directions(c, compare);
-  BOOST_TEST(compare.direct > 20);
+  BOOST_TEST(compare.direct > 15);
 }
 
 BOOST_AUTO_TEST_CASE(convolutions_with_ways_of_their_own) {
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(convolutions_with_ways_of_their_own) {
   BOOST_TEST_MESSAGE(compare.direct << " of rounded operands, " << compare.transformed
                                     << " of rounded tiles");
   BOOST_TEST(compare.direct > 30);
-  BOOST_TEST(compare.transformed > 15);
+  BOOST_TEST(compare.transformed > 8);
 }
 
 // Whole numbers up to 256 are exact, also as Winograd's tiles and in quarters; an image has the same bits
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(random_products) {
   if (!has_bf16()) return;
   Random r{{78, 5}};
   for (int i = 0; i < 120; ++i) {
-    const int64_t m = r.between(1, 90), n = r.between(1, 90), k = r.between(2, i % 10 ? 100 : 1900);
+    const int64_t m = r.between(1, 90), n = r.between(1, 90), k = r.between(4, i % 10 ? 100 : 1900);
     const MatmulAttrs t{r.between(0, 1) == 1, r.between(0, 1) == 1};
     const Tensor a = randn(t.transpose_a ? Shape{k, m} : Shape{m, k}, uint64_t(i), DType::f32);
     const Tensor b = randn(t.transpose_b ? Shape{n, k} : Shape{k, n}, uint64_t(i) + 1000, DType::f32);
@@ -210,8 +210,8 @@ BOOST_AUTO_TEST_CASE(rounding_and_the_ends_of_the_numbers) {
   if (!has_bf16()) return;
   const auto product = [](float x, float y) {
     return run_bf16(op_matmul, MatmulAttrs{},
-                    {Tensor::from(std::vector<float>{x, 0}, {1, 2}),
-                     Tensor::from(std::vector<float>{y, 0}, {2, 1}),
+                    {Tensor::from(std::vector<float>{x, 0, 0, 0}, {1, 4}),
+                     Tensor::from(std::vector<float>{y, 0, 0, 0}, {4, 1}),
                      {}})
         .to_vector<float>()[0];
   };
@@ -257,19 +257,4 @@ BOOST_AUTO_TEST_CASE(the_rest_is_that_of_cpu) {
   same(op_conv2d_grad_weight, ConvAttrs{.size = {3, 3}}, {x, want}, true);
   same(op_batch_matmul, MatmulAttrs{}, {randn({2, 4, 6}, 4, DType::f32), randn({2, 6, 3}, 5, DType::f32)},
        true);
-}
-
-// Without the instructions the device is refused, and says what is missing.
-BOOST_AUTO_TEST_CASE(it_is_refused_by_name) {
-  const cpu::KernelTable* before = cpu::kernels();
-  for (const cpu::KernelTable* table : {cpu::kernels_named("avx2"), (const cpu::KernelTable*)nullptr}) {
-    cpu::set_kernels(table);
-    BOOST_TEST(cpu::bf16_kernels() == nullptr);
-    BOOST_CHECK_EXCEPTION(backend("cpu-bf16"), Error, [](const Error& e) {
-      const std::string text = e.what();
-      return text.find("AVX512_BF16") != std::string::npos &&
-             text.find("--precision f32") != std::string::npos;
-    });
-  }
-  cpu::set_kernels(before);
 }
