@@ -171,6 +171,7 @@ bool lies_in_place(const BindArgs& args, const ConvWeights& weights, const ConvP
 std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weights,
                                    std::vector<ConvPhase> parts) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
+  // Where the product takes pairs, the source is an image of half as many channels (packed_conv.h).
   for (ConvPhase& p : parts) p.source.image_stride = a.groups * weights.in_elements * p.source.plane();
   if (auto winograd = make_winograd_conv(args, weights, parts)) return winograd;
   if (auto rows = make_pixel_rows_conv(args, weights, parts)) return rows;
