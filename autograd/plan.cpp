@@ -81,7 +81,7 @@ class PlanCompiler {
     }
     check(t.has_storage(), "compile: ", op.name, " reads a value of shape ", t.shape(),
           " that is neither an input nor a constant nor computed on this tape");
-    check(&t.backend() == &plan_->backend_, "compile: ", op.name, " reads a constant on ", t.backend().name(),
+    check(t.is_on(plan_->backend_), "compile: ", op.name, " reads a constant on ", t.backend().name(),
           ", but the plan is for ", plan_->backend_.name());
   }
 
@@ -295,7 +295,7 @@ void PlanState::set(size_t i, const Tensor& value) {
         " of a plan: ", name_of(value.dtype()), " of shape ", value.shape(), ", not ", name_of(to.dtype),
         " of shape ", to.shape);
   Backend& backend = plan_->backend();
-  if (value.backend().is_host() || &value.backend() == &backend) {
+  if (value.backend().is_host() || value.is_on(backend)) {
     backend.copy_in(to.data, value.raw(), value.bytes());
   } else {
     std::vector<std::byte> host(value.bytes());
@@ -343,8 +343,8 @@ Tensor PlanState::get(size_t i) const {
 
 void PlanState::get(size_t i, Tensor& into) const {
   const View& from = outputs_[i];
-  check(into.shape() == from.shape && into.dtype() == from.dtype && &into.backend() == &plan_->backend(),
-        "output ", i, " of a plan, of shape ", from.shape, ", into a tensor of shape ", into.shape());
+  check(into.shape() == from.shape && into.dtype() == from.dtype && into.is_on(plan_->backend()), "output ",
+        i, " of a plan, of shape ", from.shape, ", into a tensor of shape ", into.shape());
   plan_->backend().copy_in(into.raw(), from.data, into.bytes());
 }
 

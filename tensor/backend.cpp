@@ -14,6 +14,7 @@ struct Registry {
   std::mutex mutex;
   std::map<std::string, std::function<Backend&()>, std::less<>> entries{
       {"cpu", []() -> Backend& { return cpu_backend(); }},
+      {"cpu-bf16", []() -> Backend& { return cpu_bf16_backend(); }},
       {"reference", []() -> Backend& { return reference_backend(); }},
   };
 };

@@ -59,7 +59,9 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual const char* name() const = 0;
-  virtual bool is_host() const = 0;            // whether the CPU can read its memory
+  virtual bool is_host() const = 0;  // whether the CPU can read its memory
+  // The backend whose memory this one uses, and whose its tensors are: itself, or another.
+  virtual Backend& memory() { return *this; }
   virtual std::byte* alloc(size_t bytes) = 0;  // 64-byte aligned
   virtual void free(std::byte* data, size_t bytes) = 0;
   // From host memory, or from this backend's own. The source may change when the call returns.
@@ -76,7 +78,8 @@ class Backend {
                               std::span<ValueInfo> values, std::span<int64_t> bytes);
 };
 
-// By name: "reference", "cpu", and whatever register_backend added. Unknown names throw, listing the known.
+// By name: "reference", "cpu", "cpu-bf16" (whose plans compute in bf16; throws where the machine cannot), and
+// whatever register_backend added. Unknown names throw, listing the known.
 Backend& backend(std::string_view name);
 void register_backend(std::string name, std::function<Backend&()> get);
 // Memory that the CPU reads and writes: for tensors that code fills, before they go to the current backend.

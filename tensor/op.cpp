@@ -102,9 +102,9 @@ void run(const OpCall& call, const std::vector<Tensor>& in, const std::vector<Te
   std::vector<View> in_views, out_views;
   in_views.reserve(in.size());
   for (const Tensor& t : in) {
-    check(!t.defined() || (t.has_storage() && &t.backend() == &backend), call.op->name,
-          ": an input of shape ", t.shape(),
-          t.has_storage() ? " lives on another backend than " : " has no storage on ", backend.name());
+    check(!t.defined() || (t.has_storage() && t.is_on(backend)), call.op->name, ": an input of shape ",
+          t.shape(), t.has_storage() ? " lives on another backend than " : " has no storage on ",
+          backend.name());
     in_views.emplace_back(t);
   }
   for (const Tensor& t : out) out_views.emplace_back(t);

@@ -45,9 +45,9 @@ const char* name_of(DType t) {
 }
 
 Storage::Storage(Backend& backend, size_t bytes)
-    : backend_(backend), data_(backend.alloc(bytes)), bytes_(bytes) {}
+    : backend_(backend.memory()), data_(backend_.alloc(bytes)), bytes_(bytes) {}
 Storage::Storage(Backend& backend, std::byte* borrowed, size_t bytes)
-    : backend_(backend), data_(borrowed), bytes_(bytes), borrowed_(true) {}
+    : backend_(backend.memory()), data_(borrowed), bytes_(bytes), borrowed_(true) {}
 Storage::~Storage() {
   if (!borrowed_) backend_.free(data_, bytes_);
 }
@@ -127,6 +127,8 @@ Backend& Tensor::backend() const {
   return storage_->backend();
 }
 
+bool Tensor::is_on(Backend& backend) const { return &this->backend() == &backend.memory(); }
+
 void Tensor::check_host(DType wanted) const {
   check(dtype_ == wanted, "a ", name_of(dtype_), " tensor of shape ", shape_, " used as ", name_of(wanted));
   check(storage_ != nullptr, "a tensor of shape ", shape_, " has no storage");
@@ -191,7 +193,7 @@ Tensor Tensor::to(DType dtype) const {
 }
 
 Tensor Tensor::to(Backend& target) const {
-  if (&target == &backend()) return *this;
+  if (is_on(target)) return *this;
   BackendScope scope(target);
   Tensor out = empty(shape_, dtype_);
   if (numel() == 0) return out;

@@ -94,7 +94,8 @@ class Tensor {
   DType dtype() const { return dtype_; }
   size_t bytes() const { return size_t(numel()) * size_of(dtype_); }
   uint64_t id() const { return id_; }
-  Backend& backend() const;
+  Backend& backend() const;            // whose memory this is
+  bool is_on(Backend& backend) const;  // whether that backend's ops take it
 
   // Direct access; `data` demands memory the host can read and the right element type.
   std::byte* raw() const { return storage_ ? storage_->data() + offset_ : nullptr; }

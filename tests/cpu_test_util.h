@@ -5,13 +5,15 @@
 
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/kernels.h"
+#include "tensor/parallel.h"
 #include "test_util.h"
 
 namespace advf::test {
 
 // Binds afresh (apply() would keep what it bound for another instruction set) and runs into poisoned memory.
 inline std::vector<Tensor> bind_and_run_all(const OpDef& op, const Attrs& attrs,
-                                            const std::vector<Tensor>& in, bool constant_weight = false) {
+                                            const std::vector<Tensor>& in, bool constant_weight = false,
+                                            Backend& where = cpu_backend()) {
   OpCall call{&op, attrs, {}, {}};
   std::vector<View> views, constants;
   for (const Tensor& t : in) {
@@ -21,7 +23,7 @@ inline std::vector<Tensor> bind_and_run_all(const OpDef& op, const Attrs& attrs,
   }
   op.infer(call);
   if (constant_weight) constants[1] = views[1];
-  const auto bound = cpu_backend().bind(call, constant_weight ? constants : std::vector<View>{});
+  const auto bound = where.bind(call, constant_weight ? constants : std::vector<View>{});
   std::vector<Tensor> out;
   std::vector<View> out_views;
   for (const ValueInfo& v : call.out) {
@@ -34,8 +36,8 @@ inline std::vector<Tensor> bind_and_run_all(const OpDef& op, const Attrs& attrs,
   return out;
 }
 inline Tensor bind_and_run(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
-                           bool constant_weight = false) {
-  return bind_and_run_all(op, attrs, in, constant_weight)[0];
+                           bool constant_weight = false, Backend& where = cpu_backend()) {
+  return bind_and_run_all(op, attrs, in, constant_weight, where)[0];
 }
 
 inline double error_against_f64(const OpDef& op, const Attrs& attrs, const std::vector<Tensor>& in,
@@ -48,6 +50,11 @@ inline double error_against_f64(const OpDef& op, const Attrs& attrs, const std::
   }
   return relative_error(out.to(backend("reference")), apply1(op, attrs, wide));
 }
+
+struct ThreadsScope {
+  explicit ThreadsScope(int n) { set_num_threads(n); }
+  ~ThreadsScope() { set_num_threads(0); }
+};
 
 struct Random {
   Philox rng;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cli_test_util.h"
+#include "tensor/cpu/kernels.h"
 #include "tensor/io/npy.h"
 #include "tensor/io/safetensors.h"
 
@@ -326,6 +327,24 @@ BOOST_AUTO_TEST_CASE(a_limit_on_the_size_of_files_is_like_a_full_disk) {
   refuse(folder, "extract", extract_call(out), 1, {out, "writing failed"}, Late::yes, around);
   refuse(folder, "train", shadow_call(out), 1, {out, "writing failed"}, Late::yes, around);
   refuse(folder, "train", recogniser_call(out), 1, {out, "writing failed"}, Late::yes, around);
+}
+
+// Without AVX512_BF16, whether the processor or ADVF_CPU_ISA lacks it.
+BOOST_AUTO_TEST_CASE(bf16_needs_the_processor) {
+  const TempDir dir;
+  const auto refused = [&](const Args& how, int code, const std::vector<std::string>& words) {
+    refuse_all(dir,
+               {{"protect", protect_call(dir / "out") + how, words},
+                {"extract", extract_call(dir / "out") + how, words}},
+               code);
+  };
+  for (const char* isa : {"avx2", "reference"}) {
+    if (std::string(isa) == "avx2" && !cpu::kernels_named(isa)) continue;
+    ::setenv("ADVF_CPU_ISA", isa, 1);
+    refused({"--precision", "bf16"}, 1, {"AVX512_BF16", "--precision f32"});
+    ::unsetenv("ADVF_CPU_ISA");
+  }
+  refused({"--device", "reference", "--precision", "bf16"}, 2, {"--precision bf16", "cpu or cuda"});
 }
 
 #ifdef ADVF_WITHOUT_CUDA

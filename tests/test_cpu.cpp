@@ -14,15 +14,6 @@
 using namespace advf;
 using namespace advf::test;
 
-namespace {
-
-struct ThreadsScope {
-  explicit ThreadsScope(int n) { set_num_threads(n); }
-  ~ThreadsScope() { set_num_threads(0); }
-};
-
-}  // namespace
-
 BOOST_AUTO_TEST_CASE(parallel_for_visits_every_index_once) {
   for (int threads : {1, 2, 7}) {
     ThreadsScope scope(threads);
@@ -357,4 +348,19 @@ BOOST_AUTO_TEST_CASE(random_windows_and_copies) {
       expect_same(op_broadcast_to, ShapeAttrs{s}, {randn(narrow, uint64_t(i) + 900, DType::f32)});
     }
   });
+}
+
+// Without AVX512_BF16 the device is refused, and says what is missing.
+BOOST_AUTO_TEST_CASE(bf16_is_refused_by_name) {
+  const cpu::KernelTable* before = cpu::kernels();
+  for (const cpu::KernelTable* table : {cpu::kernels_named("avx2"), (const cpu::KernelTable*)nullptr}) {
+    cpu::set_kernels(table);
+    BOOST_TEST(cpu::bf16_kernels() == nullptr);
+    BOOST_CHECK_EXCEPTION(backend("cpu-bf16"), Error, [](const Error& e) {
+      const std::string text = e.what();
+      return text.find("AVX512_BF16") != std::string::npos &&
+             text.find("--precision f32") != std::string::npos;
+    });
+  }
+  cpu::set_kernels(before);
 }

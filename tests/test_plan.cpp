@@ -10,6 +10,7 @@
 #include "autograd/memory_plan.h"
 #include "autograd/plan.h"
 #include "plan_test_util.h"
+#include "tensor/cpu/kernels.h"
 #include "tensor/ops.h"
 #include "test_util.h"
 
@@ -270,8 +271,8 @@ BOOST_AUTO_TEST_CASE(a_carry_that_cannot_be_in_place) {
 }
 
 BOOST_AUTO_TEST_CASE(a_run_allocates_nothing) {
-  for (const char* name : {"deconv", "resup"}) {
-    static CountingBackend& counting = *new CountingBackend("cpu");
+  const auto test = [](const char* name, const char* device) {
+    CountingBackend& counting = *new CountingBackend(device);  // outlives all tensors
     std::shared_ptr<const Plan> plan;
     {
       const BackendScope scope(counting);
@@ -284,8 +285,12 @@ BOOST_AUTO_TEST_CASE(a_run_allocates_nothing) {
     state.run();
     const int64_t news = allocations, allocs = counting.allocs;
     state.run(5);
-    BOOST_TEST(allocations == news);
-    BOOST_TEST(counting.allocs == allocs);
+    BOOST_TEST(allocations == news, name << " on " << device);
+    BOOST_TEST(counting.allocs == allocs, name << " on " << device);
+  };
+  for (const char* name : {"deconv", "resup"}) {
+    test(name, "cpu");
+    if (cpu::bf16_kernels()) test(name, "cpu-bf16");
   }
 }
 

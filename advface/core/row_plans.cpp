@@ -22,8 +22,8 @@ std::shared_ptr<const Plan> compile_rows(const RowPlans::Function& f, const Valu
   }
   for (const Record& r : tape.records())
     for (const Tensor& t : r.in)
-      check(!t.has_storage() || &t.backend() == &current_backend(), r.op->name, ": a weight of shape ",
-            t.shape(), " lives on another backend than ", current_backend().name());
+      check(!t.has_storage() || t.is_on(current_backend()), r.op->name, ": a weight of shape ", t.shape(),
+            " lives on another backend than ", current_backend().name());
   return compile(fold_batch_norm(tape, std::span(&y, 1)), std::span(&x, 1), std::span(&y, 1));
 }
 
@@ -53,7 +53,7 @@ PlanState& RowPlans::state_for(const std::string& name, const Function& f, const
 
 Tensor RowPlans::run(const std::string& name, const Function& f, const Tensor& x) {
   const int64_t n = x.dim(0);
-  check(x.has_storage() && &x.backend() == &current_backend(), name, ": rows of shape ", x.shape(),
+  check(x.has_storage() && x.is_on(current_backend()), name, ": rows of shape ", x.shape(),
         x.has_storage() ? " live on another backend than " : " have no storage on ",
         current_backend().name());
   if (n == 0) return f(x);

@@ -12,7 +12,14 @@ struct BindArgs {
   const OpCall& call;
   std::span<const View> constants;  // empty, or one per input: data where the value never changes
   const KernelTable& kernels;
+  const KernelTable* bf16 = nullptr;  // of a plan that computes in bf16: for products with a constant operand
 
+  // With the kernels of a product over `depth` numbers (of a convolution: channels), whose second operand is
+  // the input that may be constant. Of three numbers, an image's colours, bf16 is no faster: a quarter of the
+  // words would be empty, and what is rounded first is met by every layer.
+  BindArgs for_product(int64_t depth) const {
+    return {call, constants, bf16 && constant(1) && depth > 3 ? *bf16 : kernels};
+  }
   // The bytes of input i if they are constant, else null.
   const float* constant(size_t i) const {
     return i < constants.size() ? constants[i].as<const float>() : nullptr;

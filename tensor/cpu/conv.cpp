@@ -50,6 +50,7 @@ class ConvOp : public PackedConv {
     }
     Arena lane(nullptr);
     take_lane(lane);
+    round_source(args, weights);
     finish(args, packed_per_group_ * groups_, lane.used());
   }
 
@@ -88,8 +89,8 @@ class ConvOp : public PackedConv {
     tile %= gemm.tiles();
     const auto panels_of = [&](const Phase& p) {
       return [&, source = in[0].as<const float>() + image * p.source.image_stride +
-                          group * weights_.in * p.source.plane()](float* dst, int64_t pixel, int64_t k_begin,
-                                                                  int64_t k_end) -> const float* {
+                          group * weights_.in_elements * p.source.plane()](
+                 float* dst, int64_t pixel, int64_t k_begin, int64_t k_end) -> const float* {
         if (p.in_place) return source + k_begin * p.source.plane() + first_of_panel(gemm, pixel);
         if (k_end == k_begin) return dst;
         const int pieces =
@@ -170,6 +171,8 @@ bool lies_in_place(const BindArgs& args, const ConvWeights& weights, const ConvP
 std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weights,
                                    std::vector<ConvPhase> parts) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
+  // Where the product takes pairs, the source is an image of half as many channels (packed_conv.h).
+  for (ConvPhase& p : parts) p.source.image_stride = a.groups * weights.in_elements * p.source.plane();
   if (auto winograd = make_winograd_conv(args, weights, parts)) return winograd;
   if (auto rows = make_pixel_rows_conv(args, weights, parts)) return rows;
   if (auto strip = make_strip_conv(args, weights, a.groups, parts)) return strip;
@@ -181,7 +184,7 @@ std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weig
         !second && i + 1 < parts.size() && alternate(p, parts[i + 1], args.call.out[0].shape[3]);
     const bool in_place = parts.size() == 1 && lies_in_place(args, weights, p);
     const int64_t images = in_place ? args.call.in[0].shape[0] : 1;
-    Gemm gemm(args.kernels, weights.out, p.pixels / images, weights.in * p.source.taps(),
+    Gemm gemm(args.kernels, weights.out, p.pixels / images, weights.in_elements * p.source.taps(),
               a.groups * int64_t(parts.size()) * images, paired || second);
     if (in_place) gemm.set_panel_stride(p.source.plane());
     p.source.finish();
@@ -189,6 +192,15 @@ std::unique_ptr<BoundOp> make_conv(const BindArgs& args, const ConvWeights& weig
     phases.push_back({std::move(p), std::move(gemm), 0, 0, paired, in_place});
   }
   return std::make_unique<ConvOp>(args, weights, a.groups, std::move(phases));
+}
+
+// Of groups with `in` channels of the source and `out` of the output.
+std::unique_ptr<BoundOp> make_conv(const BindArgs& args, bool forward, int64_t in, int64_t out,
+                                   std::vector<ConvPhase> parts) {
+  const BindArgs chosen = args.for_product(in);
+  const Shape& w = args.call.in[1].shape;
+  return make_conv(chosen, ConvWeights::make(forward, in, out, w[2] * w[3], chosen.kernels.pairs()),
+                   std::move(parts));
 }
 
 bool any_empty(const OpCall& call) {
@@ -202,7 +214,7 @@ std::unique_ptr<BoundOp> bind_conv2d(const BindArgs& args) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
   const Shape& w = args.call.in[1].shape;
   if (is_depthwise(a, w[1] * a.groups, w[0])) return make_depthwise(args, conv2d_phases(args.call));
-  return make_conv(args, {true, w[1], w[0] / a.groups, w[2] * w[3]}, conv2d_phases(args.call));
+  return make_conv(args, true, w[1], w[0] / a.groups, conv2d_phases(args.call));
 }
 
 std::unique_ptr<BoundOp> bind_conv_transpose2d(const BindArgs& args) {
@@ -210,7 +222,7 @@ std::unique_ptr<BoundOp> bind_conv_transpose2d(const BindArgs& args) {
   const ConvAttrs& a = args.call.attr<ConvAttrs>();
   const Shape& w = args.call.in[1].shape;
   if (is_depthwise(a, w[1] * a.groups, w[0])) return make_depthwise(args, conv_transpose2d_phases(args.call));
-  return make_conv(args, {false, w[0] / a.groups, w[1], w[2] * w[3]}, conv_transpose2d_phases(args.call));
+  return make_conv(args, false, w[0] / a.groups, w[1], conv_transpose2d_phases(args.call));
 }
 
 std::unique_ptr<BoundOp> bind_conv2d_fused(const BindArgs& args) { return bind_conv2d(args); }

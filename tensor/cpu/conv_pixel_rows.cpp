@@ -28,13 +28,13 @@ class PixelRowsConv : public PackedConv {
         plane_out_(args.call.out[0].shape.numel(2, 4)) {
     int64_t weight_floats = 0, pixel_floats = 0;
     for (const ConvPhase& part : parts) {
-      Phase p{
-          part,
-          Gemm(kernels_, part.pixels, weights.out, weights.in * part.source.taps(), int64_t(parts.size())),
-          weight_floats,
-          pixel_floats,
-          blocks_,
-          tiles_};
+      Phase p{part,
+              Gemm(kernels_, part.pixels, weights.out, weights.in_elements * part.source.taps(),
+                   int64_t(parts.size())),
+              weight_floats,
+              pixel_floats,
+              blocks_,
+              tiles_};
       p.source.finish();
       p.target.finish();
       weight_floats += p.gemm.packed_b();
@@ -49,6 +49,7 @@ class PixelRowsConv : public PackedConv {
     }
     Arena lane(nullptr);
     take_lane(lane);
+    round_source(args, weights);
     finish(args, weight_floats, lane.used(), pixel_floats);
   }
 

@@ -98,8 +98,8 @@ class StripConvOp : public PackedConv {
     element_stride_ = phases[0].target.element_stride;
     for (const ConvPhase& p : phases) {
       phases_.push_back({{}, p.kernel_tap, p.target.base, per_group_, 1});
-      per_group_ += weights.in * weights.out * p.source.taps();
-      for (int64_t c = 0; c < weights.in; ++c)
+      per_group_ += weights.in_elements * weights.out * p.source.taps();
+      for (int64_t c = 0; c < weights.in_elements; ++c)
         for (int t = 0; t < p.source.taps(); ++t)
           phases_.back().k_offset.push_back(int32_t(
               c * layout.channel + layout.offset(p.source.tap_y[size_t(t)], p.source.tap_x[size_t(t)])));
@@ -109,6 +109,7 @@ class StripConvOp : public PackedConv {
     for (int v = 0; v < kMaxVectors; ++v) v_offset_[v] = v * kernels_.lanes;
     Arena lane(nullptr);
     take_lane(lane);
+    round_source(args, weights);
     finish(args, per_group_ * groups_, lane.used());
   }
 
@@ -119,8 +120,8 @@ class StripConvOp : public PackedConv {
       const Lane l = take_lane(area);
       const int64_t block = tile % layout_.blocks.parts, plane = tile / layout_.blocks.parts;
       const int64_t group = plane % groups_;
-      fill(in[0].as<const float>() + plane * weights_.in * layout_.source_h * layout_.source_w, block,
-           l.strip);
+      fill(in[0].as<const float>() + plane * weights_.in_elements * layout_.source_h * layout_.source_w,
+           block, l.strip);
       for (int64_t p = 0; p < layout_.positions(block);)
         p += run_panel(in, out, packed + group * per_group_, plane, block, p, l);
     });
@@ -139,7 +140,7 @@ class StripConvOp : public PackedConv {
   int64_t max_width() const { return kMaxVectors * kernels_.lanes; }
   Lane take_lane(Arena& arena) const {
     // A panel at the end of the last channel reads past its last position.
-    return {arena.take<float>(weights_.in * layout_.channel + max_width()),
+    return {arena.take<float>(weights_.in_elements * layout_.channel + max_width()),
             arena.take<float>(rows_.largest() * max_width()),
             arena.take<float>(rows_.largest() * max_width()), arena.take<StoreRun>(max_width())};
   }
@@ -148,7 +149,7 @@ class StripConvOp : public PackedConv {
   void fill(const float* x, int64_t block, float* strip) const {
     const StripLayout& s = layout_;
     const int64_t top = s.first_row(block) * s.stride_y + s.min_y;
-    for (int64_t c = 0; c < weights_.in; ++c, x += s.source_h * s.source_w) {
+    for (int64_t c = 0; c < weights_.in_elements; ++c, x += s.source_h * s.source_w) {
       float* channel = strip + c * s.channel;
       for (int64_t py = 0; py < s.stride_y; ++py)
         for (int64_t px = 0; px < s.stride_x; ++px) {
@@ -173,7 +174,8 @@ class StripConvOp : public PackedConv {
         }
       std::fill(channel + s.parts() * s.part, channel + s.channel, 0.0f);
     }
-    std::fill(strip + weights_.in * s.channel, strip + weights_.in * s.channel + max_width(), 0.0f);
+    std::fill(strip + weights_.in_elements * s.channel,
+              strip + weights_.in_elements * s.channel + max_width(), 0.0f);
   }
 
   // All phases and rows of the panel at position p; returns how wide it was.
@@ -249,7 +251,7 @@ bool strip_pays(const ConvWeights& weights, const std::vector<ConvPhase>& phases
   for (const ConvPhase& p : phases) taps += p.source.taps();
   if (taps == int64_t(phases.size()) * s.parts()) return false;  // nothing is read twice
   const double out = double(weights.out);
-  const double depth = double(weights.in * taps) / double(phases.size());
+  const double depth = double(weights.in_elements * taps) / double(phases.size());
   const double packing = s.stride_x == 1 ? 6 : 12;
   const double apart = phases[0].target.element_stride > 1 ? 40 * out / depth : 0;
   const double copying = 4.0 * double(s.parts()) * double(s.rows) / double(s.blocks.largest()) / double(taps);
@@ -261,7 +263,7 @@ bool strip_pays(const ConvWeights& weights, const std::vector<ConvPhase>& phases
 std::unique_ptr<BoundOp> make_strip_conv(const BindArgs& args, const ConvWeights& weights, int64_t groups,
                                          const std::vector<ConvPhase>& phases) {
   StripLayout layout;
-  if (!StripLayout::make(phases, weights.in, args.call.in[0].shape[0], &layout)) return nullptr;
+  if (!StripLayout::make(phases, weights.in_elements, args.call.in[0].shape[0], &layout)) return nullptr;
   if (!strip_pays(weights, phases, layout, args.kernels.lanes)) return nullptr;
   return std::make_unique<StripConvOp>(args, weights, groups, phases, layout);
 }

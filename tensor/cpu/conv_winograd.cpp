@@ -27,8 +27,9 @@ constexpr int64_t kSumFloats = 64 * 1024;     // of products before they are tra
 constexpr int64_t kWantedTasks = 16;          // enough for a few threads; never depends on their number
 constexpr int64_t kLeastTasks = 4;
 constexpr double kCheapGroups =
-    0.03;                      // so many per output channel: their transforms are a sixth of the products
-constexpr int kMaxPhases = 2;  // of an axis, in or out
+    0.03;                          // so many per output channel: their transforms are a sixth of the products
+constexpr int64_t kMostRows = 12;  // of a GEMM tile
+constexpr int kMaxPhases = 2;      // of an axis, in or out
 
 // One axis. Tile t holds the source pixels stride (m t + i) + part_at[p], i < 4, for each part p, and makes
 // the outputs m t + o + shift[q], o < m, of each output phase q.
@@ -124,7 +125,7 @@ class WinogradConvOp : public PackedConv {
         m_(geometry.y.m),
         parts_(geometry.parts()),
         out_phases_(geometry.phases()),
-        depth_(weights.in * parts_),
+        depth_(weights.in_elements * parts_),
         images_(args.call.in[0].shape[0]),
         out_w_(args.call.out[0].shape[3]),
         out_plane_(args.call.out[0].shape.numel(2, 4)) {
@@ -184,10 +185,11 @@ class WinogradConvOp : public PackedConv {
   }
 
   struct Lane {
-    float *row, *split, *input, *sums, *outputs;
+    float *row, *split, *second, *input, *sums, *outputs;
     StoreRun* runs;
   };
   int64_t split_rows() const { return y_.ways() * (tile_rows_.largest() - 1) + y_.rel(y_.parts - 1, 3) + 1; }
+  int64_t split_floats() const { return split_rows() * x_.ways() * part_pitch_; }
   int64_t row_floats() const { return x_.ways() * (part_pitch_ + 2 * kernels_.lanes); }
   int64_t z_line() const { return columns_ * m_; }
   int64_t z_row() const { return z_line() * m_; }
@@ -195,7 +197,8 @@ class WinogradConvOp : public PackedConv {
   Lane take_lane(Arena& arena) const {
     Lane l;
     l.row = arena.take<float>(row_floats());
-    l.split = arena.take<float>(split_rows() * x_.ways() * part_pitch_);
+    l.split = arena.take<float>(split_floats());
+    l.second = arena.take<float>(weights_.pairs() ? split_floats() : 0);
     l.input = arena.take<float>(kPoints * depth_ * pitch_);
     l.sums = arena.take<float>(kPoints * panels_ * rows_.largest() * columns_);
     l.outputs = arena.take<float>(x_.phases * z_floats() + kernels_.lanes);
@@ -227,8 +230,12 @@ class WinogradConvOp : public PackedConv {
     for (int64_t done = 0; done < rows;) {
       const int64_t image = (first + done) / y_.tiles, ty = (first + done) % y_.tiles;
       const int64_t here = std::min(rows - done, y_.tiles - ty);
-      for (int64_t c = 0; c < weights_.in; ++c) {
-        split(x + (image * weights_.in + c) * plane, ty, here, l);
+      for (int64_t c = 0; c < weights_.in_elements; ++c) {
+        const int64_t channel = weights_.pairs() ? 2 * c : c;
+        const bool both = weights_.pairs() && channel + 1 < weights_.in;
+        const float* from = x + (image * weights_.in + channel) * plane;
+        split(from, ty, here, l.row, l.split);
+        if (both) split(from + plane, ty, here, l.row, l.second);
         for (int p = 0; p < parts_; ++p) {
           ptrdiff_t row[4], column[4];
           for (int64_t i = 0; i < 4; ++i) {
@@ -237,9 +244,10 @@ class WinogradConvOp : public PackedConv {
             column[i] = at % x_.ways() * part_pitch_ + at / x_.ways();
           }
           float* to = l.input + (c * parts_ + p) * pitch_ + done * x_.tiles;
+          const int64_t step = y_.ways() * x_.ways() * part_pitch_;
           for (int64_t r = 0; r < here; ++r)
-            kernels_.winograd_input(to + r * x_.tiles, depth_ * pitch_,
-                                    l.split + r * y_.ways() * x_.ways() * part_pitch_, row, column, x_.tiles);
+            kernels_.winograd_input(to + r * x_.tiles, depth_ * pitch_, l.split + r * step,
+                                    both ? l.second + r * step : nullptr, row, column, x_.tiles);
         }
       }
       done += here;
@@ -247,21 +255,20 @@ class WinogradConvOp : public PackedConv {
   }
 
   // The source rows of `rows` rows of tiles, split by column; outside of the image is zero.
-  void split(const float* plane, int64_t ty, int64_t rows, const Lane& l) const {
+  void split(const float* plane, int64_t ty, int64_t rows, float* line, float* to) const {
     const int64_t top = y_.ways() * ty + y_.part_at[0], left = x_.part_at[0];
     const int64_t n = y_.ways() * (rows - 1) + y_.rel(y_.parts - 1, 3) + 1;
     const int64_t width = x_.ways() * (x_.tiles + 4);  // what the tiles may read
     const int64_t skip = std::max<int64_t>(0, left), margin = std::max<int64_t>(0, -left);
     const int64_t count = std::clamp<int64_t>(std::min(x_.source - skip, width - margin), 0, width);
-    float* to = l.split;
     for (int64_t r = 0; r < n; ++r, to += x_.ways() * part_pitch_) {
       const int64_t y = top + r;
       if (y < 0 || y >= y_.source) {
         std::memset(to, 0, size_t(x_.ways() * part_pitch_) * sizeof(float));
         continue;
       }
-      std::memcpy(l.row + margin, plane + y * x_.source + skip, size_t(count) * sizeof(float));
-      kernels_.split_columns(to, part_pitch_, l.row, x_.tiles + 4, int(x_.ways()));
+      std::memcpy(line + margin, plane + y * x_.source + skip, size_t(count) * sizeof(float));
+      kernels_.split_columns(to, part_pitch_, line, x_.tiles + 4, int(x_.ways()));
     }
   }
 
@@ -328,28 +335,43 @@ class WinogradConvOp : public PackedConv {
 
   void pack(const float* weight, float* packed) const override {
     constexpr int64_t kChannels = 32;  // of a task
-    const int64_t blocks = ceil_div(weights_.in, kChannels);
+    const int64_t blocks = ceil_div(weights_.in_elements, kChannels);
     parallel_for(out_phases_ * rows_.parts * blocks, [&](int64_t task) {
       const int64_t block = task % blocks, panel = task / blocks % rows_.parts,
                     q = task / blocks / rows_.parts;
-      const int64_t end = std::min(weights_.in, (block + 1) * kChannels);
+      const int64_t end = std::min(weights_.in_elements, (block + 1) * kChannels);
       for (int64_t c = block * kChannels; c < end; ++c)
         for (int p = 0; p < parts_; ++p) pack_rows(weight, packed, q, p, panel, c);
     });
   }
 
-  // G g G^T for the rows of a panel, one input channel.
+  // Of a panel of rows, one element of depth.
   void pack_rows(const float* weight, float* packed, int64_t q, int64_t p, int64_t panel, int64_t c) const {
-    constexpr int64_t kMost = 12;
+    const int64_t rows = rows_.size(panel), point = weights_.out * depth_;
+    float first[kPoints][kMostRows], second[kPoints][kMostRows];
+    const int64_t channel = weights_.pairs() ? 2 * c : c;
+    const bool both = weights_.pairs() && channel + 1 < weights_.in;
+    transform_weights(weight, q, p, panel, channel, first);
+    if (both) transform_weights(weight, q, p, panel, channel + 1, second);
+    float* at = packed + q * kPoints * point + rows_.begin(panel) * depth_ + (c * parts_ + p) * rows;
+    for (int64_t i = 0; i < kPoints; ++i, at += point)
+      if (weights_.pairs())
+        kernels_.round_pairs_of(at, first[i], both ? second[i] : nullptr, rows);
+      else
+        std::copy_n(first[i], rows, at);
+  }
+
+  // G g G^T for the rows of a panel, one input channel.
+  void transform_weights(const float* weight, int64_t q, int64_t p, int64_t panel, int64_t c,
+                         float (&points)[kPoints][kMostRows]) const {
     const int64_t rows = rows_.size(panel), row = rows_.begin(panel), taps = y_.taps;
     const int* kernel_tap = kernel_tap_.data() + (q * parts_ + p) * taps * taps;
-    float g[3][3][kMost] = {}, half[4][3][kMost] = {};
-    const int64_t row_step = weights_.kernel_size * (weights_.forward ? weights_.in : 1);
-    const float* from =
-        weight + weights_.kernel_size * (weights_.forward ? row * weights_.in + c : c * weights_.out + row);
+    float g[3][3][kMostRows] = {}, half[4][3][kMostRows] = {};
     for (int64_t i = 0; i < taps; ++i)
-      for (int64_t j = 0; j < taps; ++j)
-        for (int64_t r = 0; r < rows; ++r) g[i][j][r] = from[r * row_step + kernel_tap[i * taps + j]];
+      for (int64_t j = 0; j < taps; ++j) {
+        const float* from = weights_.from(weight, c, row, kernel_tap[i * taps + j]);
+        for (int64_t r = 0; r < rows; ++r) g[i][j][r] = from[r * weights_.row_step()];
+      }
     const auto lift = [taps](const float* a, const float* b, const float* c, int64_t r, float*(&to)[4]) {
       const float middle = taps == 3 ? b[r] : 0.0f, last = taps == 3 ? c[r] : b[r];
       const float outer = taps == 3 ? a[r] + c[r] : a[r], inner = taps == 3 ? middle : b[r];
@@ -362,10 +384,8 @@ class WinogradConvOp : public PackedConv {
       float* to[4] = {half[0][j], half[1][j], half[2][j], half[3][j]};
       for (int64_t r = 0; r < rows; ++r) lift(g[0][j], g[1][j], g[2][j], r, to);
     }
-    const int64_t point = weights_.out * depth_;
-    float* at = packed + q * kPoints * point + row * depth_ + (c * parts_ + p) * rows;
-    for (int64_t i = 0; i < 4; ++i, at += 4 * point) {
-      float* to[4] = {at, at + point, at + 2 * point, at + 3 * point};
+    for (int64_t i = 0; i < 4; ++i) {
+      float* to[4] = {points[4 * i], points[4 * i + 1], points[4 * i + 2], points[4 * i + 3]};
       for (int64_t r = 0; r < rows; ++r) lift(half[i][0], half[i][1], half[i][2], r, to);
     }
   }
@@ -392,10 +412,11 @@ bool winograd_pays(const ConvWeights& weights, const Geometry& g, const std::vec
   if (g.y.tiles * g.x.tiles < 16) return false;
   double direct = 0;
   for (const ConvPhase& p : phases) direct += double(p.source.grid_h * p.source.grid_w * p.source.taps());
-  const double in = double(weights.in), out = double(weights.out), tiles = double(g.y.tiles * g.x.tiles);
+  const double depth = double(weights.in_elements), in = double(weights.in), out = double(weights.out),
+               tiles = double(g.y.tiles * g.x.tiles);
   const double transforms = 80 * in * g.parts() / lane_use(g.x, lanes) + 80 * out * g.phases();
-  return direct * in * out >
-         1.25 * tiles * (double(kPoints * g.parts() * g.phases()) * in * out + transforms);
+  return direct * depth * out >
+         1.25 * tiles * (double(kPoints * g.parts() * g.phases()) * depth * out + transforms);
 }
 
 }  // namespace
@@ -405,7 +426,7 @@ std::unique_ptr<BoundOp> make_winograd_conv(const BindArgs& args, const ConvWeig
   if (args.call.attr<ConvAttrs>().groups != 1) return nullptr;
   const auto geometry = make_geometry(phases);
   if (!geometry || !winograd_pays(weights, *geometry, phases, args.kernels.lanes)) return nullptr;
-  if (kPoints * geometry->parts() * weights.in * (geometry->x.tiles + 64) > (int64_t(1) << 22))
+  if (kPoints * geometry->parts() * weights.in_elements * (geometry->x.tiles + 64) > (int64_t(1) << 22))
     return nullptr;
   return std::make_unique<WinogradConvOp>(args, weights, *geometry, phases);
 }

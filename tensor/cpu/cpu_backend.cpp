@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <string>
 
 #include "tensor/cpu/bind.h"
 #include "tensor/reference/reference_backend.h"
@@ -109,6 +110,7 @@ bool is_f32(const OpCall& call) {
   return true;
 }
 
+// One of them owns the memory; the other's plans compute in bf16.
 class CpuBackend : public Backend {
  public:
   const char* name() const override { return "cpu"; }
@@ -122,13 +124,35 @@ class CpuBackend : public Backend {
     if (const cpu::KernelTable* kernels = cpu::kernels(); kernels && is_f32(call)) {
       const auto found = fast_ops().find(call.op);
       if (found != fast_ops().end())
-        if (auto bound = found->second({call, constants, *kernels})) return bound;
+        if (auto bound = found->second({call, constants, *kernels, bf16_for(constants)})) return bound;
     }
     return bind_reference(call);
   }
 
+ protected:
+  virtual const cpu::KernelTable* bf16_for(std::span<const View>) const { return nullptr; }
+
  private:
   BlockCache cache_;
+};
+
+CpuBackend& cpu_instance() {
+  static CpuBackend& instance = *new CpuBackend;
+  return instance;
+}
+
+class CpuBf16Backend : public CpuBackend {
+ public:
+  const char* name() const override { return "cpu-bf16"; }
+  Backend& memory() override { return cpu_instance(); }
+  std::byte* alloc(size_t bytes) override { return memory().alloc(bytes); }
+  void free(std::byte* data, size_t bytes) override { memory().free(data, bytes); }
+
+ protected:
+  // Only a plan names constants.
+  const cpu::KernelTable* bf16_for(std::span<const View> constants) const override {
+    return constants.empty() ? nullptr : cpu::bf16_kernels();
+  }
 };
 
 }  // namespace
@@ -173,12 +197,26 @@ const KernelTable* kernels_named(const char* name) {
 }
 
 const KernelTable* kernels() { return chosen_kernels(); }
+const KernelTable* bf16_kernels() {
+  return kernels() == &kernels_avx512 && __builtin_cpu_supports("avx512bf16") ? &kernels_avx512_bf16
+                                                                              : nullptr;
+}
 void set_kernels(const KernelTable* table) { chosen_kernels() = table; }
 
 }  // namespace cpu
 
-Backend& cpu_backend() {
-  static CpuBackend& instance = *new CpuBackend;
+Backend& cpu_backend() { return cpu_instance(); }
+
+Backend& cpu_bf16_backend() {
+  if (!cpu::bf16_kernels()) {
+    const char* isa = std::getenv("ADVF_CPU_ISA");
+    fail("bf16 on the CPU needs AVX512_BF16, which ",
+         __builtin_cpu_supports("avx512bf16") && isa && *isa
+             ? "ADVF_CPU_ISA=" + std::string(isa) + " leaves unused"
+             : "this processor lacks",
+         "; use --precision f32");
+  }
+  static CpuBf16Backend& instance = *new CpuBf16Backend;
   return instance;
 }
 

@@ -106,6 +106,10 @@ struct KernelTable {
   int max_rows;       // of a GEMM tile two vectors wide
   int max_rows_wide;  // of a GEMM tile four vectors wide
 
+  // Whether an element of the GEMM tile's a and b is a word of two bf16, numbers 2k (the lower half) and 2k +
+  // 1 of the depth, in place of a float. What only moves elements moves words as well.
+  bool pairs() const { return round_pairs != nullptr; }
+
   // The GEMM tile. c[r][j] (+)= sum_k a[k * rows + r] * b[k_offset[k] + v_offset[j / lanes] + j % lanes] for
   // j < vectors * lanes; vectors is 1, 2 or 4. c is dense, rows x (vectors * lanes).
   void (*gemm_tile)(int rows, int vectors, int depth, const float* a, const float* b, const int32_t* k_offset,
@@ -122,8 +126,14 @@ struct KernelTable {
   void (*copy_strided)(float* dst, const float* src, int64_t n, int stride);
   // dst[q * part + u] = src[u * ways + q] for u < n, whole vectors at a time; ways is 1, 2, 3, 4 or 6.
   void (*split_columns)(float* dst, ptrdiff_t part, const float* src, int64_t n, int ways);
-  // The transforms of conv_winograd.cpp; see winograd_body.inc.
-  void (*winograd_input)(float* v, ptrdiff_t point, const float* x, const ptrdiff_t* row,
+  // Floats to words, rounded to nearest even: word i is (x[2i], x[2i + 1]), of n floats, or (x[i], y[i]) for
+  // i < n. A number that is not there (the last of an odd n, all of a null y) is 0. Null where the tile takes
+  // floats.
+  void (*round_pairs)(float* words, const float* x, int64_t n);
+  void (*round_pairs_of)(float* words, const float* x, const float* y, int64_t n);
+  // The transforms of conv_winograd.cpp; see winograd_body.inc. Where the tile takes words, y is the second
+  // of their channels, or null, else it is not looked at.
+  void (*winograd_input)(float* v, ptrdiff_t point, const float* x, const float* y, const ptrdiff_t* row,
                          const ptrdiff_t* column, int64_t n);
   void (*winograd_output)(int m, float* z, ptrdiff_t z_row, ptrdiff_t z_line, const float* r, ptrdiff_t point,
                           int rows, int vectors);
@@ -145,11 +155,14 @@ struct KernelTable {
   double (*fma_peak)(int64_t rounds, float* sink);
 };
 
-extern const KernelTable kernels_avx2, kernels_avx512;
+extern const KernelTable kernels_avx2, kernels_avx512, kernels_avx512_bf16;
 
 // The best table that this machine runs, or null: the reference backend's kernels then serve. The environment
 // variable ADVF_CPU_ISA (avx512, avx2 or reference) lowers the choice; asking for more than there is throws.
 const KernelTable* kernels();
+// The table for products of bf16 beside kernels(), which has the rest; null where the machine lacks
+// AVX512_BF16 or kernels() are not those of AVX-512.
+const KernelTable* bf16_kernels();
 // A table by name, null where the machine cannot run it or there is none; for tests.
 const KernelTable* kernels_named(const char* name);
 // Makes kernels() return this table from now on (null: the reference). Ops that are bound already keep

@@ -44,6 +44,9 @@ inline void join3(Vec a, Vec b, Vec c, Vec (&x)[3]) {
                                  14, 5, 6, 15);
 }
 
+// A step of the GEMM tile.
+inline void multiply_add(Vec& sum, float a, Vec b) { sum += a * b; }
+
 #include "tensor/cpu/kernel_body.inc"
 
 }  // namespace

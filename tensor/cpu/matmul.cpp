@@ -1,6 +1,9 @@
 // matmul and batch_matmul: op(a) op(b) + bias on the GEMM driver, one product after the other. A transposed
 // operand costs a transposing packer, nothing else; a constant b (the weights of a linear layer in a Plan) is
-// packed once.
+// packed once. Where the product takes pairs of bf16 (kernels.h), both operands are rounded first, to
+// matrices of half the depth.
+#include <cstring>
+
 #include "tensor/cpu/bind.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/store.h"
@@ -10,15 +13,23 @@ namespace {
 
 class MatmulOp : public BoundOp {
  public:
+  // k: of the operands as they come.
   MatmulOp(const BindArgs& args, int64_t batch, int64_t m, int64_t n, int64_t k)
       : kernels_(args.kernels),
         attrs_(args.call.attr<MatmulAttrs>()),
         epilogue_(args.call),
         batch_(batch),
-        gemm_(kernels_, m, n, k, 1),
+        numbers_(k),
+        gemm_(kernels_, m, n, kernels_.pairs() ? ceil_div(k, 2) : k, 1),
         lanes_(lane_count()) {
     const float* b = args.constant(1);
     if (b && batch == 1) {
+      std::vector<float> words;
+      if (kernels_.pairs()) {
+        words.resize(size_t(n * gemm_.k()));
+        round(b, n, !attrs_.transpose_b, words.data());
+        b = words.data();
+      }
       constant_b_.resize(size_t(gemm_.packed_b()));
       parallel_for(gemm_.b_blocks(), [&](int64_t block) {
         gemm_.pack_b_block(block, constant_b_.data(),
@@ -32,6 +43,7 @@ class MatmulOp : public BoundOp {
   size_t scratch_bytes() const override {
     Arena arena(nullptr);
     arena.take<float>(gemm_.packed_a());
+    arena.take<float>(a_words());
     arena.take<float>(lane_floats() * lanes_);
     return arena.used();
   }
@@ -39,15 +51,20 @@ class MatmulOp : public BoundOp {
   void run(std::span<const View> in, std::span<const View> out, void* scratch) const override {
     Arena arena(scratch);
     float* packed = arena.take<float>(gemm_.packed_a());
+    float* words = arena.take<float>(a_words());
     float* lanes = arena.take<float>(lane_floats() * lanes_);
-    for (int64_t i = 0; i < batch_; ++i) multiply(in, out, i, packed, lanes);
+    const float *a = in[0].as<const float>(), *b = in[1].as<const float>();
+    if (kernels_.pairs()) {
+      round(a, gemm_.m(), attrs_.transpose_a, words);
+      a = words;
+    }
+    for (int64_t i = 0; i < batch_; ++i)
+      multiply(a + i * gemm_.m() * gemm_.k(), b + i * gemm_.k() * gemm_.n(), in, out, i, packed, lanes);
   }
 
  private:
-  void multiply(std::span<const View> in, std::span<const View> out, int64_t i, float* packed,
-                float* lanes) const {
-    const float* a = in[0].as<const float>() + i * gemm_.m() * gemm_.k();
-    const float* b = in[1].as<const float>() + i * gemm_.k() * gemm_.n();
+  void multiply(const float* a, const float* b, std::span<const View> in, std::span<const View> out,
+                int64_t i, float* packed, float* lanes) const {
     parallel_for(gemm_.a_blocks(), [&](int64_t block) {
       gemm_.pack_a_block(
           block, packed, [&](float* dst, int64_t row, int64_t rows, int64_t k_begin, int64_t k_end) {
@@ -86,9 +103,26 @@ class MatmulOp : public BoundOp {
       copy(dst, gemm_.width(), b + k_begin * gemm_.n() + column, gemm_.n(), k_end - k_begin,
            columns_at(column));
   }
+  // Words of an operand of `count` rows of numbers, or as many columns where the depth lies across.
+  void round(const float* x, int64_t count, bool across, float* words) const {
+    if (across)
+      parallel_for(gemm_.k(), [&](int64_t k) {
+        kernels_.round_pairs_of(words + k * count, x + 2 * k * count,
+                                2 * k + 1 < numbers_ ? x + (2 * k + 1) * count : nullptr, count);
+      });
+    else
+      parallel_for(
+          count, [&](int64_t i) { kernels_.round_pairs(words + i * gemm_.k(), x + i * numbers_, numbers_); });
+  }
+  int64_t a_words() const { return kernels_.pairs() ? gemm_.m() * gemm_.k() : 0; }
   // A block of rows x columns, both dense in their columns.
   void copy(float* dst, int64_t dst_stride, const float* src, int64_t src_stride, int64_t rows,
             int64_t columns) const {
+    if (kernels_.pairs()) {  // as bits: a float made of them may be no number
+      for (int64_t i = 0; i < rows; ++i)
+        std::memcpy(dst + i * dst_stride, src + i * src_stride, size_t(columns) * sizeof(float));
+      return;
+    }
     const StoreRun run{0, 0, int32_t(columns)};
     StoreArgs args;
     args.dst = dst, args.dst_stride = dst_stride, args.src = src, args.src_stride = src_stride;
@@ -99,7 +133,7 @@ class MatmulOp : public BoundOp {
   const KernelTable& kernels_;
   MatmulAttrs attrs_;
   StoreEpilogue epilogue_;
-  int64_t batch_;
+  int64_t batch_, numbers_;
   Gemm gemm_;
   int lanes_;
   std::vector<float> constant_b_;
@@ -112,7 +146,7 @@ std::unique_ptr<BoundOp> bind_matmul(const BindArgs& args) {
   const Shape &a = args.call.in[0].shape, &y = args.call.out[0].shape;
   const int64_t k = a[attrs.transpose_a ? 0 : 1];
   if (y.numel() == 0 || k == 0) return nullptr;
-  return std::make_unique<MatmulOp>(args, 1, y[0], y[1], k);
+  return std::make_unique<MatmulOp>(args.for_product(k), 1, y[0], y[1], k);
 }
 
 std::unique_ptr<BoundOp> bind_matmul_fused(const BindArgs& args) { return bind_matmul(args); }

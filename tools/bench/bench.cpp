@@ -97,7 +97,7 @@ int bench(Options& options) {
     file.commit();
     return 0;
   }
-  const char* isa = cpu::kernels() ? cpu::kernels()->name : "reference";
+  const char* isa = product_kernels() ? product_kernels()->name : "reference";
   const Machine machine = measure_machine(options.repeat);
   if (!options.csv)
     std::printf("device %s, kernels %s, %d threads: peak %.1f GFLOP/s, copy %.1f GB/s (read + written)\n",

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
@@ -88,6 +89,10 @@ double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
 }  // namespace
 
+const cpu::KernelTable* product_kernels() {
+  return std::string_view(current_backend().name()) == "cpu-bf16" ? cpu::bf16_kernels() : cpu::kernels();
+}
+
 void set_device_probe_side(int64_t side) { probe_side = side; }
 
 double peak_flops_now() {
@@ -95,7 +100,7 @@ double peak_flops_now() {
     static const double peak = device_peak_flops();  // nobody else is on the device
     return peak;
   }
-  const cpu::KernelTable* kernels = cpu::kernels();
+  const cpu::KernelTable* kernels = product_kernels();
   if (!kernels) return 0;
   constexpr int64_t kRounds = 2'000'000;  // milliseconds: the scheduler has to spread the threads
   std::vector<float> sinks(size_t(num_threads()) * 16);

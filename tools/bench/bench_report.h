@@ -6,6 +6,10 @@
 #include <string>
 #include <vector>
 
+namespace advf::cpu {
+struct KernelTable;
+}
+
 namespace advf::tools {
 
 double seconds_of(const std::function<void()>& body);
@@ -25,6 +29,8 @@ struct Machine {
   double copy_bytes_per_s = 0;  // read and written, of far more than the caches hold
 };
 Machine measure_machine(int repeat);
+// Of the CPU's products: those of bf16 where the current backend's plans have them.
+const cpu::KernelTable* product_kernels();
 double peak_flops_now();  // one measurement, some milliseconds
 // Of a device the peak is that of a product of square matrices of this side, so large that rounding an
 // operand to bf16 first is a few percent; a quarter of such a matrix is copied. Before the first measurement.

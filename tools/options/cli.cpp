@@ -41,8 +41,9 @@ void Common::add_to(CLI::App& app) {
   app.add_option("--device", device, "where to compute: cpu, reference or cuda")
       ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "reference", "cuda"}));
-  app.add_option("--precision", precision,
-                 "of frozen networks (protection, inference): f32 or bf16, which needs --device cuda")
+  app.add_option(
+         "--precision", precision,
+         "of frozen networks (protection, inference): f32 or bf16, on a cpu with AVX512_BF16 or on cuda")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--seed", seed, "seed of everything random")->capture_default_str()->check(not_negative());
@@ -56,8 +57,8 @@ void Common::activate() const {
   register_cuda_backend();
   set_num_threads(threads);
   // Kept for the whole run of the program.
-  if (precision != "f32" && device != "cuda")
-    throw CLI::ValidationError("--precision " + precision + " needs --device cuda");
+  if (precision != "f32" && device == "reference")
+    throw CLI::ValidationError("--precision " + precision + " needs --device cpu or cuda");
   static BackendScope scope(backend(precision == "f32" ? device : device + "-" + precision));
   check_writable({json});
 }
