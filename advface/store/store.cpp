@@ -22,7 +22,6 @@
 namespace advf {
 namespace {
 
-
 const char* state_of(Generation generation) { return generation == Generation::current ? "current" : "next"; }
 
 constexpr const char* kSetColumns =
