@@ -11,20 +11,38 @@ import sys
 import tempfile
 import time
 from importlib import metadata
+from typing import NamedTuple
 
 TORCH, ORT = ["eager", "torch.compile"], ["onnxruntime"]
-# id, title, images a run, peers, what is aimed at: over the best peer, and of the peak on a machine with AVX-512
+
+
+class Case(NamedTuple):
+    workload: str
+    title: str
+    units: int  # images a run
+    peers: list
+    aim: float | None = None  # over the best peer
+    aim_of_peak: float | None = None  # on a machine with AVX-512
+    aim_over_f32: float | None = None  # over our own f32
+
+
 CASES = [
-    ("W1", "training step, batch 32", 32, TORCH, 1.5, None),
-    ("W2", "PGD iteration, batch 32", 32, TORCH, 1.8, 0.95),
-    ("W3", "FaceNet forward, batch 16", 16, TORCH + ORT, 1.1, 0.95),
-    ("W3", "FaceNet forward, batch 1", 1, TORCH + ORT, 1.0, 0.70),
-    ("W4", "MobileFaceNet forward, batch 16", 16, TORCH + ORT, 1.3, None),
-    ("W5", "PGD iteration of maps, batch 8", 8, TORCH, 1.8, None),
-    ("W10", "gradient to the image of FaceNet, batch 16", 16, TORCH, 1.3, 0.85),
-    ("W11", "identity-loss training, batch 32", 32, TORCH, 1.3, None),
+    Case("W1", "training step, batch 32", 32, TORCH, 1.5),
+    Case("W2", "PGD iteration, batch 32", 32, TORCH, 1.8, 0.95),
+    Case("W3", "FaceNet forward, batch 16", 16, TORCH + ORT, 1.1, 0.95),
+    Case("W3", "FaceNet forward, batch 1", 1, TORCH + ORT, 1.0, 0.70),
+    Case("W4", "MobileFaceNet forward, batch 16", 16, TORCH + ORT, 1.3),
+    Case("W5", "PGD iteration of maps, batch 8", 8, TORCH, 1.8),
+    Case("W10", "gradient to the image of FaceNet, batch 16", 16, TORCH, 1.3, 0.85),
+    Case("W11", "identity-loss training, batch 32", 32, TORCH, 1.3),
 ]
-ALL = list(dict.fromkeys(case[0] for case in CASES)) + ["W6"]
+# The same in bf16, where the machine multiplies it; PyTorch under its autocast.
+CASES_OF_BF16 = [
+    Case("W2", "PGD iteration, batch 32, bf16", 32, TORCH, 1.5, aim_over_f32=1.4),
+    Case("W3", "FaceNet forward, batch 16, bf16", 16, TORCH),
+    Case("W10", "gradient to the image of FaceNet, batch 16, bf16", 16, TORCH),
+]
+ALL = list(dict.fromkeys(case.workload for case in CASES)) + ["W6"]
 FACENET = ("W3", "W10", "W11")
 MOST_SECONDS = 1.5  # of one contender's turn, so that all rows take minutes
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -37,17 +55,23 @@ def say(text):
 class Bench:
     """advface-bench, run once per turn."""
 
-    def __init__(self, args, scratch):
-        self.args, self.json = args, os.path.join(scratch, "bench.json")
+    def __init__(self, args, scratch, precision="f32"):
+        self.args, self.json, self.precision = args, os.path.join(scratch, f"bench_{precision}.json"), precision
 
     def run(self, text, repeat, *more):
         command = [self.args.bench, "--filter", text, "--repeat", str(repeat), "--threads", str(self.args.threads),
-                   "--json", self.json, *more]
+                   "--precision", self.precision, "--json", self.json, *more]
         if self.args.facenet:
             command += ["--facenet", self.args.facenet]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         with open(self.json) as file:
             return json.load(file)
+
+    def why_not(self):
+        """Why this machine cannot run it in this precision; empty where it can."""
+        command = [self.args.bench, "--filter", "no row of this name", "--precision", self.precision]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        return done.stderr.strip() if done.returncode else ""
 
     def variant(self, workload, units):
         """Planned where there is a plan for it."""
@@ -58,12 +82,30 @@ class Bench:
         return [r for r in rows if r["units"] == units]
 
 
+class Own:
+    """A contender of ours."""
+
+    def __init__(self, name, bench, workload, units, variant):
+        self.name, self.bench, self.case = name, bench, (workload, variant, units)
+        self.last = None  # what its last turn said
+
+    def run_seconds(self):
+        return self.bench.rows(*self.case, 1)[0]["min_s"]
+
+    def measure(self, repeat):
+        (self.last,) = self.bench.rows(*self.case, repeat)
+        return self.last["median_s"]
+
+    def close(self):
+        pass
+
+
 class Peer:
     """One contender in a process of its own, which waits while the others are measured."""
 
-    def __init__(self, name, workload, batch, args, onnx):
+    def __init__(self, name, workload, batch, args, onnx, precision):
         command = [sys.executable, os.path.join(HERE, "worker.py"), name, workload, "--batch", str(batch), "--threads",
-                   str(args.threads)]
+                   str(args.threads), "--precision", precision]
         self.name = name
         self.process = subprocess.Popen(command + (["--onnx", onnx] if onnx else []), text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -94,32 +136,35 @@ def repeats(args, seconds):
     return max(1, min(args.repeat, int(MOST_SECONDS / seconds)))
 
 
-def compare(case, args, bench, networks):
-    workload, title, units, names, aim, aim_of_peak = case
+def compare(case, args, bench, networks, f32=None):
+    """f32: our own contender in f32, of a case in bf16."""
+    workload, title, units, names = case.workload, case.title, case.units, case.peers
     onnx = networks.get(workload)
     if workload in FACENET and not onnx:
         say(f"{workload} {title}: skipped; give FaceNet's card with --facenet")
         return None
     say(f"{workload} {title}: preparing")
     variant = bench.variant(workload, units)
-    peers = [Peer(name, workload, units, args, onnx) for name in names]
-    counts = {peer.name: repeats(args, peer.run_seconds()) for peer in peers}
-    counts["ours"] = repeats(args, bench.rows(workload, variant, units, 1)[0]["min_s"])
-    times, shares, floors = {name: [] for name in ["ours", *names]}, [], []
+    ours = Own("ours", bench, workload, units, variant)
+    others = [Peer(name, workload, units, args, onnx, bench.precision) for name in names]
+    if f32:
+        others.append(Own("f32", f32, workload, units, variant))
+    counts = {c.name: repeats(args, c.run_seconds()) for c in [ours, *others]}
+    times, shares, floors = {c.name: [] for c in [ours, *others]}, [], []
     for turn in range(args.rounds):
-        (row,) = bench.rows(workload, variant, units, counts["ours"])
-        times["ours"].append(row["median_s"])
-        shares.append(row["share_of_peak"])
-        floors.append((row["floor_flops_s"], row["floor_bytes_s"]))
+        times["ours"].append(ours.measure(counts["ours"]))
+        shares.append(ours.last["share_of_peak"])
+        floors.append((ours.last["floor_flops_s"], ours.last["floor_bytes_s"]))
         # Not always the same one after ours.
-        for peer in peers[turn % len(peers):] + peers[:turn % len(peers)]:
-            times[peer.name].append(peer.measure(counts[peer.name]))
-    for peer in peers:
-        peer.close()
-    ratios = {name: statistics.median(p / o for p, o in zip(times[name], times["ours"])) for name in names}
+        for other in others[turn % len(others):] + others[:turn % len(others)]:
+            times[other.name].append(other.measure(counts[other.name]))
+    for other in others:
+        other.close()
+    ratios = {o.name: statistics.median(t / own for t, own in zip(times[o.name], times["ours"])) for o in others}
     best = min(names, key=lambda name: statistics.median(times[name]))
-    result = {"workload": workload, "case": title, "units": units, "variant": variant, "seconds": times,
-              "repeat": counts, "aim": aim, "aim_of_peak": aim_of_peak,
+    result = {"workload": workload, "case": title, "units": units, "variant": variant, "precision": bench.precision,
+              "seconds": times, "repeat": counts, "aim": case.aim, "aim_of_peak": case.aim_of_peak,
+              "aim_over_f32": case.aim_over_f32,
               "median_s": {name: statistics.median(t) for name, t in times.items()},
               "min_s": {name: min(t) for name, t in times.items()}, "speed_over": ratios, "best_peer": best,
               "share_of_peak": statistics.median(shares),
@@ -166,7 +211,9 @@ def markdown(result):
            "aimed at |",
            "|---|---|---|---|---|---|---|---|---|"]
     columns = TORCH + ORT
-    for c in result["compared"]:
+    in_f32 = [c for c in result["compared"] if c["precision"] == "f32"]
+    in_bf16 = [c for c in result["compared"] if c["precision"] == "bf16"]
+    for c in in_f32:
         rate = {name: f"{c['units'] / s:.1f}" for name, s in c["median_s"].items()}
         ours = rate["ours"] + (" (eager)" if c["variant"] == "eager" else "")
         ratio = {name: f"**{r:.2f}**" if name == c["best_peer"] else f"{r:.2f}" for name, r in c["speed_over"].items()}
@@ -177,10 +224,22 @@ def markdown(result):
             "direct convolutions, of which Winograd's need fewer:", "",
             "| | AdvFace | FLOPs at the peak | bytes at copy speed | share of the peak | aimed at (AVX-512) |",
             "|---|---|---|---|---|---|"]
-    for c in result["compared"]:
+    for c in in_f32:
         out.append(f"| {c['workload']} {c['case']} | {c['median_s']['ours'] * 1e3:.1f} | "
                    f"{c['floor_flops_s'] * 1e3:.1f} | {c['floor_bytes_s'] * 1e3:.1f} | {c['share_of_peak']:.2f} | "
                    f"{aimed_at(c['aim_of_peak'] if m['kernels'] == 'avx512' else None, c['share_of_peak'])} |")
+    if in_bf16:
+        out += ["", f"In bf16, peak {m['bf16_peak_flops'] / 1e9:.0f} GFLOP/s; PyTorch under its autocast. The share is of that "
+                "peak:", "",
+                "| | AdvFace | PyTorch | torch.compile | over PyTorch | over torch.compile | aimed at | over our f32 | aimed at | "
+                "share of the peak |", "|---|---|---|---|---|---|---|---|---|---|"]
+        for c in in_bf16:
+            rate = {name: f"{c['units'] / s:.1f}" for name, s in c["median_s"].items()}
+            ratio = {name: f"{r:.2f}" for name, r in c["speed_over"].items()}
+            out.append(" | ".join([f"| {c['workload']} {c['case']}", rate["ours"], *(rate[n] for n in TORCH),
+                                   *(ratio[n] for n in TORCH), aimed_at(c["aim"], c["speed_over"][c["best_peer"]]),
+                                   ratio["f32"], aimed_at(c["aim_over_f32"], c["speed_over"]["f32"]),
+                                   f"{c['share_of_peak']:.2f}"]) + " |")
     if result["protect"]:
         out += ["", "W6, protecting with the 64x64 decoder:", "", "| | s | per s | |", "|---|---|---|---|"]
         for r in result["protect"]:
@@ -235,8 +294,17 @@ def main():
                                                                     json.load(file)["model"])))
         result = {"machine": machine(args, bench), "compared": [], "protect": []}
         for case in CASES:
-            if case[0] in wanted:
+            if case.workload in wanted:
                 compared = compare(case, args, bench, networks)
+                result["compared"] += [compared] if compared else []
+        bf16 = Bench(args, scratch, "bf16")
+        of_bf16 = [case for case in CASES_OF_BF16 if case.workload in wanted]
+        if of_bf16 and (why := bf16.why_not()):
+            say(f"bf16: skipped; {why}")
+        elif of_bf16:
+            result["machine"]["bf16_peak_flops"] = bf16.run("no row of this name", 9)["peak_flops"]
+            for case in of_bf16:
+                compared = compare(case, args, bf16, networks, f32=bench)
                 result["compared"] += [compared] if compared else []
         if "W6" in wanted:
             say("W6 protecting features, with advface-protect")

@@ -30,6 +30,15 @@ def maker(args):
     return models.forward(args.onnx, args.batch, 160 if args.workload == "W3" else 112, compile_)
 
 
+def in_bf16(run):
+    import torch
+
+    def run_in_bf16():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return run()
+    return run_in_bf16
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("peer", choices=["eager", "torch.compile", "onnxruntime"])
@@ -37,8 +46,11 @@ def main():
     parser.add_argument("--batch", type=int, default=1, help="of W3, W4, W10 and W11")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--onnx", help="the network of W3, W4, W10 or W11")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="bf16: PyTorch's autocast")
     args = parser.parse_args()
     run = maker(args)
+    if args.precision == "bf16":
+        run = in_bf16(run)
     for _ in range(3):  # compiles, and settles
         run()
     start = time.perf_counter()
