@@ -166,6 +166,15 @@ BOOST_AUTO_TEST_CASE(reports_are_compared) {
   BOOST_TEST(succeed("audit", {"compare", other, report}).out.find("WORSE") == std::string::npos);
   BOOST_TEST(succeed("audit", {"compare", report, other, "--threshold", "1"}).out.find("WORSE") ==
              std::string::npos);
+  // Of which nothing was concluded, and which leaks now.
+  json vague = a.report, leaking = a.report;
+  vague["verdicts"][0]["verdict"] = "no conclusion", leaking["verdicts"][0]["verdict"] = "leaks";
+  const std::string before = write_json(a.dir, "vague.json", sealed(vague));
+  const std::string after = write_json(a.dir, "leaking.json", sealed(leaking));
+  const Outcome leaks = run_program("audit", {"compare", before, after});
+  BOOST_TEST((leaks.code == 1 && leaks.out.find("leaks, was no conclusion  WORSE") != std::string::npos),
+             leaks.out + leaks.err);
+  BOOST_TEST(succeed("audit", {"compare", after, before}).out.find("WORSE") == std::string::npos);
   // A protection about which nobody asks any more.
   json more = a.report;
   for (const json& row : a.report["rows"])

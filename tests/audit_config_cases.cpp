@@ -28,6 +28,10 @@ BOOST_AUTO_TEST_CASE(files_are_read_and_what_is_wrong_is_named) {
   BOOST_TEST(c.budget.linkage_epochs == audit_sizes()[1].budget.linkage_epochs);
   BOOST_TEST(c.protections.size() == 2u);
   BOOST_TEST(c.protections[0].raw());
+  const AuditConfig fitted = config(
+      {{"protections",
+        {{{"name", "P"}, {"protect", {"attributes"}}, {"fit", {{"attributes", {"Male", "Young"}}}}}}}});
+  BOOST_TEST(fitted.protections.back().links.at(0).fit.at(0).second.at(0) == "Male,Young");
   // What was understood reads as the same again.
   const json once = to_json(c);
   BOOST_TEST(to_json(parse_audit_config(once.dump(), "again", "")) == once);

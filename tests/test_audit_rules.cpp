@@ -261,6 +261,24 @@ BOOST_AUTO_TEST_CASE(attributes_are_compared_with_the_same_attribute) {
   BOOST_CHECK_CLOSE(v["leaks"]["attributes"]["raw"]["mean"].get<double>(), 0.70, 1e-6);
 }
 
+// Of 60 photographs 12 have it: an interval over a few people says nothing, to either side.
+BOOST_AUTO_TEST_CASE(an_attribute_of_few_has_no_conclusion) {
+  const auto state = [](double value, double majority) {
+    const auto told = [&](const std::string& protection, double mean) {
+      json r = row(protection, "attributes", protection == "none" ? "raw" : "protected",
+                   {{"balanced_accuracy", interval(mean, 0.01)}}, {{"attributes", true}});
+      r["attribute"] = "Beard", r["images"] = 60, r["majority_share"] = majority;
+      return r;
+    };
+    const json v = audit_verdicts(json::array({told("none", 0.9), told("P", value)}), {"none", "P"})[0];
+    return v["leaks"]["attributes"]["state"].get<std::string>();
+  };
+  BOOST_TEST(state(0.8, 0.8) == "no conclusion");
+  BOOST_TEST(state(0.5, 0.8) == "no conclusion");
+  BOOST_TEST(state(0.8, 40.0 / 60) == "partly");
+  BOOST_TEST(state(0.5, 40.0 / 60) == "closed");
+}
+
 // Of many probes one finds something by chance: what one alone would have found takes a wider interval where
 // many ask (Bonferroni). A find that is none by chance stays one.
 BOOST_AUTO_TEST_CASE(many_probes_are_asked) {

@@ -111,6 +111,13 @@ BOOST_AUTO_TEST_CASE(places_ties_and_classes) {
                  same = bootstrap_class_mean(right, one, 1, people, 3);
   BOOST_TEST((plain.mean == same.mean && plain.low == same.low && plain.high == same.high));
   refused([&] { bootstrap_class_mean(right, one, 2, people, 1); }, {"class 1"});
+  // Draws without the two people of the second class are no draws of the other class alone.
+  std::vector<double> few(10, 1.0);
+  std::vector<int64_t> rare(10, 0), ten;
+  for (int64_t i = 0; i < 10; ++i) ten.push_back(i);
+  for (const size_t i : {3, 7}) few[i] = 0.25, rare[i] = 1;
+  const Interval narrow = bootstrap_class_mean(few, rare, 2, ten, 1);
+  BOOST_TEST((narrow.mean == 0.625 && narrow.low == 0.625 && narrow.high == 0.625));
   refused([&] { bootstrap_class_mean(right, cls, 1, people, 1); }, {"class 1 of 1"});
 }
 

@@ -253,6 +253,10 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_told_at_once) {
   wrong({{"images", dir / "none"}}, 1, {"none"});
   wrong({{"cut", "nowhere"}}, 1, {"nowhere"});
   wrong({{"attributes", {"Wings"}}}, 1, {"Wings"});
+  wrong({{"attributes", {"Male", "Male"}}}, 1, {"attributes: one is named twice"});
+  for (const json& names : {json("Wings"), json{"Smiling", "Wings"}})
+    wrong({{"protections", {{{"name", "P"}, {"protect", {"attributes"}}, {"fit", {{"attributes", names}}}}}}},
+          1, {"protections: ", "Wings"});
   wrong({{"attributes", {"Wings"}}, {"attackers", {"transfer"}}}, 1, {"attributes: ", "Wings"});
   wrong({{"second_recogniser", toy_world().at("rec.json")}}, 1, {"rec.json", "second"});
   wrong({{"protections", {{{"name", "D"}, {"protect", {"duet"}}}}}}, 1, {"D", "duet", "maps"});

@@ -284,31 +284,45 @@ Interval bootstrap_mean(std::span<const double> values, std::span<const int64_t>
 
 namespace {
 
-// The mean over classes of their means, of those people whom at(0), at(1), ... name.
-template <class At>
-double class_mean(std::span<const PersonSums> people, uint64_t drawn, const At& at) {
-  const size_t classes = people[0].sum.size();
-  std::vector<double> sum(classes), records(classes);
-  for (uint64_t g = 0; g < drawn; ++g) {
-    const PersonSums& person = people[at(g)];
-    for (size_t c = 0; c < classes; ++c) sum[c] += person.sum[c], records[c] += person.records[c];
-  }
-  double total = 0, present = 0;
-  for (size_t c = 0; c < classes; ++c)
-    if (records[c] > 0) total += sum[c] / records[c], ++present;
-  return total / present;
+// The classes of which anybody has records.
+std::vector<size_t> classes_of(std::span<const PersonSums> people) {
+  std::vector<size_t> list;
+  for (size_t c = 0; c < people[0].records.size(); ++c)
+    if (std::ranges::any_of(people, [c](const PersonSums& p) { return p.records[c] > 0; })) list.push_back(c);
+  return list;
 }
 
-// Of a statistic of people: as they are, and its percentiles over resamples. of(drawn, at) is the statistic.
+// The mean over these classes of their means, of as many people as there are, whom at(0), at(1), ... name. No
+// number where nobody of a class is among them.
+template <class At>
+double class_mean(std::span<const PersonSums> people, std::span<const size_t> classes, const At& at) {
+  std::vector<double> sum(people[0].sum.size()), records(people[0].sum.size());
+  for (uint64_t g = 0; g < people.size(); ++g) {
+    const PersonSums& person = people[at(g)];
+    for (const size_t c : classes) sum[c] += person.sum[c], records[c] += person.records[c];
+  }
+  double total = 0;
+  for (const size_t c : classes) total += sum[c] / records[c];  // 0 / 0 is no number
+  return total / double(classes.size());
+}
+
+// Of a statistic of people: as they are, and its percentiles over resamples. of(at) is the statistic. A
+// resample of which it is no number, as it lacks a class, is drawn again: the mean of the other classes is
+// another statistic.
 template <class Of>
 Interval bootstrap(uint64_t people, uint64_t seed, int resamples, double level, const Of& of) {
+  constexpr uint64_t kMostDraws = 10'000;
   check(resamples >= 100 && level > 0 && level < 1,
         "a bootstrap takes at least 100 resamples and a level in (0, 1)");
-  check(people >= 2, "an interval over identities needs at least 2 of them, not ", people);
   std::vector<double> drawn(static_cast<size_t>(resamples));
   const Philox rng{seed, 0};
   parallel_for(resamples, [&](int64_t r) {
-    drawn[size_t(r)] = of([&](uint64_t g) { return size_t(rng.below(uint64_t(r) * people + g, people)); });
+    double& value = drawn[size_t(r)];
+    for (uint64_t again = 0; again == 0 || std::isnan(value); ++again) {
+      check(again < kMostDraws, "of ", people, " people hardly any draw has all classes");
+      const uint64_t draw = again * uint64_t(resamples) + uint64_t(r);
+      value = of([&](uint64_t g) { return size_t(rng.below(draw * people + g, people)); });
+    }
   });
   std::sort(drawn.begin(), drawn.end());
   return {of([](uint64_t g) { return size_t(g); }), quantile_of_sorted(drawn, (1 - level) / 2),
@@ -333,10 +347,11 @@ Interval bootstrap_class_mean(std::span<const double> values, std::span<const in
   }
   std::vector<PersonSums> people;
   for (auto& [id, person] : by_identity) people.push_back(std::move(person));
-  for (int64_t c = 0; c < classes && people.size() >= 2; ++c)
-    check(of_class[size_t(c)] > 0, "class ", c, " has no values");
+  check(people.size() >= 2, "an interval over identities needs at least 2 of them, not ", people.size());
+  for (int64_t c = 0; c < classes; ++c) check(of_class[size_t(c)] > 0, "class ", c, " has no values");
+  const std::vector<size_t> all = classes_of(people);
   return bootstrap(people.size(), seed, resamples, level,
-                   [&](const auto& at) { return class_mean(people, people.size(), at); });
+                   [&](const auto& at) { return class_mean(people, all, at); });
 }
 
 Interval bootstrap_difference(std::span<const PersonSums> before, std::span<const PersonSums> after,
@@ -352,9 +367,10 @@ Interval bootstrap_difference(std::span<const PersonSums> before, std::span<cons
     for (const auto* sums : {&before[i].sum, &after[i].sum})
       for (const double sum : *sums) check(std::isfinite(sum), "person ", i, " has a sum of ", sum);
   }
-  return bootstrap(before.size(), seed, resamples, level, [&](const auto& at) {
-    return class_mean(after, after.size(), at) - class_mean(before, before.size(), at);
-  });
+  check(before.size() >= 2, "an interval over identities needs at least 2 of them, not ", before.size());
+  const std::vector<size_t> all = classes_of(before);
+  return bootstrap(before.size(), seed, resamples, level,
+                   [&](const auto& at) { return class_mean(after, all, at) - class_mean(before, all, at); });
 }
 
 double quantile_of_sorted(const std::vector<double>& sorted, double share) {

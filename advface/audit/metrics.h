@@ -103,8 +103,8 @@ Interval bootstrap_mean(std::span<const double> values, std::span<const int64_t>
 double quantile_of_sorted(const std::vector<double>& sorted, double share);
 
 // The same of the mean over classes of their means: where values say what was right, balanced accuracy. A
-// class of which a resample has drawn nobody does not count in it. cls: of each value, 0 to classes - 1, each
-// of which has values.
+// resample that has drawn nobody of a class is drawn again. cls: of each value, 0 to classes - 1, each of
+// which has values.
 Interval bootstrap_class_mean(std::span<const double> values, std::span<const int64_t> cls, int64_t classes,
                               std::span<const int64_t> identity, uint64_t seed, int resamples = 2000,
                               double level = 0.95);

@@ -295,7 +295,7 @@ int audit_compare(CompareCall& call) {
     const json* old = verdict_of(before, v["protection"]);
     if (!old) continue;
     const std::string name = v["protection"], was = (*old)["verdict"], is = v["verdict"];
-    const bool fell = was == "holds" && is != "holds";
+    const bool fell = was != is && (was == "holds" || is == "leaks");
     worse |= fell;
     if (was != is)
       std::printf("%s: %s, was %s%s\n", in_quotes(name).c_str(), is.c_str(), was.c_str(),

@@ -83,6 +83,12 @@ class Fields {
 
 // As an option takes it.
 std::string text_of(const json& value, const std::string& where) {
+  const bool names = value.is_array() && !value.empty() && std::ranges::all_of(value, &json::is_string);
+  if (names) {  // which an option takes with commas between them
+    std::string text;
+    for (const json& name : value) text += (text.empty() ? "" : ",") + name.get<std::string>();
+    return text;
+  }
   check(value.is_string() || value.is_number() || value.is_boolean(), where, " is ", value.dump(),
         ", neither a text nor a number");
   return value.is_string() ? value.get<std::string>() : value.dump();
@@ -153,6 +159,8 @@ class Parser {
     fields.whole("split_seed", split_seed, 0);
     c.seed = uint64_t(seed), c.split_seed = uint64_t(split_seed);
     fields.texts("attributes", c.attributes);
+    check(std::set(c.attributes.begin(), c.attributes.end()).size() == c.attributes.size(), file_,
+          ": attributes: one is named twice");
     c.attackers = c.size_row().attackers;
     fields.texts("attackers", c.attackers);
     check_attackers(c);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/audit/audit_rows.h"
+#include "tools/audit/audit_verdict.h"
 
 namespace advf::tools {
 namespace {
@@ -54,9 +55,9 @@ Plot curve_of(const json& report, const LeakMeasure& m) {
     points.high.push_back(value.value("high", double(NAN)));
     points.labels.push_back(in_quotes(v["protection"]));
     attackers.push_back((*worst)["attacker"].get<std::string>());
-    const json& leak = v["leaks"][m.leak];
-    if (leak.contains("nothing") && leak["measure"] == m.measure)
-      nothing = leak["nothing"]["mean"], raw = leak["raw"]["mean"];
+    const BesideRow beside = beside_row(report, *worst, m);
+    if (beside.nothing) nothing = *beside.nothing;
+    if (beside.raw) raw = *beside.raw;
     left = std::min({left, x, most}), right = std::max({right, x, most});
   }
   if (points.xs.empty()) return plot;
@@ -72,12 +73,20 @@ Plot curve_of(const json& report, const LeakMeasure& m) {
   return plot;
 }
 
+// Whether it is the measure by which something was found of a protection.
+bool finds(const json& report, const LeakMeasure& m) {
+  return std::ranges::any_of(report["verdicts"], [&](const json& v) {
+    const json& leak = v["leaks"][m.leak];
+    return leak.value("measure", "") == m.measure && (leak["state"] == kOpen || leak["state"] == kPartly);
+  });
+}
+
 }  // namespace
 
 std::vector<Plot> privacy_curves(const json& report) {
   std::vector<Plot> all;
   for (const LeakMeasure& m : leak_measures())
-    if (m.drawn)
+    if (m.drawn || finds(report, m))
       if (Plot plot = curve_of(report, m); !plot.series.empty()) all.push_back(std::move(plot));
   return all;
 }

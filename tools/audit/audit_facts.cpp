@@ -10,6 +10,7 @@
 #include "advface/audit/verification_audit.h"
 #include "advface/core/name_spelling.h"
 #include "advface/core/recogniser.h"
+#include "advface/core/text_file.h"
 #include "advface/detect/detector_card.h"
 #include "advface/keys/key.h"
 #include "advface/keys/signature.h"
@@ -269,6 +270,15 @@ void count_people(const AuditConfig& c, const FaceSource& images, const Context&
     facts.test_files.push_back(facts.chosen.empty() ? images.name(row) : facts.chosen[size_t(row)]);
     facts.test_identities.push_back(labels.identities[size_t(row)]);
   }
+  for (const AuditProtection& p : c.protections)
+    for (const AuditProtection::Link& link : p.links)
+      for (const auto& setting : link.fit)
+        if (setting.first == "attributes")
+          at_key(c, "protections", [&] {
+            const auto asked = parse_names(setting.second[0], p.name + ": fit: attributes");
+            check_attributes(labels, asked);
+            check_both_classes(labels, split.train, asked, "trained on");
+          });
   if (c.attributes.empty()) return;
   at_key(c, "attributes", [&] {
     check_attributes(labels, c.attributes);  // groups are told by them as well, whoever attacks

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "advface/audit/metrics.h"
 #include "advface/core/dataset.h"
 #include "advface/core/text_file.h"
+#include "tools/audit/pair_decisions.h"
 #include "tools/audit/score_table.h"
 
 namespace advf::tools {
@@ -146,18 +148,21 @@ class Groups {
   }
   void add(const AuditPair& pair, const std::string& attribute, bool has, const std::string& measure,
            const Values& v, const std::string& variant = "") {
-    if (int64_t(v.values.size()) < kFewest) return;
+    const int64_t people = int64_t(std::set<int64_t>(v.people.begin(), v.people.end()).size());
+    if (people < kFewest) return;  // nor as many photographs
     for (const int64_t cls : {0, 1})
       if (!v.classes.empty() && std::ranges::count(v.classes, cls) < kFewest) return;
     const Interval i = v.classes.empty() ? bootstrap_mean(v.values, v.people, c_.seed)
                                          : bootstrap_class_mean(v.values, v.classes, 2, v.people, c_.seed);
+    json value = {{"mean", i.mean}, {"low", i.low}, {"high", i.high}};
+    widen_ends(value, double(people));
     list.push_back({{"protection", pair.protection},
                     {"attacker", pair.attacker},
                     {"attribute", attribute},
                     {"has", has},
                     {"images", int64_t(v.values.size())},
                     {"measure", measure},
-                    {"value", {{"mean", i.mean}, {"low", i.low}, {"high", i.high}}}});
+                    {"value", value}});
     if (!variant.empty()) list.back()["variant"] = variant;
   }
 

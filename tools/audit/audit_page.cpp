@@ -93,7 +93,7 @@ class Page {
     body_ += "<div class=\"verdict\">\n";
     for (const json& sentence : r_["summary"]) line(safe(sentence));
     body_ += "</div>\n";
-    HtmlTable table("What gets through each protection, by the strongest attacker who counts",
+    HtmlTable table("What gets through each protection, by the strongest attacker who counts or has found it",
                     {"Protection", "Verdict", "Appearance", "Identity", "Linkability", "Attributes",
                      "Accuracy", "Bytes", "ms"},
                     "stack");
@@ -292,7 +292,7 @@ class Page {
     line(
         "The same numbers for people with and without each attribute: a mean hides whom a protection serves "
         "badly. Intervals that do not meet "
-        "are a difference; small groups have wide ones.");
+        "are a difference, where a group is not so small that its people are alike by chance.");
     HtmlTable table("By attribute",
                     {"Protection", "Attacker", "Attribute", "Group", "Images", "Measure", "Value"}, "sorted");
     for (const json& g : r_["groups"])
@@ -305,7 +305,7 @@ class Page {
         "Rank 1 is that of a group's photographs in the gallery of all. Of attributes the best probe of each "
         "is asked; among those who share what it asks about, how often it is right. D_sys, which is of all "
         "pairs of two sets, and AUC are not told by group, nor is any group of fewer than " +
-        std::to_string(kFewest) + " photographs.");
+        std::to_string(kFewest) + " people.");
   }
 
   void duties() {

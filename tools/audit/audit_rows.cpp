@@ -288,7 +288,8 @@ class Collector {
     note_above(r, pair, "ssim", "ssim", lines(matched));
     note_above(r, pair, "cosine", "cosine_" + judge, lines(false), "cosine_of_others_" + judge);
     if (m.contains("cosine_of_others")) r["chance"]["cosine"] = m["cosine_of_others"];
-    widen_ends(r["measures"]["replay"], people_asked(pair));
+    for (const auto& [name, value] : r["measures"].items())
+      if (name.starts_with("replay")) widen_ends(value, people_asked(pair));
     note_people(r, pair.step, "ssim", "ssim", lines(matched));
     note_people(r, pair.step, "cosine", "cosine_" + judge, lines(false));
     note_people(r, pair.step, "replay", "replay_rate_" + judge + "_same_photo", lines(false));
@@ -327,6 +328,7 @@ class Collector {
       for (const char* name : {"rank_1", "rank_10"})
         if (r["measures"].contains(name)) widen_ends(r["measures"][name], double(result["people"]));
       r["measures"]["tar_at_far_1e-3"] = from["tar_at_far"]["1e-3"];
+      widen_ends(r["measures"]["tar_at_far_1e-3"], double(result["people"]));
       r["chance"] = {{"rank_1", only(chance)}};
       r["images"] = result["probes"];
       judge(r, pair);

@@ -32,7 +32,13 @@ double high(const json& v) { return v.contains("high") ? v["high"].get<double>()
 // Behind the name of an attacker who is cited and does not count (docs/audit.md).
 constexpr const char* kFoundIt = ", who does not count by what it gets of raw features but has found it,";
 constexpr double kSignificant = 0.05;
-constexpr int kFewestPhotographs = 20;  // an interval over fewer says little
+// An interval over fewer says little. Of an attribute those count who are fewer, with it or without.
+constexpr int kFewestPhotographs = 20;
+bool is_of_few(const json& row) {
+  if (!row.contains("images")) return false;
+  const double share = row.contains("majority_share") ? 1 - row["majority_share"].get<double>() : 1;
+  return std::round(row["images"].get<double>() * share) < kFewestPhotographs;
+}
 // Who is held for closed is shown to let less than this share of the way from nothing to raw features
 // through.
 constexpr double kSmallShare = 0.2;
@@ -41,6 +47,35 @@ class Judge {
  public:
   Judge(const json& rows, std::string raw, const json& unmeasured)
       : rows_(rows), unmeasured_(unmeasured), raw_(std::move(raw)) {}
+
+  // What somebody reaches who has no feature, over the same photographs.
+  std::optional<json> nothing(const LeakMeasure& m, const json& row) const {
+    if (m.measure == "balanced_accuracy" || m.measure == "auc" || m.measure == "accuracy")
+      return json{{"mean", 0.5}};  // who guesses
+    if (row.contains("chance") && row["chance"].contains(m.measure)) return row["chance"][m.measure];
+    for (const json& reference : rows_)
+      if (reference["attacker"] == "mean face" && reference["measures"].contains(m.measure) &&
+          (!reference.contains("variant") || reference["variant"] == on_raw(row)))
+        return reference["measures"][m.measure];
+    return {};
+  }
+
+  // What attackers get of raw features, of those who count if there are such; of attributes of the same one.
+  std::optional<json> raw(const LeakMeasure& m, const json& row) const {
+    if (m.measure == "d_sys") return json{{"mean", 1.0}};
+    std::optional<json> best;
+    bool best_counts = false;
+    for (const json& r : rows_) {
+      if (r["protection"] != raw_ || r["features"] != "raw") continue;
+      const std::optional<json> value = measure_of(r, m);
+      if (!value) continue;
+      if (m.measure == "balanced_accuracy" && r["attribute"] != row["attribute"]) continue;
+      const bool counts = r["counts"][m.leak] == true;
+      if (!best || counts > best_counts || (counts == best_counts && (*value)["mean"] > (*best)["mean"]))
+        best = value, best_counts = counts;
+    }
+    return best;
+  }
 
   json verdict(const std::string& protection) const {
     json v = {{"protection", protection}, {"cost", cost(protection)}};
@@ -103,35 +138,6 @@ class Judge {
   }
 
   static std::string on_raw(const json& row) { return attacker_on_raw(row["attacker"]); }
-
-  // What somebody reaches who has no feature, over the same photographs.
-  std::optional<json> nothing(const LeakMeasure& m, const json& row) const {
-    if (m.measure == "balanced_accuracy" || m.measure == "auc" || m.measure == "accuracy")
-      return json{{"mean", 0.5}};  // who guesses
-    if (row.contains("chance") && row["chance"].contains(m.measure)) return row["chance"][m.measure];
-    for (const json& reference : rows_)
-      if (reference["attacker"] == "mean face" && reference["measures"].contains(m.measure) &&
-          (!reference.contains("variant") || reference["variant"] == on_raw(row)))
-        return reference["measures"][m.measure];
-    return {};
-  }
-
-  // What attackers get of raw features, of those who count if there are such; of attributes of the same one.
-  std::optional<json> raw(const LeakMeasure& m, const json& row) const {
-    if (m.measure == "d_sys") return json{{"mean", 1.0}};
-    std::optional<json> best;
-    bool best_counts = false;
-    for (const json& r : rows_) {
-      if (r["protection"] != raw_ || r["features"] != "raw") continue;
-      const std::optional<json> value = measure_of(r, m);
-      if (!value) continue;
-      if (m.measure == "balanced_accuracy" && r["attribute"] != row["attribute"]) continue;
-      const bool counts = r["counts"][m.leak] == true;
-      if (!best || counts > best_counts || (counts == best_counts && (*value)["mean"] > (*best)["mean"]))
-        best = value, best_counts = counts;
-    }
-    return best;
-  }
 
   // Whether an attacker has shown on raw features that it can tell something by this measure.
   bool speaks(const LeakMeasure& m, const json& row, const json& none) const {
@@ -219,7 +225,7 @@ class Judge {
       one["said"] = "there is nothing to compare it with";
       return one;
     }
-    const bool few = r.contains("images") && r["images"] < kFewestPhotographs;
+    const bool few = is_of_few(r);
     const double mean = value["mean"], from = (*none)["mean"], to = (*all)["mean"];
     // What lies above nothing: over the same photographs, where the row has it.
     const json* above =
@@ -316,6 +322,10 @@ class Judge {
   const std::string raw_;
 };
 
+std::optional<double> mean_if(const std::optional<json>& value) {
+  return value ? std::optional<double>((*value)["mean"].get<double>()) : std::nullopt;
+}
+
 std::string listed(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < names.size(); ++i)
@@ -332,6 +342,12 @@ std::string not_asked(const json& verdicts) {
 }
 
 }  // namespace
+
+BesideRow beside_row(const json& report, const json& row, const LeakMeasure& m) {
+  const json none = json::array();
+  const Judge judge(report["rows"], report["protections"][0]["name"], none);
+  return {mean_if(judge.nothing(m, row)), mean_if(judge.raw(m, row))};
+}
 
 json audit_verdicts(const json& rows, const std::vector<std::string>& protections, const json& unmeasured) {
   json list = json::array();

@@ -2,7 +2,10 @@
 // they can be judged again by others.
 #pragma once
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+
+#include "tools/audit/audit_rows.h"
 
 namespace advf::tools {
 
@@ -27,6 +30,12 @@ inline constexpr const char* kNotAsked = "not asked";
 // `ms`}; `sentence`.
 nlohmann::json audit_verdicts(const nlohmann::json& rows, const std::vector<std::string>& protections,
                               const nlohmann::json& unmeasured = nlohmann::json::array());
+// By the measure of a row: what somebody reaches who has no feature, and what attackers reach of raw
+// features.
+struct BesideRow {
+  std::optional<double> nothing, raw;
+};
+BesideRow beside_row(const nlohmann::json& report, const nlohmann::json& row, const LeakMeasure& m);
 // Says of each protection who undoes it (`undone_by` of `protections`), in its entry and its sentence. One
 // that anybody undoes who knows a number does not hold, whatever attackers reach who were not told it.
 void note_undone(nlohmann::json& verdicts, const nlohmann::json& protections);

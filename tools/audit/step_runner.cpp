@@ -322,6 +322,11 @@ void StepRunner::run(const std::vector<int64_t>& pairs, const Context& context) 
         } catch (const Error& e) {
           failures_[step] = e.what();
           progress.tell("failed: " + plan_.steps[size_t(step)].id + ": " + e.what());
+          // So would all that comes, after hours.
+          if (std::string(e.what()).find(std::strerror(ENOSPC)) != std::string::npos) {
+            progress.finish();
+            fail(cache_, ": the disk is full. Make room and call again: what is done stays, and it goes on");
+          }
         }
       }
       progress.end(step, !done);
