@@ -64,6 +64,23 @@ struct Random {
   }
 };
 
+// The i-th of some products of random sizes: depth from `least` to 100, of one in ten to `deepest`.
+struct RandomProduct {
+  int64_t m, n, k;
+  MatmulAttrs attrs;
+  std::vector<Tensor> in;
+  RandomProduct(Random& r, int i, int64_t least, int64_t deepest)
+      : m(r.between(1, 90)),
+        n(r.between(1, 90)),
+        k(r.between(least, i % 10 ? 100 : deepest)),
+        attrs{r.between(0, 1) == 1, r.between(0, 1) == 1} {
+    in = {randn(attrs.transpose_a ? Shape{k, m} : Shape{m, k}, uint64_t(i), DType::f32),
+          randn(attrs.transpose_b ? Shape{n, k} : Shape{k, n}, uint64_t(i) + 1000, DType::f32),
+          i % 2 ? randn({n}, uint64_t(i) + 2000, DType::f32) : Tensor()};
+  }
+  std::string name() const { return std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n); }
+};
+
 // f(kernels) with each instruction set that this machine runs.
 template <class F>
 void on_every_isa(F f) {

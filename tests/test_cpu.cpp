@@ -110,14 +110,10 @@ BOOST_AUTO_TEST_CASE(random_products) {
   on_every_isa([] {
     Random r{{77, 5}};
     for (int i = 0; i < 60; ++i) {
-      const int64_t m = r.between(1, 90), n = r.between(1, 90), k = r.between(1, i % 10 ? 100 : 900);
-      const MatmulAttrs t{r.between(0, 1) == 1, r.between(0, 1) == 1};
-      const Tensor a = randn(t.transpose_a ? Shape{k, m} : Shape{m, k}, uint64_t(i), DType::f32);
-      const Tensor b = randn(t.transpose_b ? Shape{n, k} : Shape{k, n}, uint64_t(i) + 1000, DType::f32);
-      const Tensor bias = i % 2 ? randn({n}, uint64_t(i) + 2000, DType::f32) : Tensor();
+      const RandomProduct p(r, i, 1, 900);
       const double error =
-          error_against_f64(op_matmul, t, {a, b, bias}, bind_and_run(op_matmul, t, {a, b, bias}));
-      BOOST_TEST(error <= op_matmul.bound, m << "x" << k << "x" << n << ": " << error);
+          error_against_f64(op_matmul, p.attrs, p.in, bind_and_run(op_matmul, p.attrs, p.in));
+      BOOST_TEST(error <= op_matmul.bound, p.name() << ": " << error);
     }
   });
 }

@@ -141,22 +141,18 @@ BOOST_AUTO_TEST_CASE(random_products) {
   if (!has_bf16()) return;
   Random r{{78, 5}};
   for (int i = 0; i < 120; ++i) {
-    const int64_t m = r.between(1, 90), n = r.between(1, 90), k = r.between(4, i % 10 ? 100 : 1900);
-    const MatmulAttrs t{r.between(0, 1) == 1, r.between(0, 1) == 1};
-    const Tensor a = randn(t.transpose_a ? Shape{k, m} : Shape{m, k}, uint64_t(i), DType::f32);
-    const Tensor b = randn(t.transpose_b ? Shape{n, k} : Shape{k, n}, uint64_t(i) + 1000, DType::f32);
-    const std::vector<Tensor> in{a, b, i % 2 ? randn({n}, uint64_t(i) + 2000, DType::f32) : Tensor()};
-    const Tensor out = run_bf16(op_matmul, t, in);
-    const double error = error_against_f64(op_matmul, t, rounded(in), out);
-    BOOST_TEST(error <= op_matmul.bound, m << "x" << k << "x" << n << ": " << error);
+    const RandomProduct p(r, i, 4, 1900);
+    const Tensor out = run_bf16(op_matmul, p.attrs, p.in);
+    const double error = error_against_f64(op_matmul, p.attrs, rounded(p.in), out);
+    BOOST_TEST(error <= op_matmul.bound, p.name() << ": " << error);
     for (int threads : {1, 2}) {
       ThreadsScope scope(threads);
-      BOOST_TEST(same_bits(run_bf16(op_matmul, t, in), out), m << "x" << k << "x" << n);
+      BOOST_TEST(same_bits(run_bf16(op_matmul, p.attrs, p.in), out), p.name());
     }
     // A row does not depend on those beside it.
-    if (t.transpose_a) continue;
-    const Tensor last = run_bf16(op_matmul, t, {a.slice_batch(m - 1, m), b, in[2]});
-    BOOST_TEST(same_bits(last, out.slice_batch(m - 1, m)), m << "x" << k << "x" << n);
+    if (p.attrs.transpose_a) continue;
+    const Tensor last = run_bf16(op_matmul, p.attrs, {p.in[0].slice_batch(p.m - 1, p.m), p.in[1], p.in[2]});
+    BOOST_TEST(same_bits(last, out.slice_batch(p.m - 1, p.m)), p.name());
   }
 }
 

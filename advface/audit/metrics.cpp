@@ -306,14 +306,18 @@ double class_mean(std::span<const PersonSums> people, std::span<const size_t> cl
   return total / double(classes.size());
 }
 
-// Of a statistic of people: as they are, and its percentiles over resamples. of(at) is the statistic. A
-// resample of which it is no number, as it lacks a class, is drawn again: the mean of the other classes is
-// another statistic.
+// Of a statistic of people: as they are, and its percentiles over resamples. of(classes, at) is the
+// statistic. A resample of which it is no number, as it lacks a class, is drawn again: the mean of the other
+// classes is another statistic.
 template <class Of>
-Interval bootstrap(uint64_t people, uint64_t seed, int resamples, double level, const Of& of) {
+Interval bootstrap(std::span<const PersonSums> list, uint64_t seed, int resamples, double level,
+                   const Of& of) {
   constexpr uint64_t kMostDraws = 10'000;
   check(resamples >= 100 && level > 0 && level < 1,
         "a bootstrap takes at least 100 resamples and a level in (0, 1)");
+  const uint64_t people = list.size();
+  check(people >= 2, "an interval over identities needs at least 2 of them, not ", people);
+  const std::vector<size_t> classes = classes_of(list);
   std::vector<double> drawn(static_cast<size_t>(resamples));
   const Philox rng{seed, 0};
   parallel_for(resamples, [&](int64_t r) {
@@ -321,11 +325,11 @@ Interval bootstrap(uint64_t people, uint64_t seed, int resamples, double level, 
     for (uint64_t again = 0; again == 0 || std::isnan(value); ++again) {
       check(again < kMostDraws, "of ", people, " people hardly any draw has all classes");
       const uint64_t draw = again * uint64_t(resamples) + uint64_t(r);
-      value = of([&](uint64_t g) { return size_t(rng.below(draw * people + g, people)); });
+      value = of(classes, [&](uint64_t g) { return size_t(rng.below(draw * people + g, people)); });
     }
   });
   std::sort(drawn.begin(), drawn.end());
-  return {of([](uint64_t g) { return size_t(g); }), quantile_of_sorted(drawn, (1 - level) / 2),
+  return {of(classes, [](uint64_t g) { return size_t(g); }), quantile_of_sorted(drawn, (1 - level) / 2),
           quantile_of_sorted(drawn, (1 + level) / 2)};
 }
 
@@ -347,11 +351,10 @@ Interval bootstrap_class_mean(std::span<const double> values, std::span<const in
   }
   std::vector<PersonSums> people;
   for (auto& [id, person] : by_identity) people.push_back(std::move(person));
-  check(people.size() >= 2, "an interval over identities needs at least 2 of them, not ", people.size());
-  for (int64_t c = 0; c < classes; ++c) check(of_class[size_t(c)] > 0, "class ", c, " has no values");
-  const std::vector<size_t> all = classes_of(people);
-  return bootstrap(people.size(), seed, resamples, level,
-                   [&](const auto& at) { return class_mean(people, all, at); });
+  for (int64_t c = 0; c < classes && people.size() >= 2; ++c)
+    check(of_class[size_t(c)] > 0, "class ", c, " has no values");
+  return bootstrap(people, seed, resamples, level,
+                   [&](const auto& all, const auto& at) { return class_mean(people, all, at); });
 }
 
 Interval bootstrap_difference(std::span<const PersonSums> before, std::span<const PersonSums> after,
@@ -367,10 +370,9 @@ Interval bootstrap_difference(std::span<const PersonSums> before, std::span<cons
     for (const auto* sums : {&before[i].sum, &after[i].sum})
       for (const double sum : *sums) check(std::isfinite(sum), "person ", i, " has a sum of ", sum);
   }
-  check(before.size() >= 2, "an interval over identities needs at least 2 of them, not ", before.size());
-  const std::vector<size_t> all = classes_of(before);
-  return bootstrap(before.size(), seed, resamples, level,
-                   [&](const auto& at) { return class_mean(after, all, at) - class_mean(before, all, at); });
+  return bootstrap(before, seed, resamples, level, [&](const auto& all, const auto& at) {
+    return class_mean(after, all, at) - class_mean(before, all, at);
+  });
 }
 
 double quantile_of_sorted(const std::vector<double>& sorted, double share) {

@@ -25,8 +25,7 @@ struct FeaturePart {
   std::string input;      // tells inputs apart
   std::string rows = {};  // FeatureRows::hash() of what is in the file; empty: of none, or not known
   // Of the lists beside the file, by what their names have behind its own (".txt"): file_fingerprint() of
-  // protections/protection.h. None where
-  // they are not known.
+  // protections/protection.h. None where they are not known.
   std::map<std::string, std::string> lists = {};
 };
 nlohmann::json to_json(const FeaturePart& part);

@@ -127,6 +127,12 @@ Setting file_setting(const std::string& name, std::string& path, const std::stri
   s.paths = [&path] { return path.empty() ? std::vector<std::string>{} : std::vector<std::string>{path}; };
   return s;
 }
+Setting key_setting(const std::string& name, std::string& path, const std::string& help) {
+  Setting s = file_setting(name, path, help);
+  s.key = true;
+  return s;
+}
+
 Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help) {
   Setting s{name, help, Setting::Source::file, {}, {}, {}, true};
   s.read = [name, &paths](const std::string& text) { paths.push_back(file_of(name, text)); };

@@ -50,6 +50,7 @@ struct Setting {
   std::string only_with = {};  // for messages: what it goes with, "--mechanism gaussian"
   std::function<std::vector<std::string>()> paths = {};  // of a file setting: the files it names now
   bool word = false;                                     // as JSON has it a string, not a number
+  bool key = false;                                      // of a file setting: the file holds a key
   std::string range = {};  // of a number, for people: "between 0 and 8"; read() refuses others
 
   std::string option() const { return option_name(name); }  // "--step-size"
@@ -77,6 +78,7 @@ Setting whole_setting(const std::string& name, std::optional<int>& value, const 
 Setting text_setting(const std::string& name, std::string& value, const std::string& help);  // any text
 Setting seed_setting(uint64_t& value);
 Setting file_setting(const std::string& name, std::string& path, const std::string& help);
+Setting key_setting(const std::string& name, std::string& path, const std::string& help);
 Setting files_setting(const std::string& name, std::vector<std::string>& paths, const std::string& help);
 template <class E>
 Setting choice_setting(const std::string& name, E& value, const std::string& help) {

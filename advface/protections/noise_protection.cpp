@@ -68,9 +68,9 @@ Settings NoiseSpec::settings() {
                                  "forgotten, so that nobody can take it off again")),
           going_with(
               "--noise-from secret", [this] { return source == NoiseSource::secret; },
-              file_setting("noise_key", noise_key,
-                           "derive the secret number from this key (default: it is drawn for the call, and "
-                           "forgotten); record i of all that one key protects has the same noise")),
+              key_setting("noise_key", noise_key,
+                          "derive the secret number from this key (default: it is drawn for the call, and "
+                          "forgotten); record i of all that one key protects has the same noise")),
           secret};
 }
 

@@ -224,7 +224,7 @@ Settings RotationSpec::settings() {
   number.json = [] { return std::string(); };  // says nothing about what is stored
   Setting unwritten = seed_setting(seed);      // nor does this: it names a set, which is written
   unwritten.applies = [] { return false; };
-  return {file_setting("key", source->file, "the key, which advface-key new has written"),
+  return {key_setting("key", source->file, "the key, which advface-key new has written"),
           number,
           choice_setting("key_mode", mode, "a rotation for each record, or one for the whole set"),
           choice_setting(

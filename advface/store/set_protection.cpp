@@ -123,7 +123,7 @@ ProtectionSpecs specs_for_store(const ProtectionSpecs& specs) {
     // Of one key record numbers of several calls would share their noise.
     const std::unique_ptr<ProtectionSpec> asked = spec->clone();  // its settings are bound to it
     for (const Setting& s : asked->settings())
-      if ((s.name == "start_key" || s.name == "noise_key") && s.paths && !s.paths().empty())
+      if (s.key && !asked->needs_key() && !s.paths().empty())
         throw WrongCall("a store draws noise anew in each call, and forgets of what: leave " + s.option() +
                         " out");
     const auto is = [&](const char* name, const char* text) {

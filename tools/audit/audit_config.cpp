@@ -385,7 +385,7 @@ class Parser {
         if (!is_chosen(s)) continue;
         const json* at = fields.find(key_of(s));
         if (!at) continue;
-        check(!is_key(s.name) && s.name != "key_fd" && s.name != "key_set", where, ": ", key_of(s),
+        check(!s.key && s.name != "key_fd" && s.name != "key_set", where, ": ", key_of(s),
               ": an audit makes keys of its own, which are worth nothing; the operator's stays where it is");
         std::vector<std::string> texts;
         for (const json& one : at->is_array() && s.repeats ? *at : json::array({*at})) {
@@ -422,10 +422,6 @@ class Parser {
 };
 
 }  // namespace
-
-bool is_key(const std::string& setting) {
-  return setting == "key" || setting == "start_key" || setting == "noise_key";
-}
 
 std::unique_ptr<ProtectionSpec> AuditProtection::Link::spec() const {
   std::unique_ptr<ProtectionSpec> made = protection_kind(protection, "audit").spec();

@@ -14,9 +14,6 @@
 
 namespace advf::tools {
 
-// Whether a setting of this name is the file of a key: those an audit makes itself, from public numbers.
-bool is_key(const std::string& setting);
-
 // A protection as programs take it on the command line: links with the texts of their settings.
 struct AuditProtection {
   struct Link {

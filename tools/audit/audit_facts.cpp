@@ -352,7 +352,7 @@ void check_chains(const AuditConfig& c, const Recogniser& recogniser, const Audi
         const Settings list = spec->settings();
         set_seed(list, c.seed);
         for (const Setting& s : list)
-          check(has_keys() || !is_key(s.name) || (s.applies && !s.applies()),
+          check(has_keys() || !s.key || (s.applies && !s.applies()),
                 "needs a key, and this build has none (ADVF_KEYS)");
         check(link.protection != "rotation" || space.row.rank() == 1,
               "rotation is for unit vectors, and the features at ", facts.cut,

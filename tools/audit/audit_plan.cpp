@@ -300,9 +300,8 @@ class Planner : private PlanSteps {
       const auto spec = link.spec();
       for (const Setting& s : spec->settings()) {
         if (s.applies && !s.applies()) continue;
-        if (is_key(s.name))
-          join(options, {text("--other"), {Kind::key, "", s.option().substr(2) + "=", kNextKey}});
-        keyed = keyed || is_key(s.name);
+        if (s.key) join(options, {text("--other"), {Kind::key, "", s.option().substr(2) + "=", kNextKey}});
+        keyed = keyed || s.key;
         seeded = seeded || s.source == Setting::Source::seed;
       }
     }

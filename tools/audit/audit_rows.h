@@ -33,6 +33,9 @@ std::optional<JudgedValue> judged_value(const nlohmann::json& measures, const Le
 // one.
 inline constexpr const char* kAccuracyEitherWay = "accuracy_either_way";
 const std::vector<std::string>& leaks();  // in the order of a report
+// Ends of an interval {mean, low, high}; of a value without one the value.
+double low_end(const nlohmann::json& value);
+double high_end(const nlohmann::json& value);
 
 // "AdvFace/adaptive/protected": protection, attacker, the variant where there are several, features, and the
 // seed where an audit has several; of a reference that has no feature (the mean face) its own name, and of

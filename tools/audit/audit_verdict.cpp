@@ -26,9 +26,6 @@ std::string interval(const json& v, int digits = 3) {
   return text;
 }
 
-double low(const json& v) { return v.contains("low") ? v["low"].get<double>() : v["mean"].get<double>(); }
-double high(const json& v) { return v.contains("high") ? v["high"].get<double>() : v["mean"].get<double>(); }
-
 // Behind the name of an attacker who is cited and does not count (docs/audit.md).
 constexpr const char* kFoundIt = ", who does not count by what it gets of raw features but has found it,";
 constexpr double kSignificant = 0.05;
@@ -148,7 +145,8 @@ class Judge {
       if (r["protection"] != raw_ || r["features"] != "raw" || r["attacker"] != on_raw(row)) continue;
       const std::optional<json> value = measure_of(r, m);
       const bool paired = r.contains("above") && r["above"].contains(m.measure);
-      if (value && (paired ? low(r["above"][m.measure]) > 0 : low(*value) > high(none))) return true;
+      if (value && (paired ? low_end(r["above"][m.measure]) > 0 : low_end(*value) > high_end(none)))
+        return true;
       asked |= value.has_value();
     }
     return !asked;
@@ -230,12 +228,12 @@ class Judge {
     // What lies above nothing: over the same photographs, where the row has it.
     const json* above =
         r.contains("above") && r["above"].contains(m.measure) ? &r["above"][m.measure] : nullptr;
-    const double least = above ? low(*above) : low(value) - high(*none);
-    const double most = above ? high(*above)
+    const double least = above ? low_end(*above) : low_end(value) - high_end(*none);
+    const double most = above ? high_end(*above)
                         : !m.beyond.empty() && r["measures"].contains(m.beyond)
-                            ? high(r["measures"][m.beyond])
-                        : m.either_way ? std::max(high(value) - from, from - low(value))
-                                       : high(value) - from;
+                            ? high_end(r["measures"][m.beyond])
+                        : m.either_way ? std::max(high_end(value) - from, from - low_end(value))
+                                       : high_end(value) - from;
     // Below the mean by more than the interval's own end where many are asked.
     const double surely = least - (wider(asked_alike(r, m)) - 1) * (mean - from - least);
     const bool found = !few && (r.contains("p_value") ? r["p_value"] <= kSignificant : surely > 0);
@@ -247,11 +245,13 @@ class Judge {
     one["share"] = to > from ? std::clamp((mean - from) / (to - from), 0.0, 1.0) : found ? 1.0 : 0.0;
     // Where nothing has an interval of its own that is no draw of the same photographs (shuffled pairs), what
     // lies within it is nothing.
-    const double margin = kSmallShare * std::max(to - from, 0.0), chance = above ? 0.0 : high(*none) - from;
+    const double margin = kSmallShare * std::max(to - from, 0.0),
+                 chance = above ? 0.0 : high_end(*none) - from;
     const bool near = (above ? (*above)["mean"].get<double>() : mean - from) <=
                       std::max(std::min(m.tolerance, margin), chance);
     const bool small = most <= std::max(margin, chance);
-    const std::string unlearnt = not_learnt(m, r, above ? high(*above) : high(value) - low(*none));
+    const std::string unlearnt =
+        not_learnt(m, r, above ? high_end(*above) : high_end(value) - low_end(*none));
     if (near && small && !few && unlearnt.empty()) {
       one["state"] = kClosed;
     } else if (near || !found) {
@@ -260,7 +260,7 @@ class Judge {
                     : near && !unlearnt.empty() ? unlearnt
                                                 : "too few photographs to tell it from nothing";
     } else {
-      one["state"] = high(value) >= low(*all) || mean >= to ? kOpen : kPartly;
+      one["state"] = high_end(value) >= low_end(*all) || mean >= to ? kOpen : kPartly;
     }
     return one;
   }

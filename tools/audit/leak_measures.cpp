@@ -39,4 +39,7 @@ const std::vector<std::string>& leaks() {
   return list;
 }
 
+double low_end(const nlohmann::json& value) { return value.value("low", value["mean"].get<double>()); }
+double high_end(const nlohmann::json& value) { return value.value("high", value["mean"].get<double>()); }
+
 }  // namespace advf::tools

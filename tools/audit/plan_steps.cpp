@@ -17,9 +17,9 @@ constexpr int64_t kBatch = 64, kLeastBatch = 8, kStepsAnEpoch = 40;
 constexpr double kProcess = 0.05;  // seconds that a program takes to begin and end, beside what it reads
 constexpr int64_t kProcessBytes = int64_t(400) << 20, kNetworkBytes = int64_t(12) << 20;
 
-// The files that the audit makes for a protection which does not name them.
-bool is_made_for(const std::string& setting) {
-  return is_key(setting) || std::ranges::find(kFitted, setting) != std::end(kFitted);
+// The files that the audit makes for a protection which does not name them; keys are of public numbers.
+bool is_made_for(const Setting& s) {
+  return s.key || std::ranges::find(kFitted, s.name) != std::end(kFitted);
 }
 
 }  // namespace
@@ -115,8 +115,7 @@ int64_t PlanSteps::shadow() {
 }
 
 // What a protection needs and the file does not name.
-AuditWord PlanSteps::missing(const AuditProtection::Link& link, const std::string& setting, int64_t key) {
-  if (is_key(setting)) return {Word::Kind::key, "", "", key};
+AuditWord PlanSteps::missing(const AuditProtection::Link& link, const std::string& setting) {
   const auto chosen = [&](const std::string& name) -> std::string {
     const auto at = std::ranges::find(link.settings, name, [](const auto& pair) { return pair.first; });
     return at == link.settings.end() || at->second.empty() ? "" : at->second[0];
@@ -155,9 +154,9 @@ PlanSteps::Words PlanSteps::protect(const AuditProtection& p, int64_t key) {
       if (given != link.settings.end()) {
         for (const std::string& value : given->second)
           join(words, {text(s.option()), file ? input(value) : text(value)});
-      } else if (file && is_made_for(s.name) && (!s.applies || s.applies())) {
+      } else if (file && is_made_for(s) && (!s.applies || s.applies())) {
         words.push_back(text(s.option()));
-        words.push_back(missing(link, s.name, key));
+        words.push_back(s.key ? Word{Word::Kind::key, "", "", key} : missing(link, s.name));
       }
       if (s.name == "key_mode")
         join(words, {text("--key-set"), text(std::string(31, '0') + std::to_string(key))});

@@ -65,7 +65,7 @@ class PlanSteps {
 
  private:
   int64_t shadow();
-  Word missing(const AuditProtection::Link& link, const std::string& setting, int64_t key);
+  Word missing(const AuditProtection::Link& link, const std::string& setting);
 
   std::string chosen_;  // photographs, a line each
   bool extracted_ = false, mirrored_ = false;

@@ -21,10 +21,6 @@ constexpr double kSumRounding = 1e-6;  // of means that were added up in another
 
 bool is_near(double a, double b) { return std::abs(a - b) < kSumRounding; }
 
-// Ends of an interval; of a value without one the value.
-double low_end(const json& value) { return value.value("low", value["mean"].get<double>()); }
-double high_end(const json& value) { return value.value("high", value["mean"].get<double>()); }
-
 double mean_of(const json& row, const char* measure) { return row["measures"][measure]["mean"]; }
 
 bool is_of_pictures(const json& row) {

@@ -35,9 +35,9 @@ Settings AdvFaceSpec::settings() {
                             "ensemble"));
   list.push_back(going_with(
       "--start secret", [this] { return ascent.start == Start::secret; },
-      file_setting("start_key", start_key,
-                   "derive the secret start from this key (default: it is drawn for "
-                   "the run, and forgotten)")));
+      key_setting("start_key", start_key,
+                  "derive the secret start from this key (default: it is drawn for "
+                  "the run, and forgotten)")));
   return list;
 }
 
